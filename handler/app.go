@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/segmentio/kafka-go/sasl"
+
+	"userrelay/handler/console"
+	"userrelay/handler/functions"
+	"userrelay/handler/insights"
+	"userrelay/handler/kafka"
+	"userrelay/handler/registration"
+	"userrelay/handler/relay"
+)
+
+// Exit codes. The Functions host starts a handler again that ends with anything but 0, so 0 is for a person's Ctrl-C
+// and for runs that were asked to end.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitConfig = 2
+	exitTerm   = 128 + int(syscall.SIGTERM)
+)
+
+const (
+	// What is in work when the program is told to end gets this long. A delivery takes at most 4 s.
+	drainLimit     = 4 * time.Second
+	telemetryLimit = 500 * time.Millisecond // for the last items
+	parentEvery    = time.Second            // how often it looks whether its parent is there
+)
+
+// run is the whole program but for the process around it.
+func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("handler", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	check := flags.Bool("check", false, "check the settings in the environment, and end")
+	version := flags.Bool("version", false, "print the version, and end")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitConfig
+	case flags.NArg() > 0:
+		_, _ = fmt.Fprintf(stderr, "handler takes no arguments but flags; see handler -help\n")
+		return exitConfig
+	}
+	if *version {
+		_, _ = fmt.Fprintf(stdout, "userrelay %s\n", buildVersion())
+		return exitOK
+	}
+	s, err := load(getenv, !*check)
+	if err != nil {
+		return reportSettings(stderr, err)
+	}
+	if *check {
+		_, _ = fmt.Fprintln(stdout, "settings: valid")
+		return exitOK
+	}
+	log := console.New(stdout, stderr, console.Options{Level: s.LogLevel, JSON: s.JSON})
+	code, err := serve(s, log)
+	if err != nil {
+		log.Error("The handler ends", "error", err)
+	}
+	return code
+}
+
+// reportSettings prints what is wrong with the settings: one line each, and all of it again on the last line, since the
+// Functions host quotes only the last three.
+func reportSettings(stderr io.Writer, err error) int {
+	var wrong configError
+	if errors.As(err, &wrong) {
+		for _, line := range wrong {
+			_, _ = fmt.Fprintln(stderr, line)
+		}
+	}
+	_, _ = fmt.Fprintf(stderr, "settings: %v\n", err)
+	return exitConfig
+}
+
+// serve answers the Functions host until the process is told to end.
+func serve(s settings, log *slog.Logger) (int, error) {
+	ctx, reason, stop := untilTold()
+	defer stop()
+
+	login, err := mechanism(s.Kafka)
+	if err != nil {
+		return exitConfig, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)))
+	if err != nil {
+		return exitFailed, fmt.Errorf("listen: %w", err)
+	}
+	producer := kafka.New(kafka.Config{
+		Brokers: s.Kafka.Brokers, Topic: s.Kafka.Topic, ClientID: "userrelay", TLS: s.Kafka.TLS, SASL: login,
+	})
+	defer producer.Close()
+
+	broker, _, _ := net.SplitHostPort(s.Kafka.Brokers[0]) // load has read it
+	told := insights.Config{Log: log, Lines: s.Lines, Broker: broker, Topic: s.Kafka.Topic}
+	if s.Insights != nil {
+		sender := insights.NewSender(*s.Insights, s.Role, s.Instance, buildVersion())
+		defer sender.Close(telemetryLimit)
+		told.Sink = sender
+	}
+	telemetry := insights.New(told)
+
+	handler := functions.New(functions.Config{
+		Decoder:  registration.Decoder{Tenant: s.Tenant, Profile: s.Profile},
+		Deliver:  &relay.Relay{Producer: producer, Observer: telemetry, Timeout: s.Kafka.Timeout},
+		Kafka:    producer,
+		Observer: telemetry,
+	})
+	log.Info("The handler listens", "address", listener.Addr().String(), "version", buildVersion(), "topic", s.Kafka.Topic,
+		"telemetry", s.Insights != nil)
+	if err := functions.Serve(ctx, listener, handler, log, drainLimit); err != nil {
+		return exitFailed, err
+	}
+	code := reason()
+	log.Info("The handler ends", "because", context.Cause(ctx), "code", code)
+	return code, nil
+}
+
+// mechanism returns the login, or nil where there is none.
+func mechanism(k kafkaSettings) (sasl.Mechanism, error) {
+	switch k.Mechanism {
+	case "":
+		return nil, nil //nolint:nilnil // no login is none
+	case "PLAIN":
+		return kafka.Plain(k.Username, k.Password), nil
+	case "OAUTHBEARER":
+		credential, err := azidentity.NewDefaultAzureCredential(nil)
+		if err != nil {
+			return nil, fmt.Errorf("find an Azure identity for OAUTHBEARER: %w", err)
+		}
+		return kafka.OAuthBearer{Extensions: k.Extension, Token: func(ctx context.Context) (string, error) {
+			token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{k.Scope}})
+			return token.Token, err
+		}}, nil
+	default:
+		return kafka.SCRAM(k.Mechanism, k.Username, k.Password)
+	}
+}
+
+// untilTold returns a context that ends when the process is told to end or is left alone by its parent, and a function
+// that then says with which code it should. stop must be called.
+func untilTold() (ctx context.Context, code func() int, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		cancel(waitForEnd(ctx, signals))
+	}()
+	code = func() int {
+		var t told
+		switch errors.As(context.Cause(ctx), &t); t.signal {
+		case os.Interrupt:
+			return exitOK
+		case syscall.SIGTERM:
+			return exitTerm
+		default:
+			return exitFailed
+		}
+	}
+	return ctx, code, func() {
+		signal.Stop(signals)
+		cancel(nil)
+		<-watched
+	}
+}
+
+// waitForEnd returns why the process is to end.
+func waitForEnd(ctx context.Context, signals <-chan os.Signal) error {
+	gone, stop := watchParent()
+	defer stop()
+	tick := time.NewTicker(parentEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case s := <-signals:
+			return told{s}
+		case <-tick.C:
+			if gone() {
+				return errOrphaned
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// told is a signal that ends the program.
+type told struct{ signal os.Signal }
+
+func (t told) Error() string { return "told to end: " + t.signal.String() }
+
+var errOrphaned = errors.New("the parent process is gone")
+
+// buildVersion is the version of the program: its module version where it was installed as one, else its commit.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return s.Value[:12]
+		}
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// kafkaSettings say how to reach the topic.
+type kafkaSettings struct {
+	Brokers   []string
+	Topic     string
+	Mechanism string // of SASL; "" none
+	Username  string
+	Password  string
+	Scope     string // of tokens
+	Extension map[string]string
+	TLS       *tls.Config // nil: plain connections
+	Timeout   time.Duration
+}
+
+const maxKafkaTimeout = 4 * time.Second // an answer comes within 4 s, whatever is broken
+
+func loadKafka(env *environment) kafkaSettings {
+	k := kafkaSettings{Topic: "user-events", Timeout: env.duration("KAFKA_TIMEOUT", 2*time.Second, maxKafkaTimeout)}
+	list := env.text("KAFKA_BROKERS")
+	if list == "" {
+		env.fail("KAFKA_BROKERS", "is missing: host:port, several with commas between them")
+	} else {
+		var err error
+		if k.Brokers, err = parseBrokers(list); err != nil {
+			env.fail("KAFKA_BROKERS", err.Error())
+		}
+	}
+	if topic := env.text("KAFKA_TOPIC"); topic != "" {
+		k.Topic = topic
+		if !regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`).MatchString(topic) || topic == "." || topic == ".." {
+			env.fail("KAFKA_TOPIC", "must be 1 to 249 of the characters a-z A-Z 0-9 . _ -, and neither . nor ..")
+		}
+	}
+	loadSASL(env, &k)
+	loadTLS(env, &k, protocol(env, &k))
+	return k
+}
+
+// protocol returns the security protocol. Without a setting it is the safe one: encrypted, but for loopback.
+func protocol(env *environment, k *kafkaSettings) string {
+	const name = "KAFKA_SECURITY_PROTOCOL"
+	p := env.oneOf(name, "", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+	switch {
+	case p == "" && k.Mechanism != "":
+		return "SASL_SSL"
+	case p == "" && loopback(k.Brokers):
+		return "PLAINTEXT"
+	case p == "":
+		return "SSL"
+	case strings.HasPrefix(p, "SASL_") && k.Mechanism == "":
+		env.fail(name, p+" needs KAFKA_SASL_MECHANISM")
+	case !strings.HasPrefix(p, "SASL_") && k.Mechanism != "":
+		env.fail(name, "must be SASL_SSL or SASL_PLAINTEXT where KAFKA_SASL_MECHANISM is set")
+	}
+	return p
+}
+
+func loadSASL(env *environment, k *kafkaSettings) {
+	k.Mechanism = env.oneOf("KAFKA_SASL_MECHANISM", "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
+	k.Username, k.Password = env.text("KAFKA_SASL_USERNAME"), env.get("KAFKA_SASL_PASSWORD")
+	k.Scope = env.text("KAFKA_OAUTH_SCOPE")
+	extensions := env.text("KAFKA_OAUTH_EXTENSIONS")
+	switch k.Mechanism {
+	case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
+		if k.Username == "" {
+			env.fail("KAFKA_SASL_USERNAME", "is missing, "+k.Mechanism+" needs it")
+		}
+		if k.Password == "" {
+			env.fail("KAFKA_SASL_PASSWORD", "is missing, "+k.Mechanism+" needs it")
+		}
+	default:
+		if k.Username != "" {
+			env.fail("KAFKA_SASL_USERNAME", "is for the mechanisms PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512: set KAFKA_SASL_MECHANISM to one of them")
+		}
+		if k.Password != "" {
+			env.fail("KAFKA_SASL_PASSWORD", "is for the mechanisms PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512: set KAFKA_SASL_MECHANISM to one of them")
+		}
+	}
+	if k.Mechanism != "OAUTHBEARER" {
+		if k.Scope != "" {
+			env.fail("KAFKA_OAUTH_SCOPE", "is for the mechanism OAUTHBEARER")
+		}
+		if extensions != "" {
+			env.fail("KAFKA_OAUTH_EXTENSIONS", "is for the mechanism OAUTHBEARER")
+		}
+		return
+	}
+	if k.Scope == "" && len(k.Brokers) > 0 {
+		host, _, _ := net.SplitHostPort(k.Brokers[0]) // parseBrokers has read it
+		k.Scope = "https://" + host + "/.default"
+	}
+	var err error
+	if k.Extension, err = parseExtensions(extensions); err != nil {
+		env.fail("KAFKA_OAUTH_EXTENSIONS", err.Error())
+	}
+}
+
+// parseExtensions reads name=value pairs with commas between them (KIP-342: names are letters, values printable).
+func parseExtensions(list string) (map[string]string, error) {
+	if list == "" {
+		return nil, nil //nolint:nilnil // no extensions are none
+	}
+	pair := regexp.MustCompile(`^([A-Za-z]+)=([!-~][ -~]*)$`)
+	extensions := map[string]string{}
+	for e := range strings.SplitSeq(list, ",") {
+		m := pair.FindStringSubmatch(strings.TrimSpace(e))
+		if m == nil || m[1] == "auth" {
+			return nil, fmt.Errorf("must be name=value pairs with commas between them, such as logicalCluster=lkc-1; names are letters and not auth")
+		}
+		extensions[m[1]] = m[2]
+	}
+	return extensions, nil
+}
+
+// loadTLS reads certificates. They are PEM text, in which \n may stand for a line's end as portals make it, or files.
+func loadTLS(env *environment, k *kafkaSettings, protocol string) {
+	ca, cert, key := env.text("KAFKA_TLS_CA"), env.text("KAFKA_TLS_CERT"), env.text("KAFKA_TLS_KEY")
+	if protocol != "SSL" && protocol != "SASL_SSL" {
+		for name, value := range map[string]string{"KAFKA_TLS_CA": ca, "KAFKA_TLS_CERT": cert, "KAFKA_TLS_KEY": key} {
+			if value != "" {
+				env.fail(name, "is for the security protocols SSL and SASL_SSL")
+			}
+		}
+		return
+	}
+	k.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	if ca != "" {
+		k.TLS.RootCAs = x509.NewCertPool()
+		if !k.TLS.RootCAs.AppendCertsFromPEM(pemOf(ca)) {
+			env.fail("KAFKA_TLS_CA", "must be certificates in PEM, as text or as the path of a file that can be read")
+		}
+	}
+	if (cert == "") != (key == "") {
+		missing := "KAFKA_TLS_CERT"
+		if key == "" {
+			missing = "KAFKA_TLS_KEY"
+		}
+		env.fail(missing, "is missing: KAFKA_TLS_CERT and KAFKA_TLS_KEY go together")
+		return
+	}
+	if cert != "" {
+		pair, err := tls.X509KeyPair(pemOf(cert), pemOf(key))
+		if err != nil {
+			env.fail("KAFKA_TLS_CERT", "must be a certificate, and KAFKA_TLS_KEY its key, in PEM, as text or as the path of a file that can be read")
+		}
+		k.TLS.Certificates = []tls.Certificate{pair}
+	}
+}
+
+// pemOf returns the PEM text that a setting holds or names, or nothing.
+func pemOf(value string) []byte {
+	if strings.Contains(value, "-----BEGIN") {
+		return []byte(strings.ReplaceAll(value, `\n`, "\n"))
+	}
+	text, err := os.ReadFile(value)
+	if err != nil {
+		return nil
+	}
+	return text
+}

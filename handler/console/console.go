@@ -1,0 +1,56 @@
+// Package console writes log records to the streams that the Functions host reads.
+//
+// The host makes an Information line of what comes on stdout and an Error of every line on stderr, or a Warning where
+// the line contains "warn" (Azure/azure-functions-host, WorkerProcess.cs). So records below Warn go to stdout, the
+// others to stderr, each as one line; both forms write the level of a warning as WARN.
+package console
+
+import (
+	"context"
+	"io"
+	"log/slog"
+)
+
+// Options say how lines look.
+type Options struct {
+	Level slog.Level
+	// JSON makes each line a JSON object, for machines; without it lines are key=value text.
+	JSON bool
+}
+
+// New returns a logger on the two streams.
+func New(stdout, stderr io.Writer, o Options) *slog.Logger {
+	return slog.New(&handler{low: stream(stdout, o), high: stream(stderr, o)})
+}
+
+func stream(w io.Writer, o Options) slog.Handler {
+	opts := &slog.HandlerOptions{Level: o.Level}
+	if o.JSON {
+		return slog.NewJSONHandler(w, opts)
+	}
+	return slog.NewTextHandler(w, opts)
+}
+
+// handler splits records by level.
+type handler struct{ low, high slog.Handler }
+
+func (h *handler) at(l slog.Level) slog.Handler {
+	if l < slog.LevelWarn {
+		return h.low
+	}
+	return h.high
+}
+
+func (h *handler) Enabled(ctx context.Context, l slog.Level) bool { return h.at(l).Enabled(ctx, l) }
+
+func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+	return h.at(r.Level).Handle(ctx, r)
+}
+
+func (h *handler) WithAttrs(as []slog.Attr) slog.Handler {
+	return &handler{h.low.WithAttrs(as), h.high.WithAttrs(as)}
+}
+
+func (h *handler) WithGroup(name string) slog.Handler {
+	return &handler{h.low.WithGroup(name), h.high.WithGroup(name)}
+}

@@ -1,0 +1,42 @@
+package functions
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+)
+
+// problem is the answer to a request that is not stored (RFC 9457).
+type problem struct {
+	Type    string `json:"type"` // the last part of the URN
+	Title   string `json:"title"`
+	Status  int    `json:"status"`
+	Detail  string `json:"detail"`
+	EventID string `json:"eventId,omitzero"`
+
+	retryAfter int // seconds; 0: none
+}
+
+func (p problem) write(w http.ResponseWriter) {
+	p.Type = "urn:userrelay:problem:" + p.Type
+	p.Title = http.StatusText(p.Status)
+	if p.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	writeJSON(w, p.Status, "application/problem+json", p)
+}
+
+// writeJSON sends a whole answer. Its length is set: the host relays the answer only when it has all of it.
+func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // the answers are structs of this package
+	}
+	h := w.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the caller may have left
+}

@@ -1,0 +1,104 @@
+// Package functions is the side of the program that the Functions host sees: an http.Handler with the HTTP functions of
+// the app, and the server that runs it.
+//
+// It promises an answer to every request, whatever it holds: a bad one is refused with a problem document (RFC 9457)
+// that says what to change and repeats nothing of what was sent; a panic costs one request; and what is held in memory
+// for requests is bounded.
+package functions
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"userrelay/handler/registration"
+	"userrelay/handler/relay"
+)
+
+// Deliverer stores a registration.
+type Deliverer interface {
+	Deliver(ctx context.Context, e registration.Event) (relay.Outcome, error)
+}
+
+// Checker says whether registrations can be stored in Kafka now.
+type Checker interface {
+	Check(ctx context.Context) error
+}
+
+// Observer is told of what goes wrong besides the delivery. It must neither block nor fail.
+type Observer interface {
+	// Panicked is called once for a request whose handling panicked.
+	Panicked(ctx context.Context, value any, stack []byte)
+	// Unhealthy and Healthy are called when the result of the check changes.
+	Unhealthy(ctx context.Context, err error)
+	Healthy(ctx context.Context)
+}
+
+// Limits of what is in work at a time. Above them a request is answered 503.
+const (
+	maxRequests = 2000
+	maxBodies   = 64 << 20 // bytes
+	// MaxBody is the largest body that is read, in bytes. Auth0's largest profiles are a little over 1 MB.
+	MaxBody = 4 << 20
+)
+
+// Config names the parts that the functions work with.
+type Config struct {
+	Decoder  registration.Decoder
+	Deliver  Deliverer
+	Kafka    Checker
+	Observer Observer
+}
+
+// Handler answers the requests of the Functions host.
+type Handler struct {
+	decoder  registration.Decoder
+	deliver  Deliverer
+	health   health
+	observer Observer
+	gate     gate
+	draining atomic.Bool
+}
+
+// New returns the handler.
+func New(c Config) *Handler {
+	return &Handler{
+		decoder:  c.Decoder,
+		deliver:  c.Deliver,
+		health:   health{checker: c.Kafka, observer: c.Observer, now: time.Now},
+		observer: c.Observer,
+		gate:     gate{maxRequests: maxRequests, maxBytes: maxBodies},
+	}
+}
+
+// Drain makes the handler answer 503 to all requests that come from now on.
+func (h *Handler) Drain() { h.draining.Store(true) }
+
+// ServeHTTP finds the function as the Functions host does: without regard to case, with or without a slash at the end,
+// and never by a redirect, which the host would hand to the caller.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var f function
+	switch strings.ToLower(strings.TrimSuffix(r.URL.Path, "/")) {
+	case "":
+		// The host asks until the first answer before it lets requests through, and goes on asking now and then.
+		f = function{"", []string{http.MethodGet, http.MethodHead}, ready}
+	case "/api/registeruser":
+		f = function{"RegisterUser", []string{http.MethodPost}, h.registerUser}
+	case "/api/health":
+		f = function{"Health", []string{http.MethodGet, http.MethodHead}, h.health.serve}
+	default:
+		f = function{"", nil, notFound}
+	}
+	h.serve(w, r, f)
+}
+
+func ready(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("userrelay\n"))
+}
+
+func notFound(w http.ResponseWriter, _ *http.Request) {
+	problem{Status: http.StatusNotFound, Type: "not-found", Detail: "The functions are /api/RegisterUser and /api/Health."}.write(w)
+}

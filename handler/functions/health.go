@@ -1,0 +1,54 @@
+package functions
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	healthEvery   = time.Second     // the check is made at most this often, whoever asks
+	healthTimeout = 2 * time.Second // for one check
+)
+
+// health answers whether Kafka can be reached. What is wrong is for the log; outsiders learn one word.
+type health struct {
+	checker  Checker
+	observer Observer
+	now      func() time.Time
+
+	mu      sync.Mutex // held during a check: those who ask meanwhile share its result
+	checked time.Time
+	err     error
+	known   bool
+}
+
+func (h *health) serve(w http.ResponseWriter, r *http.Request) {
+	status, word := http.StatusOK, "ok"
+	if h.check(r.Context()) != nil {
+		status, word = http.StatusServiceUnavailable, "degraded"
+	}
+	writeJSON(w, status, "application/json", struct {
+		Status string `json:"status"`
+	}{word})
+}
+
+func (h *health) check(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.known && h.now().Sub(h.checked) < healthEvery {
+		return h.err
+	}
+	check, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthTimeout) // the result is for others too
+	defer cancel()
+	err := h.checker.Check(check)
+	switch {
+	case err != nil && (h.err == nil || !h.known):
+		h.observer.Unhealthy(ctx, err)
+	case err == nil && h.err != nil:
+		h.observer.Healthy(ctx)
+	}
+	h.err, h.known, h.checked = err, true, h.now()
+	return err
+}

@@ -1,0 +1,82 @@
+package functions
+
+import (
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"userrelay/handler/trace"
+)
+
+// function is one entry of the handler.
+type function struct {
+	name    string
+	methods []string // nil: any
+	serve   http.HandlerFunc
+}
+
+// serve runs a function within its invocation: method, trace context, panics.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, f function) {
+	op := trace.Start(r.Header.Get("Traceparent"), strings.Join(r.Header.Values("Tracestate"), ","))
+	op.InvocationID = invocationID(r.Header)
+	op.Name = f.name
+	r = r.WithContext(trace.NewContext(r.Context(), op))
+
+	sent := &sentWriter{ResponseWriter: w}
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v == http.ErrAbortHandler { //nolint:errorlint,err113 // recovered values are compared as they are
+			panic(v)
+		}
+		h.observer.Panicked(r.Context(), v, debug.Stack())
+		if sent.header {
+			panic(http.ErrAbortHandler) // half an answer is no answer: cut the connection
+		}
+		problem{Status: http.StatusInternalServerError, Type: "internal", Detail: "The request met a fault in the function; it has been recorded."}.write(w)
+	}()
+
+	if f.methods != nil && !slices.Contains(f.methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(f.methods, ", "))
+		problem{
+			Status: http.StatusMethodNotAllowed, Type: "method-not-allowed",
+			Detail: fmt.Sprintf("The method must be %s.", strings.Join(f.methods, " or ")),
+		}.write(sent)
+		return
+	}
+	f.serve(sent, r)
+}
+
+// invocationID returns the id that the host gave the invocation. A caller's own header of that name is not removed by
+// the host, which adds its id behind a comma.
+func invocationID(h http.Header) string {
+	all := strings.Join(h.Values("X-Azure-Functions-InvocationId"), ",")
+	id := strings.TrimSpace(all[strings.LastIndexByte(all, ',')+1:])
+	if len(id) > 64 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return ""
+	}
+	return id
+}
+
+// sentWriter knows whether an answer has begun.
+type sentWriter struct {
+	http.ResponseWriter
+	header bool
+}
+
+func (w *sentWriter) WriteHeader(status int) {
+	w.header = true
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *sentWriter) Write(b []byte) (int, error) {
+	w.header = true
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (w *sentWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,160 @@
+package functions
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/registration"
+)
+
+// stored is the answer to a registration that is in Kafka. Topic, partition, offset and timestamp are what users of a
+// Kafka REST service know.
+type stored struct {
+	EventID   string `json:"eventId"`
+	Topic     string `json:"topic"`
+	Partition int    `json:"partition"`
+	Offset    int64  `json:"offset"`
+	Timestamp int64  `json:"timestamp"` // ms since 1970
+}
+
+// ignored is the answer to a CloudEvent of another type.
+type ignored struct {
+	Ignored string `json:"ignored"`
+	EventID string `json:"eventId"`
+}
+
+// registerUser stores one registration.
+func (h *Handler) registerUser(w http.ResponseWriter, r *http.Request) {
+	if p := h.refuse(r); p != nil {
+		p.write(w)
+		return
+	}
+	if !h.gate.enter() {
+		busy().write(w)
+		return
+	}
+	defer h.gate.leave()
+
+	body, release, p := h.readBody(w, r)
+	defer release()
+	if p != nil {
+		p.write(w)
+		return
+	}
+	event, err := h.decoder.Decode(body, r.Header.Get("Idempotency-Key"), time.Now())
+	if err != nil {
+		answerUndecoded(w, err)
+		return
+	}
+	outcome, err := h.deliver.Deliver(r.Context(), event)
+	if err != nil {
+		p := problemOf(err)
+		p.EventID = event.ID
+		p.write(w)
+		return
+	}
+	writeJSON(w, http.StatusOK, "application/json", stored{
+		EventID:   outcome.EventID,
+		Topic:     outcome.Kafka.Topic,
+		Partition: outcome.Kafka.Partition,
+		Offset:    outcome.Kafka.Offset,
+		Timestamp: outcome.Kafka.Timestamp.UnixMilli(),
+	})
+}
+
+// refuse checks what can be checked without reading the body.
+func (h *Handler) refuse(r *http.Request) *problem {
+	switch {
+	case h.draining.Load():
+		return busy()
+	case !jsonType(strings.Join(r.Header.Values("Content-Type"), ",")):
+		return &problem{
+			Status: http.StatusUnsupportedMediaType, Type: "unsupported-media-type",
+			Detail: "Content-Type: must be application/json, application/*+json, text/plain, application/x-www-form-urlencoded, or absent; the body must be JSON.",
+		}
+	case !plain(r.Header.Values("Content-Encoding")):
+		return &problem{
+			Status: http.StatusUnsupportedMediaType, Type: "unsupported-media-type",
+			Detail: "Content-Encoding: must be absent.",
+		}
+	case r.ContentLength > MaxBody:
+		return tooLarge()
+	}
+	return nil
+}
+
+// jsonType says whether a body of this media type is read as JSON. Beside the JSON types themselves these are what real
+// callers send with JSON in it: nothing, text/plain (fetch with a string) and a form (curl -d).
+func jsonType(contentType string) bool {
+	if contentType == "" {
+		return true
+	}
+	t, _, err := mime.ParseMediaType(contentType)
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return false
+	}
+	switch t {
+	case "application/json", "text/plain", "application/x-www-form-urlencoded":
+		return true
+	default:
+		return strings.HasPrefix(t, "application/") && strings.HasSuffix(t, "+json")
+	}
+}
+
+func plain(encodings []string) bool {
+	for _, e := range encodings {
+		if e != "" && !strings.EqualFold(e, "identity") {
+			return false
+		}
+	}
+	return true
+}
+
+func answerUndecoded(w http.ResponseWriter, err error) {
+	var other *registration.IgnoredError
+	if errors.As(err, &other) {
+		writeJSON(w, http.StatusOK, "application/json", ignored{Ignored: other.Type, EventID: other.ID})
+		return
+	}
+	var invalid *registration.InvalidError
+	if errors.As(err, &invalid) {
+		problem{Status: http.StatusBadRequest, Type: "invalid-registration", Detail: invalid.Error() + "."}.write(w)
+		return
+	}
+	panic(err) // Decode returns no other
+}
+
+// problemOf is the answer to a registration that is not known to be stored. It is 503 wherever the same request may be
+// stored later, were it after an operator's work, and never 429, which Auth0 Event Streams takes as final.
+func problemOf(err error) problem {
+	p := problem{Status: http.StatusServiceUnavailable, Type: "not-stored", retryAfter: 2, Detail: "Kafka did not store the registration. Send it again."}
+	switch delivery.ClassOf(err) {
+	case delivery.Unavailable:
+		p.retryAfter = 1
+	case delivery.UnknownOutcome:
+		p.Type = "outcome-unknown"
+		p.Detail = "Kafka did not answer in time: the registration may be stored or not. Send it again; a copy has the same event id."
+	case delivery.Invalid:
+		p = problem{Status: http.StatusInternalServerError, Type: "record-refused", Detail: "Kafka calls the record invalid. Sending it again does not help; the fault is recorded."}
+	case delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic, delivery.TooLarge, delivery.Fatal:
+	}
+	return p
+}
+
+func busy() *problem {
+	return &problem{
+		Status: http.StatusServiceUnavailable, Type: "busy", retryAfter: 1,
+		Detail: "The function has too much in work or is shutting down. Send the registration again.",
+	}
+}
+
+func tooLarge() *problem {
+	return &problem{
+		Status: http.StatusRequestEntityTooLarge, Type: "too-large",
+		Detail: "body: must be at most 4 MiB. Send the user id alone: {\"userId\": \"…\"}.",
+	}
+}

@@ -1,0 +1,9 @@
+// Handler is the custom handler of an Azure Functions app: it takes the ids of newly registered Auth0 users and stores
+// them in Kafka. The Functions host starts it; its settings are in the environment (see docs/settings.md).
+package main
+
+import "os"
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}

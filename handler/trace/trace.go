@@ -1,0 +1,108 @@
+// Package trace carries the context of one invocation through the program: W3C Trace Context
+// (https://www.w3.org/TR/trace-context/) and the invocation id of the Functions host.
+//
+// What comes from outside is parsed strictly and dropped where it is not sound; it is never an error.
+package trace
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"strings"
+)
+
+// Operation is the trace that an invocation belongs to, and the span in which the program works.
+type Operation struct {
+	TraceID      string // 32 lower-case hex digits, not all zero
+	SpanID       string // 16 lower-case hex digits, not all zero; "" at the start of a trace that began here
+	Flags        string // 2 lower-case hex digits
+	State        string // the caller's tracestate, or empty
+	InvocationID string // of the Functions host, or empty
+	Name         string // of the function, "RegisterUser"
+}
+
+// Start returns the operation of a request: the one of its traceparent, else a new trace. tracestate goes with a sound
+// traceparent only.
+func Start(traceparent, tracestate string) Operation {
+	op, ok := parse(traceparent)
+	if !ok {
+		return Operation{TraceID: random(16), Flags: "01"}
+	}
+	op.State = state(tracestate)
+	return op
+}
+
+// Child returns the operation's next span: something it does that is seen by others under an id of its own.
+func (o Operation) Child() Operation {
+	o.SpanID = random(8)
+	return o
+}
+
+// Traceparent returns the header for the next hop, whose parent is this span. It is empty for an operation without a
+// span of its own.
+func (o Operation) Traceparent() string {
+	if o.TraceID == "" || o.SpanID == "" {
+		return ""
+	}
+	return "00-" + o.TraceID + "-" + o.SpanID + "-" + o.Flags
+}
+
+// parse reads a traceparent header. A version that is not known yet is read as version 00, whose fields it must begin
+// with (section 4.3 of the specification); ff is no version.
+func parse(h string) (Operation, bool) {
+	const length = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	if len(h) < length || h[2] != '-' || h[35] != '-' || h[52] != '-' {
+		return Operation{}, false
+	}
+	version, traceID, spanID, flags := h[:2], h[3:35], h[36:52], h[53:55]
+	for _, field := range []string{version, traceID, spanID, flags} {
+		if strings.Trim(field, "0123456789abcdef") != "" {
+			return Operation{}, false
+		}
+	}
+	switch {
+	case version == "ff",
+		version == "00" && len(h) != length,
+		len(h) > length && h[length] != '-',
+		strings.Trim(traceID, "0") == "",
+		strings.Trim(spanID, "0") == "":
+		return Operation{}, false
+	}
+	return Operation{TraceID: traceID, SpanID: spanID, Flags: flags}, true
+}
+
+// state returns a tracestate that may be handed on: visible ASCII and spaces, at most 512 characters (section 3.3.1.5
+// asks for at least that many). One that is longer or holds anything else is dropped whole, as the specification allows.
+func state(h string) string {
+	if len(h) > 512 || strings.ContainsFunc(h, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return ""
+	}
+	return strings.TrimSpace(h)
+}
+
+func random(n int) string {
+	b := make([]byte, n)
+	for {
+		_, _ = rand.Read(b) // never fails, see its documentation
+		for _, c := range b {
+			if c != 0 {
+				return hex.EncodeToString(b)
+			}
+		}
+	}
+}
+
+type contextKey struct{}
+
+// NewContext returns a context that carries the operation.
+func NewContext(ctx context.Context, o Operation) context.Context {
+	return context.WithValue(ctx, contextKey{}, o)
+}
+
+// FromContext returns the operation of the context, or a new trace where it has none.
+func FromContext(ctx context.Context) Operation {
+	if o, ok := ctx.Value(contextKey{}).(Operation); ok {
+		return o
+	}
+	return Start("", "")
+}
