@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"userrelay/handler/functions"
 	"userrelay/handler/insights"
 	"userrelay/handler/kafka"
+	"userrelay/handler/parent"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
 )
@@ -40,7 +42,6 @@ const (
 	// What is in work when the program is told to end gets this long. A delivery takes at most 4 s.
 	drainLimit     = 4 * time.Second
 	telemetryLimit = 500 * time.Millisecond // for the last items
-	parentEvery    = time.Second            // how often it looks whether its parent is there
 )
 
 // run is the whole program but for the process around it.
@@ -81,8 +82,7 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 // reportSettings prints what is wrong with the settings: one line each, and all of it again on the last line, since the
 // Functions host quotes only the last three.
 func reportSettings(stderr io.Writer, err error) int {
-	var wrong configError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[configError](err); ok {
 		for _, line := range wrong {
 			_, _ = fmt.Fprintln(stderr, line)
 		}
@@ -155,20 +155,24 @@ func mechanism(k kafkaSettings) (sasl.Mechanism, error) {
 	}
 }
 
-// untilTold returns a context that ends when the process is told to end or is left alone by its parent, and a function
-// that then says with which code it should. stop must be called.
+// untilTold returns a context that ends when the process is told to end or its parent is gone, and a function that then
+// says with which code it should. stop must be called.
 func untilTold() (ctx context.Context, code func() int, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		cancel(waitForEnd(ctx, signals))
-	}()
+	var watchers sync.WaitGroup
+	watchers.Go(func() { cancel(parent.Wait(ctx)) })
+	watchers.Go(func() {
+		select {
+		case s := <-signals:
+			cancel(told{s})
+		case <-ctx.Done():
+		}
+	})
 	code = func() int {
-		var t told
-		switch errors.As(context.Cause(ctx), &t); t.signal {
+		t, _ := errors.AsType[told](context.Cause(ctx))
+		switch t.signal {
 		case os.Interrupt:
 			return exitOK
 		case syscall.SIGTERM:
@@ -180,27 +184,7 @@ func untilTold() (ctx context.Context, code func() int, stop func()) {
 	return ctx, code, func() {
 		signal.Stop(signals)
 		cancel(nil)
-		<-watched
-	}
-}
-
-// waitForEnd returns why the process is to end.
-func waitForEnd(ctx context.Context, signals <-chan os.Signal) error {
-	gone, stop := watchParent()
-	defer stop()
-	tick := time.NewTicker(parentEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case s := <-signals:
-			return told{s}
-		case <-tick.C:
-			if gone() {
-				return errOrphaned
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		watchers.Wait()
 	}
 }
 
@@ -208,8 +192,6 @@ func waitForEnd(ctx context.Context, signals <-chan os.Signal) error {
 type told struct{ signal os.Signal }
 
 func (t told) Error() string { return "told to end: " + t.signal.String() }
-
-var errOrphaned = errors.New("the parent process is gone")
 
 // buildVersion is the version of the program: its module version where it was installed as one, else its commit.
 func buildVersion() string {

@@ -3,7 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
+	"errors"
 	"net"
 	"os"
 	"regexp"
@@ -117,7 +117,7 @@ func parseExtensions(list string) (map[string]string, error) {
 	for e := range strings.SplitSeq(list, ",") {
 		m := pair.FindStringSubmatch(strings.TrimSpace(e))
 		if m == nil || m[1] == "auth" {
-			return nil, fmt.Errorf("must be name=value pairs with commas between them, such as logicalCluster=lkc-1; names are letters and not auth")
+			return nil, errors.New("must be name=value pairs with commas between them, such as logicalCluster=lkc-1; names are letters and not auth")
 		}
 		extensions[m[1]] = m[2]
 	}

@@ -28,6 +28,12 @@ func stream(w io.Writer, o Options) slog.Handler {
 	if o.JSON {
 		return slog.NewJSONHandler(w, opts)
 	}
+	opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			return slog.Attr{} // func puts the time before every line
+		}
+		return a
+	}
 	return slog.NewTextHandler(w, opts)
 }
 

@@ -64,9 +64,9 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 
 // unread is the answer to a body that could not be read.
 func unread(err error) *problem {
-	var limit *http.MaxBytesError
+	_, tooLong := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case errors.As(err, &limit):
+	case tooLong:
 		return tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &problem{Status: http.StatusRequestTimeout, Type: "timeout", Detail: "body: did not arrive in time. Send the registration again."}

@@ -1,6 +1,8 @@
 package functions
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -22,22 +24,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, f function) {
 	op := trace.Start(r.Header.Get("Traceparent"), strings.Join(r.Header.Values("Tracestate"), ","))
 	op.InvocationID = invocationID(r.Header)
 	op.Name = f.name
-	r = r.WithContext(trace.NewContext(r.Context(), op))
+	ctx := trace.NewContext(r.Context(), op)
+	r = r.WithContext(ctx)
 
 	sent := &sentWriter{ResponseWriter: w}
 	defer func() {
-		v := recover()
-		if v == nil {
-			return
+		if v := recover(); v != nil {
+			h.recovered(ctx, sent, v)
 		}
-		if v == http.ErrAbortHandler { //nolint:errorlint,err113 // recovered values are compared as they are
-			panic(v)
-		}
-		h.observer.Panicked(r.Context(), v, debug.Stack())
-		if sent.header {
-			panic(http.ErrAbortHandler) // half an answer is no answer: cut the connection
-		}
-		problem{Status: http.StatusInternalServerError, Type: "internal", Detail: "The request met a fault in the function; it has been recorded."}.write(w)
 	}()
 
 	if f.methods != nil && !slices.Contains(f.methods, r.Method) {
@@ -49,6 +43,18 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, f function) {
 		return
 	}
 	f.serve(sent, r)
+}
+
+// recovered answers a request whose handling panicked.
+func (h *Handler) recovered(ctx context.Context, w *sentWriter, value any) {
+	if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(value)
+	}
+	h.observer.Panicked(ctx, value, debug.Stack())
+	if w.header {
+		panic(http.ErrAbortHandler) // half an answer is no answer: cut the connection
+	}
+	problem{Status: http.StatusInternalServerError, Type: "internal", Detail: "The request met a fault in the function; it has been recorded."}.write(w)
 }
 
 // invocationID returns the id that the host gave the invocation. A caller's own header of that name is not removed by

@@ -115,13 +115,11 @@ func plain(encodings []string) bool {
 }
 
 func answerUndecoded(w http.ResponseWriter, err error) {
-	var other *registration.IgnoredError
-	if errors.As(err, &other) {
+	if other, ok := errors.AsType[*registration.IgnoredError](err); ok {
 		writeJSON(w, http.StatusOK, "application/json", ignored{Ignored: other.Type, EventID: other.ID})
 		return
 	}
-	var invalid *registration.InvalidError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*registration.InvalidError](err); ok {
 		problem{Status: http.StatusBadRequest, Type: "invalid-registration", Detail: invalid.Error() + "."}.write(w)
 		return
 	}

@@ -45,6 +45,8 @@ func Serve(ctx context.Context, l net.Listener, h *Handler, log *slog.Logger, dr
 	if err != nil {
 		err = errors.Join(fmt.Errorf("drain: %w", err), server.Close())
 	}
-	<-failed
+	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }

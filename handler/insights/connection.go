@@ -23,8 +23,25 @@ const (
 // ones ignored. An explicit IngestionEndpoint wins over EndpointSuffix (with Location), which wins over the global
 // endpoint. The error says what is wrong and repeats nothing of the string.
 func ParseConnection(s string) (Connection, error) {
+	values, err := pairs(s)
+	if err != nil {
+		return Connection{}, err
+	}
+	key := values["instrumentationkey"]
+	if !regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`).MatchString(key) {
+		return Connection{}, errors.New("must have an InstrumentationKey, a GUID")
+	}
+	u, err := url.Parse(endpoint(values))
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
+		return Connection{}, errors.New("must have an ingestion endpoint that is a URL of http or https")
+	}
+	return Connection{InstrumentationKey: key, Endpoint: strings.TrimSuffix(u.String(), "/") + trackPath}, nil
+}
+
+// pairs reads Key=Value pairs with ';' between them. Keys are lower-case in the result.
+func pairs(s string) (map[string]string, error) {
 	if len(s) > maxConnectionString {
-		return Connection{}, errors.New("must be at most 4096 characters")
+		return nil, errors.New("must be at most 4096 characters")
 	}
 	values := map[string]string{}
 	for pair := range strings.SplitSeq(s, ";") {
@@ -34,33 +51,26 @@ func ParseConnection(s string) (Connection, error) {
 		key, value, ok := strings.Cut(pair, "=")
 		key = strings.ToLower(strings.TrimSpace(key))
 		if !ok || key == "" {
-			return Connection{}, errors.New("must be Key=Value pairs with ';' between them, as the portal shows it")
+			return nil, errors.New("must be Key=Value pairs with ';' between them, as the portal shows it")
 		}
 		if _, twice := values[key]; twice {
-			return Connection{}, errors.New("has a key twice")
+			return nil, errors.New("has a key twice")
 		}
 		values[key] = strings.TrimSpace(value)
 	}
-	if !regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`).MatchString(values["instrumentationkey"]) {
-		return Connection{}, errors.New("must have an InstrumentationKey, a GUID")
-	}
-	endpoint := globalEndpoint
-	if suffix := values["endpointsuffix"]; suffix != "" {
-		host := "dc." + strings.TrimPrefix(suffix, ".")
-		if location := values["location"]; location != "" {
-			host = strings.TrimSuffix(location, ".") + "." + host
-		}
-		endpoint = "https://" + host
-	}
+	return values, nil
+}
+
+func endpoint(values map[string]string) string {
 	if explicit := values["ingestionendpoint"]; explicit != "" {
-		endpoint = explicit
+		return explicit
 	}
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
-		return Connection{}, errors.New("must have an ingestion endpoint that is a URL of http or https")
+	suffix := strings.TrimPrefix(values["endpointsuffix"], ".")
+	if suffix == "" {
+		return globalEndpoint
 	}
-	return Connection{
-		InstrumentationKey: values["instrumentationkey"],
-		Endpoint:           strings.TrimSuffix(endpoint, "/") + trackPath,
-	}, nil
+	if location := strings.TrimSuffix(values["location"], "."); location != "" {
+		return "https://" + location + ".dc." + suffix
+	}
+	return "https://dc." + suffix
 }

@@ -1,0 +1,35 @@
+// Package parent tells a process when the one that started it is gone.
+//
+// Nothing else ends a child whose parent is killed: the Functions host leaves its handler running, on its port and with
+// its settings of then, and `go run` does not hand on the SIGTERM that ends it.
+package parent
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrGone is the reason to end for a process whose parent is gone.
+var ErrGone = errors.New("the parent process is gone")
+
+const every = time.Second
+
+// Wait returns ErrGone when the parent process is gone, or the context's error when that ends first. A process whose
+// parent is init from the beginning is somebody's service and no orphan.
+func Wait(ctx context.Context) error {
+	gone, release := watch()
+	defer release()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if gone() {
+				return ErrGone
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

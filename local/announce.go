@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"userrelay/local/funchost"
+)
+
+const exampleUser = "auth0|61de2511fd334200aa221dff"
+
+// announce waits until registrations can be stored, and says how to send one.
+func (s *stack) announce(ctx context.Context, h *funchost.Host) error {
+	if err := waitHealthy(ctx, h); err != nil || ctx.Err() != nil {
+		return err
+	}
+	function := h.FunctionURL("RegisterUser") + "?code=" + s.key
+	command := "curl -i '" + function + "' -d '{\"userId\":\"" + exampleUser + "\"}'"
+	if runtime.GOOS == "windows" {
+		command = `curl -i "` + function + `" -d "{\"userId\":\"` + exampleUser + `\"}"`
+	}
+	s.say("")
+	s.say("Ready. The function:  %s", function)
+	s.say("Register a user:      %s", command)
+	s.say("Find it by its id:    %s/items?userId=%s", s.page, url.QueryEscape(exampleUser))
+	s.say("Kafka:                %s, topic %s", s.brokers, s.topic)
+	s.say("Ctrl-C ends it.")
+	s.say("")
+	return s.writeReady(function)
+}
+
+// waitHealthy asks the app itself until it answers that Kafka can be reached, or the host has given up.
+func waitHealthy(ctx context.Context, h *funchost.Host) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.FunctionURL("Health"), nil)
+		if err != nil {
+			return fmt.Errorf("ask for the app's health: %w", err)
+		}
+		if res, err := http.DefaultTransport.RoundTrip(req); err == nil {
+			_ = res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-h.Done(): // its reason is told where it is started again
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// sayNoHost prints what func start needs.
+func (s *stack) sayNoHost() {
+	s.say("")
+	s.say("Ready, without host and handler. For func start, put this into local.settings.json:")
+	s.say("")
+	s.say("{")
+	s.say(`  "IsEncrypted": false,`)
+	s.say(`  "Values": {`)
+	settings := s.settings()
+	for i, setting := range settings {
+		comma := ","
+		if i == len(settings)-1 {
+			comma = ""
+		}
+		s.say(`    %q: %q%s`, setting[0], setting[1], comma)
+	}
+	s.say("  }")
+	s.say("}")
+	s.say("")
+	s.say("Find a user by the id: %s/items?userId=…", s.page)
+	s.say("Ctrl-C ends it.")
+}
+
+// addresses is what -ready writes.
+type addresses struct {
+	URL     string `json:"url"`
+	Key     string `json:"key"`
+	Page    string `json:"page"`
+	Brokers string `json:"brokers"`
+	Topic   string `json:"topic"`
+}
+
+// writeReady tells scripts and tests the addresses. The file appears whole.
+func (s *stack) writeReady(function string) error {
+	if s.ready == "" {
+		return nil
+	}
+	text, err := json.Marshal(addresses{URL: function, Key: s.key, Page: s.page, Brokers: s.brokers, Topic: s.topic}, jsontext.Multiline(true))
+	if err != nil {
+		return fmt.Errorf("write the addresses: %w", err)
+	}
+	part, err := os.CreateTemp(filepath.Dir(s.ready), filepath.Base(s.ready)+".*")
+	if err != nil {
+		return fmt.Errorf("write the addresses: %w", err)
+	}
+	_, err = part.Write(append(text, '\n'))
+	if closed := part.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(part.Name(), s.ready)
+	}
+	if err != nil {
+		return fmt.Errorf("write the addresses: %w", err)
+	}
+	return nil
+}

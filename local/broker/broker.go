@@ -1,0 +1,108 @@
+// Package broker is a Kafka broker in this process, for one machine without Kafka. It can be stopped and started, which
+// is how people see what an outage does.
+//
+// It speaks Kafka's protocol and keeps what it acknowledged in a folder, but it is one process without replicas: it
+// proves nothing about durability.
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+const partitions = 4
+
+// Broker is one broker with one topic.
+type Broker struct {
+	topic string
+	dir   string
+	mine  bool // dir is to be removed
+	port  int
+
+	mu      sync.Mutex
+	cluster *kfake.Cluster // nil while stopped
+}
+
+// Start starts a broker that has the topic. dir keeps the records between runs; empty means a folder that is removed by
+// Close.
+func Start(topic, dir string) (*Broker, error) {
+	b := &Broker{topic: topic, dir: dir}
+	if dir == "" {
+		var err error
+		if b.dir, err = os.MkdirTemp("", "userrelay-broker-"); err != nil {
+			return nil, fmt.Errorf("make a folder for the broker: %w", err)
+		}
+		b.mine = true
+	}
+	if err := b.Resume(); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// Address is the broker's host:port, the same whether it runs or not.
+func (b *Broker) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(b.port)) }
+
+// Running says whether the broker runs.
+func (b *Broker) Running() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cluster != nil
+}
+
+// Resume starts the broker where it has been stopped.
+func (b *Broker) Resume() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cluster != nil {
+		return nil
+	}
+	cluster, err := kfake.NewCluster(
+		kfake.NumBrokers(1),
+		kfake.Ports(b.port),
+		kfake.DataDir(b.dir),
+		kfake.SyncWrites(),
+		kfake.SeedTopics(partitions, b.topic),
+	)
+	if err != nil {
+		return fmt.Errorf("start the broker: %w", err)
+	}
+	if b.port == 0 {
+		address := cluster.ListenAddrs()[0]
+		if b.port, err = strconv.Atoi(address[strings.LastIndexByte(address, ':')+1:]); err != nil {
+			cluster.Close()
+			return fmt.Errorf("read the broker's address: %w", err)
+		}
+	}
+	b.cluster = cluster
+	return nil
+}
+
+// Pause stops the broker: its port is closed and its connections are cut.
+func (b *Broker) Pause() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.cluster != nil {
+		b.cluster.Close()
+		b.cluster = nil
+	}
+}
+
+// Close stops the broker for good.
+func (b *Broker) Close() error {
+	b.Pause()
+	if !b.mine {
+		return nil
+	}
+	if err := os.RemoveAll(b.dir); err != nil {
+		return fmt.Errorf("remove the broker's folder: %w", err)
+	}
+	return nil
+}

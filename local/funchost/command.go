@@ -1,0 +1,100 @@
+package funchost
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// command makes the command line of one launch of the handler, as host.json describes it.
+// The process is killed, not asked, when ctx ends: the real host sends no signal either.
+func (a *app) command(ctx context.Context, port int) *exec.Cmd {
+	id, number := newUUID(), strconv.Itoa(port)
+	env := append(environment{}, a.env...)
+	env = append(env,
+		"FUNCTIONS_CUSTOMHANDLER_PORT="+number,
+		"FUNCTIONS_HTTPWORKER_PORT="+number,
+		"FUNCTIONS_CUSTOMHANDLER_WORKER_ID="+id,
+		"FUNCTIONS_HTTPWORKER_ID="+id,
+		"FUNCTIONS_APP_ROOT_PATH="+a.dir,
+	)
+	cmd := exec.CommandContext(ctx, a.executable(env), a.handlerArgs(env)...) //nolint:gosec // starting what host.json names is the purpose
+	cmd.Env = env
+	cmd.Dir = a.under(a.file.workingDir)
+	cmd.SysProcAttr = ownGroup()
+	// A child that the handler left behind may hold its pipes open; the handler is gone all the same.
+	cmd.WaitDelay = outputDelay
+	return cmd
+}
+
+// under returns the absolute form of a folder that is written relative to the app's.
+func (a *app) under(dir string) string {
+	if filepath.IsAbs(dir) {
+		return dir
+	}
+	return filepath.Join(a.dir, dir)
+}
+
+// executable finds the handler: a file in the worker directory, else whatever PATH has under that name.
+func (a *app) executable(env environment) string {
+	name := env.expand(a.file.executable)
+	if filepath.IsAbs(name) {
+		return name
+	}
+	full := filepath.Join(a.under(a.file.workerDir), name)
+	for _, file := range []string{full, full + ".exe"} {
+		if info, err := os.Stat(file); err == nil && !info.IsDir() {
+			return file
+		}
+	}
+	return name
+}
+
+// handlerArgs returns the handler's arguments. The host joins them with spaces and quotes none, so an
+// argument with a space in it arrives as two.
+func (a *app) handlerArgs(env environment) []string {
+	parts := append([]string{}, a.file.arguments...)
+	if a.file.workerPath != "" {
+		parts = append(parts, `"`+a.file.workerPath+`"`)
+	}
+	parts = append(parts, a.file.workerArguments...)
+	return splitArgs(env.expand(strings.Join(parts, " ")))
+}
+
+// expand replaces every %NAME% by the variable's value, by nothing where there is none.
+func (e environment) expand(s string) string {
+	return regexp.MustCompile(`%[^%]+%`).ReplaceAllStringFunc(s, func(ref string) string {
+		value, _ := e.lookup(strings.Trim(ref, "%"))
+		return value
+	})
+}
+
+// splitArgs splits at spaces that are not within double quotes, and drops the quotes.
+func splitArgs(s string) []string {
+	var args []string
+	var arg strings.Builder
+	quoted, started := false, false
+	for _, c := range s {
+		switch {
+		case c == '"':
+			quoted, started = !quoted, true
+		case !quoted && (c == ' ' || c == '\t'):
+			if started {
+				args = append(args, arg.String())
+			}
+			arg.Reset()
+			started = false
+		default:
+			arg.WriteRune(c)
+			started = true
+		}
+	}
+	if started {
+		args = append(args, arg.String())
+	}
+	return args
+}

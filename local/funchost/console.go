@@ -1,0 +1,80 @@
+package funchost
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+// level is how bad a line is.
+type level int
+
+const (
+	information level = iota
+	warning
+	failure
+)
+
+// console writes lines as func does: [2026-01-01T10:00:00.000Z] text, in UTC.
+type console struct {
+	mu    sync.Mutex
+	out   io.Writer
+	color bool
+}
+
+func newConsole(cfg Config) *console {
+	if cfg.Console == nil {
+		return &console{out: io.Discard}
+	}
+	return &console{out: cfg.Console, color: cfg.Color}
+}
+
+// print writes one line. A console that cannot be written to must not stop the host, so errors are dropped.
+func (c *console) print(l level, format string, args ...any) {
+	stamp := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+	line := "[" + stamp + "] " + fmt.Sprintf(format, args...)
+	if c.color && l != information {
+		color := map[level]string{warning: "\x1b[33m", failure: "\x1b[31m"}[l]
+		line = color + line + "\x1b[0m"
+	}
+	c.raw(line + "\n")
+}
+
+func (c *console) info(format string, args ...any) { c.print(information, format, args...) }
+func (c *console) fail(format string, args ...any) { c.print(failure, format, args...) }
+
+// raw writes text without a time.
+func (c *console) raw(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = io.WriteString(c.out, text)
+}
+
+// lines is a writer that calls line for every line written to it, without its end.
+type lines struct {
+	line    func(string)
+	pending []byte
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.pending = append(l.pending, p...)
+	for {
+		i := bytes.IndexByte(l.pending, '\n')
+		if i < 0 {
+			return len(p), nil
+		}
+		l.line(strings.TrimSuffix(string(l.pending[:i]), "\r"))
+		l.pending = l.pending[i+1:]
+	}
+}
+
+// flush passes on a last line that has no end.
+func (l *lines) flush() {
+	if len(l.pending) > 0 {
+		l.line(string(l.pending))
+		l.pending = nil
+	}
+}

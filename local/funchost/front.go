@@ -1,0 +1,185 @@
+package funchost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Kestrel's limits, in bytes but for the last.
+const (
+	maxRequestLine = 8 << 10
+	maxHeaders     = 32 << 10
+	maxHeaderCount = 100
+)
+
+// Why an invocation failed, beside what the handler did.
+var (
+	errTooLarge   = errors.New("the body exceeds the limit")
+	errNotASCII   = errors.New("a header has characters beyond ASCII")
+	errAborted    = errors.New("the answer broke off")
+	errClientGone = errors.New("the client is gone")
+	errStopping   = errors.New("the host is stopping")
+)
+
+// serve is the front door: the host's own pages and refusals, then routing, keys, invocation.
+func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Server", "Kestrel")
+	if h.insights {
+		w.Header().Set("Request-Context", "appId=")
+	}
+	if !h.enter() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "Function host is not running.")
+		return
+	}
+	defer h.inFlight.Done()
+	if status := refusal(r); status != 0 {
+		refuse(w, status)
+		return
+	}
+	switch strings.ToLower(strings.TrimSuffix(r.URL.Path, "/")) {
+	case "":
+		h.homepage(w)
+		return
+	case "/admin/host/ping":
+		h.ping(w, r)
+		return
+	}
+	fn := match(h.app.functions, r.Method, r.URL)
+	switch {
+	case fn == nil:
+		refuse(w, http.StatusNotFound)
+	case !h.guard.allows(fn, r):
+		refuse(w, http.StatusUnauthorized)
+	default:
+		h.invoke(w, r, fn)
+	}
+}
+
+// refuse answers as the host does when it refuses: without a body.
+func refuse(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(status)
+}
+
+// refusal returns the status with which Kestrel itself refuses the request, 0 if it does not.
+func refusal(r *http.Request) int {
+	if len(r.Method)+len(r.RequestURI)+len(r.Proto)+len("  \r\n") > maxRequestLine {
+		return http.StatusRequestURITooLong
+	}
+	size, count := len("Host: \r\n")+len(r.Host), 1
+	for name, values := range r.Header {
+		for _, value := range values {
+			size += len(name) + len(value) + len(": \r\n")
+			count++
+			if !utf8.ValidString(value) {
+				return http.StatusBadRequest
+			}
+		}
+	}
+	if size > maxHeaders || count > maxHeaderCount {
+		return http.StatusRequestHeaderFieldsTooLarge
+	}
+	return 0
+}
+
+func (h *Host) homepage(w http.ResponseWriter) {
+	if h.app.noHomepage {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "A stand-in of the Azure Functions host (v4) is running here. It is not Microsoft's.\n")
+}
+
+// ping answers the platform's question whether the host lives. Only the health check reaches the handler,
+// and what the handler says makes no difference.
+func (h *Host) ping(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Get("checkHealth") == "1" {
+		ctx, cancel := h.bound(r.Context())
+		defer cancel()
+		_ = h.worker.ping(ctx)
+	}
+	refuse(w, http.StatusOK)
+}
+
+// invoke runs a function and answers the client.
+func (h *Host) invoke(w http.ResponseWriter, r *http.Request, fn *function) {
+	id, start := newUUID(), time.Now()
+	h.console.info("Executing 'Functions.%s' (Reason='This function was programmatically called via the host APIs.', Id=%s)", fn.name, id)
+	a, err := h.call(w, r, fn, id)
+	if errors.Is(err, errClientGone) {
+		h.console.info("The client disconnected while the function was processing the request.")
+	} else if err != nil {
+		h.console.fail("Exception while executing function: Functions.%s. %v", fn.name, err)
+	}
+	outcome := "Succeeded"
+	if err != nil && !errors.Is(err, errClientGone) {
+		outcome = "Failed"
+	}
+	h.console.info("Executed 'Functions.%s' (%s, Id=%s, Duration=%dms)", fn.name, outcome, id, time.Since(start).Milliseconds())
+	switch {
+	case errors.Is(err, errAborted), errors.Is(err, errClientGone):
+		panic(http.ErrAbortHandler) // drops the client's connection
+	case err != nil:
+		refuse(w, http.StatusInternalServerError)
+	case a != nil:
+		a.write(w)
+	}
+}
+
+// call waits for the handler and gives it the request. In proxy mode the answer went to the client when it
+// returns without an error, in forward mode it is returned. When the function's time is up the handler is
+// killed, whatever else it is doing.
+func (h *Host) call(w http.ResponseWriter, r *http.Request, fn *function, id string) (*answer, error) {
+	parent := r.Context()
+	if !h.app.proxying {
+		parent = context.WithoutCancel(parent) // forward mode does not notice that the client is gone
+	}
+	ctx, cancel := h.bound(parent)
+	defer cancel()
+	l, err := h.worker.await(ctx)
+	var a *answer
+	switch {
+	case err != nil:
+	case !ascii(r.Header):
+		err = errNotASCII
+	case h.app.proxying:
+		err = h.proxy(ctx, w, r, id)
+	default:
+		a, err = h.forward(ctx, r, id)
+	}
+	if err != nil && errors.Is(context.Cause(ctx), errFunctionTimeout) {
+		h.console.fail("Timeout value of %s exceeded by function 'Functions.%s' (Id: '%s'). Initiating cancellation.", h.app.timeout, fn.name, id)
+		l.kill(errFunctionTimeout)
+	}
+	return a, err
+}
+
+// bound limits ctx to the time of one invocation and to the host's life.
+func (h *Host) bound(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(parent)
+	unbind := context.AfterFunc(h.life, func() { cancel(errStopping) })
+	if h.app.timeout == 0 {
+		return ctx, func() { unbind(); cancel(nil) }
+	}
+	timed, stop := context.WithTimeoutCause(ctx, h.app.timeout, fmt.Errorf("%w after %s", errFunctionTimeout, h.app.timeout))
+	return timed, func() { stop(); unbind(); cancel(nil) }
+}
+
+func ascii(header http.Header) bool {
+	for _, values := range header {
+		for _, value := range values {
+			if strings.ContainsFunc(value, func(c rune) bool { return c >= utf8.RuneSelf }) {
+				return false
+			}
+		}
+	}
+	return true
+}

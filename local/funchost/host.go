@@ -1,0 +1,235 @@
+package funchost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Kestrel's timeouts and .NET's for kept connections.
+const (
+	readHeaderTimeout  = 30 * time.Second
+	keepAliveTimeout   = 130 * time.Second
+	handlerIdleTimeout = time.Minute
+
+	// closeTimeout bounds the wait for clients that do not read their answers when the host stops.
+	closeTimeout = time.Second
+
+	// frontHeaderBytes lets net/http read what refusal then refuses with Kestrel's status.
+	frontHeaderBytes = 2 * (maxRequestLine + maxHeaders)
+)
+
+// Host is a running stand-in.
+type Host struct {
+	url         string
+	handlerAddr string
+	insights    bool
+	app         *app
+	guard       guard
+	console     *console
+	transport   *http.Transport
+	worker      *worker
+	server      *http.Server
+
+	life context.Context //nolint:containedctx // ends when the host stops: every request is bound to it
+	end  context.CancelFunc
+	done chan struct{}
+	err  error // why it stopped by itself; to be read after done
+
+	mu       sync.Mutex
+	stopping bool
+	inFlight sync.WaitGroup // Add under mu, while not stopping
+}
+
+// Start hosts the app that cfg describes until ctx ends, Close is called, or the handler crashed for the
+// third time. It returns when clients can connect; the handler may still be starting then, and requests
+// wait for it. The error names a file or setting that is wrong, or an address that cannot be had.
+//
+// The first lines on the console say that this is a stand-in, and what it leaves out.
+func Start(ctx context.Context, cfg Config) (*Host, error) {
+	a, err := readApp(cfg)
+	if err != nil {
+		return nil, err
+	}
+	port, err := handlerPort(ctx, a.file.port)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Addr == "" {
+		cfg.Addr = defaultAddr
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for clients: %w", err)
+	}
+	h := newHost(cfg, a, port)
+	h.url = "http://" + clientAddr(cfg.Addr, listener.Addr())
+	h.life, h.end = context.WithCancel(ctx)
+	h.console.info("%s", banner)
+	for _, line := range a.ignored {
+		h.console.print(warning, "%s", line)
+	}
+	h.console.raw(listing(a.functions, h.url))
+	go h.run(listener) // its owner is whoever waits for Done; Close does
+	return h, nil
+}
+
+func newHost(cfg Config, a *app, port int) *Host {
+	h := &Host{
+		handlerAddr: net.JoinHostPort(loopback, strconv.Itoa(port)),
+		insights:    cfg.Insights,
+		app:         a,
+		guard:       guard{keys: cfg.Keys, open: cfg.NoAuth},
+		console:     newConsole(cfg),
+		done:        make(chan struct{}),
+		transport: &http.Transport{
+			MaxIdleConnsPerHost: 1 << 16, // .NET keeps every connection
+			IdleConnTimeout:     handlerIdleTimeout,
+			DisableCompression:  true, // neither ask for it nor undo it
+		},
+	}
+	h.worker = &worker{
+		command:     func(ctx context.Context) *exec.Cmd { return a.command(ctx, port) },
+		url:         "http://" + h.handlerAddr + "/",
+		initTimeout: a.file.initTimeout,
+		errorsOnly:  a.file.stderrErrorsOnly,
+		console:     h.console,
+		transport:   h.transport,
+		current:     unstarted(),
+	}
+	h.server = &http.Server{
+		Handler:           http.HandlerFunc(h.serve),
+		MaxHeaderBytes:    frontHeaderBytes,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       keepAliveTimeout,
+		ErrorLog:          slog.NewLogLogger(slog.NewTextHandler(&lines{line: func(s string) { h.console.fail("%s", s) }}, nil), slog.LevelError),
+	}
+	return h
+}
+
+// loopback is the only address at which the host looks for its handler.
+const loopback = "127.0.0.1"
+
+// handlerPort checks that the port from host.json can be listened on, or finds a free one.
+func handlerPort(ctx context.Context, configured int) (int, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(configured)))
+	if err != nil {
+		return 0, fmt.Errorf("unable to bind to port %d for the handler (customHandler.port): %w", configured, err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // what a tcp listener has
+	if err := listener.Close(); err != nil {
+		return 0, fmt.Errorf("free the handler's port: %w", err)
+	}
+	return port, nil
+}
+
+// clientAddr is the address as configured, with the port that was taken.
+func clientAddr(configured string, listening net.Addr) string {
+	host, _, _ := net.SplitHostPort(configured) // listening would have failed
+	_, port, _ := net.SplitHostPort(listening.String())
+	if host == "" {
+		host = loopback
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// run serves until the host's life ends or its handler is given up, and leaves nothing behind.
+func (h *Host) run(listener net.Listener) {
+	defer close(h.done)
+	defer h.end()
+	group, ctx := errgroup.WithContext(h.life)
+	group.Go(func() error { return h.worker.supervise(ctx) })
+	group.Go(func() error {
+		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve clients: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		h.end() // requests under way end, held ones too
+		h.drain()
+		return nil
+	})
+	h.err = group.Wait()
+	h.transport.CloseIdleConnections()
+}
+
+// drain lets the requests under way get their answers, cuts off clients that do not read them, and closes
+// the server.
+func (h *Host) drain() {
+	h.mu.Lock()
+	h.stopping = true
+	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.life), closeTimeout)
+	defer cancel()
+	if h.server.Shutdown(ctx) != nil {
+		_ = h.server.Close() // its error is of the listener, which Shutdown closed
+	}
+	h.inFlight.Wait()
+}
+
+// enter counts a request in, unless the host is stopping.
+func (h *Host) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopping {
+		return false
+	}
+	h.inFlight.Add(1)
+	return true
+}
+
+// URL is where clients reach the host, without a trailing slash.
+func (h *Host) URL() string { return h.url }
+
+// FunctionURL is where clients reach a function, without a key. It is empty where there is no such function.
+func (h *Host) FunctionURL(name string) string {
+	for _, f := range h.app.functions {
+		if strings.EqualFold(f.name, name) {
+			return h.url + f.path
+		}
+	}
+	return ""
+}
+
+// HandlerPID returns the process id of the handler, 0 while none runs.
+func (h *Host) HandlerPID() int { return h.worker.pid() }
+
+// Done is closed when the host has stopped and the handler's process is gone.
+func (h *Host) Done() <-chan struct{} { return h.done }
+
+// Err tells, once Done is closed, why the host stopped by itself. It is nil when it was asked to.
+func (h *Host) Err() error {
+	select {
+	case <-h.done:
+		return h.err
+	default:
+		return nil
+	}
+}
+
+// Shutdown stops the host as SIGTERM stops the real one: no new requests, those under way are finished
+// for as long as ctx allows, and then the handler is killed. The error is ctx's if that was not enough.
+func (h *Host) Shutdown(ctx context.Context) error {
+	err := h.server.Shutdown(ctx)
+	return errors.Join(err, h.Close())
+}
+
+// Close stops the host at once: the handler is killed, requests under way get 500. It returns when the
+// handler's process is gone, with the error of Err. It may be called more than once.
+func (h *Host) Close() error {
+	h.end()
+	<-h.done
+	return h.err
+}

@@ -1,0 +1,200 @@
+package funchost_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	probeVar   = "FUNCHOST_TEST_PROBE" // set: be the handler
+	startVar   = "FUNCHOST_TEST_START" // what to do before listening, in the form of a query string
+	headerTell = "X-Probe"             // what to do with a request, likewise
+)
+
+// seen is what the handler saw of a request, and what it knows of itself.
+type seen struct {
+	PID              int
+	Method, URI      string
+	Host, RemoteAddr string
+	Header           http.Header
+	Body             []byte
+	ContentLength    int64
+	TransferEncoding []string
+
+	Hits, Roots int64 // requests so far, this one included, and those for /
+	Root        http.Header
+	Dir         string
+	Args        []string
+	Env         []string
+}
+
+// probe is a handler that answers with what it saw, and does what the header X-Probe says.
+type probe struct {
+	hits, roots atomic.Int64
+	root        atomic.Pointer[http.Header]
+	rootGate    string // a file that has to exist before / is answered
+}
+
+// runProbe is the handler's main function.
+func runProbe() int {
+	parent := os.Getppid()
+	go func() {
+		for range time.Tick(100 * time.Millisecond) {
+			if os.Getppid() != parent {
+				os.Exit(1)
+			}
+		}
+	}()
+	tell, err := url.ParseQuery(os.Getenv(startVar))
+	if err != nil {
+		panic(err)
+	}
+	if file := tell.Get("log"); file != "" {
+		appendTo(file, "started\n")
+	}
+	for _, line := range tell["stderr"] {
+		fmt.Fprintln(os.Stderr, line)
+	}
+	if code := tell.Get("exit"); code != "" {
+		return number(code)
+	}
+	if file := tell.Get("gate"); file != "" {
+		await(file)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT")) //nolint:noctx // lives as long as the process
+	if err != nil {
+		panic(err)
+	}
+	server := &http.Server{Handler: &probe{rootGate: tell.Get("rootgate")}, ReadHeaderTimeout: time.Minute}
+	panic(server.Serve(listener))
+}
+
+func (p *probe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/" {
+		p.roots.Add(1)
+		p.root.CompareAndSwap(nil, &r.Header)
+		if p.rootGate != "" {
+			await(p.rootGate)
+		}
+		http.NotFound(w, r)
+		return
+	}
+	hits := p.hits.Add(1)
+	tell, err := url.ParseQuery(r.Header.Get(headerTell))
+	if err != nil {
+		panic(err)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	p.obey(w, r, tell, hits)
+	if tell.Has("silent") {
+		return
+	}
+	dir, _ := os.Getwd()
+	answer, err := json.Marshal(seen{
+		PID: os.Getpid(), Method: r.Method, URI: r.RequestURI, Host: r.Host, RemoteAddr: r.RemoteAddr,
+		Header: r.Header, Body: body, ContentLength: r.ContentLength, TransferEncoding: r.TransferEncoding,
+		Hits: hits, Roots: p.roots.Load(), Root: *p.root.Load(), Dir: dir, Args: os.Args[1:], Env: os.Environ(),
+	})
+	if err != nil {
+		panic(err)
+	}
+	_, _ = w.Write(answer)
+}
+
+// obey does what a request asks for, in a fixed order.
+func (p *probe) obey(w http.ResponseWriter, r *http.Request, tell url.Values, hits int64) {
+	for _, line := range tell["stdout"] {
+		fmt.Println(line)
+	}
+	for _, line := range tell["stderr"] {
+		fmt.Fprintln(os.Stderr, line)
+	}
+	for _, pair := range tell["header"] {
+		name, value, _ := strings.Cut(pair, ":")
+		w.Header().Add(name, value)
+	}
+	if code := tell.Get("status"); code != "" {
+		w.WriteHeader(number(code))
+	}
+	if tell.Has("flush") {
+		_, _ = io.WriteString(w, "first ")
+		_ = http.NewResponseController(w).Flush()
+	}
+	if file := tell.Get("report"); file != "" {
+		appendTo(file, "started\n")
+	}
+	if file := tell.Get("wait"); file != "" {
+		outcome := "finished\n"
+		if !awaitOr(file, r.Context().Done()) {
+			outcome = "cancelled\n"
+		}
+		appendTo(tell.Get("report"), outcome)
+	}
+	if code := tell.Get("exit"); code != "" {
+		os.Exit(number(code))
+	}
+	if n := tell.Get("drop"); n != "" && hits <= int64(number(n)) {
+		panic(http.ErrAbortHandler)
+	}
+	if tell.Has("half") {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "not a hundred bytes")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func appendTo(file, text string) {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := f.WriteString(text); err != nil {
+		panic(err)
+	}
+	if err := f.Close(); err != nil {
+		panic(err)
+	}
+}
+
+// await waits until the file exists.
+func await(file string) { awaitOr(file, nil) }
+
+// awaitOr waits until the file exists, and says so, or until done is closed.
+func awaitOr(file string, done <-chan struct{}) bool {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(file); err == nil {
+			return true
+		} else if !errors.Is(err, os.ErrNotExist) {
+			panic(err)
+		}
+		select {
+		case <-done:
+			return false
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package funchost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	proxyAttempts   = 10
+	proxyFirstDelay = 50 * time.Millisecond
+	proxyMaxDelay   = 250 * time.Millisecond
+)
+
+// proxy streams the request to the handler and the answer back, as enableProxyingHttpRequest does. The
+// handler sees the client go. An error means that the client gets 500, but for errAborted.
+func (h *Host) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request, id string) (err error) {
+	if r.ContentLength > h.app.bodyLimit {
+		return errTooLarge
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:       func(pr *httputil.ProxyRequest) { h.rewrite(pr, id) },
+		Transport:     retrying{h.transport},
+		FlushInterval: -1,
+		ModifyResponse: func(resp *http.Response) error {
+			if resp.Header.Get("Server") != "" {
+				w.Header().Del("Server")
+			}
+			return nil
+		},
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, e error) { err = fmt.Errorf("proxy to the handler: %w", e) },
+		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what it says is returned
+	}
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler: // an answer that broke off half way
+			err = errAborted
+		default:
+			panic(v)
+		}
+		if err != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+			err = errClientGone
+		}
+	}()
+	w.Header()["Content-Type"] = nil // keeps net/http from guessing one
+	out := r.WithContext(ctx)
+	out.Body = http.MaxBytesReader(w, r.Body, h.app.bodyLimit)
+	proxy.ServeHTTP(w, out)
+	return err
+}
+
+// rewrite makes the outgoing request. Hop-by-hop and X-Forwarded headers are gone already.
+func (h *Host) rewrite(pr *httputil.ProxyRequest, id string) {
+	pr.Out.URL.Scheme, pr.Out.URL.Host = "http", h.handlerAddr
+	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
+	pr.Out.Host = h.handlerAddr
+	pr.SetXForwarded()
+	for _, name := range []string{"Te", "Alt-Svc", "Upgrade-Insecure-Requests", "X-Forwarded-Prefix"} {
+		pr.Out.Header.Del(name)
+	}
+	pr.Out.Header.Set(headerInvocationID, id)
+	pr.Out.Header.Set("X-Ms-Invocation-Id", id)
+	pr.Out.Header.Set(headerHostVersion, hostVersion)
+	if h.insights && pr.Out.Header.Get("Traceparent") == "" {
+		pr.Out.Header.Set("Traceparent", newTraceparent())
+	}
+}
+
+// retrying tries a request again for about two seconds while the handler cannot be reached, or drops the
+// connection, for as long as nothing of the body was read.
+type retrying struct{ http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (t retrying) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, body := req.Context(), &onceBody{}
+	if req.Body != nil {
+		body.Reader = req.Body
+		req = req.Clone(ctx)
+		req.Body = body
+	}
+	delay := proxyFirstDelay
+	for attempt := 1; ; attempt++ {
+		resp, err := t.RoundTripper.RoundTrip(req)
+		if err == nil || attempt == proxyAttempts || body.started.Load() || ctx.Err() != nil {
+			return resp, err //nolint:wrapcheck // a RoundTripper passes on what the one below says
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), err)
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, proxyMaxDelay)
+	}
+}
+
+// onceBody knows if it was read from. Close does nothing, as a failed attempt closes the body and the next
+// one needs it: the server closes what is below.
+type onceBody struct {
+	io.Reader
+	started atomic.Bool
+}
+
+func (b *onceBody) Read(p []byte) (int, error) {
+	b.started.Store(true)
+	return b.Reader.Read(p) //nolint:wrapcheck // io.EOF has to stay itself
+}
+
+func (*onceBody) Close() error { return nil }

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"userrelay/local/broker"
+	"userrelay/local/funchost"
+	"userrelay/local/portal"
+)
+
+// The node that stands for this app in Application Insights; any GUID does.
+const instrumentationKey = "00000000-0000-0000-0000-000000000000"
+
+// stack is all that runs.
+type stack struct {
+	options
+	out io.Writer
+
+	broker  *broker.Broker // nil where the user has one
+	brokers string
+	page    string // address of the portal
+	key     string // of the function
+}
+
+// runStack starts all of it and runs until ctx ends.
+func runStack(ctx context.Context, o options, out io.Writer) (err error) {
+	if _, err := os.Stat("host.json"); err != nil {
+		return errors.New("run it in the project's folder, the one with host.json: go run ./local")
+	}
+	s := &stack{options: o, out: out, brokers: o.kafka, key: rand.Text()}
+	if s.brokers == "" {
+		s.say("Starting a Kafka broker in this process …")
+		folder := ""
+		if o.data != "" {
+			folder = filepath.Join(o.data, "broker")
+		}
+		if s.broker, err = broker.Start(o.topic, folder); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.broker.Close()) }()
+		s.brokers = s.broker.Address()
+	}
+	stopPortal, err := s.startPortal(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopPortal()
+
+	if o.noHost {
+		s.sayNoHost()
+		if err := s.writeReady(""); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return nil
+	}
+	if err := s.build(ctx); err != nil {
+		return err
+	}
+	return s.host(ctx)
+}
+
+func (s *stack) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
+
+// startPortal serves the telemetry endpoint.
+func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for telemetry: %w", err)
+	}
+	p := portal.New(nil)
+	if s.broker != nil {
+		p = portal.New(s.broker)
+	}
+	server := &http.Server{Handler: p.Handler(), ReadHeaderTimeout: 5 * time.Second}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(listener) // until Close
+	}()
+	s.page = "http://" + listener.Addr().String()
+	return func() {
+		_ = server.Close()
+		<-ended
+	}, nil
+}
+
+// handlerPath is where README's build line puts the handler.
+func handlerPath() string {
+	if runtime.GOOS == "windows" {
+		return "bin/handler.exe"
+	}
+	return "bin/handler"
+}
+
+func (s *stack) build(ctx context.Context) error {
+	s.say("Building the handler: go build -o %s ./handler", handlerPath())
+	build := exec.CommandContext(ctx, "go", "build", "-o", handlerPath(), "./handler") //nolint:gosec // G204: constants
+	build.Stdout, build.Stderr = s.out, s.out
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build the handler: %w", err)
+	}
+	return nil
+}
+
+// settings are the handler's, as local.settings.json would have them, in order.
+func (s *stack) settings() [][2]string {
+	return [][2]string{
+		{"FUNCTIONS_WORKER_RUNTIME", "Custom"},
+		{"KAFKA_BROKERS", s.brokers},
+		{"KAFKA_TOPIC", s.topic},
+		{"APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=" + instrumentationKey + ";IngestionEndpoint=" + s.page + "/"},
+	}
+}
+
+// host runs the stand-in of the Functions host, and starts it again when it gives up, as the platform does.
+func (s *stack) host(ctx context.Context) error {
+	env := append(s.env[:len(s.env):len(s.env)],
+		"AZURE_FUNCTIONS_ENVIRONMENT=Development",
+		"AzureFunctionsJobHost__customHandler__description__defaultExecutablePath="+handlerPath())
+	for _, setting := range s.settings() {
+		env = append(env, setting[0]+"="+setting[1])
+	}
+	env = append(env, s.extra...)
+	port := s.port
+	for first := true; ; first = false {
+		h, err := funchost.Start(ctx, funchost.Config{
+			Dir: ".", Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Env: env, Console: s.out, Insights: true,
+			Keys: funchost.Keys{Functions: map[string]string{"RegisterUser": s.key}},
+		})
+		if err != nil {
+			return fmt.Errorf("start the stand-in of the Functions host: %w", err)
+		}
+		if first {
+			if _, err = fmt.Sscanf(h.URL()[len("http://127.0.0.1:"):], "%d", &port); err == nil {
+				err = s.announce(ctx, h)
+			}
+		}
+		if err == nil {
+			<-h.Done()
+		}
+		closed := h.Close()
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		s.say("The host has stopped: %v", closed)
+		s.say("In Azure the platform starts it again; so does this program, in 2 seconds.")
+		select {
+		case <-time.After(2 * time.Second):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
