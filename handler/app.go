@@ -41,6 +41,7 @@ const (
 const (
 	// What is in work when the program is told to end gets this long. A delivery takes at most 4 s.
 	drainLimit     = 4 * time.Second
+	producerLimit  = 200 * time.Millisecond // for records whose callers are gone
 	telemetryLimit = 500 * time.Millisecond // for the last items
 )
 
@@ -105,9 +106,9 @@ func serve(s settings, log *slog.Logger) (int, error) {
 		return exitFailed, fmt.Errorf("listen: %w", err)
 	}
 	producer := kafka.New(kafka.Config{
-		Brokers: s.Kafka.Brokers, Topic: s.Kafka.Topic, ClientID: "userrelay", TLS: s.Kafka.TLS, SASL: login,
+		Brokers: s.Kafka.Brokers, Topic: s.Kafka.Topic, ClientID: "userrelay", TLS: s.Kafka.TLS, SASL: login, Log: log,
 	})
-	defer producer.Close()
+	defer closeProducer(producer, log)
 
 	broker, _, _ := net.SplitHostPort(s.Kafka.Brokers[0]) // load has read it
 	told := insights.Config{Log: log, Lines: s.Lines, Broker: broker, Topic: s.Kafka.Topic}
@@ -132,6 +133,15 @@ func serve(s settings, log *slog.Logger) (int, error) {
 	code := reason()
 	log.Info("The handler ends", "because", context.Cause(ctx), "code", code)
 	return code, nil
+}
+
+// closeProducer ends the producer. What the drained requests wanted is done by then.
+func closeProducer(p *kafka.Producer, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), producerLimit)
+	defer cancel()
+	if err := p.Close(ctx); err != nil {
+		log.Warn("Records were under way at the end", "error", err)
+	}
 }
 
 // mechanism returns the login, or nil where there is none.

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -127,7 +128,8 @@ func (s *stack) settings() [][2]string {
 
 // host runs the stand-in of the Functions host, and starts it again when it gives up, as the platform does.
 func (s *stack) host(ctx context.Context) error {
-	env := append(s.env[:len(s.env):len(s.env)],
+	env := slices.Clone(s.env)
+	env = append(env,
 		"AZURE_FUNCTIONS_ENVIRONMENT=Development",
 		"AzureFunctionsJobHost__customHandler__description__defaultExecutablePath="+handlerPath())
 	for _, setting := range s.settings() {

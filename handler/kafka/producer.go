@@ -1,7 +1,12 @@
 // Package kafka stores records in one Kafka topic.
 //
-// It promises that Produce returns a record's place only after every in-sync replica has it (acks=all), and that every
-// error says whether the record may be stored all the same (see delivery.Class). No text of a broker leaves it.
+// It promises that Produce returns a record's place only after every in-sync replica has it (acks=all); that its own
+// repeats make no copies; and that every error says whether the record may be stored all the same (delivery.Class). No
+// text of a broker leaves it.
+//
+// A record is sent at once, in a request with all that wait for the same broker (group commit). There is a queue for each
+// broker that leads partitions, and lanes that empty it: each lane is an idempotent producer with one request under way
+// (KIP-98). What is certainly not stored goes back into the queue; what may be is sent again in the same bytes.
 package kafka
 
 import (
@@ -9,8 +14,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -20,16 +28,26 @@ import (
 	"userrelay/handler/registration"
 )
 
+// Bounds of what waits or is under way. Beyond them a record is refused at once.
 const (
-	dialTimeout = 3 * time.Second
-	// Azure closes a connection that was idle for 240 s, and some of its load balancers do not tell.
-	idleTimeout = 180 * time.Second
-	metadataTTL = 10 * time.Second
-	// A request may wait in the broker for its replicas this long. Shorter makes unknown outcomes, not speed.
-	brokerTimeout = 20 * time.Second
-	refreshEvery  = 200 * time.Millisecond
-	firstBackoff  = 20 * time.Millisecond
-	maxBackoff    = 500 * time.Millisecond
+	maxRecords = 10_000
+	maxBytes   = 32 << 20
+)
+
+// Times.
+const (
+	firstBackoff = 20 * time.Millisecond
+	maxBackoff   = 500 * time.Millisecond
+	// A batch whose outcome is unknown is sent again for this long. Leader changes take 3 to 13 s.
+	giveUpAfter = 60 * time.Second
+	// One attempt, and how long a broker may wait for its replicas in it. A broker that is slower than that is asked again
+	// for the same batch, which makes no copy.
+	attemptTimeout = 3 * time.Second
+	brokerTimeout  = 1500 * time.Millisecond
+	// Event Hubs works on a request for 20 s at least, whatever it is asked ("Apache Kafka client configurations",
+	// request.timeout.ms).
+	eventHubsAttemptTimeout = 25 * time.Second
+	eventHubsBrokerTimeout  = 20 * time.Second
 )
 
 // Config says which topic of which cluster to write to.
@@ -39,159 +57,257 @@ type Config struct {
 	ClientID string
 	TLS      *tls.Config    // nil: plain connections
 	SASL     sasl.Mechanism // nil: no login
+	Log      *slog.Logger   // told of the connection's state; nil: nobody
 }
 
 // Producer writes to one topic. It is safe for use by several goroutines.
 type Producer struct {
 	topic     string
-	client    *kafkago.Client
+	addr      net.Addr
 	transport *kafkago.Transport
+	client    *kafkago.Client
+	conns     *connections
+	log       *slog.Logger
 
-	mu        sync.Mutex
-	refreshed time.Time
+	attemptTimeout, brokerTimeout time.Duration
+
+	plain   atomic.Bool   // the broker knows no idempotent producers
+	refresh chan struct{} // takes one: the keeper should look at the cluster anew
+	items   sync.Pool
+
+	life       context.Context //nolint:containedctx // from New to Close; lanes and keeper end with it
+	end        context.CancelFunc
+	lanes      sync.WaitGroup
+	background sync.WaitGroup
+
+	mu       sync.Mutex
+	leaders  []int32 // by partition; -1 where there is none; nil while not known
+	ids      []int   // 0, 1, … as many as there are partitions
+	queues   map[int32]*queue
+	records  int // in queues and lanes
+	bytes    int
+	trouble  *delivery.Error // why the topic cannot be used, where an operator must act
+	told     string          // what was last said of that
+	closed   bool
+	finished chan struct{} // closed when closed and records is 0
 }
 
-// New returns a producer. It opens no connection.
+// New returns a producer, which begins to connect. It must be closed.
 func New(c Config) *Producer {
-	transport := &kafkago.Transport{
-		Dial:        (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		DialTimeout: 2 * dialTimeout,
+	p := &Producer{
+		topic:          c.Topic,
+		addr:           kafkago.TCP(c.Brokers...),
+		conns:          newConnections(c.TLS),
+		log:            c.Log,
+		attemptTimeout: attemptTimeout,
+		brokerTimeout:  brokerTimeout,
+		refresh:        make(chan struct{}, 1),
+		queues:         map[int32]*queue{},
+		finished:       make(chan struct{}),
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	if eventHubs(c.Brokers) {
+		p.attemptTimeout, p.brokerTimeout = eventHubsAttemptTimeout, eventHubsBrokerTimeout
+	}
+	p.items.New = func() any { return &item{done: make(chan result, 1)} }
+	p.transport = &kafkago.Transport{
+		Dial:        p.conns.dial,
+		DialTimeout: connectTimeout,
 		IdleTimeout: idleTimeout,
 		MetadataTTL: metadataTTL,
 		// Without a list kafka-go asks for all topics; Event Hubs closes the connection of an identity that may see only one.
 		MetadataTopics: []string{c.Topic},
 		ClientID:       c.ClientID,
-		TLS:            c.TLS,
 		SASL:           c.SASL,
 	}
-	return &Producer{
-		topic:     c.Topic,
-		transport: transport,
-		// Timeout must be set: kafka-go would ask the broker to give up after 500 ms, and a record that is late then is
-		// stored and reported as failed. The broker is told half of it.
-		client: &kafkago.Client{Addr: kafkago.TCP(c.Brokers...), Transport: transport, Timeout: 2 * brokerTimeout},
-	}
+	p.client = &kafkago.Client{Addr: p.addr, Transport: p.transport}
+	p.life, p.end = context.WithCancel(context.Background())
+	p.background.Go(func() { p.keep(p.life) })
+	return p
 }
 
-// Produce stores the record and returns its place. While the record is certainly not stored it tries again, until ctx
-// ends. The error is a *delivery.Error.
-func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
-	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		md, err := p.produce(ctx, r)
-		if err == nil {
-			return md, nil
-		}
-		switch delivery.ClassOf(err) {
-		case delivery.Unavailable, delivery.UnknownTopic:
-			p.refresh()
-		default:
-			return md, err
-		}
-		select {
-		case <-time.After(backoff):
-		case <-ctx.Done():
-			return md, err
-		}
-	}
-}
-
-func (p *Producer) produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
-	if err := ctx.Err(); err != nil { // kafka-go sends some of the requests whose context has ended
-		return delivery.RecordMetadata{}, fail("produce", err, false)
-	}
-	partitions, err := p.partitions(ctx)
-	if err != nil {
-		return delivery.RecordMetadata{}, fail("look up the topic", err, false)
-	}
-	now := time.Now().Truncate(time.Millisecond)
-	msg := kafkago.Message{Key: r.Key}
-	partition := kafkago.Murmur2Balancer{Consistent: true}.Balance(msg, partitions...)
-	headers := make([]kafkago.Header, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = kafkago.Header{Key: h.Key, Value: []byte(h.Value)}
-	}
-	res, err := p.client.Produce(ctx, &kafkago.ProduceRequest{
-		Topic:        p.topic,
-		Partition:    partition,
-		RequiredAcks: kafkago.RequireAll,
-		Records: kafkago.NewRecordReader(kafkago.Record{
-			Time: now, Key: kafkago.NewBytes(r.Key), Value: kafkago.NewBytes(r.Value), Headers: headers,
-		}),
-	})
-	if err == nil {
-		err = res.Error
-	}
-	if err != nil {
-		return delivery.RecordMetadata{}, fail("produce", err, true)
-	}
-	if !res.LogAppendTime.IsZero() {
-		now = res.LogAppendTime
-	}
-	return delivery.RecordMetadata{Topic: p.topic, Partition: partition, Offset: res.BaseOffset, Timestamp: now}, nil
-}
-
-// partitions lists the topic's partitions, from kafka-go's cache after the first time.
-func (p *Producer) partitions(ctx context.Context) ([]int, error) {
-	md, err := p.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{p.topic}})
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range md.Topics {
-		if t.Name != p.topic {
-			continue
-		}
-		if t.Error != nil {
-			return nil, t.Error
-		}
-		ids := make([]int, len(t.Partitions))
-		for _, q := range t.Partitions {
-			if q.ID < 0 || q.ID >= len(ids) {
-				return nil, errors.New("the partitions are not numbered from 0")
+// eventHubs says whether the brokers are those of Azure Event Hubs, in any of Azure's clouds.
+func eventHubs(brokers []string) bool {
+	for _, b := range brokers {
+		host, _, _ := strings.Cut(strings.ToLower(b), ":")
+		for _, suffix := range []string{".servicebus.windows.net", ".servicebus.usgovcloudapi.net", ".servicebus.chinacloudapi.cn"} {
+			if strings.HasSuffix(host, suffix) {
+				return true
 			}
-			ids[q.ID] = q.ID
-		}
-		if len(ids) > 0 {
-			return ids, nil
 		}
 	}
-	return nil, kafkago.UnknownTopicOrPartition
+	return false
 }
 
-// Check makes a round trip to the leader of the topic's first partition. The error is a *delivery.Error.
-func (p *Producer) Check(ctx context.Context) error {
-	if _, err := p.partitions(ctx); err != nil {
-		p.refresh()
-		return fail("look up the topic", err, false)
-	}
-	res, err := p.client.ListOffsets(ctx, &kafkago.ListOffsetsRequest{
-		Topics: map[string][]kafkago.OffsetRequest{p.topic: {kafkago.LastOffsetOf(0)}},
-	})
-	if err == nil {
-		for _, q := range res.Topics[p.topic] {
-			err = errors.Join(err, q.Error)
-		}
-	}
+func (p *Producer) idempotent() bool { return !p.plain.Load() }
+
+// Produce stores the record and returns its place. The error is a *delivery.Error. When ctx ends first, it says whether
+// the record was still in a queue (Unavailable: it is not stored) or on its way (UnknownOutcome).
+func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
+	it, err := p.enqueue(ctx, r)
 	if err != nil {
-		p.refresh()
-		return fail("ask for the newest offset", err, false)
+		return delivery.RecordMetadata{}, err
 	}
-	return nil
+	select {
+	case res := <-it.done:
+		return p.answer(it, res)
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	if it.state == waiting {
+		it.queue.remove(it)
+		p.forget(it)
+		trouble := p.trouble
+		p.mu.Unlock()
+		if trouble != nil {
+			return delivery.RecordMetadata{}, trouble
+		}
+		return delivery.RecordMetadata{}, fail("wait for the broker", ctx.Err(), false)
+	}
+	it.state = left
+	p.mu.Unlock()
+	select {
+	case res := <-it.done: // it came in between
+		return p.answer(it, res)
+	default:
+		return delivery.RecordMetadata{}, fail("wait for the answer", ctx.Err(), true)
+	}
 }
 
-// refresh makes kafka-go forget what it knows of the cluster: it keeps an error of its start, and the leaders of
-// before a failure, until its metadata are due again.
-func (p *Producer) refresh() {
+// answer returns the result and gives the item back.
+func (p *Producer) answer(it *item, res result) (delivery.RecordMetadata, error) {
+	*it = item{done: it.done}
+	p.items.Put(it)
+	if res.err != nil {
+		return delivery.RecordMetadata{}, res.err
+	}
+	return res.metadata, nil
+}
+
+// enqueue takes a record in.
+func (p *Producer) enqueue(ctx context.Context, r registration.Record) (*item, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fail("produce", err, false)
+	}
+	it, ok := p.items.Get().(*item)
+	if !ok {
+		panic("kafka: the pool holds items only")
+	}
+	it.record, it.size = r, r.Size()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.refreshed) >= refreshEvery {
-		p.refreshed = now
-		p.transport.CloseIdleConnections()
+	switch {
+	case p.closed:
+		return nil, fail("produce", errClosed, false)
+	case p.leaders == nil && p.trouble != nil:
+		return nil, p.trouble
+	case p.records+1 > maxRecords, p.bytes+it.size > maxBytes:
+		return nil, fail("produce", errFull, false)
+	}
+	p.records++
+	p.bytes += it.size
+	p.assign(it, (*queue).pushBack)
+	return it, nil
+}
+
+var (
+	errClosed = errors.New("the producer is closed")
+	errFull   = errors.New("the queue is full")
+)
+
+// assign puts an item into the queue of its partition's leader. p.mu is held.
+func (p *Producer) assign(it *item, push func(*queue, *item)) {
+	leader := int32(-1)
+	if p.leaders != nil {
+		it.partition = p.partitionOf(it.record.Key)
+		leader = p.leaders[it.partition]
+	}
+	q := p.queueOf(leader)
+	it.state, it.queue = waiting, q
+	push(q, it)
+	p.start(q)
+}
+
+// partitionOf is the partition that Kafka's Java client chooses for the key. p.mu is held.
+func (p *Producer) partitionOf(key []byte) int32 {
+	return int32(kafkago.Murmur2Balancer{Consistent: true}.Balance(kafkago.Message{Key: key}, p.ids...))
+}
+
+// queueOf returns the queue of a broker. The one for partitions without a leader has no lanes. p.mu is held.
+func (p *Producer) queueOf(leader int32) *queue {
+	if q := p.queues[leader]; q != nil {
+		return q
+	}
+	q := &queue{leader: leader, roundTrip: newFloor()}
+	p.queues[leader] = q
+	for range lanesPerBroker {
+		if leader >= 0 {
+			q.idle = append(q.idle, &lane{p: p, q: q})
+		}
+	}
+	return q
+}
+
+// start lets an idle lane go if there is work for it. p.mu is held.
+func (p *Producer) start(q *queue) {
+	if l := q.open(); l != nil {
+		p.lanes.Go(func() { l.run(p.life) })
 	}
 }
 
-// Close lets go of the connections. Calls that are under way end as they would have.
-func (p *Producer) Close() { p.transport.CloseIdleConnections() }
+// forget takes an item off the books. p.mu is held.
+func (p *Producer) forget(it *item) {
+	p.records--
+	p.bytes -= it.size
+	if p.closed && p.records == 0 {
+		close(p.finished)
+	}
+}
 
-func fail(op string, err error, sent bool) error {
+// leadersNow returns the leader of each partition.
+func (p *Producer) leadersNow() []int32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.leaders // replaced, never changed
+}
+
+// took notes how long an answer took.
+func (p *Producer) took(q *queue, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q.roundTrip.add(d, time.Now())
+}
+
+// Close refuses new records and waits for those that it has, until ctx ends. Then it lets go of everything: callers that
+// still wait get an answer, and nothing of the producer is left when it returns.
+func (p *Producer) Close(ctx context.Context) error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	if p.records == 0 {
+		close(p.finished)
+	}
+	p.mu.Unlock()
+	var err error
+	select {
+	case <-p.finished:
+	case <-ctx.Done():
+		err = fmt.Errorf("wait for records under way: %w", ctx.Err())
+	}
+	p.end()
+	p.lanes.Wait()
+	p.background.Wait()
+	p.failWaiting(&delivery.Error{Class: delivery.Unavailable, Op: "produce", Err: errClosed})
+	p.transport.CloseIdleConnections()
+	p.conns.close()
+	return err
+}
+
+func fail(op string, err error, sent bool) *delivery.Error {
 	return &delivery.Error{Class: classify(err, sent), Op: op, Err: fmt.Errorf("%s: %w", op, err)}
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,7 +45,7 @@ func (OAuthBearer) Name() string { return "OAUTHBEARER" }
 func (o OAuthBearer) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
 	token, err := o.Token(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("get a token: %w", err)
+		return nil, nil, fmt.Errorf("%w: %w", errToken, err)
 	}
 	var b strings.Builder
 	b.WriteString("n,,\x01auth=Bearer " + token + "\x01")
@@ -54,6 +55,8 @@ func (o OAuthBearer) Start(ctx context.Context) (sasl.StateMachine, []byte, erro
 	b.WriteString("\x01")
 	return &oauthSession{}, []byte(b.String()), nil
 }
+
+var errToken = errors.New("get a token")
 
 // oauthSession is a login under way.
 type oauthSession struct{}

@@ -7,7 +7,7 @@ import (
 
 // watch keeps a handle of the parent: its id stays the same here when it is gone, and may be used again.
 func watch() (gone func() bool, release func()) {
-	handle, err := syscall.OpenProcess(syscall.SYNCHRONIZE, false, uint32(os.Getppid())) //nolint:gosec // G115: ids have 32 bits
+	handle, err := syscall.OpenProcess(syscall.SYNCHRONIZE, false, uint32(os.Getppid()))
 	if err != nil {
 		return func() bool { return false }, func() {}
 	}

@@ -1,0 +1,37 @@
+# The first target explains the others.
+GOLANGCI_VERSION := v2.15.0
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/userrelay
+GOLANGCI := $(TOOLS)/golangci-lint/$(GOLANGCI_VERSION)/golangci-lint
+
+.PHONY: help build run test test-short fuzz lint fmt
+
+help: ## Say what the targets do
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+build: ## Build the handler into bin/
+	go build -trimpath -ldflags='-s -w' -o bin/handler ./handler
+
+run: ## Run all of it on this machine
+	go run ./local
+
+test: ## Run all tests, with the race detector
+	go test -race -shuffle=on ./...
+
+fuzz: ## Look for inputs that break a decoder, 30 s for each
+	go test -run='^$$' -fuzz=FuzzDecode -fuzztime=30s ./handler/registration
+	go test -run='^$$' -fuzz=FuzzStart -fuzztime=30s ./handler/trace
+
+lint: $(GOLANGCI) ## Check style and habits, on all systems that the code is for
+	$(GOLANGCI) run ./...
+	GOOS=windows go vet ./...
+	GOOS=darwin go vet ./...
+	go mod tidy -diff
+	shellcheck .ci/run
+
+fmt: $(GOLANGCI) ## Format the code
+	$(GOLANGCI) fmt ./...
+
+$(GOLANGCI): tools/golangci-lint/go.mod
+	@echo 'Building golangci-lint $(GOLANGCI_VERSION); it takes some minutes, once.'
+	cd tools/golangci-lint && go build -o $(@D)/ tool
+	@touch $@

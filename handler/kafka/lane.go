@@ -1,0 +1,280 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"runtime"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/produce"
+	"github.com/segmentio/kafka-go/protocol/rawproduce"
+
+	"userrelay/handler/delivery"
+)
+
+// lane sends batches to one broker, one request at a time, as a producer of its own: with one request under way and the
+// same bytes for every repeat, the broker can tell a repeat from a new batch (KIP-98).
+type lane struct {
+	p *Producer
+	q *queue
+
+	ready     bool // the broker answered lately, and id is good
+	id        producerID
+	sequence  []int32 // next one, by partition
+	batches   []batch // memory for take
+	topic     []rawproduce.RequestTopic
+	partition []rawproduce.RequestPartition
+	readers   []bytes.Reader
+}
+
+// run takes what waits and sends it, until nothing does or others are enough. It owns the lane meanwhile.
+func (l *lane) run(ctx context.Context) {
+	for backoff := firstBackoff; ; {
+		ok := l.ready || l.prepare(ctx)
+		if ok {
+			l.gather()
+			batches := l.take()
+			if len(batches) == 0 {
+				return
+			}
+			ok = l.deliver(ctx, batches)
+		}
+		if ok {
+			backoff = firstBackoff
+			continue
+		}
+		if !l.pause(ctx, backoff) {
+			return
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// gather lets those goroutines hand in their records first that can run now: callers who were just answered come back
+// with the next one. It goes on while that helps; without others it costs less than a microsecond.
+func (l *lane) gather() {
+	for i, last := 0, -1; i < 4; i++ {
+		runtime.Gosched()
+		l.p.mu.Lock()
+		n := l.q.len
+		l.p.mu.Unlock()
+		if n == last {
+			return
+		}
+		last = n
+	}
+}
+
+// take returns what waits, or nothing, and then the lane is idle and no longer the goroutine's.
+func (l *lane) take() []batch {
+	p, q := l.p, l.q
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q.collecting = false
+	q.busy-- // while it asks, a lane does not count itself
+	if q.len == 0 || !q.mayOpen() {
+		q.idle = append(q.idle, l) // what waits is for a lane that is out: there is one, or mayOpen would have said yes
+		return nil
+	}
+	q.busy++
+	batches := q.take(l.batches[:0])
+	l.batches = batches
+	p.start(q) // for what is over the caps
+	return batches
+}
+
+// pause waits before the next try to reach the broker. Its records wait in the queue meanwhile, where their callers can
+// take them back. It returns false where nothing waits any more, and then the lane is no longer the goroutine's.
+func (l *lane) pause(ctx context.Context, d time.Duration) bool {
+	p, q := l.p, l.q
+	p.mu.Lock()
+	q.collecting = false
+	p.mu.Unlock()
+	wait(ctx, d)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if q.len == 0 || ctx.Err() != nil {
+		q.busy--
+		q.idle = append(q.idle, l)
+		return false
+	}
+	q.collecting = true
+	return true
+}
+
+// prepare opens the lane's connection and gets it a producer id, both by one request to its broker. A new id makes all
+// sequences start again.
+func (l *lane) prepare(ctx context.Context) bool {
+	if !l.p.idempotent() {
+		l.id, l.ready = noProducerID(), true
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
+	defer cancel()
+	id, err := l.p.newProducerID(ctx, l.q.leader)
+	if err != nil {
+		l.p.failed(l.q, fail("get a producer id", err, false))
+		return false
+	}
+	l.id, l.ready = id, true
+	clear(l.sequence)
+	return true
+}
+
+// touch keeps the lane's connection from being idle for too long.
+func (l *lane) touch(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
+	defer cancel()
+	for partition, leader := range l.p.leadersNow() {
+		if leader == l.q.leader {
+			if err := l.p.ping(ctx, partition); err != nil {
+				l.p.askRefresh()
+			}
+			return
+		}
+	}
+}
+
+var errAnswer = errors.New("the broker's answer does not fit the request")
+
+// deliver sends the batches until the fate of each is known, or given up. What is certainly not stored goes back into
+// the queue. It returns false where the lane should pause before it sends more.
+func (l *lane) deliver(ctx context.Context, batches []batch) bool {
+	now := time.Now()
+	for i := range batches {
+		l.encode(&batches[i], now)
+	}
+	giveUp := now.Add(giveUpAfter)
+	ok := l.attempt(ctx, batches)
+	unknown := l.p.settle(l.q, batches)
+	for backoff := firstBackoff; len(unknown) > 0; backoff = min(2*backoff, maxBackoff) {
+		wait(ctx, backoff)
+		if ctx.Err() != nil || time.Now().After(giveUp) {
+			for i := range unknown {
+				unknown[i].fail(delivery.UnknownOutcome)
+			}
+			l.ready = false // whatever comes of them, what follows has another id
+			l.p.settle(l.q, unknown)
+			return false
+		}
+		for i := range unknown { // one by one: their partitions may have different leaders by now
+			ok = l.attempt(ctx, unknown[i:i+1])
+		}
+		unknown = l.p.settle(l.q, unknown)
+	}
+	return ok
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (l *lane) encode(b *batch, now time.Time) {
+	for int(b.partition) >= len(l.sequence) {
+		l.sequence = append(l.sequence, 0)
+	}
+	b.time = now.Truncate(time.Millisecond)
+	sequence := l.sequence[b.partition]
+	if l.id.id < 0 {
+		sequence = -1
+	}
+	b.encoded = appendBatch(b.encoded, l.id, sequence, now.UnixMilli(), b.items)
+}
+
+// attempt sends the batches in one request and gives each its verdict. It returns false where the broker did not take
+// all that it was sent.
+func (l *lane) attempt(ctx context.Context, batches []batch) bool {
+	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
+	defer cancel()
+	request := l.request(batches)
+	sent := time.Now()
+	m, err := l.p.transport.RoundTrip(ctx, l.p.addr, request)
+	if err == nil {
+		if r, ok := m.(*produce.Response); ok && len(r.Topics) == 1 {
+			l.p.took(l.q, time.Since(sent))
+			return l.read(batches, &r.Topics[0])
+		}
+		err = errAnswer
+	}
+	// The request may be under way still, and with it what it points to.
+	l.topic, l.partition, l.readers = nil, nil, nil
+	l.p.askRefresh()
+	stale := errors.Is(err, errStale)
+	unsent := request.withdraw()
+	if unsent { // not even a connection: the broker is asked for a sign of life before it gets more
+		l.ready = false
+	}
+	maybe := !unsent && !stale && !neverSent(err)
+	for i := range batches {
+		batches[i].shared, batches[i].cause = true, err
+		batches[i].unanswered(maybe, l.id.id >= 0)
+	}
+	return stale // another connection may do, at once
+}
+
+func (l *lane) request(batches []batch) *produceRequest {
+	if cap(l.readers) < len(batches) {
+		l.readers = make([]bytes.Reader, len(batches))
+	}
+	l.partition = l.partition[:0]
+	for i := range batches {
+		r := &l.readers[:cap(l.readers)][i]
+		r.Reset(batches[i].encoded)
+		l.partition = append(l.partition, rawproduce.RequestPartition{
+			Partition: batches[i].partition, RecordSet: protocol.RawRecordSet{Reader: r},
+		})
+	}
+	l.topic = append(l.topic[:0], rawproduce.RequestTopic{Topic: l.p.topic, Partitions: l.partition})
+	return &produceRequest{Acks: int16(kafkago.RequireAll), Timeout: int32(l.p.brokerTimeout.Milliseconds()), Topics: l.topic}
+}
+
+// read gives the verdicts of a broker's answer.
+func (l *lane) read(batches []batch, topic *produce.ResponseTopic) bool {
+	ok := true
+	for i := range batches {
+		b := &batches[i]
+		answer := find(topic.Partitions, b.partition)
+		if answer == nil {
+			b.cause = errAnswer
+			b.unanswered(true, l.id.id >= 0)
+			ok = false
+			continue
+		}
+		code := kafkago.Error(answer.ErrorCode)
+		b.cause = code
+		b.judge(code, l.id.id >= 0)
+		switch {
+		case b.verdict == stored:
+			b.base = answer.BaseOffset
+			if answer.LogAppendTime > 0 {
+				b.time = time.UnixMilli(answer.LogAppendTime)
+			}
+			l.sequence[b.partition] = (l.sequence[b.partition] + int32(len(b.items))) & math.MaxInt32
+			continue
+		case outOfSequence(code):
+			l.ready = false
+		case refreshes(code):
+			l.p.askRefresh()
+		}
+		ok = ok && b.verdict == split
+	}
+	return ok
+}
+
+func find(partitions []produce.ResponsePartition, id int32) *produce.ResponsePartition {
+	for i := range partitions {
+		if partitions[i].Partition == id {
+			return &partitions[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package kafka
+
+import (
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	"userrelay/handler/delivery"
+)
+
+// batch is the records of one partition in a lane's hands.
+type batch struct {
+	partition int32
+	items     []*item
+	encoded   []byte
+	shared    bool // a request that was not answered may be reading encoded still
+	closed    bool // takes no more
+
+	maybe   bool // an attempt may have stored it: only the same bytes may be sent again
+	verdict verdict
+	class   delivery.Class // where the verdict is failed
+	cause   error          // what came last
+	base    int64          // offset of the first record, where the verdict is stored
+	time    time.Time      // of its records
+}
+
+// verdict says what an attempt has made of a batch.
+type verdict int
+
+const (
+	open    verdict = iota // not known: the same bytes are sent again
+	stored                 // the broker has it
+	refused                // certainly not stored: its records may go out in other batches
+	split                  // as refused, and the fault may be one record's
+	failed                 // no use to go on
+)
+
+// takes says whether the batch may have the item besides what it has.
+func (b *batch) takes(it *item) bool {
+	n := len(b.items) + 1
+	return n == 1 || (it.mates == 0 || n <= it.mates) && (b.items[0].mates == 0 || n <= b.items[0].mates)
+}
+
+func (b *batch) fail(class delivery.Class) { b.verdict, b.class = failed, class }
+
+// unanswered is the verdict where no answer came. Without a producer id a repeat could make a copy, so there is none.
+func (b *batch) unanswered(maybe, idempotent bool) {
+	b.maybe = b.maybe || maybe
+	switch {
+	case !b.maybe:
+		b.verdict = refused
+	case idempotent:
+		b.verdict = open
+	default:
+		b.fail(delivery.UnknownOutcome)
+	}
+}
+
+// judge is the verdict of a broker's answer. A refusal says nothing of earlier attempts: where one of them may have stored
+// the batch, it stays unknown whether it did until the broker says so.
+func (b *batch) judge(code kafkago.Error, idempotent bool) {
+	class := classOfCode(code)
+	switch {
+	case code == 0, code == kafkago.DuplicateSequenceNumber:
+		b.verdict = stored
+	case outOfSequence(code):
+		// The producer id is of no use any more. A first attempt is certainly not stored.
+		b.verdict = refused
+		if b.maybe {
+			b.fail(delivery.UnknownOutcome)
+		}
+	case class == delivery.UnknownOutcome:
+		b.unanswered(true, idempotent)
+	case b.maybe && class == delivery.Unavailable:
+		b.verdict = open
+	case b.maybe:
+		b.fail(delivery.UnknownOutcome)
+	case class == delivery.Unavailable, code == kafkago.UnknownTopicOrPartition:
+		b.verdict = refused
+	case len(b.items) > 1 && (class == delivery.TooLarge || class == delivery.Invalid):
+		b.verdict = split
+	default:
+		b.fail(class)
+	}
+}
+
+// outOfSequence says that a broker does not go on with a producer id, and does not have the batch because of it.
+func outOfSequence(code kafkago.Error) bool {
+	switch code {
+	case kafkago.OutOfOrderSequenceNumber, kafkago.UnknownProducerId, kafkago.InvalidProducerEpoch, kafkago.ProducerFenced:
+		return true
+	default:
+		return false
+	}
+}
+
+// refreshes says that a code comes of metadata that are out of date.
+func refreshes(code kafkago.Error) bool {
+	switch code {
+	case kafkago.UnknownTopicOrPartition, kafkago.LeaderNotAvailable, kafkago.NotLeaderForPartition,
+		kafkago.FencedLeaderEpoch, kafkago.UnknownLeaderEpoch, kafkago.BrokerNotAvailable:
+		return true
+	default:
+		return false
+	}
+}
