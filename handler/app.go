@@ -50,14 +50,15 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	flags := flag.NewFlagSet("handler", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	check := flags.Bool("check", false, "check the settings in the environment, and end")
+	connect := flags.Bool("connect", false, "with -check: reach for all that the settings name, too")
 	version := flags.Bool("version", false, "print the version, and end")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
 	case err != nil:
 		return exitConfig
-	case flags.NArg() > 0:
-		_, _ = fmt.Fprintf(stderr, "handler takes no arguments but flags; see handler -help\n")
+	case flags.NArg() > 0, *connect && !*check:
+		_, _ = fmt.Fprintln(stderr, "handler takes no arguments but flags, and -connect goes with -check; see handler -help")
 		return exitConfig
 	}
 	if *version {
@@ -70,6 +71,9 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	}
 	if *check {
 		_, _ = fmt.Fprintln(stdout, "settings: valid")
+		if *connect {
+			return checkConnections(s, stdout)
+		}
 		return exitOK
 	}
 	log := console.New(stdout, stderr, console.Options{Level: s.LogLevel, JSON: s.JSON})
@@ -97,7 +101,7 @@ func serve(s settings, log *slog.Logger) (int, error) {
 	ctx, reason, stop := untilTold()
 	defer stop()
 
-	login, err := mechanism(s.Kafka)
+	cluster, err := kafkaConfig(s.Kafka, log)
 	if err != nil {
 		return exitConfig, err
 	}
@@ -105,9 +109,7 @@ func serve(s settings, log *slog.Logger) (int, error) {
 	if err != nil {
 		return exitFailed, fmt.Errorf("listen: %w", err)
 	}
-	producer := kafka.New(kafka.Config{
-		Brokers: s.Kafka.Brokers, Topic: s.Kafka.Topic, ClientID: "userrelay", TLS: s.Kafka.TLS, SASL: login, Log: log,
-	})
+	producer := kafka.New(cluster)
 	defer closeProducer(producer, log)
 
 	broker, _, _ := net.SplitHostPort(s.Kafka.Brokers[0]) // load has read it
@@ -144,6 +146,12 @@ func closeProducer(p *kafka.Producer, log *slog.Logger) {
 	}
 }
 
+// kafkaConfig makes the producer's configuration of the settings.
+func kafkaConfig(k kafkaSettings, log *slog.Logger) (kafka.Config, error) {
+	login, err := mechanism(k)
+	return kafka.Config{Brokers: k.Brokers, Topic: k.Topic, ClientID: "userrelay", TLS: k.TLS, SASL: login, Log: log}, err
+}
+
 // mechanism returns the login, or nil where there is none.
 func mechanism(k kafkaSettings) (sasl.Mechanism, error) {
 	switch k.Mechanism {
@@ -156,10 +164,11 @@ func mechanism(k kafkaSettings) (sasl.Mechanism, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find an Azure identity for OAUTHBEARER: %w", err)
 		}
-		return kafka.OAuthBearer{Extensions: k.Extension, Token: func(ctx context.Context) (string, error) {
+		source := func(ctx context.Context) (string, time.Time, error) {
 			token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{k.Scope}})
-			return token.Token, err
-		}}, nil
+			return token.Token, token.ExpiresOn, err
+		}
+		return kafka.OAuthBearer(source, k.Extension), nil
 	default:
 		return kafka.SCRAM(k.Mechanism, k.Username, k.Password)
 	}

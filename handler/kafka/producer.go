@@ -94,6 +94,16 @@ type Producer struct {
 
 // New returns a producer, which begins to connect. It must be closed.
 func New(c Config) *Producer {
+	p := newProducer(c)
+	p.background.Go(func() { p.keep(p.life) })
+	if o, ok := c.SASL.(*oauthBearer); ok {
+		p.background.Go(func() { o.tokens.renew(p.life) })
+	}
+	return p
+}
+
+// newProducer returns a producer that does nothing yet.
+func newProducer(c Config) *Producer {
 	p := &Producer{
 		topic:          c.Topic,
 		addr:           kafkago.TCP(c.Brokers...),
@@ -124,7 +134,6 @@ func New(c Config) *Producer {
 	}
 	p.client = &kafkago.Client{Addr: p.addr, Transport: p.transport}
 	p.life, p.end = context.WithCancel(context.Background())
-	p.background.Go(func() { p.keep(p.life) })
 	return p
 }
 
@@ -303,9 +312,15 @@ func (p *Producer) Close(ctx context.Context) error {
 	p.lanes.Wait()
 	p.background.Wait()
 	p.failWaiting(&delivery.Error{Class: delivery.Unavailable, Op: "produce", Err: errClosed})
+	p.letGo()
+	return err
+}
+
+// letGo closes the connections.
+func (p *Producer) letGo() {
+	p.end()
 	p.transport.CloseIdleConnections()
 	p.conns.close()
-	return err
 }
 
 func fail(op string, err error, sent bool) *delivery.Error {

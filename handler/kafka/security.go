@@ -32,25 +32,29 @@ func SCRAM(mechanism, username, password string) (sasl.Mechanism, error) {
 	return m, nil
 }
 
-// OAuthBearer logs in with a token (RFC 7628). Extensions are for brokers that want to be told more (KIP-342).
-type OAuthBearer struct {
-	Token      func(context.Context) (string, error)
-	Extensions map[string]string
+// OAuthBearer logs in with tokens of the source (RFC 7628). Extensions are for brokers that want to be told more (KIP-342).
+func OAuthBearer(source TokenSource, extensions map[string]string) sasl.Mechanism {
+	return &oauthBearer{tokens: newTokens(source), extensions: extensions}
+}
+
+type oauthBearer struct {
+	tokens     *tokens
+	extensions map[string]string
 }
 
 // Name is the mechanism's name in the SASL handshake.
-func (OAuthBearer) Name() string { return "OAUTHBEARER" }
+func (*oauthBearer) Name() string { return "OAUTHBEARER" }
 
 // Start makes the first message of a login. The context carries the time limit of the connection.
-func (o OAuthBearer) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
-	token, err := o.Token(ctx)
+func (o *oauthBearer) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	token, err := o.tokens.get(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errToken, err)
 	}
 	var b strings.Builder
 	b.WriteString("n,,\x01auth=Bearer " + token + "\x01")
-	for _, key := range slices.Sorted(maps.Keys(o.Extensions)) {
-		b.WriteString(key + "=" + o.Extensions[key] + "\x01")
+	for _, key := range slices.Sorted(maps.Keys(o.extensions)) {
+		b.WriteString(key + "=" + o.extensions[key] + "\x01")
 	}
 	b.WriteString("\x01")
 	return &oauthSession{}, []byte(b.String()), nil
