@@ -73,14 +73,18 @@ func New(c Config) *Handler {
 	}
 }
 
-// Drain makes the handler answer 503 to all requests that come from now on.
+// Drain makes the handler answer 503 to all registrations that come from now on.
 func (h *Handler) Drain() { h.draining.Store(true) }
 
 // ServeHTTP finds the function as the Functions host does: without regard to case, with or without a slash at the end,
-// and never by a redirect, which the host would hand to the caller.
+// and never by a redirect, which the host would hand to the caller. A slash that is written %2F separates nothing.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.ToLower(strings.TrimSuffix(r.URL.Path, "/"))
+	if raw := strings.ToLower(r.URL.RawPath); strings.Contains(raw, "%2f") {
+		path = raw
+	}
 	var f function
-	switch strings.ToLower(strings.TrimSuffix(r.URL.Path, "/")) {
+	switch path {
 	case "":
 		// The host asks until the first answer before it lets requests through, and goes on asking now and then.
 		f = function{"", []string{http.MethodGet, http.MethodHead}, ready}

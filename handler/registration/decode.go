@@ -124,11 +124,13 @@ func (d Decoder) withProfile(e Event, profile jsontext.Value) (Event, error) {
 
 func source(tenant string) string { return "urn:auth0:" + cmp.Or(tenant, "unknown") }
 
-// firstTime returns the first of the texts that is a time (RFC 3339), else received.
+// firstTime returns the first of the texts that is a time (RFC 3339), else received. A time whose year in UTC has no four
+// digits could not be told as RFC 3339 again: it is none.
 func firstTime(received time.Time, texts ...string) time.Time {
 	for _, s := range texts {
-		if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-			return t.UTC()
+		t, err := time.Parse(time.RFC3339Nano, s)
+		if t = t.UTC(); err == nil && 0 <= t.Year() && t.Year() <= 9999 {
+			return t
 		}
 	}
 	return received.UTC()
@@ -141,12 +143,19 @@ func (d Decoder) cloudEvent(top *members, body []byte, received time.Time) (Even
 		return Event{}, err
 	}
 	var envelope struct{ typ, id, source, time, tenant, purpose string }
-	for name, to := range map[string]*string{
-		"type": &envelope.typ, "id": &envelope.id, "source": &envelope.source, "time": &envelope.time,
-		"a0tenant": &envelope.tenant, "a0purpose": &envelope.purpose,
+	for _, member := range []struct {
+		name string
+		to   *string
+	}{
+		{"type", &envelope.typ},
+		{"id", &envelope.id},
+		{"source", &envelope.source},
+		{"time", &envelope.time},
+		{"a0tenant", &envelope.tenant},
+		{"a0purpose", &envelope.purpose},
 	} {
 		var err error
-		if *to, err = top.text(name); err != nil {
+		if *member.to, err = top.text(member.name); err != nil {
 			return Event{}, err
 		}
 	}

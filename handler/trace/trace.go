@@ -68,7 +68,14 @@ func parse(h string) (Operation, bool) {
 		strings.Trim(spanID, "0") == "":
 		return Operation{}, false
 	}
-	return Operation{TraceID: traceID, SpanID: spanID, Flags: flags}, true
+	return Operation{TraceID: traceID, SpanID: spanID, Flags: known(flags)}, true
+}
+
+// known keeps the flags that have a meaning, sampled and random-trace-id. The others must be zero in what is handed on
+// (Trace Context Level 2, section 3.2.2.5.3).
+func known(flags string) string {
+	b, _ := hex.DecodeString(flags) // parse has seen that they are hex digits
+	return hex.EncodeToString([]byte{b[0] & 0x03})
 }
 
 // state returns a tracestate that may be handed on: visible ASCII and spaces, at most 512 characters (section 3.3.1.5

@@ -1,0 +1,67 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"userrelay/handler/delivery"
+)
+
+func TestClassOf(t *testing.T) {
+	t.Parallel()
+	throttled := &delivery.Error{Class: delivery.Throttled, Op: "produce", Err: errors.New("cause")}
+	for name, c := range map[string]struct {
+		err  error
+		want delivery.Class
+	}{
+		"no error":           {nil, ""},
+		"of its own":         {throttled, delivery.Throttled},
+		"wrapped":            {fmt.Errorf("deliver: %w", throttled), delivery.Throttled},
+		"joined":             {errors.Join(errors.New("close"), throttled), delivery.Throttled},
+		"the outer one":      {&delivery.Error{Class: delivery.Unavailable, Op: "deliver", Err: throttled}, delivery.Unavailable},
+		"one without class":  {errors.New("no class"), delivery.Fatal},
+		"of a context":       {context.DeadlineExceeded, delivery.Fatal},
+		"without a cause":    {&delivery.Error{Class: delivery.Invalid, Op: "produce"}, delivery.Invalid},
+		"a class of no name": {&delivery.Error{Op: "produce"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := delivery.ClassOf(c.err); got != c.want {
+				t.Errorf("class = %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Queries and alerts compare these texts.
+func TestClassTexts(t *testing.T) {
+	t.Parallel()
+	for class, want := range map[delivery.Class]string{
+		delivery.Unavailable:    "unavailable",
+		delivery.UnknownOutcome: "unknown-outcome",
+		delivery.Throttled:      "throttled",
+		delivery.NotAuthorized:  "not-authorized",
+		delivery.UnknownTopic:   "unknown-topic",
+		delivery.TooLarge:       "too-large",
+		delivery.Invalid:        "invalid",
+		delivery.Fatal:          "fatal",
+	} {
+		if string(class) != want {
+			t.Errorf("class %q, want %q", class, want)
+		}
+	}
+}
+
+func TestErrorTellsOperationAndClassOnly(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("broker b-1.example.com:9093 said: user jane has no right")
+	err := fmt.Errorf("deliver: %w", &delivery.Error{Class: delivery.NotAuthorized, Op: "produce", Err: cause})
+	if got, want := err.Error(), "deliver: produce: not-authorized"; got != want {
+		t.Errorf("error = %q, want %q", got, want)
+	}
+	if !errors.Is(err, cause) {
+		t.Error("the cause is lost")
+	}
+}

@@ -1,0 +1,176 @@
+package functions_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/iotest"
+
+	"userrelay/handler/functions"
+	"userrelay/handler/registration"
+	"userrelay/handler/relay"
+)
+
+// held is a handler whose deliveries wait.
+type held struct {
+	*functions.Handler
+	entered chan struct{} // a delivery began
+	release func()        // lets all go on
+	answers chan answer
+	group   sync.WaitGroup
+}
+
+func hold(t *testing.T) *held {
+	t.Helper()
+	gate := make(chan struct{})
+	h := &held{entered: make(chan struct{}, 4096), release: sync.OnceFunc(func() { close(gate) }), answers: make(chan answer, 4096)}
+	p := &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
+		h.entered <- struct{}{}
+		<-gate
+		return outcome(e), nil
+	}}
+	h.Handler = p.handler(t)
+	t.Cleanup(func() { h.release(); h.group.Wait() })
+	return h
+}
+
+// fill starts n registrations and returns when all of them are in work.
+func (h *held) fill(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		r := post(t)
+		h.group.Go(func() { h.answers <- serve(t, h, r) })
+	}
+	for range n {
+		<-h.entered
+	}
+}
+
+// wantAll lets all go on and checks that all of them are stored.
+func (h *held) wantAll(t *testing.T, n int) {
+	t.Helper()
+	h.release()
+	for range n {
+		a := <-h.answers
+		a.wantStored(t, "e-1")
+	}
+}
+
+func TestRequestsInWorkAreBounded(t *testing.T) {
+	t.Parallel()
+	const limit = 2000
+	h := hold(t)
+	h.fill(t, limit)
+	for range limit + 10 { // a place that a refused request kept would let later ones in, or none at the end
+		got := serve(t, h, request(t, http.MethodPost, register, unread(t)))
+		p := got.wantProblem(t, http.StatusServiceUnavailable, "busy")
+		if got.header.Get("Retry-After") != "1" || p.Detail != "The function has too much in work or is shutting down. Send the registration again." {
+			t.Fatalf("Retry-After %q, detail %q", got.header.Get("Retry-After"), p.Detail)
+		}
+	}
+	if got := serve(t, h, request(t, http.MethodGet, "/", nil)); got.status != http.StatusOK {
+		t.Errorf("the host's probe: %d, want 200 whatever is in work", got.status)
+	}
+	h.wantAll(t, limit)
+	serve(t, h, post(t)).wantStored(t, "e-1")
+}
+
+func TestBytesInWorkAreBounded(t *testing.T) {
+	t.Parallel()
+	h := (&parts{}).handler(t)
+	var group sync.WaitGroup
+	arrived, stop := make(chan struct{}), make(chan struct{})
+	inWork := 0
+	for busy := false; !busy; {
+		r := upload(t, io.MultiReader(io.LimitReader(zeros{}, functions.MaxBody), readFunc(func([]byte) (int, error) {
+			arrived <- struct{}{}
+			<-stop
+			return 0, io.EOF
+		})), -1)
+		answered := make(chan answer, 1)
+		group.Go(func() { answered <- serve(t, h, r) })
+		select {
+		case <-arrived:
+			inWork++
+		case got := <-answered:
+			got.wantProblem(t, http.StatusServiceUnavailable, "busy")
+			busy = true
+		}
+		if inWork*functions.MaxBody > 64<<20 {
+			t.Fatalf("%d bodies of %d bytes are in work: more than 64 MiB", inWork, functions.MaxBody)
+		}
+	}
+	if inWork < 4 {
+		t.Errorf("only %d bodies of %d bytes fit", inWork, functions.MaxBody)
+	}
+	close(stop)
+	group.Wait()
+	serve(t, h, upload(t, bytes.NewReader(blank(functions.MaxBody)), -1)).wantStored(t, "e-1")
+}
+
+// Whatever becomes of a request, what it held is given back: else one of these series would fill the 64 MiB.
+func TestBytesAreGivenBack(t *testing.T) {
+	t.Parallel()
+	h := (&parts{}).handler(t)
+	const length = 16<<10 - 1 // announced; what comes is shorter
+	for name, c := range map[string]struct {
+		body   func() io.Reader
+		status int
+	}{
+		"broken": {func() io.Reader { return iotest.ErrReader(io.ErrUnexpectedEOF) }, http.StatusBadRequest},
+		"stored": {func() io.Reader { return post(t).Body }, http.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for i := range 4200 {
+				if got := serve(t, h, upload(t, c.body(), length)); got.status != c.status {
+					t.Fatalf("request %d: answer %d %s, want %d", i, got.status, got.body, c.status)
+				}
+			}
+		})
+	}
+}
+
+// A body that is announced and does not come holds next to nothing: else 16 callers could lock the function.
+func TestBytesAreNotHeldForAnAnnouncement(t *testing.T) {
+	t.Parallel()
+	h := (&parts{}).handler(t)
+	stop := make(chan struct{})
+	reading := make(chan struct{}, 500)
+	var group sync.WaitGroup
+	for range cap(reading) {
+		first := true
+		r := upload(t, readFunc(func(b []byte) (int, error) {
+			if first {
+				first = false
+				reading <- struct{}{}
+				return copy(b, `{"userId":`), nil
+			}
+			<-stop
+			return 0, io.ErrUnexpectedEOF
+		}), functions.MaxBody)
+		group.Go(func() { serve(t, h, r).wantProblem(t, http.StatusBadRequest, "incomplete") })
+	}
+	for range cap(reading) {
+		<-reading
+	}
+	serve(t, h, upload(t, bytes.NewReader(blank(functions.MaxBody)), functions.MaxBody)).wantStored(t, "e-1")
+	close(stop)
+	group.Wait()
+}
+
+func TestDraining(t *testing.T) {
+	t.Parallel()
+	h := hold(t)
+	h.fill(t, 1)
+	h.Drain()
+	got := serve(t, h, request(t, http.MethodPost, register, unread(t)))
+	got.wantProblem(t, http.StatusServiceUnavailable, "busy")
+	if retry := got.header.Get("Retry-After"); retry != "1" {
+		t.Errorf("Retry-After = %q", retry)
+	}
+	h.wantAll(t, 1)
+}

@@ -1,0 +1,259 @@
+package registration_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/registration"
+)
+
+// received is when the requests of these tests came.
+func received() time.Time {
+	return time.Date(2026, 11, 24, 11, 0, 0, 250_000_000, time.FixedZone("", 3600))
+}
+
+func date(s string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		panic(err)
+	}
+	return t.UTC()
+}
+
+// derived is the event id of a registration that came without one, as the documentation tells it.
+func derived(tenant, userID, createdAt string) string {
+	sum := sha256.Sum256([]byte(tenant + "\n" + userID + "\n" + createdAt))
+	return "a0pur_" + hex.EncodeToString(sum[:])[:32]
+}
+
+// replaced is the id of a CloudEvent whose own does not keep to the rule.
+func replaced(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "a0evt_" + hex.EncodeToString(sum[:])[:32]
+}
+
+type accepted struct {
+	decoder   registration.Decoder
+	key, body string
+	want      registration.Event
+}
+
+func (c accepted) run(t *testing.T) {
+	t.Helper()
+	got, err := c.decoder.Decode([]byte(c.body), c.key, received())
+	if err != nil {
+		t.Fatalf("Decode: %v", err)
+	}
+	if diff := cmp.Diff(c.want, got); diff != "" {
+		t.Errorf("event (-want +got):\n%s", diff)
+	}
+}
+
+func runAll(t *testing.T, cases map[string]accepted) {
+	t.Helper()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t)
+		})
+	}
+}
+
+// plain is the event of a request that gives a user id and no more.
+func plain(userID string) registration.Event {
+	return registration.Event{ID: derived("", userID, ""), UserID: userID, Source: "urn:auth0:unknown", Time: received().UTC()}
+}
+
+func chosen(userID, id string) registration.Event {
+	e := plain(userID)
+	e.ID, e.Chosen = id, true
+	return e
+}
+
+func TestDecodeUserID(t *testing.T) {
+	t.Parallel()
+	tenant := registration.Decoder{Tenant: "by-setting"}
+	ofTenant := func(name string) registration.Event {
+		e := plain("auth0|1")
+		e.ID, e.Source = derived(name, "auth0|1", ""), "urn:auth0:"+name
+		return e
+	}
+	full := registration.Event{
+		ID: "e-1", Chosen: true, UserID: "auth0|1", Source: "urn:auth0:acme.eu", Time: date("2026-11-21T18:00:00.123Z"),
+		Profile: []byte(`{"created_at":"2026-11-21T19:00:00.123+01:00","age":5}`),
+	}
+	atTime := plain("auth0|1")
+	atTime.ID, atTime.Time = derived("", "auth0|1", "2026-11-21T19:00:00Z"), date("2026-11-21T19:00:00Z")
+	noTime := plain("auth0|1")
+	noTime.ID = derived("", "auth0|1", "yesterday")
+	runAll(t, map[string]accepted{
+		"alone":                          {body: `{"userId":"auth0|1"}`, want: plain("auth0|1")},
+		"white space around":             {body: "\r\n\t {\"userId\" :\n\"auth0|1\"} \n", want: plain("auth0|1")},
+		"escapes in name and value":      {body: `{"user\u0049d":"auth0\u007c\u0031"}`, want: plain("auth0|1")},
+		"surrogate pair":                 {body: `{"userId":"auth0|\ud83c\udf89"}`, want: plain("auth0|🎉")},
+		"eventId":                        {body: `{"userId":"auth0|1","eventId":"e-1"}`, want: chosen("auth0|1", "e-1")},
+		"Idempotency-Key":                {key: "k-1", body: `{"userId":"auth0|1"}`, want: chosen("auth0|1", "k-1")},
+		"Idempotency-Key before eventId": {key: "k-1", body: `{"userId":"auth0|1","eventId":"e-1"}`, want: chosen("auth0|1", "k-1")},
+		"tenant of the body":             {body: `{"userId":"auth0|1","tenant":"acme.eu"}`, want: ofTenant("acme.eu")},
+		"tenant of the setting":          {decoder: tenant, body: `{"userId":"auth0|1"}`, want: ofTenant("by-setting")},
+		"tenant: the body's wins":        {decoder: tenant, body: `{"userId":"auth0|1","tenant":"acme"}`, want: ofTenant("acme")},
+		"null is absent": {
+			decoder: registration.Decoder{Profile: true},
+			body:    `{"userId":"auth0|1","eventId":null,"user":null,"tenant":null,"specversion":null,"type":null}`, want: plain("auth0|1"),
+		},
+		"all of it": {
+			decoder: registration.Decoder{Profile: true, Tenant: "by-setting"},
+			body: `{"eventId": "e-1", "tenant": "acme.eu", "userId": "auth0|1",
+				"user": {"created_at": "2026-11-21T19:00:00.123+01:00", "age": 5}}`, want: full,
+		},
+		"no profile wanted":           {body: `{"userId":"auth0|1","user":{"created_at":"2026-11-21T19:00:00Z","email":"x"}}`, want: atTime},
+		"profile with no sound time":  {body: `{"userId":"auth0|1","user":{"created_at":"yesterday"}}`, want: noTime},
+		"profile with time: a number": {body: `{"userId":"auth0|1","user":{"created_at":1763752800}}`, want: plain("auth0|1")},
+		"profile with two times":      {body: `{"userId":"auth0|1","user":{"created_at":"2026-11-21T19:00:00Z","created_at":"2026-11-21T19:00:00Z"}}`, want: plain("auth0|1")},
+		"profile with broken time":    {body: `{"userId":"auth0|1","user":{"created_at":"\ud800"}}`, want: plain("auth0|1")},
+		"profile of another user":     {body: `{"userId":"auth0|1","user":{"user_id":"auth0|2"}}`, want: plain("auth0|1")},
+		"unknown members":             {body: `{"a":[{}],"userId":"auth0|1","b":{"userId":2},"a":1,"USERID":3,"userid":4}`, want: plain("auth0|1")},
+		"before user_id":              {body: `{"user_id":"auth0|2","userId":"auth0|1"}`, want: plain("auth0|1")},
+		"specversion without type":    {body: `{"userId":"auth0|1","specversion":"1.0"}`, want: plain("auth0|1")},
+		"type without specversion":    {body: `{"userId":"auth0|1","type":"user.created","id":"evt_1"}`, want: plain("auth0|1")},
+		"members of other forms": {
+			body: `{"userId":"auth0|1","specversion":1,"id":2,"source":3,"time":4,"data":5,"a0tenant":6,"a0purpose":7,"user_id":8,"created_at":9,"id":10}`,
+			want: plain("auth0|1"),
+		},
+	})
+}
+
+func TestDecodeProfile(t *testing.T) {
+	t.Parallel()
+	const createdAt = "2026-11-21T19:00:00.123Z"
+	atTime := registration.Event{
+		ID: derived("acme", "email|1", createdAt), UserID: "email|1", Source: "urn:auth0:acme", Time: date(createdAt),
+	}
+	full := atTime
+	full.Profile = []byte(`{"user_id":"email|1","tenant":"acme","created_at":"` + createdAt + `"}`)
+	settings := plain("email|1")
+	settings.ID, settings.Source = derived("by-setting", "email|1", ""), "urn:auth0:by-setting"
+	runAll(t, map[string]accepted{
+		"alone":               {body: `{"user_id":"email|1"}`, want: plain("email|1")},
+		"userId null":         {body: `{"user_id":"email|1","userId":null}`, want: plain("email|1")},
+		"tenant and time":     {body: `{"user_id":"email|1","tenant":"acme","created_at":"` + createdAt + `"}`, want: atTime},
+		"kept as it came":     {decoder: registration.Decoder{Profile: true}, body: ` { "user_id":"email|1", "tenant":"acme", "created_at":"` + createdAt + "\" }\n", want: full},
+		"Idempotency-Key":     {key: "k-1", body: `{"user_id":"email|1"}`, want: chosen("email|1", "k-1")},
+		"eventId is not its":  {body: `{"user_id":"email|1","eventId":" "}`, want: plain("email|1")},
+		"user is not its":     {body: `{"user_id":"email|1","user":1}`, want: plain("email|1")},
+		"tenant not a name":   {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":"a b"}`, want: settings},
+		"tenant no string":    {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":{"id":"acme"}}`, want: settings},
+		"tenant twice":        {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":"a","tenant":"a"}`, want: settings},
+		"tenant null":         {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":null}`, want: settings},
+		"time no string":      {body: `{"user_id":"email|1","created_at":{}}`, want: plain("email|1")},
+		"time twice":          {body: `{"user_id":"email|1","created_at":"` + createdAt + `","created_at":null}`, want: plain("email|1")},
+		"duplicates within":   {body: `{"user_id":"email|1","name":"a","name":"b","user_metadata":{"x":1,"x":2}}`, want: plain("email|1")},
+		"type of another":     {body: `{"user_id":"email|1","type":"user.created"}`, want: plain("email|1")},
+		"specversion of some": {body: `{"user_id":"email|1","specversion":"1.0"}`, want: plain("email|1")},
+	})
+}
+
+func TestDecodeKeepsNothingOfTheBody(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"userId":     `{"userId":"auth0|1","eventId":"e-1","tenant":"acme","user":{"created_at":"2026-11-21T19:00:00Z"}}`,
+		"profile":    `{"user_id":"auth0|1","tenant":"acme","created_at":"2026-11-21T19:00:00Z"}`,
+		"CloudEvent": `{"specversion":"1.0","type":"user.created","id":"e-1","source":"urn:x","data":{"object":{"user_id":"auth0|1"}}}`,
+	} {
+		raw := []byte(body)
+		d := registration.Decoder{Profile: true}
+		got, err := d.Decode(raw, "", received())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for i := range raw {
+			raw[i] = '#'
+		}
+		want, err := d.Decode([]byte(body), "", received())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: the event changed with the body (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// Times are told as RFC 3339, which has years of four digits: 0000 to 9999 also after the step to UTC.
+func TestDecodeTimeOfYearsBeyondRFC3339(t *testing.T) {
+	t.Parallel()
+	for createdAt, want := range map[string]time.Time{
+		"9999-12-31T23:59:59.999999999Z": date("9999-12-31T23:59:59.999999999Z"),
+		"9999-12-31T23:59:59-00:01":      received().UTC(),
+		"0000-01-01T00:00:00Z":           date("0000-01-01T00:00:00Z"),
+		"0000-01-01T00:00:00+00:01":      received().UTC(),
+		"10000-01-01T00:00:00Z":          received().UTC(),
+		"-001-01-01T00:00:00Z":           received().UTC(),
+	} {
+		e, err := registration.Decoder{}.Decode([]byte(`{"user_id":"auth0|1","created_at":"`+createdAt+`"}`), "", received())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !e.Time.Equal(want) {
+			t.Errorf("created_at %s: time %v, want %v", createdAt, e.Time, want)
+		}
+		if strings.Contains(e.Time.Format(time.RFC3339Nano), "+") || e.Time.Location() != time.UTC {
+			t.Errorf("created_at %s: time %v is not UTC", createdAt, e.Time)
+		}
+		if e.ID != derived("", "auth0|1", createdAt) {
+			t.Errorf("created_at %s: the id is derived from another text", createdAt)
+		}
+	}
+}
+
+func TestDeriveID(t *testing.T) {
+	t.Parallel()
+	// printf 'acme\nauth0|61de2511fd334200aa221dff\n2026-11-21T19:00:00.123Z' | sha256sum | cut -c1-32
+	if got, want := registration.DeriveID("acme", "auth0|61de2511fd334200aa221dff", "2026-11-21T19:00:00.123Z"), "a0pur_950ca78baf5ac155397299fee18a2ae5"; got != want {
+		t.Errorf("DeriveID = %s, want %s", got, want)
+	}
+	seen := map[string][3]string{}
+	for _, in := range [][3]string{
+		{"acme", "auth0|1", "2026-11-21T19:00:00Z"},
+		{"acme2", "auth0|1", "2026-11-21T19:00:00Z"},
+		{"", "auth0|1", "2026-11-21T19:00:00Z"},
+		{"acme", "auth0|2", "2026-11-21T19:00:00Z"},
+		{"acme", "auth0|1", "2026-11-21T19:00:01Z"},
+		{"acme", "auth0|1", ""},
+		{"", "auth0|1", ""},
+	} {
+		id := registration.DeriveID(in[0], in[1], in[2])
+		if again := registration.DeriveID(in[0], in[1], in[2]); again != id {
+			t.Errorf("DeriveID(%q) = %s, then %s", in, id, again)
+		}
+		if want := derived(in[0], in[1], in[2]); id != want {
+			t.Errorf("DeriveID(%q) = %s, want %s", in, id, want)
+		}
+		if other, ok := seen[id]; ok {
+			t.Errorf("DeriveID(%q) = DeriveID(%q)", in, other)
+		}
+		seen[id] = in
+	}
+}
+
+func TestErrorsAreOfTwoTypes(t *testing.T) {
+	t.Parallel()
+	_, err := registration.Decoder{}.Decode([]byte(`{}`), "", received())
+	if _, ok := errors.AsType[*registration.InvalidError](err); !ok {
+		t.Errorf("error %T, want *InvalidError", err)
+	}
+	_, err = registration.Decoder{}.Decode([]byte(`{"specversion":"1.0","type":"user.deleted"}`), "", received())
+	ignored, ok := errors.AsType[*registration.IgnoredError](err)
+	if !ok {
+		t.Fatalf("error %T, want *IgnoredError", err)
+	}
+	if strings.Contains(ignored.Error(), "deleted") {
+		t.Errorf("error %q repeats what was sent", ignored)
+	}
+}

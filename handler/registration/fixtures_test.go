@@ -1,0 +1,94 @@
+package registration_test
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/registration"
+)
+
+var update = flag.Bool("update", false, "write testdata/records anew") //nolint:gochecknoglobals // as flags of tests are
+
+// golden is what becomes of a request: two records, or why there is none.
+type golden struct {
+	ID      *goldenRecord `json:"id,omitzero"`      // RECORD_PROFILE=id
+	Full    *goldenRecord `json:"full,omitzero"`    // RECORD_PROFILE=full
+	Ignored string        `json:"ignored,omitzero"` // "id type"
+	Invalid string        `json:"invalid,omitzero"`
+}
+
+type goldenRecord struct {
+	Key     string   `json:"key"`
+	Value   string   `json:"value"`
+	Headers []string `json:"headers"` // "key: value"
+}
+
+func goldenOf(body []byte) golden {
+	var g golden
+	for profile, to := range map[bool]**goldenRecord{false: &g.ID, true: &g.Full} {
+		e, err := registration.Decoder{Profile: profile}.Decode(body, "", received())
+		if ignored, ok := errors.AsType[*registration.IgnoredError](err); ok {
+			g.Ignored = ignored.ID + " " + ignored.Type
+			continue
+		}
+		if err != nil {
+			g.Invalid = err.Error()
+			continue
+		}
+		r := e.Record(registration.Header{Key: "traceparent", Value: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+		*to = &goldenRecord{Key: string(r.Key), Value: string(r.Value)}
+		for _, h := range r.Headers {
+			(*to).Headers = append((*to).Headers, h.Key+": "+h.Value)
+		}
+	}
+	return g
+}
+
+// TestFixtures compares the records of what Auth0 and its users send, byte for byte. A change of one of them is a change
+// that every consumer sees.
+func TestFixtures(t *testing.T) {
+	t.Parallel()
+	for _, path := range requests(t) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			body, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := json.Marshal(goldenOf(body), jsontext.WithIndent("  "))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, '\n')
+			file := filepath.Join("testdata", "records", filepath.Base(path))
+			if *update {
+				if err := os.WriteFile(file, got, 0o644); err != nil { //nolint:gosec // a file of testdata
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatalf("%v (make it with -update)", err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", file, diff)
+			}
+		})
+	}
+}
+
+func requests(tb testing.TB) []string {
+	tb.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", "requests", "*.json"))
+	if err != nil || len(paths) < 11 {
+		tb.Fatalf("%d requests in testdata, error %v", len(paths), err)
+	}
+	return paths
+}

@@ -1,0 +1,107 @@
+package relay_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/registration"
+	"userrelay/handler/relay"
+	"userrelay/handler/trace"
+)
+
+// journal is a producer and an observer that write down what they are asked and told.
+type journal struct {
+	produce func(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error)
+
+	calls     []string
+	records   []registration.Record
+	contexts  []context.Context
+	received  []registration.Event
+	sent      []delivery.Send
+	forwarded []registration.Event
+	metadata  []delivery.RecordMetadata
+	refused   []registration.Event
+	errors    []error
+}
+
+func (j *journal) note(ctx context.Context, call string) {
+	j.calls = append(j.calls, call)
+	j.contexts = append(j.contexts, ctx)
+}
+
+func (j *journal) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
+	j.note(ctx, "Produce")
+	j.records = append(j.records, r)
+	return j.produce(ctx, r)
+}
+
+func (j *journal) Received(ctx context.Context, e registration.Event) {
+	j.note(ctx, "Received")
+	j.received = append(j.received, e)
+}
+
+func (j *journal) Sent(ctx context.Context, s delivery.Send) {
+	j.note(ctx, "Sent")
+	j.sent = append(j.sent, s)
+}
+
+func (j *journal) Forwarded(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
+	j.note(ctx, "Forwarded")
+	j.forwarded, j.metadata = append(j.forwarded, e), append(j.metadata, md)
+}
+
+func (j *journal) Refused(ctx context.Context, e registration.Event, err error) {
+	j.note(ctx, "Refused")
+	j.refused, j.errors = append(j.refused, e), append(j.errors, err)
+}
+
+func (j *journal) relay() *relay.Relay {
+	return &relay.Relay{Producer: j, Observer: j, Timeout: 2 * time.Second}
+}
+
+// waits returns a produce that takes some time and then answers in turn with the errors, nil for a record stored.
+func waits(d time.Duration, answers ...error) func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
+	n := 0
+	return func(ctx context.Context, _ registration.Record) (delivery.RecordMetadata, error) {
+		err := answers[n]
+		n++
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+			return delivery.RecordMetadata{}, &delivery.Error{Class: delivery.UnknownOutcome, Op: "produce", Err: ctx.Err()}
+		}
+		if err != nil {
+			return delivery.RecordMetadata{}, err
+		}
+		return stored(), nil
+	}
+}
+
+func stored() delivery.RecordMetadata {
+	return delivery.RecordMetadata{Topic: "user-events", Partition: 3, Offset: 317, Timestamp: time.UnixMilli(1641950606804)}
+}
+
+func event() registration.Event {
+	return registration.Event{ID: "e-1", Chosen: true, UserID: "auth0|1", Source: "urn:auth0:acme", Time: time.Unix(1, 0)}
+}
+
+func withProfile() registration.Event {
+	e := event()
+	e.Profile = []byte(`{"email":"jane@example.com"}`)
+	return e
+}
+
+func invocation(ctx context.Context, state string) context.Context {
+	return trace.NewContext(ctx, trace.Operation{TraceID: traceID, SpanID: spanID, Flags: "01", State: state, InvocationID: "inv", Name: "RegisterUser"})
+}
+
+func (j *journal) want(t *testing.T, calls ...string) {
+	t.Helper()
+	if diff := cmp.Diff(calls, j.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
