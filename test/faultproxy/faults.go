@@ -1,0 +1,117 @@
+package faultproxy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Framing says how the proxy tells requests apart.
+type Framing int
+
+// The framings.
+const (
+	Kafka Framing = iota // Kafka's protocol without TLS
+	Bytes                // anything else
+)
+
+// Kinds of Kafka requests (their API keys) that rules are often about.
+const (
+	Any              int16 = -1 // in a rule: all kinds. In Stats: requests of connections without Kafka's framing
+	Produce          int16 = 0
+	Metadata         int16 = 3
+	SaslHandshake    int16 = 17
+	InitProducerID   int16 = 22
+	SaslAuthenticate int16 = 36
+)
+
+// Action is what happens to a connection because of a request.
+type Action int
+
+// The actions.
+const (
+	forward     Action = iota
+	CutBefore          // the target never sees the request
+	CutAfter           // cut at once after it is forwarded: the target may or may not handle it, no answer is delivered
+	CutOnAnswer        // cut instead of delivering its answer: the target did handle it. Earlier answers are delivered
+	Silence            // the connection stays open, but neither the request nor anything after it passes, in either direction
+)
+
+func (a Action) String() string {
+	switch a {
+	case forward:
+		return "forward"
+	case CutBefore:
+		return "cut before"
+	case CutAfter:
+		return "cut after"
+	case CutOnAnswer:
+		return "cut on answer"
+	case Silence:
+		return "silence"
+	default:
+		return fmt.Sprintf("Action(%d)", int(a))
+	}
+}
+
+// Rule picks requests by number or at random.
+type Rule struct {
+	// Key is the kind of request. The zero value is Produce. With the framing Bytes it does not count.
+	Key int16
+	// Nth picks the n-th request of that kind, over all connections, counted from 1 when the rule was set. 0: none.
+	Nth int
+	// Share picks this share of them, 0 to 1.
+	Share float64
+	// Do lists the actions; one is drawn for every request picked. At least one.
+	Do []Action
+}
+
+// Faults is what goes wrong. The zero value forwards everything.
+type Faults struct {
+	// Refuse has new connections refused, as if nothing listened. Open ones go on; see CutAll.
+	Refuse bool
+	// BlackHole forwards nothing in either direction, on new connections and on open ones. New ones are accepted. What
+	// is held back passes once BlackHole is off again, as after a network partition.
+	BlackHole bool
+	// Delay holds every piece of an answer for so long after it came from the target, whatever else is under way on the
+	// same connection or others. Go's timers make it up to a millisecond longer.
+	Delay time.Duration
+	// DripEvery has the bytes of answers trickle one by one at this interval.
+	DripEvery time.Duration
+	// Reset cuts with a RST instead of a FIN. (A FIN also becomes a RST where the client's bytes lie unread.)
+	Reset bool
+	// Rules act on requests; of those that pick a request the first acts.
+	Rules []Rule
+}
+
+func (f Faults) check() error {
+	if f.Delay < 0 || f.DripEvery < 0 {
+		return errors.New("a negative time")
+	}
+	for i, r := range f.Rules {
+		switch {
+		case len(r.Do) == 0:
+			return fmt.Errorf("rule %d has nothing to do", i)
+		case slices.ContainsFunc(r.Do, func(a Action) bool { return a < CutBefore || a > Silence }):
+			return fmt.Errorf("rule %d has an unknown action", i)
+		case r.Nth < 0 || r.Share < 0 || r.Share > 1 || r.Nth == 0 && r.Share == 0:
+			return fmt.Errorf("rule %d picks no request", i)
+		}
+	}
+	return nil
+}
+
+// Stats counts since the proxy was made.
+type Stats struct {
+	Connections int            // accepted
+	Open        int            // of them now open
+	Requests    map[int16]int  // complete requests that came, by kind, whatever became of them
+	Actions     map[Action]int // carried out by rules
+	Malformed   int            // connections cut because their bytes were not Kafka's protocol
+}
+
+// Cuts is how many connections rules have cut.
+func (s Stats) Cuts() int {
+	return s.Actions[CutBefore] + s.Actions[CutAfter] + s.Actions[CutOnAnswer]
+}

@@ -1,0 +1,70 @@
+package realkafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Deny forbids a user an operation on a topic, and returns when every node obeys. Everybody else may still do
+// everything with it, for which a second ACL is needed: one on a topic shuts out whoever has none.
+func (c *Cluster) Deny(ctx context.Context, user, topic string, op kmsg.ACLOperation) error {
+	ctx, cancel := context.WithTimeout(ctx, adminLimit)
+	defer cancel()
+	deny := kmsg.NewCreateACLsRequestCreation()
+	deny.ResourceType, deny.ResourceName = kmsg.ACLResourceTypeTopic, topic
+	deny.ResourcePatternType = kmsg.ACLResourcePatternTypeLiteral
+	deny.Principal, deny.Host = "User:"+user, "*"
+	deny.Operation, deny.PermissionType = op, kmsg.ACLPermissionTypeDeny
+	allow := deny
+	allow.Principal, allow.Operation, allow.PermissionType = "User:*", kmsg.ACLOperationAll, kmsg.ACLPermissionTypeAllow
+	req := kmsg.NewCreateACLsRequest()
+	req.Creations = append(req.Creations, deny, allow)
+	err := c.until(ctx, func(cl *kgo.Client) error {
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return err
+		}
+		for _, r := range resp.Results {
+			if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = c.until(ctx, func(*kgo.Client) error { return c.obeys(ctx, deny) })
+	}
+	if err != nil {
+		return fmt.Errorf("deny %s to user %s on topic %s: %w", op, user, topic, err)
+	}
+	return nil
+}
+
+// obeys asks the authorizer of every node that runs whether it knows the ACL.
+func (c *Cluster) obeys(ctx context.Context, acl kmsg.CreateACLsRequestCreation) error {
+	req := kmsg.NewDescribeACLsRequest()
+	req.ResourceType, req.ResourceName = acl.ResourceType, &acl.ResourceName
+	req.ResourcePatternType = acl.ResourcePatternType
+	req.Principal, req.Host = &acl.Principal, &acl.Host
+	req.Operation, req.PermissionType = acl.Operation, acl.PermissionType
+	for _, n := range c.nodes {
+		if !n.Running() {
+			continue
+		}
+		resp, err := ask[*kmsg.DescribeACLsResponse](ctx, n, &req)
+		if err != nil {
+			return err
+		}
+		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+			return err
+		}
+		if len(resp.Resources) == 0 {
+			return errNotYet
+		}
+	}
+	return nil
+}

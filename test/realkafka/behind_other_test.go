@@ -1,0 +1,5 @@
+//go:build !linux
+
+package realkafka_test
+
+func helper() {}

@@ -1,0 +1,118 @@
+package realkafka
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Listener is one of the listeners of every node, by its name in Kafka's configuration.
+type Listener string
+
+// The listeners. All of them are bound to 127.0.0.1.
+const (
+	Plaintext     Listener = "PLAINTEXT"      // no TLS, no login; clients are User:ANONYMOUS, a super user
+	SSL           Listener = "SSL"            // TLS, client certificate required; the principal is its common name
+	SASLSSL       Listener = "SASL_SSL"       // TLS and PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER with unsecured tokens
+	SASLPlaintext Listener = "SASL_PLAINTEXT" // PLAIN without TLS
+	SASLReauth    Listener = "REAUTH"         // as SASLPlaintext; a session ends after Options.ReauthAfter
+	JWKS          Listener = "JWKS"           // TLS and OAUTHBEARER; tokens must be signed by Cluster.Signer
+	Internal      Listener = "INTERNAL"       // between brokers and for this package; never advertised under another address
+)
+
+const controller Listener = "CONTROLLER"
+
+// The users that PLAIN and SCRAM know. There are two so that an ACL can shut one of them out.
+const (
+	User          = "alice"
+	Password      = "alice-secret"
+	OtherUser     = "mallory"
+	OtherPassword = "mallory-secret"
+)
+
+// Options says what to start. The zero value of everything but Home is usable.
+type Options struct {
+	// Home holds libs/*.jar of Kafka 4.x, as the unpacked distribution does. Required.
+	Home string
+	// Java is the program to run, Java 17 or newer. Default: java from PATH.
+	Java string
+	// Dir is where logs, keys and data lie. A folder with the data of an earlier cluster of as many nodes is used
+	// again. With listener JWKS its path must not need escaping in a URL. Default: a temporary folder that Close removes.
+	Dir string
+	// Nodes is 1 or 3. Default: 1. Three nodes replicate every topic three times and want two copies in sync.
+	Nodes int
+	// Listeners besides Internal. Default: all of them on one node, Plaintext alone on three.
+	Listeners []Listener
+	// Advertise may put a proxy in front of a listener: it is told a node's id and real address, before the node
+	// starts, and returns the address that clients are sent to; returning addr changes nothing. When a port turns out to
+	// be taken and the cluster starts over with new ones, it is called again for all of them.
+	Advertise func(node int, l Listener, addr string) (string, error)
+	// SessionTimeout is how long a dead broker is still taken for alive: leaders move, and the broker itself can come
+	// back, only after it. Default: 2 s with one node, 3 s with three.
+	SessionTimeout time.Duration
+	// ReauthAfter is how long a session on SASLReauth lasts. Default: 3 s.
+	ReauthAfter time.Duration
+	// BrokerCert says what the brokers' certificate looks like. Default: valid for a day for localhost and 127.0.0.1.
+	BrokerCert CertSpec
+	// Properties are added to every node's server.properties and win over what this package sets.
+	Properties map[string]string
+	// JVMFlags are added to the JVM's flags and win over what this package sets.
+	JVMFlags []string
+	// FullJIT leaves out -XX:TieredStopAtLevel=1, which makes a start faster and throughput lower: for benchmarks.
+	FullJIT bool
+	// NoArchive starts without the class archive, and makes none.
+	NoArchive bool
+	// Log hears of what takes long or goes wrong without failing the start. Default: nobody does.
+	Log *slog.Logger
+
+	archiveAtExit string // file that the JVM writes its loaded classes to when it ends
+}
+
+func (o Options) complete() (Options, error) {
+	if o.Home == "" {
+		return o, errors.New("no Kafka: Home is empty")
+	}
+	o.Java = cmp.Or(o.Java, "java")
+	o.Nodes = cmp.Or(o.Nodes, 1)
+	if o.Nodes != 1 && o.Nodes != 3 {
+		return o, fmt.Errorf("%d nodes: 1 and 3 are possible", o.Nodes)
+	}
+	listeners, session := []Listener{Plaintext, SSL, SASLSSL, SASLPlaintext, SASLReauth, JWKS}, 2*time.Second
+	if o.Nodes > 1 {
+		listeners, session = []Listener{Plaintext}, 3*time.Second
+	}
+	if o.Listeners == nil {
+		o.Listeners = listeners
+	}
+	for i, l := range o.Listeners {
+		if l.protocol() == "" || l == Internal || l == controller || slices.Contains(o.Listeners[:i], l) {
+			return o, fmt.Errorf("listener %q: unknown, given twice or not for choice", l)
+		}
+	}
+	if o.Advertise == nil {
+		o.Advertise = func(_ int, _ Listener, addr string) (string, error) { return addr, nil }
+	}
+	o.SessionTimeout = cmp.Or(o.SessionTimeout, session)
+	o.ReauthAfter = cmp.Or(o.ReauthAfter, 3*time.Second)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	return o, nil
+}
+
+// protocol is the listener's Kafka security protocol, empty for an unknown listener.
+func (l Listener) protocol() string {
+	switch l {
+	case Plaintext, Internal, controller:
+		return "PLAINTEXT"
+	case SSL:
+		return "SSL"
+	case SASLSSL, JWKS:
+		return "SASL_SSL"
+	case SASLPlaintext, SASLReauth:
+		return "SASL_PLAINTEXT"
+	default:
+		return ""
+	}
+}

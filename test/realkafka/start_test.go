@@ -1,0 +1,200 @@
+package realkafka_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"userrelay/test/realkafka"
+)
+
+// TestPortsAndFolder has a port taken just before the broker binds it, and then starts a second cluster on the first
+// one's folder.
+func TestPortsAndFolder(t *testing.T) {
+	const topic = "kept"
+	opts := realkafka.Options{Dir: filepath.Join(t.TempDir(), "a folder"), Listeners: []realkafka.Listener{realkafka.Plaintext}}
+	var taken net.Listener
+	opts.Advertise = func(_ int, _ realkafka.Listener, addr string) (string, error) {
+		var err error
+		if taken == nil {
+			taken, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp4", addr)
+		}
+		return addr, err
+	}
+	first := realkafka.ForTest(t, opts)
+	defer func() { _ = taken.Close() }()
+	if addr := first.Node(1).Addr(realkafka.Plaintext); addr == taken.Addr().String() {
+		t.Errorf("the broker listens at %s, which was taken", addr)
+	}
+	if err := first.CreateTopic(t.Context(), topic, 1, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	write(t, first, &kgo.Record{Topic: topic, Value: []byte("x")})
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if first.Node(1).Running() {
+		t.Error("a node runs after Close")
+	}
+
+	second := realkafka.ForTest(t, opts)
+	got := must[[]realkafka.Record](t)(realkafka.ReadFranz(t.Context(), second.Bootstrap(realkafka.Plaintext), topic))
+	if len(got) != 1 {
+		t.Errorf("read %d records of the first cluster, want 1", len(got))
+	}
+}
+
+// TestArchiveIsMadeOnce starts two clusters at once with an empty cache.
+func TestArchiveIsMadeOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 20 s; run without -short")
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: only Linux lets a test choose the cache folder, by XDG_CACHE_HOME")
+	}
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	var log syncBuffer
+	opts := realkafka.Options{
+		Listeners: []realkafka.Listener{realkafka.Plaintext},
+		Log:       slog.New(slog.NewTextHandler(&log, nil)),
+	}
+	opts.Home = realkafka.HomeForTest(t)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			c, err := realkafka.Start(t.Context(), opts)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := strings.Count(log.String(), "making the class archive"); n != 1 || strings.Contains(log.String(), "WARN") {
+		t.Errorf("the archive was made %d times, want once:\n%s", n, log.String())
+	}
+	made := must[[]string](t)(filepath.Glob(filepath.Join(cache, "userrelay", "kafka-classes", "*.jsa*")))
+	if len(made) != 2 || filepath.Ext(made[0]) != ".jsa" || filepath.Ext(made[1]) != ".lock" {
+		t.Errorf("in the cache folder: %v, want the archive and its lock", made)
+	}
+}
+
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func TestStartRefuses(t *testing.T) {
+	empty := t.TempDir()
+	tests := []struct {
+		name string
+		opts realkafka.Options
+		want string
+	}{
+		{"no home", realkafka.Options{}, "Home is empty"},
+		{"two nodes", realkafka.Options{Home: empty, Nodes: 2}, "1 and 3"},
+		{"unknown listener", realkafka.Options{Home: empty, Listeners: []realkafka.Listener{"HTTP"}}, `"HTTP"`},
+		{"listener given twice", realkafka.Options{Home: empty, Listeners: []realkafka.Listener{"SSL", "SSL"}}, `"SSL"`},
+		{"no jars", realkafka.Options{Home: empty}, "no Kafka 4"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := realkafka.Start(t.Context(), tt.opts)
+			if c != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got cluster %v and error %v, want one that holds %q", c, err, tt.want)
+			}
+		})
+	}
+}
+
+// TestStartSaysWhy wants the broker's own words when it does not start.
+func TestStartSaysWhy(t *testing.T) {
+	opts := realkafka.Options{NoArchive: true, Properties: map[string]string{"log.retention.check.interval.ms": "soon"}}
+	opts.Home = realkafka.HomeForTest(t)
+	c, err := realkafka.Start(t.Context(), opts)
+	if c != nil || err == nil || !strings.Contains(err.Error(), "log.retention.check.interval.ms") {
+		t.Errorf("got cluster %v and error %v, want one that names the setting", c, err)
+	}
+}
+
+// outcome is how a test ended that ForTest was called for.
+type outcome struct {
+	testing.TB
+
+	skipped, failed string
+}
+
+func (o *outcome) Helper() {}
+
+func (o *outcome) Skip(args ...any) {
+	o.skipped = fmt.Sprint(args...)
+	runtime.Goexit()
+}
+
+func (o *outcome) Fatal(args ...any) {
+	o.failed = fmt.Sprint(args...)
+	runtime.Goexit()
+}
+
+func TestForTestWithoutKafka(t *testing.T) {
+	const (
+		how  = "needs Java 17 and KAFKA_HOME; see docs/testing.md or `make test-kafka`"
+		kcat = "needs kcat; see docs/testing.md"
+		inCI = "CI is set and nothing may be skipped: "
+	)
+	forTest := func(o realkafka.Options) func(testing.TB) {
+		return func(tb testing.TB) {
+			tb.Helper()
+			realkafka.ForTest(tb, o)
+		}
+	}
+	tests := []struct {
+		name, ci        string
+		call            func(testing.TB)
+		skipped, failed string
+	}{
+		{name: "no home", call: forTest(realkafka.Options{}), skipped: "skipped: " + how},
+		{name: "no home, in CI", call: forTest(realkafka.Options{}), ci: "true", failed: inCI + how},
+		{name: "no java", call: forTest(realkafka.Options{Home: "x", Java: "no-such-java"}), skipped: "skipped: " + how},
+		{name: "no kcat", call: realkafka.KcatForTest, skipped: "skipped: " + kcat},
+		{name: "no kcat, in CI", call: realkafka.KcatForTest, ci: "1", failed: inCI + kcat},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("KAFKA_HOME", "")
+			t.Setenv("CI", tt.ci)
+			t.Setenv("PATH", "")
+			var wg sync.WaitGroup
+			got := &outcome{TB: t}
+			wg.Go(func() { tt.call(got) })
+			wg.Wait()
+			if got.skipped != tt.skipped || got.failed != tt.failed {
+				t.Errorf("skipped with %q, failed with %q; want %q and %q", got.skipped, got.failed, tt.skipped, tt.failed)
+			}
+		})
+	}
+}

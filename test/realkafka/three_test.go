@@ -1,0 +1,50 @@
+package realkafka_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"userrelay/test/realkafka"
+)
+
+// TestThreeNodes kills the leader of a partition and has it come back.
+func TestThreeNodes(t *testing.T) {
+	c := realkafka.ForTest(t, realkafka.Options{Nodes: 3})
+	const topic = "three"
+	if err := c.CreateTopic(t.Context(), topic, 1, 3, nil); err != nil {
+		t.Fatal(err)
+	}
+	record := func(v string) *kgo.Record { return &kgo.Record{Topic: topic, Value: []byte(v)} }
+	write(t, c, record("before"))
+	first := must[*realkafka.Node](t)(c.Leader(t.Context(), topic, 0))
+	if err := first.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another node leads", func(ctx context.Context) bool {
+		n, err := c.Leader(ctx, topic, 0)
+		return err == nil && n != first
+	})
+	write(t, c, record("without it"))
+	if err := first.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.WaitInSync(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	// The leader of a new topic is its preferred one.
+	if err := c.ElectPreferred(t.Context(), topic, 0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the first leader leads again", func(ctx context.Context) bool {
+		n, err := c.Leader(ctx, topic, 0)
+		return err == nil && n == first
+	})
+	write(t, c, record("after"))
+
+	got := must[[]realkafka.Record](t)(realkafka.ReadFranz(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
+	if len(got) != 3 {
+		t.Errorf("read %d records, want 3: %v", len(got), got)
+	}
+}
