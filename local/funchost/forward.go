@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -77,14 +78,12 @@ func (h *Host) forward(ctx context.Context, r *http.Request, id string) (*answer
 // write sends the answer to the client.
 func (a *answer) write(w http.ResponseWriter) {
 	header := w.Header()
-	for name, values := range a.header {
-		header[name] = values
-	}
+	maps.Copy(header, a.header)
 	if _, ok := header["Content-Type"]; !ok {
 		header["Content-Type"] = nil // keeps net/http from guessing one
 	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // the client may be gone
+	_, _ = w.Write(a.body) //nolint:gosec // G705: relaying what the handler says is the purpose. The client may be gone
 }
 
 // forwardHeader builds the headers for the handler from the client's: all are copied, repeated ones as

@@ -186,6 +186,10 @@ func TestAnswers(t *testing.T) {
 			}
 			own := r.call(t, "GET", open, "", tell("header", "Server:probe"))
 			wantHeaders(t, own.header, map[string]string{"Server": "probe"})
+			untyped := r.call(t, "GET", open, "", tell("untyped", ""))
+			if _, ok := untyped.header["Content-Type"]; ok || untyped.seen(t).Hits == 0 {
+				t.Errorf("got Content-Type %q, want none as the handler gave none", untyped.header["Content-Type"])
+			}
 			head := r.call(t, "HEAD", open, "", tell("header", "X-A:b"))
 			if head.status != http.StatusOK || head.header.Get("X-A") != "b" || head.body != "" {
 				t.Errorf("HEAD: got %+v", head)

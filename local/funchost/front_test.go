@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"userrelay/local/funchost"
 )
@@ -212,6 +213,9 @@ func rawStatus(t *testing.T, r *rig, request string) int {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := conn.Write([]byte(request)); err != nil {
 		t.Fatal(err)
 	}

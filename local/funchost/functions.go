@@ -1,7 +1,6 @@
 package funchost
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 // authLevel is what a caller must show.
@@ -77,7 +78,7 @@ func readFunctions(dir, prefix string, env environment) (functions []function, i
 		return nil, nil, err
 	}
 	if len(functions) == 0 {
-		return nil, nil, fmt.Errorf("no */function.json with an HTTP trigger, and the stand-in runs no other functions")
+		return nil, nil, errors.New("no */function.json with an HTTP trigger, and the stand-in runs no other functions")
 	}
 	return functions, ignored, nil
 }
@@ -85,7 +86,7 @@ func readFunctions(dir, prefix string, env environment) (functions []function, i
 // parseFunction reads one function.json. A valid one that the stand-in cannot run is explained in ignored.
 func parseFunction(name, prefix string, data []byte) (fn function, ignored string, err error) {
 	var file functionFile
-	if err := json.Unmarshal(data, &file); err != nil {
+	if err := json.Unmarshal(data, &file, json.MatchCaseInsensitiveNames(true)); err != nil {
 		return function{}, "", err
 	}
 	if err := checkNames(name, file.Bindings); err != nil {

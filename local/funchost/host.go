@@ -74,13 +74,14 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 	}
 	h := newHost(cfg, a, port)
 	h.url = "http://" + clientAddr(cfg.Addr, listener.Addr())
-	h.life, h.end = context.WithCancel(ctx)
+	life, end := context.WithCancel(ctx)
+	h.life, h.end = life, end
 	h.console.info("%s", banner)
 	for _, line := range a.ignored {
 		h.console.print(warning, "%s", line)
 	}
 	h.console.raw(listing(a.functions, h.url))
-	go h.run(listener) // its owner is whoever waits for Done; Close does
+	go h.run(life, listener) // its owner is whoever waits for Done; Close does
 	return h, nil
 }
 
@@ -126,7 +127,7 @@ func handlerPort(ctx context.Context, configured int) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("unable to bind to port %d for the handler (customHandler.port): %w", configured, err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // what a tcp listener has
+	port := listener.Addr().(*net.TCPAddr).Port //nolint:errcheck // what a tcp listener has
 	if err := listener.Close(); err != nil {
 		return 0, fmt.Errorf("free the handler's port: %w", err)
 	}
@@ -144,10 +145,10 @@ func clientAddr(configured string, listening net.Addr) string {
 }
 
 // run serves until the host's life ends or its handler is given up, and leaves nothing behind.
-func (h *Host) run(listener net.Listener) {
+func (h *Host) run(life context.Context, listener net.Listener) {
 	defer close(h.done)
 	defer h.end()
-	group, ctx := errgroup.WithContext(h.life)
+	group, ctx := errgroup.WithContext(life)
 	group.Go(func() error { return h.worker.supervise(ctx) })
 	group.Go(func() error {
 		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -158,7 +159,7 @@ func (h *Host) run(listener net.Listener) {
 	group.Go(func() error {
 		<-ctx.Done()
 		h.end() // requests under way end, held ones too
-		h.drain()
+		h.drain(ctx)
 		return nil
 	})
 	h.err = group.Wait()
@@ -167,11 +168,11 @@ func (h *Host) run(listener net.Listener) {
 
 // drain lets the requests under way get their answers, cuts off clients that do not read them, and closes
 // the server.
-func (h *Host) drain() {
+func (h *Host) drain(ctx context.Context) {
 	h.mu.Lock()
 	h.stopping = true
 	h.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(h.life), closeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if h.server.Shutdown(ctx) != nil {
 		_ = h.server.Close() // its error is of the listener, which Shutdown closed

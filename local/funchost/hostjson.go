@@ -1,7 +1,6 @@
 package funchost
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 const (
@@ -79,6 +80,8 @@ func (v *values) flatten(key string, value any) {
 			v.flatten(join(key, strconv.Itoa(i)), child)
 		}
 	case nil:
+	case float64:
+		v.m[key] = strconv.FormatFloat(value, 'f', -1, 64)
 	default:
 		v.m[key] = fmt.Sprint(value)
 	}

@@ -2,6 +2,7 @@ package funchost_test
 
 import (
 	"os"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,8 +10,9 @@ import (
 
 // TestMain turns this binary into the handler under test where the host starts it as one.
 func TestMain(m *testing.M) {
-	if os.Getenv(probeVar) != "" {
-		os.Exit(runProbe())
+	env := os.Environ() //nolint:forbidigo // this is the main function of the handler too
+	if slices.Contains(env, probeVar+"=1") {
+		os.Exit(runProbe(env))
 	}
 	goleak.VerifyTestMain(m)
 }

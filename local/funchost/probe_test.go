@@ -1,9 +1,7 @@
 package funchost_test
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,10 +11,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 const (
-	probeVar   = "FUNCHOST_TEST_PROBE" // set: be the handler
+	probeVar   = "FUNCHOST_TEST_PROBE" // 1: be the handler
 	startVar   = "FUNCHOST_TEST_START" // what to do before listening, in the form of a query string
 	headerTell = "X-Probe"             // what to do with a request, likewise
 )
@@ -42,11 +42,12 @@ type seen struct {
 type probe struct {
 	hits, roots atomic.Int64
 	root        atomic.Pointer[http.Header]
+	env         []string
 	rootGate    string // a file that has to exist before / is answered
 }
 
 // runProbe is the handler's main function.
-func runProbe() int {
+func runProbe(env []string) int {
 	parent := os.Getppid()
 	go func() {
 		for range time.Tick(100 * time.Millisecond) {
@@ -55,7 +56,7 @@ func runProbe() int {
 			}
 		}
 	}()
-	tell, err := url.ParseQuery(os.Getenv(startVar))
+	tell, err := url.ParseQuery(variable(env, startVar))
 	if err != nil {
 		panic(err)
 	}
@@ -63,7 +64,7 @@ func runProbe() int {
 		appendTo(file, "started\n")
 	}
 	for _, line := range tell["stderr"] {
-		fmt.Fprintln(os.Stderr, line)
+		printTo(os.Stderr, line+"\n")
 	}
 	if code := tell.Get("exit"); code != "" {
 		return number(code)
@@ -71,11 +72,11 @@ func runProbe() int {
 	if file := tell.Get("gate"); file != "" {
 		await(file)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT")) //nolint:noctx // lives as long as the process
+	listener, err := net.Listen("tcp", "127.0.0.1:"+variable(env, "FUNCTIONS_CUSTOMHANDLER_PORT")) //nolint:noctx // lives as long as the process
 	if err != nil {
 		panic(err)
 	}
-	server := &http.Server{Handler: &probe{rootGate: tell.Get("rootgate")}, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: &probe{env: env, rootGate: tell.Get("rootgate")}, ReadHeaderTimeout: time.Minute}
 	panic(server.Serve(listener))
 }
 
@@ -106,7 +107,7 @@ func (p *probe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, err := json.Marshal(seen{
 		PID: os.Getpid(), Method: r.Method, URI: r.RequestURI, Host: r.Host, RemoteAddr: r.RemoteAddr,
 		Header: r.Header, Body: body, ContentLength: r.ContentLength, TransferEncoding: r.TransferEncoding,
-		Hits: hits, Roots: p.roots.Load(), Root: *p.root.Load(), Dir: dir, Args: os.Args[1:], Env: os.Environ(),
+		Hits: hits, Roots: p.roots.Load(), Root: *p.root.Load(), Dir: dir, Args: os.Args[1:], Env: p.env,
 	})
 	if err != nil {
 		panic(err)
@@ -117,14 +118,19 @@ func (p *probe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // obey does what a request asks for, in a fixed order.
 func (p *probe) obey(w http.ResponseWriter, r *http.Request, tell url.Values, hits int64) {
 	for _, line := range tell["stdout"] {
-		fmt.Println(line)
+		printTo(os.Stdout, line+"\n")
 	}
 	for _, line := range tell["stderr"] {
-		fmt.Fprintln(os.Stderr, line)
+		printTo(os.Stderr, line+"\n")
 	}
+	printTo(os.Stdout, tell.Get("unended"))
+	printTo(os.Stderr, tell.Get("unendedErr"))
 	for _, pair := range tell["header"] {
 		name, value, _ := strings.Cut(pair, ":")
 		w.Header().Add(name, value)
+	}
+	if tell.Has("untyped") {
+		w.Header()["Content-Type"] = nil
 	}
 	if code := tell.Get("status"); code != "" {
 		w.WriteHeader(number(code))
@@ -143,6 +149,7 @@ func (p *probe) obey(w http.ResponseWriter, r *http.Request, tell url.Values, hi
 		}
 		appendTo(tell.Get("report"), outcome)
 	}
+	_, _ = io.WriteString(w, tell.Get("last")) //nolint:gosec // G705: no browser reads this
 	if code := tell.Get("exit"); code != "" {
 		os.Exit(number(code))
 	}
@@ -150,8 +157,10 @@ func (p *probe) obey(w http.ResponseWriter, r *http.Request, tell url.Values, hi
 		panic(http.ErrAbortHandler)
 	}
 	if tell.Has("half") {
-		w.Header().Set("Content-Length", "100")
-		_, _ = io.WriteString(w, "not a hundred bytes")
+		if length := tell.Get("half"); length != "" {
+			w.Header().Set("Content-Length", length)
+		}
+		_, _ = io.WriteString(w, "half an answer")
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
@@ -165,8 +174,14 @@ func number(s string) int {
 	return n
 }
 
+func printTo(w io.Writer, text string) {
+	if _, err := io.WriteString(w, text); err != nil {
+		panic(err)
+	}
+}
+
 func appendTo(file, text string) {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // G703: the test names it
 	if err != nil {
 		panic(err)
 	}
@@ -178,6 +193,16 @@ func appendTo(file, text string) {
 	}
 }
 
+// variable returns what an environment has under a name.
+func variable(env []string, name string) string {
+	for _, entry := range env {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 // await waits until the file exists.
 func await(file string) { awaitOr(file, nil) }
 
@@ -186,7 +211,7 @@ func awaitOr(file string, done <-chan struct{}) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if _, err := os.Stat(file); err == nil {
+		if _, err := os.Stat(file); err == nil { //nolint:gosec // G703: the test names it
 			return true
 		} else if !errors.Is(err, os.ErrNotExist) {
 			panic(err)

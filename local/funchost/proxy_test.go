@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"userrelay/local/funchost"
 )
@@ -28,7 +29,7 @@ func TestProxiedRequest(t *testing.T) {
 	if string(got.Body) != "body" || got.ContentLength != 4 {
 		t.Errorf("body %q of length %d, want it whole", got.Body, got.ContentLength)
 	}
-	if want := "127.0.0.1:" + variable(got, "FUNCTIONS_CUSTOMHANDLER_PORT"); got.Host != want {
+	if want := "127.0.0.1:" + variable(got.Env, "FUNCTIONS_CUSTOMHANDLER_PORT"); got.Host != want {
 		t.Errorf("Host %s, want the handler's own %s", got.Host, want)
 	}
 	hostPattern := strings.ReplaceAll(strings.TrimPrefix(r.URL(), "http://"), ".", `\.`)
@@ -61,19 +62,30 @@ func TestProxyPassesChunked(t *testing.T) {
 func TestProxyStreams(t *testing.T) {
 	t.Parallel()
 	r := start(t, config(t, funchost.Proxy, ""))
-	gate := filepath.Join(t.TempDir(), "gate")
-	resp, err := r.client.Do(r.request(t, "GET", open, "", tell("flush", "", "wait", gate, "report", gate+".report", "header", "X-A:b")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	half := make([]byte, len("first "))
-	if _, err := io.ReadFull(resp.Body, half); err != nil || string(half) != "first " || resp.Header.Get("X-A") != "b" {
-		t.Fatalf("got %q %v %v, want the first half", half, resp.Header, err)
-	}
-	writeFile(t, gate, "")
-	if rest, err := io.ReadAll(resp.Body); err != nil || !strings.HasPrefix(string(rest), "{") {
-		t.Errorf("got %q %v, want the rest", rest, err)
+	for _, tt := range []struct{ name, header string }{
+		{"chunked", "X-A:b"},
+		{"of known length", "Content-Length:10"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			gate := filepath.Join(t.TempDir(), "gate")
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			resp, err := r.client.Do(r.request(t, "GET", open, "",
+				tell("header", tt.header, "flush", "", "wait", gate, "report", gate+".report", "last", "last", "silent", "")).WithContext(ctx))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = resp.Body.Close() }()
+			half := make([]byte, len("first "))
+			if _, err := io.ReadFull(resp.Body, half); err != nil || string(half) != "first " {
+				t.Fatalf("got %q %v, want the first half", half, err)
+			}
+			writeFile(t, gate, "")
+			if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "last" {
+				t.Errorf("got %q %v, want the rest", rest, err)
+			}
+		})
 	}
 }
 
@@ -135,13 +147,15 @@ func TestHandlerDrops(t *testing.T) {
 			if !r.console.matches(`Executed 'Functions\.Open' \(Failed, Id=` + uuid + `, Duration=\d+ms\)$`) {
 				t.Error("the console does not say that the invocation failed")
 			}
-			half := r.call(t, "POST", open, "x", tell("half", ""))
-			if mode.mode == funchost.Forward {
-				half.wantEmpty(t, http.StatusInternalServerError)
-			} else if half.err == nil {
-				t.Errorf("got %+v, want half an answer", half)
+			for _, length := range []string{"100", ""} { // "" is chunked
+				half := r.call(t, "POST", open, "x", tell("half", length))
+				if mode.mode == funchost.Forward {
+					half.wantEmpty(t, http.StatusInternalServerError)
+				} else if half.err == nil {
+					t.Errorf("length %q: got %+v, want half an answer", length, half)
+				}
 			}
-			eventually(t, "the second failure", func() bool { return r.console.count("(Failed, Id=") == 2 })
+			eventually(t, "the third failure", func() bool { return r.console.count("(Failed, Id=") == 3 })
 		})
 	}
 }
@@ -172,11 +186,14 @@ func TestProxyRetries(t *testing.T) {
 		eventually(t, "the handler's end", func() bool { return r.HandlerPID() == 0 })
 		answer := r.begin(t, "POST", open, "body", tell("silent", ""))
 		eventually(t, "the second invocation", func() bool { return r.console.count("Executing ") == 3 })
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:"+variable(got, "FUNCTIONS_CUSTOMHANDLER_PORT"))
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:"+variable(got.Env, "FUNCTIONS_CUSTOMHANDLER_PORT"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = listener.Close() }()
+		if err := listener.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil { //nolint:errcheck // what a tcp listener is
+			t.Fatal(err)
+		}
 		conn, err := listener.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -185,14 +202,4 @@ func TestProxyRetries(t *testing.T) {
 		_ = listener.Close()
 		receive(t, "the answer", answer).wantEmpty(t, http.StatusInternalServerError)
 	})
-}
-
-// variable returns what the handler's environment has under a name.
-func variable(s seen, name string) string {
-	for _, entry := range s.Env {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }

@@ -2,7 +2,7 @@ package funchost_test
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
 	"io"
 	"maps"
 	"net/http"
@@ -10,10 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"userrelay/local/funchost"
 )
@@ -31,9 +34,10 @@ const (
 
 // app is a function app: the members of host.json's customHandler and of its top level, and each function's bindings.
 type app struct {
-	handler   map[string]any
-	top       map[string]any
-	functions map[string]string
+	handler     map[string]any
+	description map[string]any // the one within handler
+	top         map[string]any
+	functions   map[string]string
 }
 
 const httpOut = `{"type":"http","direction":"out","name":"res"}`
@@ -47,9 +51,10 @@ func standard() app {
 	trigger := func(members string) string {
 		return `{"bindings":[{"type":"httpTrigger","direction":"in","name":"req"` + members + `},` + httpOut + `]}`
 	}
+	description := map[string]any{"defaultExecutablePath": exe}
 	return app{
-		handler: map[string]any{"description": map[string]any{"defaultExecutablePath": exe}},
-		top:     map[string]any{"version": "2.0"},
+		description: description, handler: map[string]any{"description": description},
+		top: map[string]any{"version": "2.0"},
 		functions: map[string]string{
 			"RegisterUser": trigger(`,"authLevel":"function","methods":["post"]`),
 			"Other":        trigger(``),
@@ -94,7 +99,7 @@ func config(t *testing.T, mode funchost.Mode, start string) funchost.Config {
 	return funchost.Config{
 		Dir:  standard().write(t),
 		Mode: mode,
-		Env: append(os.Environ(), probeVar+"=1", startVar+"="+start, "AzureWebJobs.Off.Disabled=true",
+		Env: append([]string{}, probeVar+"=1", startVar+"="+start, "AzureWebJobs.Off.Disabled=true",
 			"AzureWebJobs__Open__Disabled=true"), // with __ it has no effect
 		Keys: funchost.Keys{
 			Functions: map[string]string{"registerUSER": functionKey, "Other": otherKey},
@@ -113,15 +118,21 @@ type rig struct {
 
 func start(t *testing.T, cfg funchost.Config) *rig {
 	t.Helper()
+	return startIn(t.Context(), t, cfg)
+}
+
+func startIn(ctx context.Context, t *testing.T, cfg funchost.Config) *rig {
+	t.Helper()
 	r := &rig{console: &recorder{}}
 	cfg.Console = r.console
-	host, err := funchost.Start(t.Context(), cfg)
+	host, err := funchost.Start(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{DisableCompression: true}
 	r.Host = host
 	r.client = &http.Client{
+		Timeout:       patience,
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -208,8 +219,8 @@ func (r *rig) begin(t *testing.T, method, path, body string, headers ...string) 
 // tell is the header that makes the probe do something.
 func tell(pairs ...string) string {
 	values := url.Values{}
-	for i := 0; i < len(pairs); i += 2 {
-		values.Add(pairs[i], pairs[i+1])
+	for pair := range slices.Chunk(pairs, 2) {
+		values.Add(pair[0], pair[1])
 	}
 	return headerTell + ": " + values.Encode()
 }
@@ -266,35 +277,6 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 func contains(file, text string) bool {
-	data, err := os.ReadFile(file) //nolint:gosec // a file of this test
+	data, err := os.ReadFile(file)
 	return err == nil && strings.Contains(string(data), text)
-}
-
-// recorder is a console that remembers.
-type recorder struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-func (r *recorder) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
-
-// has says if the console shows text.
-func (r *recorder) has(text string) bool { return strings.Contains(r.String(), text) }
-
-// count says how many times the console shows text.
-func (r *recorder) count(text string) int { return strings.Count(r.String(), text) }
-
-// matches says if the console shows the pattern, whose ^ and $ are those of a line.
-func (r *recorder) matches(pattern string) bool {
-	return regexp.MustCompile("(?m)" + pattern).MatchString(r.String())
 }

@@ -36,7 +36,7 @@ var (
 	errFunctionTimeout = errors.New("function timeout")
 )
 
-// exitError is a handler that exited with a code other than 0.
+// exitError is a handler that exited with a code other than 0, and the last errors it printed.
 type exitError struct {
 	path   string
 	pid    int
@@ -45,7 +45,11 @@ type exitError struct {
 }
 
 func (e *exitError) Error() string {
-	return fmt.Sprintf("%s exited with code %d (0x%X)", e.path, e.code, e.code)
+	text := fmt.Sprintf("%s exited with code %d (0x%X)", e.path, e.code, e.code)
+	if len(e.stderr) > 0 {
+		text += ": " + strings.Join(e.stderr, ",")
+	}
+	return text
 }
 
 // startError is a handler that could not be started.
@@ -89,11 +93,7 @@ func unstarted() *launch {
 // an error when the host has to stop. No process is left when it returns.
 func (w *worker) supervise(ctx context.Context) error {
 	var crashes crashCounter
-	for {
-		why := w.launch(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
+	for why := w.launch(ctx); ctx.Err() == nil; why = w.launch(ctx) {
 		var unstartable *startError
 		switch {
 		case errors.As(why, &unstartable):
@@ -113,6 +113,7 @@ func (w *worker) supervise(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", text, why)
 		}
 	}
+	return nil
 }
 
 // report prints why the handler has to be started again, and says if that counts as a crash.
@@ -128,7 +129,7 @@ func (w *worker) report(why error) (counts bool) {
 		return false
 	default:
 		w.console.fail("Language Worker Process exited. Pid=%d.", exited.pid)
-		w.console.fail("%v: %s", exited, strings.Join(exited.stderr, ","))
+		w.console.fail("%v", exited)
 	}
 	return true
 }
