@@ -3,7 +3,7 @@ GOLANGCI_VERSION := v2.15.0
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/userrelay
 GOLANGCI := $(TOOLS)/golangci-lint/$(GOLANGCI_VERSION)/golangci-lint
 
-.PHONY: help build run test test-short fuzz lint fmt
+.PHONY: help build run test test-kafka test-page test-queries fuzz bench lint fmt
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,6 +16,13 @@ run: ## Run all of it on this machine
 
 test: ## Run all tests, with the race detector
 	go test -race -shuffle=on ./...
+
+test-kafka: ## Run the tests with a real Apache Kafka: make test-kafka KAFKA_HOME=…
+	@test -n "$(KAFKA_HOME)" || { echo 'KAFKA_HOME must name an unpacked Apache Kafka 4; see docs/testing.md'; exit 1; }
+	KAFKA_HOME='$(KAFKA_HOME)' go test -race ./test/realkafka ./test/kafka
+
+bench: ## Measure beside other relays and write docs/benchmarks.md; KAFKA_HOME=… adds a real Kafka
+	KAFKA_HOME='$(KAFKA_HOME)' go run ./test/bench
 
 fuzz: ## Look for inputs that break a decoder, 30 s for each
 	go test -run='^$$' -fuzz=FuzzDecode -fuzztime=30s ./handler/registration

@@ -128,6 +128,9 @@ func source(tenant string) string { return "urn:auth0:" + cmp.Or(tenant, "unknow
 // digits could not be told as RFC 3339 again: it is none.
 func firstTime(received time.Time, texts ...string) time.Time {
 	for _, s := range texts {
+		if s == "" {
+			continue
+		}
 		t, err := time.Parse(time.RFC3339Nano, s)
 		if t = t.UTC(); err == nil && 0 <= t.Year() && t.Year() <= 9999 {
 			return t

@@ -1,0 +1,61 @@
+package functions_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/functions"
+	"userrelay/handler/registration"
+	"userrelay/handler/relay"
+)
+
+// instant is a Kafka that stores at once, and nobody who is told of it.
+type instant struct{}
+
+func (instant) Produce(context.Context, registration.Record) (delivery.RecordMetadata, error) {
+	return delivery.RecordMetadata{Topic: "user-events", Timestamp: time.UnixMilli(1)}, nil
+}
+func (instant) Check(context.Context) error                                            { return nil }
+func (instant) Received(context.Context, registration.Event)                           {}
+func (instant) Sent(context.Context, delivery.Send)                                    {}
+func (instant) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
+func (instant) Refused(context.Context, registration.Event, error)                     {}
+func (instant) Panicked(context.Context, any, []byte)                                  {}
+func (instant) Unhealthy(context.Context, error)                                       {}
+func (instant) Healthy(context.Context)                                                {}
+
+// discard is an answer that nobody reads.
+type discard struct{ header http.Header }
+
+func (d *discard) Header() http.Header         { return d.header }
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d *discard) WriteHeader(int)             {}
+
+// BenchmarkRegisterUser is all that the handler does for a registration, but the server, Kafka and telemetry.
+func BenchmarkRegisterUser(b *testing.B) {
+	h := functions.New(functions.Config{
+		Deliver: &relay.Relay{Producer: instant{}, Observer: instant{}, Timeout: time.Second}, Kafka: instant{}, Observer: instant{},
+	})
+	body := strings.NewReader(`{"userId":"auth0|61de2511fd334200aa221dff"}`)
+	r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/api/RegisterUser", nil)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Azure-Functions-InvocationId", "8de866f9-fe7c-4fcc-9c59-6cb4dad2d122")
+	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
+	r.ContentLength = body.Size()
+	w := &discard{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := body.Seek(0, io.SeekStart); err != nil {
+			b.Fatal(err)
+		}
+		r.Body = io.NopCloser(body)
+		clear(w.header)
+		h.ServeHTTP(w, r)
+	}
+}

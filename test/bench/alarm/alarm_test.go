@@ -1,0 +1,50 @@
+package alarm_test
+
+import (
+	"testing"
+	"time"
+
+	"userrelay/test/bench/alarm"
+)
+
+func TestUntilIsNeverEarly(t *testing.T) {
+	a, err := alarm.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []time.Duration{-time.Second, 0, time.Nanosecond, 50 * time.Microsecond, 3 * time.Millisecond} {
+		due := time.Now().Add(d)
+		if err := a.Until(due); err != nil {
+			t.Fatalf("in %v: %v", d, err)
+		}
+		if early := time.Until(due); early > 0 {
+			t.Errorf("in %v: returned %v early", d, early)
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseEndsAWait(t *testing.T) {
+	a, err := alarm.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- a.Until(time.Now().Add(time.Hour)) }()
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("the hour is over")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it still waits")
+	}
+	if a.Until(time.Now().Add(time.Hour)) == nil {
+		t.Error("a closed alarm waited")
+	}
+}

@@ -1,0 +1,146 @@
+// Package child is both ends of a process that lives no longer than the one that started it.
+//
+// The parent's end starts it, ends it and says what it cost. The child's end is [Context].
+package child
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"userrelay/handler/parent"
+)
+
+// Context returns a context that ends when this process is told to end or its parent is gone. stop must be called.
+func Context() (ctx context.Context, stop func()) {
+	ctx, stopSignals := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		_ = parent.Wait(ctx) // either way it is time to end
+		cancel()
+	})
+	return ctx, func() {
+		cancel()
+		watcher.Wait()
+		stopSignals()
+	}
+}
+
+const stopLimit = 5 * time.Second // then a child is killed
+
+// Process is a child as its parent sees it.
+type Process struct {
+	cmd    *exec.Cmd
+	stderr tail
+	stdout *bufio.Reader // nil: thrown away
+	done   chan struct{} // closed when the child is gone
+	err    error         // of Wait, after done
+}
+
+// Spec says what to start.
+type Spec struct {
+	Program string
+	Args    []string
+	Env     []string // NAME=VALUE; nothing of this process's own, which would make measurements depend on it
+	Output  bool     // Line reads the child's standard output
+}
+
+// Start starts a child. It must be stopped.
+func Start(s Spec) (*Process, error) {
+	p := &Process{cmd: exec.Command(s.Program, s.Args...), done: make(chan struct{})} //nolint:gosec,noctx // G204: the caller's own program; Stop ends it
+	p.cmd.Env = append([]string{}, s.Env...)                                          // never nil, which would mean this process's own
+	p.cmd.Stderr = &p.stderr
+	p.cmd.WaitDelay = stopLimit
+	if s.Output {
+		out, err := p.cmd.StdoutPipe()
+		if err != nil {
+			return nil, fmt.Errorf("make a pipe: %w", err)
+		}
+		p.stdout = bufio.NewReader(out)
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.cmd.Path, err)
+	}
+	go func() {
+		defer close(p.done)
+		p.err = p.cmd.Wait()
+	}()
+	return p, nil
+}
+
+// Line returns the next line that the child writes, without its end.
+func (p *Process) Line() (string, error) {
+	line, err := p.stdout.ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("read what the child says: %w%s", err, p.said())
+	}
+	return strings.TrimSuffix(line, "\n"), nil
+}
+
+// Gone returns why the child is gone, or nil while it runs.
+func (p *Process) Gone() error {
+	select {
+	case <-p.done:
+		return fmt.Errorf("the child ended: %v%s", p.cmd.ProcessState, p.said())
+	default:
+		return nil
+	}
+}
+
+// said is the end of what the child wrote to its standard error, for the end of an error.
+func (p *Process) said() string {
+	if s := p.stderr.String(); s != "" {
+		return "; it said: " + s
+	}
+	return ""
+}
+
+// Stop tells the child to end and returns when it is gone; after 5 s it is killed. That a child which was told to end
+// does not return 0 is no error.
+func (p *Process) Stop() error {
+	if p.cmd.Process.Signal(syscall.SIGTERM) != nil {
+		_ = p.cmd.Process.Kill() // there are no such signals here, or it is gone
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(stopLimit):
+	}
+	err := p.cmd.Process.Kill()
+	<-p.done
+	return errors.Join(fmt.Errorf("child %s did not end in %v%s", p.cmd.Path, stopLimit, p.said()), err)
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu  sync.Mutex
+	end []byte
+}
+
+const maxTail = 2048 // bytes
+
+var _ io.Writer = (*tail)(nil)
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end = append(t.end, b...)
+	t.end = t.end[max(0, len(t.end)-maxTail):]
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.end))
+}

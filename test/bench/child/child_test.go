@@ -1,0 +1,124 @@
+package child_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"userrelay/test/bench/child"
+)
+
+// TestMain is also the child's program: it does what its argument says.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "child" {
+		os.Exit(beChild(os.Args[2]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func beChild(do string) int {
+	ctx, stop := child.Context()
+	defer stop()
+	switch do {
+	case "wait":
+		fmt.Println("ready", len(os.Environ())) //nolint:forbidigo // what the parent reads
+		<-ctx.Done()
+		return 0
+	case "work": // until the clock says that the process was busy
+		for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); {
+			continue
+		}
+		fmt.Println("done") //nolint:forbidigo // what the parent reads
+		<-ctx.Done()
+		return 0
+	default:
+		fmt.Fprintln(os.Stderr, "no such thing:", do)
+		return 3
+	}
+}
+
+func start(t *testing.T, do string, env ...string) *child.Process {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := child.Start(child.Spec{Program: exe, Args: []string{"child", do}, Env: env, Output: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+func TestLivesUntilStopped(t *testing.T) {
+	t.Setenv("FROM_THE_PARENT", "1")
+	p := start(t, "wait", "ONE=1", "TWO=2")
+	line, err := p.Line()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains([]string{"ready 2", "ready 3"}, line) { // Windows adds SYSTEMROOT
+		t.Errorf("the child says %q; it is to have an environment of its own", line)
+	}
+	if err := p.Gone(); err != nil {
+		t.Errorf("it is gone before it was stopped: %v", err)
+	}
+	if err := p.Stop(); err != nil {
+		t.Error(err)
+	}
+	if p.Gone() == nil {
+		t.Error("it is there after it was stopped")
+	}
+}
+
+func TestSaysWhyItEnded(t *testing.T) {
+	t.Parallel()
+	p := start(t, "nonsense")
+	if _, err := p.Line(); err == nil {
+		t.Error("a line from nowhere")
+	}
+	if err := p.Stop(); err != nil {
+		t.Error(err)
+	}
+	if err := p.Gone(); err == nil || !strings.Contains(err.Error(), "no such thing: nonsense") || !strings.Contains(err.Error(), "3") {
+		t.Errorf("gone: %v; want the exit code and what it said", err)
+	}
+}
+
+func TestStartFails(t *testing.T) {
+	t.Parallel()
+	if _, err := child.Start(child.Spec{Program: filepath.Join(t.TempDir(), "none")}); err == nil {
+		t.Error("nothing was started without an error")
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	p := start(t, "work")
+	if _, err := p.Line(); err != nil {
+		t.Fatal(err)
+	}
+	cpu, err := p.CPU()
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("only Linux tells what another process costs")
+	}
+	if err != nil || cpu < time.Millisecond || cpu > time.Minute {
+		t.Errorf("it was busy for %v: %v", cpu, err)
+	}
+	peak, err := p.PeakMemory()
+	if err != nil || peak < 1<<20 || peak > 1<<30 {
+		t.Errorf("it had %d bytes at most: %v", peak, err)
+	}
+}

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package child
+
+import (
+	"errors"
+	"time"
+)
+
+// CPU returns [errors.ErrUnsupported].
+func (*Process) CPU() (time.Duration, error) { return 0, errors.ErrUnsupported }
+
+// PeakMemory returns [errors.ErrUnsupported].
+func (*Process) PeakMemory() (int64, error) { return 0, errors.ErrUnsupported }

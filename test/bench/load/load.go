@@ -1,0 +1,131 @@
+// Package load sends registrations to a relay over HTTP/1.1 and measures how long the answers take.
+//
+// It is as lean as Go allows, since it shares the machine with what it measures: its own client, one goroutine for a
+// connection, no allocation for a request. It knows just enough of HTTP for answers with a Content-Length.
+//
+// An answer counts when its status is 200 and it is whole; everything else is a failure and is counted as one.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// patience is how long an answer may take after the load has ended.
+const patience = 20 * time.Second
+
+// Sample is what one run measured.
+type Sample struct {
+	OK        int             // whole answers of status 200
+	Failed    int             // everything else
+	Failure   error           // the first of them
+	Elapsed   time.Duration   // from the first request to the last answer
+	Latencies []time.Duration // of the OK, in no order
+}
+
+// PerSecond is how many answers came in a second.
+func (s *Sample) PerSecond() float64 {
+	if s.Elapsed <= 0 {
+		return 0
+	}
+	return float64(s.OK) / s.Elapsed.Seconds()
+}
+
+// Generator is a number of connections to one relay.
+type Generator struct {
+	conns []*conn
+}
+
+// Target says where registrations are sent and how.
+type Target struct {
+	Addr string // host:port
+	Gzip bool   // with Accept-Encoding: gzip, as the HTTP clients of Go and Node send it
+}
+
+// Dial opens n connections. The generator must be closed.
+func Dial(ctx context.Context, to Target, n int) (*Generator, error) {
+	g := &Generator{}
+	for range n {
+		c := newConn(to)
+		if err := c.dial(ctx); err != nil {
+			g.Close()
+			return nil, fmt.Errorf("connect to the relay: %w", err)
+		}
+		g.conns = append(g.conns, c)
+	}
+	return g, nil
+}
+
+// Close closes the connections.
+func (g *Generator) Close() {
+	for _, c := range g.conns {
+		c.close()
+	}
+}
+
+// Once sends one registration over a connection of its own.
+func Once(ctx context.Context, to Target) error {
+	g, err := Dial(ctx, to, 1)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	s := g.Closed(ctx, 0)
+	return s.Failure
+}
+
+// Closed has every connection send one registration after the other for the time d, at least one, and waits for the
+// last answers. When ctx ends the run ends early.
+func (g *Generator) Closed(ctx context.Context, d time.Duration) Sample {
+	defer g.begin(ctx, d)()
+	start := time.Now()
+	end := start.Add(d)
+	var wg sync.WaitGroup
+	for _, c := range g.conns {
+		wg.Go(func() {
+			for at := start; ; {
+				done := c.send(ctx, at)
+				if !done.Before(end) || ctx.Err() != nil {
+					return
+				}
+				at = done
+			}
+		})
+	}
+	wg.Wait()
+	return g.sample(start)
+}
+
+// begin forgets the last run and bounds this one in time. The function it returns takes the bound away.
+func (g *Generator) begin(ctx context.Context, d time.Duration) (end func()) {
+	deadline := time.Now().Add(d + patience)
+	for _, c := range g.conns {
+		c.reset(deadline)
+	}
+	stop := context.AfterFunc(ctx, func() {
+		for _, c := range g.conns {
+			c.interrupt()
+		}
+	})
+	return func() { stop() }
+}
+
+// sample adds up what the connections saw.
+func (g *Generator) sample(start time.Time) Sample {
+	s := Sample{Elapsed: time.Since(start)}
+	for _, c := range g.conns {
+		s.Latencies = append(s.Latencies, c.latencies...)
+		s.Failed += c.failed
+		if s.Failure == nil {
+			s.Failure = c.failure
+		}
+	}
+	s.OK = len(s.Latencies)
+	if s.OK+s.Failed == 0 {
+		s.Failure = errors.New("nothing was sent")
+	}
+	return s
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"debug/buildinfo"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+)
+
+// machine says in words what the benchmark runs on.
+func machine() string {
+	s := fmt.Sprintf("%d cores", runtime.NumCPU())
+	if n := memory(); n > 0 {
+		s += fmt.Sprintf(", %.0f GiB of memory", math.Round(float64(n)/(1<<30)))
+	}
+	return s + ", " + runtime.GOOS + "/" + runtime.GOARCH
+}
+
+// memory is the machine's memory in bytes, 0 where it is not known.
+func memory() int64 {
+	info, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(info) {
+		fields := bytes.Fields(line)
+		if len(fields) < 2 || string(fields[0]) != "MemTotal:" {
+			continue
+		}
+		kib, err := strconv.ParseInt(string(fields[1]), 10, 64)
+		if err != nil {
+			return 0
+		}
+		return kib << 10
+	}
+	return 0
+}
+
+var kafkaJar = regexp.MustCompile(`^kafka_[\d.]+-(\d+\.\d+\.\d+)\.jar$`)
+
+// versions names what matters for the figures, with versions: the libraries of the programs, and Kafka's.
+func versions(kafkaHome string, programs ...string) ([]string, error) {
+	all := []string{runtime.Version()}
+	names := map[string]string{
+		"github.com/segmentio/kafka-go":      "kafka-go",
+		"github.com/twmb/franz-go":           "franz-go",
+		"github.com/twmb/franz-go/pkg/kfake": "kfake",
+	}
+	for _, program := range programs {
+		info, err := buildinfo.ReadFile(program)
+		if err != nil {
+			return nil, fmt.Errorf("read the versions of the libraries: %w", err)
+		}
+		for _, dep := range info.Deps {
+			name := names[dep.Path] + " " + dep.Version
+			if names[dep.Path] != "" && !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+		}
+	}
+	if kafkaHome == "" {
+		return all, nil
+	}
+	jars, err := filepath.Glob(filepath.Join(kafkaHome, "libs", "kafka_*.jar"))
+	if err != nil {
+		return nil, fmt.Errorf("look for Kafka's version: %w", err)
+	}
+	for _, jar := range jars {
+		if m := kafkaJar.FindStringSubmatch(filepath.Base(jar)); m != nil {
+			all = append(all, "Apache Kafka "+m[1])
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,171 @@
+// Bench measures the handler beside other ways to do the same job: the same load, the same broker, one after the other
+// in every round. It writes a page and a chart; docs/benchmarks.md, which it makes, says how it measures.
+//
+//	go run ./test/bench                     all of it, some 10 minutes
+//	go run ./test/bench -quick              does everything run, and do the counts agree? No page, no figures worth reading
+//
+// KAFKA_HOME names an unpacked Apache Kafka 4.x; without it (or without Java 17) that stage is left out.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"userrelay/test/bench/child"
+	"userrelay/test/bench/report"
+)
+
+func main() {
+	ctx, stop := child.Context()
+	defer stop()
+	kafkaHome := os.Getenv("KAFKA_HOME") //nolint:forbidigo // the one place where settings come from
+	if err := run(ctx, os.Args[1:], kafkaHome, os.Stdout, os.Stderr); err != nil {
+		_, _ = fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // exitAfterDefer: stop has been called
+	}
+}
+
+// options are what the flags say.
+type options struct {
+	quick     bool
+	rounds    int
+	each      time.Duration
+	out, svg  string
+	kafkaHome string
+	command   string // to run the same again
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&o.quick, "quick", false, "only see that everything runs and the counts agree; writes files only where -out and -svg are given")
+	flags.IntVar(&o.rounds, "rounds", 5, "rounds; with Apache Kafka, whose figures vary more, twice as many")
+	flags.DurationVar(&o.each, "d", time.Second, "length of a measurement; with a rate, where answers are few, twice as long")
+	flags.StringVar(&o.out, "out", filepath.Join("docs", "benchmarks.md"), "`file` for the page; empty: none")
+	flags.StringVar(&o.svg, "svg", filepath.Join("docs", "benchmarks.svg"), "`file` for the chart; empty: none")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 || o.rounds < 1 || o.each <= 0 {
+		return o, errors.New("bench takes no arguments but flags, and at least one round of some length; see -help")
+	}
+	given := map[string]bool{}
+	o.command = "go run ./test/bench"
+	flags.Visit(func(f *flag.Flag) {
+		given[f.Name] = true
+		switch f.Name {
+		case "out", "svg": // where the page lies changes nothing on it
+		case "quick":
+			o.command += " -quick"
+		default:
+			o.command += " -" + f.Name + "=" + f.Value.String()
+		}
+	})
+	if o.quick && !given["out"] {
+		o.out = ""
+	}
+	if o.quick && !given["svg"] {
+		o.svg = ""
+	}
+	return o, nil
+}
+
+// run is the whole program. Progress goes to stdout, a line for each measurement.
+func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	o.kafkaHome = kafkaHome
+	dir, err := os.MkdirTemp("", "userrelay-bench-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	result, err := measure(ctx, o, dir, stdout)
+	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+		return err
+	}
+	// What went wrong in a stage is on the page, too: it is written first.
+	return errors.Join(write(result, o), result.Check())
+}
+
+// measure builds the programs into dir and runs all stages.
+func measure(ctx context.Context, o options, dir string, progress io.Writer) (*report.Run, error) {
+	b := &bench{plan: full(o), dir: dir, kafkaHome: o.kafkaHome, progress: progress}
+	if o.quick {
+		b.plan = quick(o)
+	}
+	if err := b.build(ctx); err != nil {
+		return nil, err
+	}
+	result := &report.Run{Date: time.Now(), Command: o.command, Machine: machine()}
+	var err error
+	if result.Versions, err = versions(o.kafkaHome, b.program("relay"), b.program("broker")); err != nil {
+		return nil, err
+	}
+	if result.Binary, err = size(b.program("handler")); err != nil {
+		return nil, err
+	}
+	if b.plan.allocs {
+		if result.Allocs, err = goBenchmarks(ctx, b.progress); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range []func(context.Context) (report.Stage, error){b.inProcess, b.delayed, b.apache} {
+		st, err := s(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", st.Title, err)
+		}
+		result.Stages = append(result.Stages, st)
+	}
+	if result.Cold, err = b.cold(ctx); err != nil {
+		return nil, fmt.Errorf("cold start: %w", err)
+	}
+	return result, nil
+}
+
+// write writes the page and the chart.
+func write(r *report.Run, o options) error {
+	var chart bytes.Buffer
+	drawn, err := r.SVG(&chart)
+	if err != nil {
+		return err
+	}
+	link := ""
+	if drawn && o.svg != "" {
+		if err := os.WriteFile(o.svg, chart.Bytes(), 0o644); err != nil { //nolint:gosec // G306: for everybody
+			return fmt.Errorf("write the chart: %w", err)
+		}
+		if link, err = filepath.Rel(filepath.Dir(o.out), o.svg); err != nil {
+			return fmt.Errorf("find the way from the page to the chart: %w", err)
+		}
+	}
+	if o.out == "" {
+		return nil
+	}
+	before, err := os.ReadFile(o.out)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read the page of the last run: %w", err)
+	}
+	var page strings.Builder
+	if err := r.Markdown(&page, filepath.ToSlash(link), report.Notes(string(before))); err != nil {
+		return err
+	}
+	if err := os.WriteFile(o.out, []byte(page.String()), 0o644); err != nil { //nolint:gosec // G306: for everybody
+		return fmt.Errorf("write the page: %w", err)
+	}
+	return nil
+}

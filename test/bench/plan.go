@@ -1,0 +1,57 @@
+package main
+
+import (
+	"time"
+
+	"userrelay/test/bench/report"
+)
+
+// plan says what is measured and how long.
+type plan struct {
+	callers      []int
+	rates        []int
+	gzipCallers  int // callers of the cell with Accept-Encoding: gzip
+	rounds       int
+	apacheRounds int
+	each         time.Duration // closed loop
+	eachOpen     time.Duration
+	slow         time.Duration // the one measurement of a relay whose answers take a second
+	warm         time.Duration // before each measurement
+	apacheWarm   time.Duration // before the first, all relays together: the JVM compiles what is used
+	starts       int           // of each relay, for the cold start
+	allocs       bool
+}
+
+func full(o options) plan {
+	return plan{
+		callers: []int{1, 16, 64, 256}, rates: []int{200, 1000, 4000}, gzipCallers: 64,
+		rounds: o.rounds, apacheRounds: 2 * o.rounds,
+		each: o.each, eachOpen: 2 * o.each, slow: 3 * time.Second, warm: 200 * time.Millisecond, apacheWarm: 20 * time.Second,
+		starts: 15, allocs: true,
+	}
+}
+
+func quick(options) plan {
+	const d = 100 * time.Millisecond
+	return plan{
+		callers: []int{1, 16}, rates: []int{200}, gzipCallers: 16, rounds: 1, apacheRounds: 1,
+		each: d, eachOpen: 2 * d, slow: d, warm: d / 4, apacheWarm: time.Second, starts: 1,
+	}
+}
+
+// callerLoads are the loads of a stage with callers.
+func (p *plan) callerLoads() []report.Load {
+	var loads []report.Load
+	for _, n := range p.callers {
+		loads = append(loads, report.Load{Callers: n})
+	}
+	return loads
+}
+
+func (p *plan) rateLoads() []report.Load {
+	var loads []report.Load
+	for _, n := range p.rates {
+		loads = append(loads, report.Load{Rate: n})
+	}
+	return loads
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"userrelay/handler/registration"
+	"userrelay/handler/trace"
+)
+
+const maxBody = 4 << 20 // bytes, as the handler has it
+
+// answer has the members of the handler's answer.
+type answer struct {
+	EventID   string `json:"eventId"`
+	Topic     string `json:"topic"`
+	Partition int    `json:"partition"`
+	Offset    int64  `json:"offset"`
+	Timestamp int64  `json:"timestamp"` // ms since 1970
+}
+
+// handler stores what it is sent.
+type handler struct {
+	topic    string
+	producer producer
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost || r.URL.Path != "/api/RegisterUser" {
+		http.NotFound(w, r)
+		return
+	}
+	var in struct {
+		UserID string `json:"userId"`
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil || json.Unmarshal(body, &in) != nil || in.UserID == "" {
+		http.Error(w, "the body must be {\"userId\": …}", http.StatusBadRequest)
+		return
+	}
+	now := time.Now()
+	event := registration.Event{ID: registration.DeriveID("", in.UserID, ""), UserID: in.UserID, Source: "urn:auth0:unknown", Time: now}
+	span := trace.Start(r.Header.Get("Traceparent"), "").Child()
+	at, err := h.producer.produce(r.Context(), event.Record(registration.Header{Key: "traceparent", Value: span.Traceparent()}), now)
+	if err != nil {
+		http.Error(w, "not stored", http.StatusServiceUnavailable)
+		return
+	}
+	out, err := json.Marshal(answer{event.ID, h.topic, at.Partition, at.Offset, now.UnixMilli()})
+	if err != nil {
+		panic(err) // a struct of text and numbers
+	}
+	write(w, out)
+}
+
+// bare does what no relay can do without: it reads the body and sends an answer as long as the handler's.
+func bare(w http.ResponseWriter, r *http.Request) {
+	const as = `{"eventId":"a0pur_0123456789abcdef0123456789abcdef","topic":"bench-ours","partition":3,"offset":123456,"timestamp":1789000000000}`
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		http.Error(w, "the body did not come", http.StatusBadRequest)
+		return
+	}
+	write(w, []byte(as))
+}
+
+func write(w http.ResponseWriter, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	_, _ = w.Write(body) // the caller may have left
+}

@@ -1,0 +1,191 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// NotesMark stands before what people add to a page: a new run keeps what comes after it.
+const NotesMark = "<!-- What follows this line is kept by `make bench`. -->"
+
+// Notes returns what people added to a page that was made before.
+func Notes(page string) string {
+	_, notes, _ := strings.Cut(page, NotesMark)
+	return strings.TrimSpace(notes)
+}
+
+// Markdown writes the page. chart is the chart's address as the page's reader needs it, notes what people added.
+func (r *Run) Markdown(w io.Writer, chart, notes string) error {
+	p := &page{}
+	p.text("# Benchmarks")
+	p.text("The handler beside other ways to do the same job, all in one run on one machine. This page is made by `make bench`; the figures of another machine differ, the ratios much less.")
+	p.list(
+		"Date: "+r.Date.UTC().Format("2 January 2006"),
+		"Machine: "+r.Machine+". Load generator, relay and broker share it",
+		"With "+strings.Join(r.Versions, ", "),
+		"Command: `"+r.Command+"`",
+	)
+	if chart != "" {
+		p.text(fmt.Sprintf("![Requests per second and latency of each relay, by load](%s)", chart))
+	}
+	p.method()
+	goalTable := r.goalTable()
+	p.heading("Goals")
+	p.text("Set before the first measurement. A goal counts as reached by the median.")
+	p.table(goalTable)
+	p.versus(r)
+	p.heading("Where it is worse")
+	if worse := r.worse(); len(worse) > 0 {
+		p.text("Every case in which another relay is ahead, by the same rule:")
+		p.list(worse...)
+	} else {
+		p.text("In none of the cells is another relay ahead, by the same rule.")
+	}
+	for i := range r.Stages {
+		p.stage(&r.Stages[i])
+	}
+	p.size(r)
+	p.sums(r)
+	p.text(NotesMark)
+	if notes != "" {
+		p.text(notes)
+	}
+	_, err := io.WriteString(w, strings.TrimSuffix(p.b.String(), "\n"))
+	return err
+}
+
+// page is a page in the making. Everything on it has an empty line behind it.
+type page struct{ b strings.Builder }
+
+func (p *page) text(s string)    { p.b.WriteString(strings.TrimSpace(s) + "\n\n") }
+func (p *page) heading(s string) { p.text("## " + s) }
+func (p *page) table(t table)    { p.text(t.String()) }
+
+func (p *page) list(items ...string) {
+	for _, item := range items {
+		p.b.WriteString("* " + item + "\n")
+	}
+	p.b.WriteString("\n")
+}
+
+func (p *page) method() {
+	p.heading("How it is measured")
+	p.list(
+		fmt.Sprintf("`%s` is this project's handler as it is shipped, without telemetry; `%s` sends its telemetry to an endpoint in a process of its own that counts the items. Both have `LOG_LEVEL=warn`: a line for every event is for people, and in Azure there is none.", Ours, Telemetry),
+		fmt.Sprintf("`%s` reads the body and sends an answer as long as ours. It stores nothing: it is the limit of what a Go server does here.", Bare),
+		fmt.Sprintf("`%s`, `%s` and `%s` are reference relays in `test/bench/relay`: the same request, record and answer, one record a request, acks=all. Tuned means a batch timeout of 5 ms and batches of 1000; the defaults are 1 s and 100. franz-go has linger 0, no compression, and its defaults otherwise (idempotent). They do less than the handler: no limits, no error classes, no telemetry.", Tuned, Defaults, Franz),
+		"Every relay is a process of its own, and so is the broker. They run one after the other in every round, each round beginning with another one, after a short warm-up of each. Requests and records are the same for all.",
+		"Callers wait for an answer before they send again (closed loop). Rates are Poisson arrivals, sent whether earlier ones are answered or not (open loop); latency counts from the moment a request was due.",
+		"Figures are the median of the rounds, with the smallest and the largest in brackets. Ratios are made within a round. *Ahead* and *behind* need a median more than 5 % from 1 and three quarters of the rounds on that side; everything else is a *tie*.",
+		"Processor time is that of the relay's process for all requests of a measurement, its warm-up and the telemetry that is sent afterwards included.",
+		"An answer counts when it is 200 and whole. After each stage the records in each relay's topic are counted: never fewer than its answers 200, or the run fails.",
+	)
+}
+
+func (p *page) versus(r *Run) {
+	p.heading("Against franz-go")
+	p.text("Our figure by franz-go's: more is better for requests/s, less for the others.")
+	found := false
+	for i := range r.Stages {
+		if t, ok := r.Stages[i].versus(Franz); ok {
+			p.table(t)
+			found = true
+		}
+	}
+	if !found {
+		p.text("Not measured.")
+	}
+}
+
+func (p *page) stage(s *Stage) {
+	p.heading(s.Title)
+	p.text(s.About)
+	if s.Missing != "" {
+		p.text(s.Missing)
+		return
+	}
+	for _, f := range []struct {
+		title string
+		of    metric
+		keep  func(Load) bool
+	}{
+		{"requests/s", perSecond, closed},
+		{"p50, ms", p50, everyLoad},
+		{"p99, ms", p99, everyLoad},
+		{"processor time of the relay for a request, µs", cpu, everyLoad},
+	} {
+		if t, ok := s.figures(f.title, f.of, f.keep); ok {
+			p.table(t)
+		}
+	}
+	if slices.Contains(s.Relays, Bare) {
+		t := table{head: []string{"requests/s by net/http alone's"}}
+		for _, name := range s.Relays[1:] {
+			t.head = append(t.head, string(name))
+		}
+		for i := range s.Cells {
+			if !closed(s.Cells[i].Load) {
+				continue
+			}
+			row := []string{s.Cells[i].Load.String()}
+			for _, name := range s.Relays[1:] {
+				row = append(row, orDash(s.Cells[i].ratio(name, Bare, perSecond)))
+			}
+			t.add(row...)
+		}
+		if len(t.rows) > 0 {
+			p.table(t)
+		}
+	}
+}
+
+func orDash(s spread, ok bool) string {
+	if !ok {
+		return "–"
+	}
+	return s.String()
+}
+
+func (p *page) size(r *Run) {
+	p.heading("Start, memory, size")
+	t := table{head: []string{"", "first answer 200 after the start, ms", "peak memory in the in-process stage, MiB"}}
+	for _, name := range []Relay{Bare, Ours, Telemetry, Tuned, Defaults, Franz} {
+		cold, okCold := coldOf(name)(r)
+		peak, okPeak := peakOf(name)(r)
+		if okCold || okPeak {
+			t.add(string(name), orDash(cold, okCold), orDash(peak, okPeak))
+		}
+	}
+	p.table(t)
+	p.text(fmt.Sprintf("The handler's program has %s MB. The reference relays are one program with both libraries.", number(float64(r.Binary)/1e6)))
+	if len(r.Allocs) > 0 {
+		p.text("The handler's Go benchmarks (`go test -bench=. -benchmem ./handler/...`):")
+		a := table{head: []string{"benchmark", "ns", "bytes allocated", "allocations"}}
+		for _, b := range r.Allocs {
+			a.add("`"+b.Name+"`", number(b.NsOp), count(b.Bytes), count(b.Allocs))
+		}
+		p.table(a)
+	}
+}
+
+func (p *page) sums(r *Run) {
+	p.heading("Answers and records")
+	p.text("All answers of each stage, warm-up included. More records than answers are copies, or records whose answer came too late; fewer would be losses.")
+	t := table{head: []string{"relay", "broker", "answers 200", "other answers", "records", "telemetry items"}, left: 2}
+	for _, st := range r.Stages {
+		for _, s := range st.Sums {
+			t.add(string(s.Relay), st.Title, strconv.Itoa(s.OK), strconv.Itoa(s.Failed), count(s.Records), count(s.Items))
+		}
+	}
+	p.table(t)
+}
+
+func count(n int64) string {
+	if n < 0 {
+		return "–"
+	}
+	return strconv.FormatInt(n, 10)
+}

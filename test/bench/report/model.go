@@ -1,0 +1,171 @@
+// Package report makes a page and a chart of what a benchmark measured.
+//
+// It decides nothing about what is good: every figure is the median of the rounds with the smallest and the largest
+// beside it, ratios are made within a round, and a goal that is missed or a peer that is faster is said in the same
+// table as the rest.
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Relay is a program that was measured, by the name that readers see.
+type Relay string
+
+// The relays.
+const (
+	Bare      Relay = "net/http alone"
+	Ours      Relay = "userrelay"
+	Telemetry Relay = "userrelay, telemetry on"
+	Tuned     Relay = "kafka.Writer, tuned"
+	Defaults  Relay = "kafka.Writer, defaults"
+	Franz     Relay = "franz-go"
+)
+
+// StageID says which broker a stage ran against.
+type StageID string
+
+// The stages.
+const (
+	InProcess StageID = "in-process"
+	Apache    StageID = "apache"
+	Delayed   StageID = "delayed"
+)
+
+// Run is all that a run of the benchmark found.
+type Run struct {
+	Date     time.Time
+	Command  string
+	Machine  string   // in words
+	Versions []string // "kafka-go v0.4.51"
+	Stages   []Stage
+	Cold     []Cold
+	Binary   int64   // size of the handler, in bytes
+	Allocs   []Alloc // nil: not measured
+}
+
+// Stage is one broker with a set of relays.
+type Stage struct {
+	ID      StageID
+	Title   string
+	About   string  // what the broker is, and how it was loaded
+	Missing string  // why the stage was left out; the rest is then empty
+	Relays  []Relay // in the order of the columns
+	Cells   []Cell
+	Sums    []Sum
+}
+
+// Load is what a relay was loaded with: a number of callers, each of whom waits for the answer, or a rate.
+type Load struct {
+	Callers int
+	Rate    int  // requests a second, whatever is answered; Callers is 0 then
+	Gzip    bool // requests have Accept-Encoding: gzip
+}
+
+func (l Load) String() string {
+	s := strconv.Itoa(l.Rate) + "/s"
+	switch {
+	case l.Callers == 1:
+		s = "1 caller"
+	case l.Callers > 0:
+		s = strconv.Itoa(l.Callers) + " callers"
+	}
+	if l.Gzip {
+		s += ", gzip"
+	}
+	return s
+}
+
+// Cell is a load and what was measured with it, round by round. A relay can be missing from a round.
+type Cell struct {
+	Load   Load
+	Rounds []map[Relay]Measure
+}
+
+// Measure is one relay in one round of one cell.
+type Measure struct {
+	PerSecond float64
+	P50, P99  time.Duration
+	CPU       time.Duration // of the relay, for a request; 0: not known
+}
+
+// Sum is what a relay came to in a whole stage.
+type Sum struct {
+	Relay   Relay
+	OK      int   // answers 200
+	Failed  int   // everything else
+	Records int64 // in its topic; -1 where it has none
+	Peak    int64 // memory, bytes; 0: not known
+	Items   int64 // telemetry items that arrived; -1 where telemetry is off
+}
+
+// Lost says whether the relay said 200 to more than what is in its topic.
+func (s *Sum) Lost() bool { return s.Records >= 0 && s.Records < int64(s.OK) }
+
+// ItemsPerRequest is how many telemetry items the handler sends for a registration: received, forwarded, and the
+// dependency.
+const ItemsPerRequest = 3
+
+// Check says what a run shows that no relay may do: answers that are not 200, and answers without a record.
+func (r *Run) Check() error {
+	for _, st := range r.Stages {
+		for _, s := range st.Sums {
+			if s.Failed > 0 {
+				return fmt.Errorf("%s, %s: %d of %d answers were not 200", st.Title, s.Relay, s.Failed, s.Failed+s.OK)
+			}
+			if s.Lost() {
+				return fmt.Errorf("%s, %s: %d answers 200, and %d records in the topic", st.Title, s.Relay, s.OK, s.Records)
+			}
+		}
+	}
+	return nil
+}
+
+// Cold is the time from the start of a relay's process to its first answer 200, for each start.
+type Cold struct {
+	Relay Relay
+	Times []time.Duration
+}
+
+// Alloc is one of the handler's Go benchmarks.
+type Alloc struct {
+	Name   string
+	NsOp   float64
+	Bytes  int64 // for an operation
+	Allocs int64
+}
+
+func (r *Run) stage(id StageID) *Stage {
+	for i := range r.Stages {
+		if r.Stages[i].ID == id && r.Stages[i].Missing == "" {
+			return &r.Stages[i]
+		}
+	}
+	return nil
+}
+
+func (s *Stage) cell(l Load) *Cell {
+	if s == nil {
+		return nil
+	}
+	for i := range s.Cells {
+		if s.Cells[i].Load == l {
+			return &s.Cells[i]
+		}
+	}
+	return nil
+}
+
+func (s *Stage) sum(name Relay) *Sum {
+	if s == nil {
+		return nil
+	}
+	for i := range s.Sums {
+		if s.Sums[i].Relay == name {
+			return &s.Sums[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,263 @@
+package report_test
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"userrelay/test/bench/report"
+)
+
+const ms = time.Millisecond
+
+// measured is a measurement with nothing but what a test needs.
+func measured(perSecond float64, p50, p99, cpu time.Duration) report.Measure {
+	return report.Measure{PerSecond: perSecond, P50: p50, P99: p99, CPU: cpu}
+}
+
+// sample is a small run in which everything was measured, over three rounds that differ.
+func sample() *report.Run {
+	stage := func(id report.StageID, title string, loads ...report.Load) report.Stage {
+		st := report.Stage{
+			ID: id, Title: title, About: "About " + title + ".",
+			Relays: []report.Relay{report.Bare, report.Ours, report.Telemetry, report.Tuned, report.Franz},
+		}
+		for _, l := range loads {
+			c := report.Cell{Load: l}
+			for i := range 3 {
+				f := float64(i)
+				c.Rounds = append(c.Rounds, map[report.Relay]report.Measure{
+					report.Bare:      measured(20_000+f, ms/10, 2*ms, 10_000),
+					report.Ours:      measured(14_000+1000*f, 2*ms, 5*ms, 20_000),
+					report.Telemetry: measured(12_000, 2*ms, 5*ms, 24_000),
+					report.Tuned:     measured(2_000, 6*ms, 4*ms, 30_000),
+					report.Franz:     measured(10_000, 3*ms, 5*ms, 25_000),
+				})
+			}
+			st.Cells = append(st.Cells, c)
+		}
+		st.Sums = []report.Sum{
+			{Relay: report.Bare, OK: 100, Records: -1, Items: -1, Peak: 10 << 20},
+			{Relay: report.Ours, OK: 100, Records: 100, Items: -1, Peak: 30 << 20},
+			{Relay: report.Telemetry, OK: 100, Records: 100, Items: 300, Peak: 35 << 20},
+			{Relay: report.Franz, OK: 100, Records: 101, Items: -1, Peak: 20 << 20},
+		}
+		return st
+	}
+	callers := []report.Load{{Callers: 1}, {Callers: 16}, {Callers: 64}, {Callers: 256}}
+	return &report.Run{
+		Date: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC), Command: "go run ./test/bench", Machine: "2 cores",
+		Versions: []string{"go1.26", "franz-go v1"},
+		Stages: []report.Stage{
+			stage(report.InProcess, "In-process broker", append(callers, report.Load{Callers: 64, Gzip: true})...),
+			stage(report.Delayed, "5 ms broker", report.Load{Rate: 200}, report.Load{Rate: 1000}),
+			stage(report.Apache, "Apache Kafka", callers...),
+		},
+		Cold: []report.Cold{
+			{Relay: report.Ours, Times: []time.Duration{20 * ms, 30 * ms, 22 * ms}},
+			{Relay: report.Franz, Times: []time.Duration{18 * ms}},
+		},
+		Binary: 12_345_678,
+		Allocs: []report.Alloc{{Name: "RegisterUser", NsOp: 1234.5, Bytes: 2048, Allocs: 17}},
+	}
+}
+
+func page(t *testing.T, r *report.Run, chart, notes string) string {
+	t.Helper()
+	var b strings.Builder
+	if err := r.Markdown(&b, chart, notes); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestMarkdownSays(t *testing.T) {
+	t.Parallel()
+	got := page(t, sample(), "x.svg", "")
+	for name, want := range map[string]string{
+		"date":                        "* Date: 24 November 2026\n",
+		"command":                     "`go run ./test/bench`",
+		"chart":                       "](x.svg)\n",
+		"median with spread":          "| 64 callers | 20k | 15k (14k–16k) | 12k | 2000 | 10k |\n",
+		"gzip is a row of its own":    "| 64 callers, gzip | ",
+		"share of bare":               "| 64 callers | 0.75 (0.7–0.8) | 0.6 | 0.1 | 0.5 |\n",
+		"goal reached":                "| Apache Kafka, 64 callers: the same | ≥ 1.2 × | 1.5 (1.4–1.6) × | yes |\n",
+		"goal missed":                 "| in-process broker, 1 caller: p50 | ≤ 0.2 ms | 2 ms | **no** |\n",
+		"goal not in every round":     "| first answer after the start, the broker being up | ≤ 25 ms | 22 (20–30) ms | yes, not in every round |\n",
+		"telemetry":                   "| telemetry on: processor time by that without, 64 callers | ≤ 1.3 × | 1.2 × | yes |\n",
+		"size":                        "| size of the program | ≤ 20 MB | 12.3 MB | yes |\n",
+		"p50 never behind":            "| p50 by franz-go's, in every cell | not behind | behind in 0 of 11 | yes |\n",
+		"against franz-go, a tie":     "| 16 callers | 1.5 (1.4–1.6) ahead | 0.67 ahead | 1 tie | 0.8 ahead |\n",
+		"no requests/s for a rate":    "| 200/s | – | 0.67 ahead | 1 tie | 0.8 ahead |\n",
+		"worse: a peer's p99":         "* 5 ms broker, 200/s: p99 is 1.25 × that of kafka.Writer, tuned.\n",
+		"worse: start":                "* First answer after the start: 22 (20–30) ms, franz-go 18 ms.\n",
+		"worse: memory":               "* Peak memory: 30 MiB, franz-go 20 MiB.\n",
+		"allocations":                 "| `RegisterUser` | 1234 | 2048 | 17 |\n",
+		"records":                     "| franz-go | Apache Kafka | 100 | 0 | 101 | – |\n",
+		"a place for what people add": report.NotesMark,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: the page does not hold %q", name, want)
+		}
+	}
+	if strings.Contains(got, "than net/http alone") || strings.Contains(got, "that of net/http alone") {
+		t.Error("the page compares with a program that stores nothing as if it were a peer")
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+}
+
+func TestMarkdownKeepsNotes(t *testing.T) {
+	t.Parallel()
+	const notes = "## What limits it\n\nThe kernel."
+	first := page(t, sample(), "", notes)
+	if got := report.Notes(first); got != notes {
+		t.Errorf("notes %q, want %q", got, notes)
+	}
+	if again := page(t, sample(), "", report.Notes(first)); again != first {
+		t.Error("the page changes though nothing new was measured")
+	}
+	if got := report.Notes("# A page of somebody else's"); got != "" {
+		t.Errorf("notes %q from a page without", got)
+	}
+}
+
+func TestMarkdownOfALittle(t *testing.T) {
+	t.Parallel()
+	r := sample()
+	r.Stages = []report.Stage{{ID: report.Apache, Title: "Apache Kafka", About: "One node.", Missing: "Left out: there was none."}}
+	r.Cold, r.Allocs = nil, nil
+	got := page(t, r, "", "")
+	for _, want := range []string{
+		"One node.\n\nLeft out: there was none.\n",
+		"| Apache Kafka, 64 callers: the same | ≥ 1.2 × | – | not measured |\n",
+		"| p50 by franz-go's, in every cell | not behind | – | not measured |\n",
+		"In none of the cells is another relay ahead",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the page does not hold %q", want)
+		}
+	}
+	if strings.Contains(got, "![") {
+		t.Error("a chart that there is not")
+	}
+	if drawn, err := r.SVG(io.Discard); drawn || err != nil {
+		t.Errorf("drawn %v: %v", drawn, err)
+	}
+}
+
+// TestStandings is the rule by which one relay is ahead of another.
+func TestStandings(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		ratios []float64 // of requests/s
+		want   string
+	}{
+		{"clear", []float64{1.2, 1.3, 1.4}, "1.3 (1.2–1.4) ahead"},
+		{"clearly behind", []float64{0.7, 0.8, 0.9}, "0.8 (0.7–0.9) behind"},
+		{"near", []float64{1.03, 1.04, 1.05}, "1.04 (1.03–1.05) tie"},
+		{"the rounds disagree", []float64{0.8, 1.5, 1.6}, "1.5 (0.8–1.6) tie"},
+		{"most rounds agree", []float64{0.9, 1.2, 1.3, 1.4}, "1.25 (0.9–1.4) ahead"},
+		{"one round", []float64{0.5}, "0.5 behind"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c := report.Cell{Load: report.Load{Callers: 64}}
+			for _, ratio := range tc.ratios {
+				c.Rounds = append(c.Rounds, map[report.Relay]report.Measure{
+					report.Ours:  measured(1000*ratio, ms, ms, 0),
+					report.Franz: measured(1000, ms, ms, 0),
+				})
+			}
+			r := &report.Run{Stages: []report.Stage{{
+				ID: report.InProcess, Title: "b", Relays: []report.Relay{report.Ours, report.Franz}, Cells: []report.Cell{c},
+			}}}
+			want := "| 64 callers | " + tc.want + " | 1 tie | 1 tie | – |\n"
+			if got := page(t, r, "", ""); !strings.Contains(got, want) {
+				t.Errorf("no %q in\n%s", want, got)
+			}
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		sum  report.Sum
+		want string // "" for no error
+	}{
+		{"all stored", report.Sum{OK: 10, Records: 10}, ""},
+		{"copies", report.Sum{OK: 10, Records: 12}, ""},
+		{"no topic", report.Sum{OK: 10, Records: -1}, ""},
+		{"a relay that lies", report.Sum{OK: 10, Records: 9}, "10 answers 200, and 9 records"},
+		{"answers that are not 200", report.Sum{OK: 10, Failed: 2, Records: 10}, "2 of 12 answers"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			tc.sum.Relay = report.Franz
+			r := report.Run{Stages: []report.Stage{{Title: "Broker", Sums: []report.Sum{tc.sum}}}}
+			err := r.Check()
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), "Broker, franz-go: "+tc.want)) {
+				t.Errorf("%v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestSVG(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if drawn, err := sample().SVG(&b); !drawn || err != nil {
+		t.Fatalf("drawn %v: %v", drawn, err)
+	}
+	svg := b.String()
+	bars, texts := 0, map[string]int{}
+	for dec := xml.NewDecoder(strings.NewReader(svg)); ; {
+		token, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("not XML: %v\n%s", err, svg)
+		}
+		switch tok := token.(type) {
+		case xml.StartElement:
+			for _, a := range tok.Attr {
+				if strings.Contains(a.Value, "NaN") || strings.Contains(a.Value, "Inf") || strings.Contains(a.Value, "%!") {
+					t.Errorf("%s has %s=%q", tok.Name.Local, a.Name.Local, a.Value)
+				}
+				if a.Name.Local == "class" && len(a.Value) == 2 && a.Value[0] == 's' {
+					bars++
+				}
+			}
+		case xml.CharData:
+			texts[strings.TrimSpace(string(tok))]++
+		}
+	}
+	// 4 loads of callers with two brokers, 2 rates with two figures, 5 relays each, and the legend's.
+	if want := (4+4+2+2)*5 + 5; bars != want {
+		t.Errorf("%d bars and keys, want %d", bars, want)
+	}
+	for _, want := range []string{
+		"requests per second", "callers, each waits for its answer", "p50, ms, from when a request was due", "p99, ms, from when a request was due",
+		"In-process broker", "Apache Kafka", "5 ms broker", "256", "userrelay", "franz-go", "15k", "20k",
+	} {
+		if texts[want] == 0 {
+			t.Errorf("the chart has no text %q", want)
+		}
+	}
+	for _, want := range []string{"prefers-color-scheme: dark", `role="img"`, "<title", "<desc"} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("the chart has no %q", want)
+		}
+	}
+	if strings.Contains(svg, "url(") || strings.Contains(svg, "href") || strings.Contains(svg, "@import") {
+		t.Error("the chart needs something from elsewhere")
+	}
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"userrelay/test/bench/child"
+	"userrelay/test/bench/load"
+	"userrelay/test/bench/report"
+)
+
+const (
+	readyLimit = 20 * time.Second       // for a relay's first answer
+	readyEvery = 500 * time.Microsecond // it is asked for
+)
+
+// relay is a relay that runs.
+type relay struct {
+	name    report.Relay
+	topic   string // "" for the one that stores nothing
+	addr    string
+	process *child.Process
+	ingest  *ingest // nil: no telemetry
+	sum     report.Sum
+}
+
+// kindOf is what the program relay calls a relay; the handler's own have none.
+func kindOf(name report.Relay) string {
+	switch name {
+	case report.Bare:
+		return "bare"
+	case report.Tuned:
+		return "writer"
+	case report.Defaults:
+		return "writer-defaults"
+	case report.Franz:
+		return "franz-go"
+	default:
+		return ""
+	}
+}
+
+// topicOf is the topic of a relay, its own.
+func topicOf(name report.Relay) string {
+	switch name {
+	case report.Bare:
+		return ""
+	case report.Ours:
+		return "bench-ours"
+	case report.Telemetry:
+		return "bench-telemetry"
+	default:
+		return "bench-" + kindOf(name)
+	}
+}
+
+func topicsOf(names []report.Relay) []string {
+	var topics []string
+	for _, name := range names {
+		if topic := topicOf(name); topic != "" {
+			topics = append(topics, topic)
+		}
+	}
+	return topics
+}
+
+// spawn starts a relay's process and does not wait for it. It must be stopped.
+func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) (r *relay, err error) {
+	r = &relay{name: name, topic: topicOf(name), sum: report.Sum{Relay: name, Records: -1, Items: -1}}
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	list := strings.Join(brokers, ",")
+	spec := child.Spec{
+		Program: b.program("relay"),
+		Args:    []string{"-kind", kindOf(name), "-addr", r.addr, "-brokers", list, "-topic", r.topic},
+	}
+	if kindOf(name) == "" {
+		spec = child.Spec{Program: b.program("handler"), Env: []string{
+			"FUNCTIONS_CUSTOMHANDLER_PORT=" + strconv.Itoa(port), "KAFKA_BROKERS=" + list, "KAFKA_TOPIC=" + r.topic,
+			"OUTBOX=off", "LOG_LEVEL=warn",
+		}}
+	}
+	if name == report.Telemetry {
+		if r.ingest, err = b.startIngest(); err != nil {
+			return nil, err
+		}
+		spec.Env = append(spec.Env, "APPLICATIONINSIGHTS_CONNECTION_STRING="+
+			"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://"+r.ingest.addr)
+	}
+	if r.process, err = child.Start(spec); err != nil {
+		return nil, errors.Join(err, r.ingest.stop())
+	}
+	return r, nil
+}
+
+// stop ends the relay and what belongs to it.
+func (r *relay) stop() error { return errors.Join(r.process.Stop(), r.ingest.stop()) }
+
+// ready returns when the relay has given its first answer 200.
+func (r *relay) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	tick := time.NewTicker(readyEvery)
+	defer tick.Stop()
+	for {
+		err := load.Once(ctx, load.Target{Addr: r.addr})
+		if err == nil {
+			r.sum.OK++
+			return nil
+		}
+		if gone := r.process.Gone(); gone != nil {
+			return fmt.Errorf("wait for %s: %w", r.name, gone)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: no answer 200 in %v, last: %w", r.name, readyLimit, err)
+		}
+	}
+}
+
+// freePort returns a port that nobody listens on, below those that the system gives to outgoing connections: one of
+// those could be gone by the time it is used.
+func freePort(ctx context.Context) (int, error) {
+	const lowest, highest, tries = 15_000, 30_000, 100
+	var last error
+	for range tries {
+		port := lowest + rand.IntN(highest-lowest) //nolint:gosec // G404: any port will do
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return port, l.Close()
+		}
+		last = err
+	}
+	return 0, fmt.Errorf("find a free port in %d tries: %w", tries, last)
+}
+
+// startBroker starts an in-process style broker in a process of its own.
+func (b *bench) startBroker(delay time.Duration, topics []string) (*child.Process, []string, error) {
+	p, err := child.Start(child.Spec{Program: b.program("broker"), Output: true, Args: []string{
+		"-delay", delay.String(), "-partitions", strconv.Itoa(partitions), "-topics", strings.Join(topics, ","),
+	}})
+	if err != nil {
+		return nil, nil, err
+	}
+	addr, err := p.Line()
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("start the broker: %w", err), p.Stop())
+	}
+	return p, []string{addr}, nil
+}
+
+// ingest is the endpoint that takes a handler's telemetry.
+type ingest struct {
+	process *child.Process
+	addr    string
+}
+
+func (b *bench) startIngest() (*ingest, error) {
+	p, err := child.Start(child.Spec{Program: b.program("ingest"), Output: true})
+	if err != nil {
+		return nil, err
+	}
+	addr, err := p.Line()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start the telemetry endpoint: %w", err), p.Stop())
+	}
+	return &ingest{p, addr}, nil
+}
+
+func (i *ingest) stop() error {
+	if i == nil {
+		return nil
+	}
+	return i.process.Stop()
+}
+
+// items returns how many items have come.
+func (i *ingest) items(ctx context.Context) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.addr+"/items", http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	req.Close = true
+	client := &http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the number of items: %w", err)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 64))
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return 0, fmt.Errorf("ask for the number of items: %w", err)
+	}
+	n, err := strconv.ParseInt(string(body), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read the number of items: %w", err)
+	}
+	return n, nil
+}
