@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,27 +101,32 @@ func TestHealthIsShared(t *testing.T) {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { // for its clock, which stands still while there is work
-				entered, release := make(chan struct{}), make(chan struct{})
-				checks, told := 0, 0
+				const callers = 50
+				var begun, group sync.WaitGroup
+				begun.Add(callers)
+				var checks, told atomic.Int64
 				p := &parts{
 					check: func(context.Context) error {
-						checks++
-						close(entered)
-						<-release
+						checks.Add(1)
+						begun.Wait()
+						for range 1000 { // the others have begun; now they come as far as they can
+							runtime.Gosched()
+						}
 						return kafka
 					},
-					unhealthy: func(context.Context, error) { told++ },
+					unhealthy: func(context.Context, error) { told.Add(1) },
 				}
 				h := p.handler(t)
-				var group sync.WaitGroup
-				for range 50 {
-					group.Go(func() { serve(t, h, health(t)).wantHealth(t, status) })
+				for range callers {
+					r := health(t)
+					group.Go(func() {
+						begun.Done()
+						serve(t, h, r).wantHealth(t, status)
+					})
 				}
-				<-entered
-				close(release)
 				group.Wait()
-				if checks != 1 || told != map[int]int{200: 0, 503: 1}[status] {
-					t.Errorf("%d checks, told %d times", checks, told)
+				if checks.Load() != 1 || told.Load() != map[int]int64{200: 0, 503: 1}[status] {
+					t.Errorf("%d checks, told %d times", checks.Load(), told.Load())
 				}
 			})
 		})

@@ -117,9 +117,11 @@ func TestAbortGoesOn(t *testing.T) {
 // Half an answer is no answer: where one began, the connection is cut.
 func TestPanicAfterTheAnswerBegan(t *testing.T) {
 	t.Parallel()
-	for name, writer := range map[string]func(http.ResponseWriter) http.ResponseWriter{
-		"with its header": func(w http.ResponseWriter) http.ResponseWriter { return &faulty{w, 0} },
-		"with its body":   func(w http.ResponseWriter) http.ResponseWriter { return &faulty{w, 10} },
+	for name, fault := range map[string]faulty{
+		"in its header":          {inHeader: true},
+		"after its header":       {},
+		"after some of its body": {after: 10},
+		"after more of its body": {after: 50},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -131,7 +133,18 @@ func TestPanicAfterTheAnswerBegan(t *testing.T) {
 				}
 			}}
 			h := p.handler(t)
-			wantCut(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(writer(w), r) }))
+			wantCut(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer func() {
+					v := recover()
+					if v != http.ErrAbortHandler { //nolint:errorlint // it must be that very value
+						t.Errorf("panic with %v, want http.ErrAbortHandler, which the server knows", v)
+					}
+					panic(v)
+				}()
+				writer := fault
+				writer.ResponseWriter = w
+				h.ServeHTTP(&writer, r)
+			}))
 			if told != 1 {
 				t.Errorf("told %d times, want once", told)
 			}
@@ -139,10 +152,18 @@ func TestPanicAfterTheAnswerBegan(t *testing.T) {
 	}
 }
 
-// faulty is a writer that panics in the body, after so many bytes, which it sends.
+// faulty is a writer that panics: with the header, or in the body after so many bytes, which it sends.
 type faulty struct {
 	http.ResponseWriter
-	after int
+	inHeader bool
+	after    int
+}
+
+func (w *faulty) WriteHeader(status int) {
+	w.ResponseWriter.WriteHeader(status)
+	if w.inHeader {
+		panic(marker)
+	}
 }
 
 func (w *faulty) Write(b []byte) (int, error) {

@@ -161,7 +161,7 @@ func TestInvocation(t *testing.T) {
 		"tracestate alone":   {http.Header{"Tracestate": {"a=1"}}, trace.Operation{Flags: "01", Name: "RegisterUser"}},
 		"bad traceparent":    {http.Header{"Traceparent": {marker}, "Tracestate": {"a=1"}}, trace.Operation{Flags: "01", Name: "RegisterUser"}},
 		"invocation":         {http.Header{"X-Azure-Functions-Invocationid": {"6b1a"}}, trace.Operation{Flags: "01", Name: "RegisterUser", InvocationID: "6b1a"}},
-		"behind a caller's":  {http.Header{"X-Azure-Functions-Invocationid": {"mine, 6b1a"}}, trace.Operation{Flags: "01", Name: "RegisterUser", InvocationID: "6b1a"}},
+		"behind a caller's":  {http.Header{"X-Azure-Functions-Invocationid": {"mine, his, 6b1a"}}, trace.Operation{Flags: "01", Name: "RegisterUser", InvocationID: "6b1a"}},
 		"in a second header": {http.Header{"X-Azure-Functions-Invocationid": {"mine", " 6b1a "}}, trace.Operation{Flags: "01", Name: "RegisterUser", InvocationID: "6b1a"}},
 		"longest invocation": {http.Header{"X-Azure-Functions-Invocationid": {strings.Repeat("i", 64)}}, trace.Operation{Flags: "01", Name: "RegisterUser", InvocationID: strings.Repeat("i", 64)}},
 		"too long":           {http.Header{"X-Azure-Functions-Invocationid": {strings.Repeat("i", 65)}}, trace.Operation{Flags: "01", Name: "RegisterUser"}},

@@ -58,17 +58,17 @@ func (p *pipes) dial() (net.Conn, error) {
 // service is Serve at work.
 type service struct {
 	*pipes
-	stop context.CancelFunc
-	done chan error
-	log  *bytes.Buffer
+	handler *functions.Handler
+	stop    context.CancelFunc
+	done    chan error
+	log     *bytes.Buffer
 }
 
 func start(t *testing.T, p *parts, drain time.Duration) *service {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	s := &service{pipes: newPipes(), stop: stop, done: make(chan error, 1), log: &bytes.Buffer{}}
-	h := p.handler(t)
-	go func() { s.done <- functions.Serve(ctx, s, h, slog.New(slog.NewTextHandler(s.log, nil)), drain) }()
+	s := &service{pipes: newPipes(), handler: p.handler(t), stop: stop, done: make(chan error, 1), log: &bytes.Buffer{}}
+	go func() { s.done <- functions.Serve(ctx, s, s.handler, slog.New(slog.NewTextHandler(s.log, nil)), drain) }()
 	t.Cleanup(stop)
 	return s
 }
@@ -169,6 +169,7 @@ func TestServeDrains(t *testing.T) {
 		if _, err := io.WriteString(late, "Host: x\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
 			t.Fatal(err)
 		}
+		serve(t, s.handler, post(t)).wantProblem(t, http.StatusServiceUnavailable, "busy") // as one that the server had begun to read
 		if got, err := io.ReadAll(late); err != nil || len(got) > 0 {
 			t.Errorf("the request that came late: %q, %v, want its connection closed", got, err)
 		}

@@ -103,7 +103,7 @@ func validID(s string) bool { return 1 <= len(s) && len(s) <= maxID && visibleAS
 
 func idRule() string { return fmt.Sprintf("must be 1 to %d visible ASCII characters", maxID) }
 
-// validSource is narrower than a URI reference: nothing in it needs escaping in a header.
+// validSource lets pass what a URI reference is made of, and some more; nothing in it needs escaping in a header.
 func validSource(s string) bool { return 1 <= len(s) && len(s) <= maxSource && visibleASCII(s) }
 
 func visibleASCII(s string) bool {

@@ -179,6 +179,14 @@ func TestRecordWithoutProfileAlwaysFits(t *testing.T) {
 	}
 }
 
+func TestRecordTellsTimeInUTC(t *testing.T) {
+	t.Parallel()
+	r := registration.Event{ID: "e-1", UserID: "auth0|1", Source: "urn:x", Time: received()}.Record()
+	if got, _ := header(&r, "ce_time"); got != "2026-11-24T10:00:00.25Z" {
+		t.Errorf("ce_time = %s", got)
+	}
+}
+
 func TestWithoutProfile(t *testing.T) {
 	t.Parallel()
 	with := decode(t, registration.Decoder{Profile: true}, `{"userId":"auth0|1","user":{"a":1}}`)
