@@ -21,6 +21,14 @@ test-kafka: ## Run the tests with a real Apache Kafka: make test-kafka KAFKA_HOM
 	@test -n "$(KAFKA_HOME)" || { echo 'KAFKA_HOME must name an unpacked Apache Kafka 4; see docs/testing.md'; exit 1; }
 	KAFKA_HOME='$(KAFKA_HOME)' go test -race ./test/realkafka ./test/kafka
 
+test-page: ## Run the tests of the local page in a browser (Node.js, Chromium)
+	npm ci --prefix test/page --no-audit --no-fund
+	go test ./test/page
+
+test-queries: ## Check the queries for Application Insights (Node.js)
+	npm ci --prefix tools/kql --no-audit --no-fund
+	go test ./infra/queries
+
 bench: ## Measure beside other relays and write docs/benchmarks.md; KAFKA_HOME=… adds a real Kafka
 	KAFKA_HOME='$(KAFKA_HOME)' go run ./test/bench
 

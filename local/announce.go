@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"userrelay/local/funchost"
+	"userrelay/local/portal"
 )
 
 const exampleUser = "auth0|61de2511fd334200aa221dff"
@@ -31,10 +32,12 @@ func (s *stack) announce(ctx context.Context, h *funchost.Host) error {
 	s.say("")
 	s.say("Ready. The function:  %s", function)
 	s.say("Register a user:      %s", command)
-	s.say("Find it by its id:    %s/items?userId=%s", s.page, url.QueryEscape(exampleUser))
+	s.say("Find it by its id:    %s/?q=%s", s.page, url.QueryEscape(exampleUser))
+	s.say("Look at it:           %s/", s.page)
 	s.say("Kafka:                %s, topic %s", s.brokers, s.topic)
 	s.say("Ctrl-C ends it.")
 	s.say("")
+	s.portal.SetFunction(portal.Function{URL: function, Curl: command})
 	return s.writeReady(function)
 }
 
@@ -77,13 +80,19 @@ func (s *stack) sayNoHost() {
 		if i == len(settings)-1 {
 			comma = ""
 		}
-		s.say(`    %q: %q%s`, setting[0], setting[1], comma)
+		s.say(`    %s: %s%s`, quoted(setting[0]), quoted(setting[1]), comma)
 	}
 	s.say("  }")
 	s.say("}")
 	s.say("")
-	s.say("Find a user by the id: %s/items?userId=…", s.page)
+	s.say("Look at it: %s/", s.page)
 	s.say("Ctrl-C ends it.")
+}
+
+// quoted returns a string in JSON. What is no UTF-8 becomes U+FFFD.
+func quoted(s string) []byte {
+	text, _ := jsontext.AppendQuote(nil, s) // its error speaks of that
+	return text
 }
 
 // addresses is what -ready writes.

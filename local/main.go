@@ -26,14 +26,15 @@ func main() {
 
 // options are what the flags say.
 type options struct {
-	port   int      // of the function; 0 takes a free one
-	ready  string   // file to write when all of it answers
-	data   string   // folder that keeps the topic between runs
-	kafka  string   // a broker of the user's own, host:port
-	topic  string   // of Kafka
-	noHost bool     // neither host nor handler
-	extra  []string // settings, NAME=VALUE
-	env    []string // environment of this process
+	port     int      // of the function; 0 takes a free one
+	pagePort int      // of the page and the telemetry endpoint; 0 takes a free one
+	ready    string   // file to write when all of it answers
+	data     string   // folder that keeps the topic between runs
+	kafka    string   // a broker of the user's own, host:port
+	topic    string   // of Kafka
+	noHost   bool     // neither host nor handler
+	extra    []string // settings, NAME=VALUE
+	env      []string // environment of this process
 }
 
 func run(args, env []string, stdout, stderr io.Writer) int {
@@ -41,6 +42,7 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.IntVar(&o.port, "port", 7071, "port of the function, as func has it; 0 takes a free one")
+	flags.IntVar(&o.pagePort, "page", 0, "port of the page; 0 takes a free one")
 	flags.StringVar(&o.ready, "ready", "", "write the addresses to this `file` as JSON when all of it answers")
 	flags.StringVar(&o.data, "data", "", "keep the topic in this `folder` between runs")
 	flags.StringVar(&o.kafka, "kafka", "", "use the broker at this `host:port` instead of one of its own")

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"userrelay/local/broker"
@@ -24,6 +25,9 @@ import (
 // The node that stands for this app in Application Insights; any GUID does.
 const instrumentationKey = "00000000-0000-0000-0000-000000000000"
 
+// All of it ends within 5 s. A delivery takes at most 4 s.
+const shutdownLimit = 3500 * time.Millisecond
+
 // stack is all that runs.
 type stack struct {
 	options
@@ -31,6 +35,7 @@ type stack struct {
 
 	broker  *broker.Broker // nil where the user has one
 	brokers string
+	portal  *portal.Portal
 	page    string // address of the portal
 	key     string // of the function
 }
@@ -75,17 +80,20 @@ func runStack(ctx context.Context, o options, out io.Writer) (err error) {
 
 func (s *stack) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
 
-// startPortal serves the telemetry endpoint.
+// startPortal serves the telemetry endpoint and its page.
 func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.pagePort)))
 	if err != nil {
 		return nil, fmt.Errorf("listen for telemetry: %w", err)
 	}
-	p := portal.New(nil)
+	config := portal.Config{Brokers: strings.Split(s.brokers, ","), Topic: s.topic}
 	if s.broker != nil {
-		p = portal.New(s.broker)
+		config.Broker = s.broker
 	}
-	server := &http.Server{Handler: p.Handler(), ReadHeaderTimeout: 5 * time.Second}
+	if s.portal, err = portal.Start(ctx, config); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	server := &http.Server{Handler: s.portal.Handler(), ReadHeaderTimeout: 5 * time.Second}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -95,6 +103,7 @@ func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
 	return func() {
 		_ = server.Close()
 		<-ended
+		s.portal.Close()
 	}, nil
 }
 
@@ -116,14 +125,20 @@ func (s *stack) build(ctx context.Context) error {
 	return nil
 }
 
-// settings are the handler's, as local.settings.json would have them, in order.
+// settings are the handler's, as local.settings.json would have them, in order. The user's own win.
 func (s *stack) settings() [][2]string {
-	return [][2]string{
+	settings := [][2]string{
 		{"FUNCTIONS_WORKER_RUNTIME", "Custom"},
 		{"KAFKA_BROKERS", s.brokers},
 		{"KAFKA_TOPIC", s.topic},
 		{"APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=" + instrumentationKey + ";IngestionEndpoint=" + s.page + "/"},
 	}
+	for _, setting := range s.extra {
+		name, value, _ := strings.Cut(setting, "=")
+		settings = slices.DeleteFunc(settings, func(other [2]string) bool { return other[0] == name })
+		settings = append(settings, [2]string{name, value})
+	}
+	return settings
 }
 
 // host runs the stand-in of the Functions host, and starts it again when it gives up, as the platform does.
@@ -135,10 +150,9 @@ func (s *stack) host(ctx context.Context) error {
 	for _, setting := range s.settings() {
 		env = append(env, setting[0]+"="+setting[1])
 	}
-	env = append(env, s.extra...)
 	port := s.port
 	for first := true; ; first = false {
-		h, err := funchost.Start(ctx, funchost.Config{
+		h, err := funchost.Start(context.WithoutCancel(ctx), funchost.Config{ // it is shut down in order
 			Dir: ".", Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Env: env, Console: s.out, Insights: true,
 			Keys: funchost.Keys{Functions: map[string]string{"RegisterUser": s.key}},
 		})
@@ -151,13 +165,15 @@ func (s *stack) host(ctx context.Context) error {
 			}
 		}
 		if err == nil {
-			<-h.Done()
+			select {
+			case <-h.Done():
+			case <-ctx.Done():
+			}
 		}
-		closed := h.Close()
 		if err != nil || ctx.Err() != nil {
-			return err
+			return errors.Join(err, shutDown(ctx, h))
 		}
-		s.say("The host has stopped: %v", closed)
+		s.say("The host has stopped: %v", h.Close())
 		s.say("In Azure the platform starts it again; so does this program, in 2 seconds.")
 		select {
 		case <-time.After(2 * time.Second):
@@ -165,4 +181,14 @@ func (s *stack) host(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// shutDown lets requests under way have their answers.
+func shutDown(ctx context.Context, h *funchost.Host) error {
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
+	defer cancel()
+	if err := h.Shutdown(limit); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("shut down the stand-in of the Functions host: %w", err)
+	}
+	return nil
 }

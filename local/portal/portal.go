@@ -1,17 +1,17 @@
-// Package portal stands in for Application Insights on one machine: it takes telemetry as the ingestion endpoint does
-// (Monitor exporters API, v2.1/track), keeps the newest items, and finds them by user id as the Azure portal does.
+// Package portal stands in for Application Insights on one machine. It takes telemetry as the ingestion endpoint does,
+// keeps the newest items, finds them by user id as the Azure portal does, and shows all that in a page, together with
+// the records of the Kafka topic.
+//
+// It is for loopback only: it answers no request for another host's name and none that a page of another origin makes.
+// What it keeps is bounded, and gone when the process ends.
 package portal
 
 import (
-	"bytes"
-	"compress/gzip"
-	"errors"
+	"context"
 	"fmt"
-	"io"
 	"net/http"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"sync"
+	"sync/atomic"
 )
 
 // Broker is the switch of the Kafka broker.
@@ -21,141 +21,100 @@ type Broker interface {
 	Pause()
 }
 
-// Portal is the endpoint and the search.
-type Portal struct {
-	store  store
-	broker Broker // nil where it is somebody else's
+// Function is where registrations can be sent to.
+type Function struct {
+	URL  string // with its key
+	Curl string // a command line that registers a user, for a person to copy
 }
 
-// New returns a portal. broker may be nil.
-func New(broker Broker) *Portal { return &Portal{broker: broker} }
+// Config says what there is besides telemetry.
+type Config struct {
+	// Broker is nil where the broker is somebody else's.
+	Broker Broker
+	// Brokers are the addresses of Kafka, host:port. Empty: no records are shown.
+	Brokers []string
+	// Topic is the Kafka topic whose records are shown.
+	Topic string
+}
 
-const maxBatch = 32 << 20 // bytes, unpacked
+// Portal is the endpoint, the search and the page.
+type Portal struct {
+	config   Config
+	store    store
+	feed     feed
+	topic    *topic // nil: no Kafka
+	function atomic.Pointer[Function]
+	closed   chan struct{}
+	stop     func()
+}
 
-// Handler returns the portal's routes:
+// Start returns a portal, which follows the topic until ctx ends or Close is called. Close must be called.
+func Start(ctx context.Context, c Config) (*Portal, error) {
+	p := &Portal{config: c, closed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	if len(c.Brokers) > 0 {
+		var err error
+		if p.topic, err = newTopic(c.Brokers, c.Topic, p.feed.recordsChanged); err != nil {
+			cancel()
+			return nil, fmt.Errorf("follow the topic: %w", err)
+		}
+		running.Go(func() { p.topic.follow(ctx) })
+	}
+	p.stop = sync.OnceFunc(func() {
+		close(p.closed)
+		cancel()
+		running.Wait()
+	})
+	return p, nil
+}
+
+// Close ends what the portal does by itself, and its event streams.
+func (p *Portal) Close() { p.stop() }
+
+// SetFunction tells the page where registrations can be sent to.
+func (p *Portal) SetFunction(f Function) {
+	p.function.Store(&f)
+	p.feed.stateChanged()
+}
+
+// Requests at the same time, beyond which the answer is 503.
+const (
+	maxStreams       = 16
+	maxReads         = 4 // of single records: each makes a Kafka client
+	maxRegistrations = 4
+)
+
+// Handler returns the portal's routes. All answers but the page and the event stream are JSON; errors are plain text.
 //
 //	POST /v2.1/track, /v2/track   items, as Application Insights takes them
-//	GET  /items                   search: userId, eventId, invocationId, operation (whole values), text (part of an item)
-//	GET  /broker                  {"running": bool}
+//	GET  /items                   search: userId, eventId, invocationId, operation (whole values), text (part of an
+//	                              item); the oldest first, or with newest=N at most N, the newest first
+//	GET  /transaction             ?operation=ID: its items in order, what became of it, where its records are
+//	GET  /records                 {"readable", "reason", "records"}: the newest 50 of the topic, the newest first
+//	GET  /record                  ?partition=N&offset=N: one record of the topic; 404 where there is none, 503 when
+//	                              Kafka cannot be reached
+//	GET  /broker                  {"running": bool}; 404 where the broker is somebody else's
 //	PUT  /broker                  the same, to stop and start it
-//
-// State cannot be changed by pages of other origins.
+//	GET  /state                   {"topic", "brokers", "broker", "function", "curl", "items"}
+//	POST /register                {"userId"}, or {} for a user of its own making: sends a registration to the function;
+//	                              {"userId", "status", "answer"} with what the function answered
+//	GET  /events                  server-sent events: {"items", "records", "state"}, three numbers of which one
+//	                              changes when what it is named after has changed
+//	GET  /, /page.css, /page.js   the page; ?q=TEXT searches, ?operation=ID opens a transaction
 func (p *Portal) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v2.1/track", p.track)
 	mux.HandleFunc("POST /v2/track", p.track)
 	mux.HandleFunc("GET /items", p.items)
+	mux.HandleFunc("GET /transaction", p.transaction)
+	mux.HandleFunc("GET /records", p.records)
+	mux.HandleFunc("GET /record", atMost(maxReads, p.record))
 	mux.HandleFunc("GET /broker", p.brokerState)
 	mux.HandleFunc("PUT /broker", p.switchBroker)
-	return http.NewCrossOriginProtection().Handler(mux)
-}
-
-// trackResponse is the endpoint's answer.
-type trackResponse struct {
-	ItemsReceived int          `json:"itemsReceived"`
-	ItemsAccepted int          `json:"itemsAccepted"`
-	Errors        []trackError `json:"errors"`
-}
-
-type trackError struct {
-	Index      int    `json:"index"`
-	StatusCode int    `json:"statusCode"`
-	Message    string `json:"message"`
-}
-
-func (p *Portal) track(w http.ResponseWriter, r *http.Request) {
-	envelopes, err := readBatch(r)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	answer := trackResponse{ItemsReceived: len(envelopes), Errors: []trackError{}}
-	for _, i := range p.store.add(envelopes) {
-		answer.Errors = append(answer.Errors, trackError{i, http.StatusBadRequest, "not an envelope"})
-	}
-	answer.ItemsAccepted = answer.ItemsReceived - len(answer.Errors)
-	status := http.StatusOK
-	if len(answer.Errors) > 0 {
-		status = http.StatusPartialContent
-	}
-	writeJSON(w, status, answer)
-}
-
-// readBatch reads a body of envelopes: one JSON array, or one object after another, packed with gzip or not.
-func readBatch(r *http.Request) ([]jsontext.Value, error) {
-	src := io.Reader(r.Body)
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		unpacked, err := gzip.NewReader(r.Body)
-		if err != nil {
-			return nil, fmt.Errorf("unpack the body: %w", err)
-		}
-		src = unpacked
-	}
-	body, err := io.ReadAll(io.LimitReader(src, maxBatch+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the body: %w", err)
-	}
-	if len(body) > maxBatch {
-		return nil, errors.New("the body is too large")
-	}
-	var envelopes []jsontext.Value
-	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && trimmed[0] == '[' {
-		if err := json.Unmarshal(body, &envelopes); err != nil {
-			return nil, fmt.Errorf("read the array: %w", err)
-		}
-		return envelopes, nil
-	}
-	for dec := jsontext.NewDecoder(bytes.NewReader(body)); ; {
-		v, err := dec.ReadValue()
-		if errors.Is(err, io.EOF) {
-			return envelopes, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the items: %w", err)
-		}
-		envelopes = append(envelopes, v.Clone())
-	}
-}
-
-func (p *Portal) items(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	writeJSON(w, http.StatusOK, p.store.find(Query{
-		UserID: q.Get("userId"), EventID: q.Get("eventId"), InvocationID: q.Get("invocationId"),
-		Operation: q.Get("operation"), Text: q.Get("text"),
-	}))
-}
-
-type brokerState struct {
-	Running bool `json:"running"`
-}
-
-func (p *Portal) brokerState(w http.ResponseWriter, _ *http.Request) {
-	if p.broker == nil {
-		http.Error(w, "the broker is not started by this program", http.StatusNotFound)
-		return
-	}
-	writeJSON(w, http.StatusOK, brokerState{p.broker.Running()})
-}
-
-func (p *Portal) switchBroker(w http.ResponseWriter, r *http.Request) {
-	var want brokerState
-	if err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, 1<<10), &want); err != nil {
-		http.Error(w, `the body must be {"running": true} or {"running": false}`, http.StatusBadRequest)
-		return
-	}
-	if p.broker != nil {
-		if !want.Running {
-			p.broker.Pause()
-		} else if err := p.broker.Resume(); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-	}
-	p.brokerState(w, r)
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.MarshalWrite(w, v) // the client may have left
+	mux.HandleFunc("GET /state", p.state)
+	mux.HandleFunc("POST /register", atMost(maxRegistrations, p.register))
+	mux.HandleFunc("GET /events", atMost(maxStreams, p.events))
+	mux.Handle("GET /", page())
+	return onlyLoopback(http.NewCrossOriginProtection().Handler(mux))
 }

@@ -1,94 +1,72 @@
 package portal
 
 import (
-	"bytes"
+	"cmp"
+	"slices"
 	"strings"
 	"sync"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
-
-// Item is one telemetry item: what the search needs of it, and all of it.
-type Item struct {
-	Name       string            `json:"name"`
-	Time       string            `json:"time"`
-	Tags       map[string]string `json:"tags"`
-	Properties map[string]string `json:"properties"`
-	Raw        jsontext.Value    `json:"raw"` // the envelope as it came
-}
 
 // Query says which items are wanted. Empty fields do not matter.
 type Query struct {
 	UserID, EventID, InvocationID, Operation string // the whole value
-	Text                                     string // anywhere in the item, as the portal's search has it
+	// Text is part of any value of the item, whatever its case, as the Azure portal's search has it, or of its JSON.
+	Text string
+	// Newest is the number of items wanted, the newest first. 0 wants all, the oldest first.
+	Newest int
 }
 
 func (q Query) matches(i *Item) bool {
 	same := func(want, have string) bool { return want == "" || want == have }
 	return same(q.UserID, i.Properties["userId"]) && same(q.EventID, i.Properties["eventId"]) &&
 		same(q.InvocationID, i.Properties["InvocationId"]) && same(q.Operation, i.Tags["ai.operation.id"]) &&
-		(q.Text == "" || strings.Contains(string(i.Raw), q.Text))
+		(q.Text == "" || strings.Contains(i.words, strings.ToLower(q.Text)) || strings.Contains(string(i.Raw), q.Text))
 }
 
-const keep = 10_000 // items
+// What is kept at most. An item takes its JSON and about as much again for the search.
+const (
+	keepItems = 10_000
+	keepBytes = 64 << 20 // of JSON
+)
 
 // store keeps the newest items.
 type store struct {
 	mu    sync.Mutex
-	items []Item // a ring; next is the oldest once it is full
-	next  int
+	items []*Item // in the order of their arrival
+	bytes int
+	last  int64 // number of the newest item
 }
 
-// add reads envelopes and keeps those that are sound. It returns the indexes of those that are not.
-func (s *store) add(envelopes []jsontext.Value) (rejected []int) {
+func (s *store) add(i *Item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, raw := range envelopes {
-		item, err := parseItem(raw)
-		if err != nil {
-			rejected = append(rejected, i)
-			continue
-		}
-		if len(s.items) < keep {
-			s.items = append(s.items, item)
-			continue
-		}
-		s.items[s.next] = item
-		s.next = (s.next + 1) % keep
+	s.last++
+	i.Number = s.last
+	s.items = append(s.items, i)
+	s.bytes += len(i.Raw)
+	for len(s.items) > keepItems || s.bytes > keepBytes {
+		s.bytes -= len(s.items[0].Raw)
+		s.items[0] = nil // the array lives on until append needs a larger one
+		s.items = s.items[1:]
 	}
-	return rejected
 }
 
-// find returns the matching items, the oldest first.
-func (s *store) find(q Query) []Item {
+func (s *store) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found := []Item{}
-	for i := range s.items {
-		if item := &s.items[(s.next+i)%len(s.items)]; q.matches(item) {
-			found = append(found, *item)
-		}
+	return len(s.items)
+}
+
+// find returns the matching items in the order of their times. Items do not change once they are kept.
+func (s *store) find(q Query) []*Item {
+	s.mu.Lock()
+	all := slices.Clone(s.items)
+	s.mu.Unlock()
+	found := slices.DeleteFunc(all, func(i *Item) bool { return !q.matches(i) })
+	slices.SortFunc(found, func(a, b *Item) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.Number, b.Number)) })
+	if q.Newest > 0 {
+		slices.Reverse(found)
+		found = found[:min(q.Newest, len(found))]
 	}
 	return found
-}
-
-func parseItem(raw jsontext.Value) (Item, error) {
-	var envelope struct {
-		Name string            `json:"name"`
-		Time string            `json:"time"`
-		Tags map[string]string `json:"tags"`
-		Data struct {
-			BaseData struct {
-				Properties map[string]string `json:"properties"`
-			} `json:"baseData"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal(raw, &envelope); err != nil {
-		return Item{}, err
-	}
-	return Item{
-		Name: envelope.Name, Time: envelope.Time, Tags: envelope.Tags,
-		Properties: envelope.Data.BaseData.Properties, Raw: bytes.Clone(raw),
-	}, nil
 }

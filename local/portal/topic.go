@@ -1,0 +1,202 @@
+package portal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Record is one record of the topic.
+type Record struct {
+	Place
+	Time    string   `json:"time"` // RFC 3339, to the millisecond
+	Key     *string  `json:"key"`
+	Value   *string  `json:"value"`
+	Headers []Header `json:"headers"`
+
+	at time.Time
+}
+
+// Header is one header of a record.
+type Header struct {
+	Key   string  `json:"key"`
+	Value *string `json:"value"`
+}
+
+// Of a record's key, value and headers a page needs to show no more.
+const (
+	maxText    = 16 << 10 // bytes of each
+	maxHeaders = 50
+)
+
+func newRecord(r *kgo.Record) *Record {
+	out := &Record{
+		Place:   Place{r.Topic, r.Partition, r.Offset},
+		Time:    r.Timestamp.UTC().Format("2006-01-02T15:04:05.000Z07:00"),
+		Key:     text(r.Key),
+		Value:   text(r.Value),
+		Headers: []Header{},
+		at:      r.Timestamp,
+	}
+	for _, h := range r.Headers[:min(maxHeaders, len(r.Headers))] {
+		out.Headers = append(out.Headers, Header{*text([]byte(h.Key)), text(h.Value)})
+	}
+	return out
+}
+
+// text makes bytes readable: what is not UTF-8 becomes U+FFFD, and what is too long is cut. It is nil for nil.
+func text(b []byte) *string {
+	if b == nil {
+		return nil
+	}
+	s := string(b[:min(maxText, len(b))])
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(b) > maxText {
+		s += fmt.Sprintf("… (%d bytes)", len(b))
+	}
+	return &s
+}
+
+const (
+	keepRecords = 50
+	pollPeriod  = time.Second     // without a record for so long Kafka is asked whether it is there
+	pingLimit   = time.Second     // for its answer
+	readLimit   = 3 * time.Second // for one record
+)
+
+var (
+	errUnreachable = errors.New("Kafka cannot be reached") //nolint:staticcheck // ST1005: Kafka is a name
+	errNoRecord    = errors.New("there is no such record (any more)")
+)
+
+// topic reads the records of a topic with a client that is not the handler's, so that what it shows was really stored.
+type topic struct {
+	name    string
+	brokers []string
+	changed func()
+	client  *kgo.Client // of follow
+
+	mu     sync.Mutex
+	newest []*Record // the oldest first
+	failed error     // why the newest records are not known; nil: they are
+}
+
+func newTopic(brokers []string, name string, changed func()) (*topic, error) {
+	start := kgo.NewOffset().AtEnd().Relative(-keepRecords)
+	t := &topic{name: name, brokers: brokers, changed: changed, failed: errors.New("not read yet")}
+	var err error
+	t.client, err = t.connect(kgo.ConsumeTopics(name), kgo.ConsumeStartOffset(start), kgo.ConsumeResetOffset(start))
+	return t, err
+}
+
+// connect makes a client that soon notices when a broker is there again.
+func (t *topic) connect(opts ...kgo.Opt) (*kgo.Client, error) {
+	client, err := kgo.NewClient(append(opts,
+		kgo.SeedBrokers(t.brokers...),
+		kgo.ClientID("userrelay-portal"),
+		kgo.DialTimeout(pingLimit),
+		kgo.MetadataMinAge(250*time.Millisecond),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 250 * time.Millisecond }),
+		kgo.FetchMaxWait(250*time.Millisecond),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("make a Kafka client: %w", err)
+	}
+	return client, nil
+}
+
+// follow keeps the newest records until ctx ends.
+func (t *topic) follow(ctx context.Context) {
+	defer t.client.Close()
+	for ctx.Err() == nil {
+		polled, cancel := context.WithTimeout(ctx, pollPeriod)
+		fetches := t.client.PollFetches(polled)
+		cancel()
+		fetched := fetches.Records()
+		err := fetches.Err()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = nil // nothing new
+		}
+		if len(fetched) == 0 && err == nil {
+			err = ping(ctx, t.client)
+		}
+		if ctx.Err() == nil {
+			t.tell(fetched, err)
+		}
+	}
+}
+
+func ping(ctx context.Context, client *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	if client.Ping(ctx) != nil {
+		return errUnreachable
+	}
+	return nil
+}
+
+// tell takes what has been read and whether Kafka could be reached.
+func (t *topic) tell(fetched []*kgo.Record, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(fetched) == 0 && (err == nil) == (t.failed == nil) {
+		return
+	}
+	t.failed = err
+	for _, r := range fetched {
+		t.keep(newRecord(r))
+	}
+	t.changed()
+}
+
+// keep puts a record into its place among the newest. Partitions are read in no particular order, and after an outage
+// what has been read may come again.
+func (t *topic) keep(r *Record) {
+	i, found := slices.BinarySearchFunc(t.newest, r, func(a, b *Record) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	})
+	if found {
+		return
+	}
+	t.newest = slices.Insert(t.newest, i, r)
+	if len(t.newest) > keepRecords {
+		t.newest = slices.Delete(t.newest, 0, 1)
+	}
+}
+
+// latest returns the newest records, the newest first, and why they may not be all. Records do not change.
+func (t *topic) latest() ([]*Record, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	newest := slices.Clone(t.newest)
+	slices.Reverse(newest)
+	return newest, t.failed
+}
+
+// read returns one record: errUnreachable without Kafka, errNoRecord where there is none.
+func (t *topic) read(ctx context.Context, partition int32, offset int64) (*Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	at := map[int32]kgo.Offset{partition: kgo.NoResetOffset().At(offset)}
+	client, err := t.connect(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.name: at}))
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	if err := ping(ctx, client); err != nil {
+		return nil, err
+	}
+	for _, r := range client.PollRecords(ctx, 1).Records() {
+		if r.Offset == offset {
+			return newRecord(r), nil
+		}
+	}
+	return nil, errNoRecord
+}

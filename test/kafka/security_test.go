@@ -1,0 +1,298 @@
+package kafka_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/kafka"
+	"userrelay/handler/registration"
+	"userrelay/test/realkafka"
+)
+
+// way is a way to a broker.
+type way struct {
+	name     string
+	listener realkafka.Listener
+	tls      *tls.Config
+	sasl     sasl.Mechanism
+	topic    string // else the one that everybody may write to
+
+	class delivery.Class // "": it works
+	log   string         // part of the line that says why not
+}
+
+// TestSecurity goes each way that a broker offers, and for each at least one that must not lead there.
+func TestSecurity(t *testing.T) {
+	t.Parallel()
+	c := realkafka.ForTest(t, realkafka.Options{})
+	for _, topic := range []string{"open", "no-write", "no-describe"} {
+		if err := c.CreateTopic(t.Context(), topic, 2, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deny(t, c, "no-write", kmsg.ACLOperationWrite)
+	deny(t, c, "no-describe", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)
+	t.Run("ways", func(t *testing.T) {
+		for _, w := range append(append(certificates(t, c), passwords(t, c)...), tokens(t, c)...) {
+			t.Run(w.name, func(t *testing.T) {
+				t.Parallel()
+				w.try(t, c.Bootstrap(w.listener))
+			})
+		}
+	})
+}
+
+// TestBrokerCertificate goes to brokers whose own certificate is wrong.
+func TestBrokerCertificate(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		spec realkafka.CertSpec
+		log  string
+	}{
+		"host name": {realkafka.CertSpec{Hosts: []string{"elsewhere.example"}}, "another host name"},
+		"expired":   {realkafka.CertSpec{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}, "has expired"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := realkafka.ForTest(t, realkafka.Options{
+				Listeners: []realkafka.Listener{realkafka.SASLSSL}, BrokerCert: tt.spec,
+			})
+			way{
+				tls: c.CA().Client(), sasl: kafka.Plain(realkafka.User, realkafka.Password),
+				class: delivery.NotAuthorized, log: tt.log,
+			}.try(t, c.Bootstrap(realkafka.SASLSSL))
+		})
+	}
+}
+
+func certificates(t *testing.T, c *realkafka.Cluster) []way {
+	t.Helper()
+	ca, other := c.CA(), must[*realkafka.CA](t)(realkafka.NewCA("other"))
+	with := func(by *realkafka.CA, spec realkafka.CertSpec) *tls.Config {
+		return must[*tls.Config](t)(ca.ClientWith(must[realkafka.Cert](t)(by.Issue(spec))))
+	}
+	const refused = "rules for clients' certificates"
+	return []way{
+		{name: "PLAINTEXT", listener: realkafka.Plaintext},
+		{name: "SSL", listener: realkafka.SSL, tls: with(ca, realkafka.CertSpec{})},
+		{name: "SSL without a certificate", listener: realkafka.SSL, tls: ca.Client(), class: delivery.NotAuthorized, log: refused},
+		{name: "SSL with another authority's", listener: realkafka.SSL, tls: with(other, realkafka.CertSpec{}), class: delivery.NotAuthorized, log: refused},
+		{
+			name: "SSL with an expired one", listener: realkafka.SSL,
+			tls:   with(ca, realkafka.CertSpec{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}),
+			class: delivery.NotAuthorized, log: refused,
+		},
+		{
+			name: "a broker whose authority is not known", listener: realkafka.SASLSSL, tls: other.Client(),
+			sasl: kafka.Plain(realkafka.User, realkafka.Password), class: delivery.NotAuthorized, log: "KAFKA_TLS_CA",
+		},
+		{name: "no TLS to a TLS port", listener: realkafka.SSL, class: delivery.Unavailable, log: "KAFKA_SECURITY_PROTOCOL"},
+		{name: "TLS to a port without", listener: realkafka.Plaintext, tls: ca.Client(), class: delivery.Unavailable, log: "KAFKA_SECURITY_PROTOCOL"},
+	}
+}
+
+func passwords(t *testing.T, c *realkafka.Cluster) []way {
+	t.Helper()
+	secure := c.CA().Client()
+	scram := func(mechanism, password string) sasl.Mechanism {
+		return must[sasl.Mechanism](t)(kafka.SCRAM(mechanism, realkafka.User, password))
+	}
+	const refused = "refuses the login"
+	right, wrong := kafka.Plain(realkafka.User, realkafka.Password), kafka.Plain(realkafka.User, "wrong-"+marker)
+	mallory := kafka.Plain(realkafka.OtherUser, realkafka.OtherPassword)
+	return []way{
+		{name: "PLAIN", listener: realkafka.SASLSSL, tls: secure, sasl: right},
+		{name: "PLAIN, wrong password", listener: realkafka.SASLSSL, tls: secure, sasl: wrong, class: delivery.NotAuthorized, log: refused},
+		{name: "PLAIN without TLS", listener: realkafka.SASLPlaintext, sasl: right},
+		{name: "PLAIN without TLS, wrong password", listener: realkafka.SASLPlaintext, sasl: wrong, class: delivery.NotAuthorized, log: refused},
+		{name: "SCRAM-SHA-256", listener: realkafka.SASLSSL, tls: secure, sasl: scram("SCRAM-SHA-256", realkafka.Password)},
+		{name: "SCRAM-SHA-256, wrong password", listener: realkafka.SASLSSL, tls: secure, sasl: scram("SCRAM-SHA-256", "wrong-"+marker), class: delivery.NotAuthorized, log: refused},
+		{name: "SCRAM-SHA-512", listener: realkafka.SASLSSL, tls: secure, sasl: scram("SCRAM-SHA-512", realkafka.Password)},
+		{name: "SCRAM-SHA-512, wrong password", listener: realkafka.SASLSSL, tls: secure, sasl: scram("SCRAM-SHA-512", "wrong-"+marker), class: delivery.NotAuthorized, log: refused},
+		{name: "a mechanism that is not offered", listener: realkafka.SASLPlaintext, sasl: scram("SCRAM-SHA-256", realkafka.Password), class: delivery.NotAuthorized, log: "KAFKA_SASL_MECHANISM"},
+		{name: "no login where one is due", listener: realkafka.SASLSSL, tls: secure, class: delivery.Unavailable, log: "KAFKA_SASL_MECHANISM"},
+		{name: "no right to write", listener: realkafka.SASLPlaintext, sasl: mallory, topic: "no-write", class: delivery.NotAuthorized, log: "WRITE"},
+		{name: "no right to see the topic", listener: realkafka.SASLPlaintext, sasl: mallory, topic: "no-describe", class: delivery.NotAuthorized, log: "DESCRIBE"},
+		{name: "no such topic", listener: realkafka.SASLPlaintext, sasl: right, topic: "nowhere", class: delivery.UnknownTopic, log: "KAFKA_TOPIC"},
+	}
+}
+
+func tokens(t *testing.T, c *realkafka.Cluster) []way {
+	t.Helper()
+	secure := c.CA().Client()
+	bearer := func(token string) sasl.Mechanism {
+		return kafka.OAuthBearer(func(context.Context) (string, time.Time, error) { return token, time.Now().Add(time.Hour), nil }, nil)
+	}
+	claims := func(edit func(*realkafka.Claims)) realkafka.Claims {
+		c := realkafka.NewClaims(realkafka.User)
+		edit(&c)
+		return c
+	}
+	signed := func(s *realkafka.Signer, edit func(*realkafka.Claims)) sasl.Mechanism {
+		return bearer(must[string](t)(s.Token(claims(edit))))
+	}
+	asIs := func(*realkafka.Claims) {}
+	expired := func(c *realkafka.Claims) {
+		c.IssuedAt, c.Expires = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+	}
+	other := must[*realkafka.Signer](t)(realkafka.NewSigner("other"))
+	none := kafka.OAuthBearer(func(context.Context) (string, time.Time, error) { return "", time.Time{}, context.DeadlineExceeded }, nil)
+	const refused = "refuses the login"
+	return []way{
+		{name: "OAUTHBEARER", listener: realkafka.SASLSSL, tls: secure, sasl: bearer(realkafka.UnsecuredToken(claims(asIs)))},
+		{name: "OAUTHBEARER, expired", listener: realkafka.SASLSSL, tls: secure, sasl: bearer(realkafka.UnsecuredToken(claims(expired))), class: delivery.NotAuthorized, log: refused},
+		{name: "OAUTHBEARER, signed", listener: realkafka.JWKS, tls: secure, sasl: signed(c.Signer(), asIs)},
+		{name: "OAUTHBEARER, signed and expired", listener: realkafka.JWKS, tls: secure, sasl: signed(c.Signer(), expired), class: delivery.NotAuthorized, log: refused},
+		{name: "OAUTHBEARER, signed by another", listener: realkafka.JWKS, tls: secure, sasl: signed(other, asIs), class: delivery.NotAuthorized, log: refused},
+		{
+			name: "OAUTHBEARER, for another audience", listener: realkafka.JWKS, tls: secure,
+			sasl: signed(c.Signer(), func(c *realkafka.Claims) { c.Audience = "somebody else" }), class: delivery.NotAuthorized, log: refused,
+		},
+		{name: "OAUTHBEARER, not signed", listener: realkafka.JWKS, tls: secure, sasl: bearer(realkafka.UnsecuredToken(claims(asIs))), class: delivery.NotAuthorized, log: refused},
+		{name: "OAUTHBEARER without a token", listener: realkafka.JWKS, tls: secure, sasl: none, class: delivery.Unavailable, log: "KAFKA_OAUTH_SCOPE"},
+	}
+}
+
+// marker is in passwords, and in nothing that a person may see.
+const marker = "5ecr3t"
+
+// try stores a record that way, or sees that it is refused, with the class and the line that belong to it.
+func (w way) try(t *testing.T, brokers []string) {
+	t.Helper()
+	topic := w.topic
+	if topic == "" {
+		topic = "open"
+	}
+	var log buffer
+	p := kafka.New(kafka.Config{
+		Brokers: brokers, Topic: topic, ClientID: "test", TLS: w.tls, SASL: w.sasl, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	defer closeProducer(t, p)
+	limit := 5 * time.Second
+	if w.class == "" {
+		limit = 30 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	e := registration.Event{ID: "e", UserID: "auth0|" + w.name, Source: "urn:auth0:test", Time: time.Now()}
+	_, err := p.Produce(ctx, e.Record())
+	if got := delivery.ClassOf(err); got != w.class {
+		t.Errorf("class %q, want %q; log:\n%s", got, w.class, log.String())
+	}
+	if !strings.Contains(log.String(), w.log) {
+		t.Errorf("no line says %q:\n%s", w.log, log.String())
+	}
+	for _, secret := range []string{marker, "-secret", "auth=Bearer", "invalid_token"} {
+		if strings.Contains(log.String(), secret) || err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("%q is told: %v\n%s", secret, err, log.String())
+		}
+	}
+}
+
+// buffer is a bytes.Buffer for several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func closeProducer(t *testing.T, p *kafka.Producer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	defer cancel()
+	if err := p.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func deny(t *testing.T, c *realkafka.Cluster, topic string, operations ...kmsg.ACLOperation) {
+	t.Helper()
+	for _, op := range operations {
+		if err := c.Deny(t.Context(), realkafka.OtherUser, topic, op); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// must returns a function that returns its first argument, or ends the test for the second.
+func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func TestDiagnose(t *testing.T) {
+	t.Parallel()
+	c := realkafka.ForTest(t, realkafka.Options{Listeners: []realkafka.Listener{realkafka.Plaintext, realkafka.SASLPlaintext}})
+	if err := c.CreateTopic(t.Context(), "one-copy", 2, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CreateTopic(t.Context(), "no-write", 1, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	deny(t, c, "no-write", kmsg.ACLOperationWrite)
+	dead := "127.0.0.1:1"
+	for name, tt := range map[string]struct {
+		config kafka.Config
+		want   []string // "grade subject: part of the text"
+	}{
+		"one copy": {
+			kafka.Config{Brokers: c.Bootstrap(realkafka.Plaintext), Topic: "one-copy"},
+			[]string{"0 broker: without encryption or login", "0 topic: with 2 partitions", "0 topic: may be written to", "1 topic: means one copy"},
+		},
+		"one broker of two": {
+			kafka.Config{Brokers: append(c.Bootstrap(realkafka.Plaintext), dead), Topic: "one-copy"},
+			[]string{"0 broker: ", "2 broker: KAFKA_BROKERS", "0 topic: ", "0 topic: ", "1 topic: "},
+		},
+		"no broker":      {kafka.Config{Brokers: []string{dead}, Topic: "one-copy"}, []string{"2 broker: refuses connections"}},
+		"no such topic":  {kafka.Config{Brokers: c.Bootstrap(realkafka.Plaintext), Topic: "nowhere"}, []string{"0 broker: ", "2 topic: does not exist"}},
+		"wrong password": {kafka.Config{Brokers: c.Bootstrap(realkafka.SASLPlaintext), Topic: "one-copy", SASL: kafka.Plain("alice", "wrong")}, []string{"2 broker: KAFKA_SASL_PASSWORD"}},
+		"no right to write": {
+			kafka.Config{Brokers: c.Bootstrap(realkafka.SASLPlaintext), Topic: "no-write", SASL: kafka.Plain(realkafka.OtherUser, realkafka.OtherPassword)},
+			[]string{"0 broker: accepts the login (PLAIN)", "0 topic: ", "2 topic: WRITE", "1 topic: one copy"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := kafka.Diagnose(t.Context(), tt.config)
+			if len(found) != len(tt.want) {
+				t.Fatalf("%d findings, want %d: %+v", len(found), len(tt.want), found)
+			}
+			for i, f := range found {
+				grade, rest, _ := strings.Cut(tt.want[i], " ")
+				subject, text, _ := strings.Cut(rest, ": ")
+				if string('0'+rune(f.Grade)) != grade || !strings.HasPrefix(f.Subject, subject+" ") || !strings.Contains(f.Text, text) {
+					t.Errorf("finding %+v, want %s", f, tt.want[i])
+				}
+			}
+		})
+	}
+	records, err := realkafka.ReadFranz(t.Context(), c.Bootstrap(realkafka.Plaintext), "one-copy")
+	if err != nil || len(records) != 0 {
+		t.Errorf("the diagnosis left %d records (%v)", len(records), err)
+	}
+}

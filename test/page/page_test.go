@@ -1,0 +1,185 @@
+// Package page tests the local page as people use it: all of it runs on this machine, and Chromium looks at it.
+package page
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+const (
+	root     = "../.." // the project's folder, from here
+	howTo    = "needs Node 20, Chromium, and `npm ci` in test/page"
+	patience = 5 * time.Minute // for all of it; half a minute on a busy machine, once everything is built
+)
+
+// With -screenshot the test writes docs/page.png.
+var screenshot = flag.Bool("screenshot", false, "write docs/page.png") //nolint:gochecknoglobals // a flag of the test
+
+// tools are the programs that this test needs.
+type tools struct{ node, chromium string }
+
+// find returns the tools, or skips the test, which fails where CI is set.
+func find(t *testing.T) tools {
+	t.Helper()
+	node, missing := exec.LookPath("node")
+	var chromium string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			chromium = path
+			break
+		}
+	}
+	_, err := os.Stat("node_modules/playwright-core")
+	if missing == nil && err == nil && chromium != "" {
+		return tools{node, chromium}
+	}
+	if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
+		t.Fatal("CI is set and nothing may be skipped: " + howTo)
+	}
+	t.Skip("skipped: " + howTo)
+	return tools{}
+}
+
+// addresses is what go run ./local writes with -ready.
+type addresses struct {
+	URL  string `json:"url"`
+	Page string `json:"page"`
+}
+
+// stack is a running go run ./local.
+type stack struct {
+	addresses
+	stop func()
+}
+
+// start runs the program and waits until all of it answers.
+func start(ctx context.Context, t *testing.T, program, port string) *stack {
+	t.Helper()
+	ready := filepath.Join(t.TempDir(), "ready.json")
+	ctx, cancel := context.WithCancel(ctx)
+	command := exec.CommandContext(ctx, program, "-port", "0", "-page", port, "-ready", ready)
+	command.Dir = root
+	command.Stdout, command.Stderr = t.Output(), t.Output()
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 10 * time.Second
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = command.Wait() // what ends it is told by its output
+	}()
+	s := &stack{stop: func() { cancel(); <-ended }}
+	t.Cleanup(s.stop)
+
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if text, err := os.ReadFile(ready); err == nil {
+			if err := json.Unmarshal(text, &s.addresses); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		select {
+		case <-tick.C:
+		case <-ended:
+			t.Fatal("the program ended before it was ready")
+		case <-ctx.Done():
+			t.Fatal("the program was not ready in time")
+		}
+	}
+}
+
+// build returns the program that go run ./local runs.
+func build(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "local.exe") // a name that all systems run
+	command := exec.CommandContext(ctx, "go", "build", "-o", program, "./local")
+	command.Dir = root
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return program
+}
+
+// instructions are page.mjs's argument.
+func instructions(t *testing.T, with tools, s *stack) string {
+	t.Helper()
+	wanted := map[string]string{
+		"page": s.Page, "function": s.URL, "chromium": with.chromium,
+		"curl": "curl -i '" + s.URL + `' -d '{"userId":"auth0|61de2511fd334200aa221dff"}'`,
+	}
+	if *screenshot {
+		file, err := filepath.Abs(filepath.Join(root, "docs", "page.png"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wanted["screenshot"] = file
+	}
+	text, err := json.Marshal(wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestPage(t *testing.T) {
+	with := find(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	program := build(ctx, t)
+	running := start(ctx, t, program, "0")
+	port := running.Page[strings.LastIndexByte(running.Page, ':')+1:]
+
+	browser := exec.CommandContext(ctx, with.node, "page.mjs", instructions(t, with, running))
+	browser.Stderr = t.Output()
+	lines, err := browser.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := browser.Start(); err != nil {
+		t.Fatal(err)
+	}
+	checks := 0
+	for scanner := bufio.NewScanner(lines); scanner.Scan(); {
+		var line struct {
+			Ask   string `json:"ask"`
+			Check string `json:"check"`
+			Error string `json:"error"`
+		}
+		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
+			t.Fatalf("%v: %s", err, scanner.Text())
+		}
+		switch line.Ask {
+		case "stop":
+			running.stop()
+		case "start":
+			running = start(ctx, t, program, port)
+		default:
+			checks++
+			t.Run(strconv.Itoa(checks)+" "+line.Check, func(t *testing.T) {
+				if line.Error != "" {
+					t.Error(line.Error)
+				}
+			})
+		}
+	}
+	if err := browser.Wait(); err != nil {
+		t.Fatalf("node: %v", err)
+	}
+	if checks == 0 {
+		t.Error("nothing was checked")
+	}
+}
