@@ -40,7 +40,7 @@ const (
 
 const (
 	// What is in work when the program is told to end gets this long. A delivery takes at most 4 s.
-	drainLimit     = 4 * time.Second
+	drainLimit     = 4500 * time.Millisecond
 	producerLimit  = 200 * time.Millisecond // for records whose callers are gone
 	telemetryLimit = 500 * time.Millisecond // for the last items
 )
@@ -101,6 +101,16 @@ func serve(s settings, log *slog.Logger) (int, error) {
 	ctx, reason, stop := untilTold()
 	defer stop()
 
+	lines := log // what is told of registrations makes items of its own
+	var sink insights.Sink
+	if s.Insights != nil {
+		sender, err := telemetrySender(s, log)
+		if err != nil {
+			return exitConfig, err
+		}
+		defer sender.Close(telemetryLimit) // last: it has the end of all else to tell
+		sink, log = sender, slog.New(insights.WithItems(log.Handler(), sender))
+	}
 	cluster, err := kafkaConfig(s.Kafka, log)
 	if err != nil {
 		return exitConfig, err
@@ -113,13 +123,7 @@ func serve(s settings, log *slog.Logger) (int, error) {
 	defer closeProducer(producer, log)
 
 	broker, _, _ := net.SplitHostPort(s.Kafka.Brokers[0]) // load has read it
-	told := insights.Config{Log: log, Lines: s.Lines, Broker: broker, Topic: s.Kafka.Topic}
-	if s.Insights != nil {
-		sender := insights.NewSender(*s.Insights, s.Role, s.Instance, buildVersion())
-		defer sender.Close(telemetryLimit)
-		told.Sink = sender
-	}
-	telemetry := insights.New(told)
+	telemetry := insights.New(insights.Config{Sink: sink, Log: lines, Lines: s.Lines, Broker: broker, Topic: s.Kafka.Topic})
 
 	handler := functions.New(functions.Config{
 		Decoder:  registration.Decoder{Tenant: s.Tenant, Profile: s.Profile},
@@ -130,11 +134,29 @@ func serve(s settings, log *slog.Logger) (int, error) {
 	log.Info("The handler listens", "address", listener.Addr().String(), "version", buildVersion(), "topic", s.Kafka.Topic,
 		"telemetry", s.Insights != nil)
 	if err := functions.Serve(ctx, listener, handler, log, drainLimit); err != nil {
-		return exitFailed, err
+		if ctx.Err() == nil {
+			return exitFailed, err
+		}
+		log.Warn("Requests were cut off at the end", "error", err)
 	}
 	code := reason()
 	log.Info("The handler ends", "because", context.Cause(ctx), "code", code)
 	return code, nil
+}
+
+// telemetrySender starts what sends items to Application Insights.
+func telemetrySender(s settings, console *slog.Logger) (*insights.Sender, error) {
+	config := insights.SenderConfig{
+		Connection: *s.Insights, Role: s.Role, Instance: s.Instance, Version: buildVersion(), Log: console,
+	}
+	if s.Identity != nil {
+		tokens, err := s.Identity.TokenSource(s.Insights.Audience)
+		if err != nil {
+			return nil, err
+		}
+		config.Token = tokens
+	}
+	return insights.NewSender(config), nil
 }
 
 // closeProducer ends the producer. What the drained requests wanted is done by then.

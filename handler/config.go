@@ -24,8 +24,9 @@ type settings struct {
 	Profile bool   // records carry the profile
 	Tenant  string // Auth0 tenant where a request names none
 
-	Insights       *insights.Connection // nil: console only
-	Role, Instance string               // of this program on the application map
+	Insights       *insights.Connection     // nil: console only
+	Identity       *insights.Authentication // that sends telemetry; nil: items go without a token
+	Role, Instance string                   // of this program on the application map
 
 	LogLevel slog.Level
 	JSON     bool // console lines are JSON
@@ -91,13 +92,7 @@ func load(get func(string) string, serving bool) (settings, error) {
 	if s.Tenant != "" && !registration.ValidTenant(s.Tenant) {
 		env.fail("AUTH0_TENANT", "must be the tenant's name: 1 to 128 of the characters a-z A-Z 0-9 . _ -")
 	}
-	if text := env.text("APPLICATIONINSIGHTS_CONNECTION_STRING"); text != "" {
-		c, err := insights.ParseConnection(text)
-		if err != nil {
-			env.fail("APPLICATIONINSIGHTS_CONNECTION_STRING", err.Error())
-		}
-		s.Insights = &c
-	}
+	s.Insights, s.Identity = loadInsights(env)
 	s.Role, s.Instance = role(env), instance(env)
 	if err := s.LogLevel.UnmarshalText([]byte(env.oneOf("LOG_LEVEL", "info", "debug", "warn", "error"))); err != nil {
 		env.fail("LOG_LEVEL", "must be one of debug, info, warn, error") // oneOf lets none of these pass
@@ -109,6 +104,30 @@ func load(get func(string) string, serving bool) (settings, error) {
 		return settings{}, env.wrong
 	}
 	return s, nil
+}
+
+func loadInsights(env *environment) (*insights.Connection, *insights.Authentication) {
+	var connection *insights.Connection
+	if text := env.text("APPLICATIONINSIGHTS_CONNECTION_STRING"); text != "" {
+		c, err := insights.ParseConnection(text)
+		if err != nil {
+			env.fail("APPLICATIONINSIGHTS_CONNECTION_STRING", err.Error())
+		} else {
+			connection = &c
+		}
+	}
+	const name = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
+	text := env.text(name)
+	if text == "" {
+		return connection, nil
+	}
+	a, err := insights.ParseAuthentication(text)
+	if err != nil {
+		env.fail(name, err.Error())
+	} else if connection != nil && !connection.Confidential() {
+		env.fail(name, "needs an ingestion endpoint of https in APPLICATIONINSIGHTS_CONNECTION_STRING: a token must not travel in the clear")
+	}
+	return connection, &a
 }
 
 func loadPort(env *environment, serving bool) int {

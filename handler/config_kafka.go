@@ -72,6 +72,9 @@ func loadSASL(env *environment, k *kafkaSettings) {
 	k.Username, k.Password = env.text("KAFKA_SASL_USERNAME"), env.get("KAFKA_SASL_PASSWORD")
 	k.Scope = env.text("KAFKA_OAUTH_SCOPE")
 	extensions := env.text("KAFKA_OAUTH_EXTENSIONS")
+	if k.Mechanism == "" && env.text("KAFKA_SASL_MECHANISM") != "" {
+		return // it is wrong, and whether the others are depends on it
+	}
 	switch k.Mechanism {
 	case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
 		if k.Username == "" {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -24,7 +24,8 @@ func (s *stack) announce(ctx context.Context, h *funchost.Host) error {
 	if err := waitHealthy(ctx, h); err != nil || ctx.Err() != nil {
 		return err
 	}
-	function := h.FunctionURL("RegisterUser") + "?code=" + s.key
+	url := h.FunctionURL("RegisterUser")
+	function := url + "?code=" + s.key
 	command := "curl -i '" + function + "' -d '{\"userId\":\"" + exampleUser + "\"}'"
 	if runtime.GOOS == "windows" {
 		command = `curl -i "` + function + `" -d "{\"userId\":\"` + exampleUser + `\"}"`
@@ -32,13 +33,13 @@ func (s *stack) announce(ctx context.Context, h *funchost.Host) error {
 	s.say("")
 	s.say("Ready. The function:  %s", function)
 	s.say("Register a user:      %s", command)
-	s.say("Find it by its id:    %s/?q=%s", s.page, url.QueryEscape(exampleUser))
+	s.say("Find it by its id:    %s/?q=%s", s.page, neturl.QueryEscape(exampleUser))
 	s.say("Look at it:           %s/", s.page)
 	s.say("Kafka:                %s, topic %s", s.brokers, s.topic)
 	s.say("Ctrl-C ends it.")
 	s.say("")
 	s.portal.SetFunction(portal.Function{URL: function, Curl: command})
-	return s.writeReady(function)
+	return s.writeReady(url)
 }
 
 // waitHealthy asks the app itself until it answers that Kafka can be reached, or the host has given up.
@@ -97,7 +98,7 @@ func quoted(s string) []byte {
 
 // addresses is what -ready writes.
 type addresses struct {
-	URL     string `json:"url"`
+	URL     string `json:"url"` // of the function, without its key
 	Key     string `json:"key"`
 	Page    string `json:"page"`
 	Brokers string `json:"brokers"`
@@ -105,11 +106,11 @@ type addresses struct {
 }
 
 // writeReady tells scripts and tests the addresses. The file appears whole.
-func (s *stack) writeReady(function string) error {
+func (s *stack) writeReady(url string) error {
 	if s.ready == "" {
 		return nil
 	}
-	text, err := json.Marshal(addresses{URL: function, Key: s.key, Page: s.page, Brokers: s.brokers, Topic: s.topic}, jsontext.Multiline(true))
+	text, err := json.Marshal(addresses{URL: url, Key: s.key, Page: s.page, Brokers: s.brokers, Topic: s.topic}, jsontext.Multiline(true))
 	if err != nil {
 		return fmt.Errorf("write the addresses: %w", err)
 	}

@@ -9,12 +9,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"runtime"
 	"strconv"
+	"time"
 
 	"github.com/microsoft/ApplicationInsights-Go/appinsights"
-	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
@@ -30,14 +29,15 @@ type Telemetry struct {
 	lines  *slog.Logger // for events, where a person reads them; nil: not
 	log    *slog.Logger
 	topic  string
-	target string
+	send   string // name of the dependency
+	target string // of the dependency
 }
 
 // Config says where telemetry goes.
 type Config struct {
 	// Sink takes the items; nil where there is no Application Insights.
 	Sink Sink
-	// Log takes what concerns the program itself.
+	// Log takes what concerns the program itself. It is the console's: what matters of it is an item, too.
 	Log *slog.Logger
 	// Lines makes a log line of every event, too. In Azure they would stand in the portal twice.
 	Lines bool
@@ -47,30 +47,30 @@ type Config struct {
 
 // New returns a Telemetry.
 func New(c Config) *Telemetry {
-	t := &Telemetry{sink: c.Sink, log: c.Log, topic: c.Topic, target: c.Broker + "/" + c.Topic}
+	t := &Telemetry{sink: c.Sink, log: c.Log, topic: c.Topic, send: "send " + c.Topic, target: c.Broker + "/" + c.Topic}
 	if c.Lines {
 		t.lines = c.Log
 	}
 	return t
 }
 
-// properties are the customDimensions of an item.
-type properties map[string]string
-
 func eventProperties(event string, e registration.Event) properties {
-	return properties{"event": event, "userId": e.UserID, "eventId": e.ID}
+	p := make(properties, 0, 7) // room for a place, and for the class of an error
+	return append(p, property{"event", event}, property{"userId", e.UserID}, property{"eventId", e.ID})
 }
 
 func (p properties) place(md delivery.RecordMetadata) properties {
-	p["topic"] = md.Topic
-	p["partition"] = strconv.Itoa(md.Partition)
-	p["offset"] = strconv.FormatInt(md.Offset, 10)
-	return p
+	return append(p, property{"topic", md.Topic},
+		property{"partition", strconv.Itoa(md.Partition)}, property{"offset", strconv.FormatInt(md.Offset, 10)})
+}
+
+// placeText is a place as people read it: "user-events[3]@317".
+func placeText(md delivery.RecordMetadata) string {
+	return md.Topic + "[" + strconv.Itoa(md.Partition) + "]@" + strconv.FormatInt(md.Offset, 10)
 }
 
 func (p properties) failed(err error) properties {
-	p["errorClass"] = string(delivery.ClassOf(err))
-	return p
+	return append(p, property{"errorClass", string(delivery.ClassOf(err))})
 }
 
 // Received tells that a request holds a registration. People search the portal for its message.
@@ -80,8 +80,7 @@ func (t *Telemetry) Received(ctx context.Context, e registration.Event) {
 
 // Forwarded tells that Kafka has the registration.
 func (t *Telemetry) Forwarded(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
-	t.trace(ctx, slog.LevelInfo, fmt.Sprintf("Forwarded to %s[%d]@%d", md.Topic, md.Partition, md.Offset),
-		eventProperties("forwarded", e).place(md))
+	t.trace(ctx, slog.LevelInfo, "Forwarded to "+placeText(md), eventProperties("forwarded", e).place(md))
 }
 
 // Refused tells that the registration is stored nowhere, as far as is known.
@@ -94,43 +93,50 @@ func (t *Telemetry) Sent(ctx context.Context, s delivery.Send) {
 	if t.sink == nil {
 		return
 	}
-	item := appinsights.NewRemoteDependencyTelemetry("send "+t.topic, dependencyType, t.target, s.Err == nil)
-	item.Id = s.Span.SpanID
-	item.MarkTime(s.Start, s.Start.Add(s.Duration))
-	item.ResultCode = cmp.Or(string(delivery.ClassOf(s.Err)), "0")
-	p := properties{"userId": s.Event.UserID, "eventId": s.Event.ID, "topic": t.topic}
+	p := make(properties, 0, 6)
+	p = append(p, property{"userId", s.Event.UserID}, property{"eventId", s.Event.ID})
 	if s.Err == nil {
-		p.place(s.Metadata)
+		p = p.place(s.Metadata)
 	} else {
-		p.failed(s.Err)
+		p = append(p, property{"topic", t.topic}).failed(s.Err)
 	}
-	t.track(ctx, item, item.Properties, item.Tags, p)
+	t.sink.Track(&record{
+		at: s.Start, operation: trace.FromContext(ctx), text: t.send, properties: p,
+		call: &call{
+			kind: dependencyType, target: t.target, id: s.Span.SpanID, result: cmp.Or(string(delivery.ClassOf(s.Err)), "0"),
+			duration: s.Duration, success: s.Err == nil,
+		},
+	})
 }
 
 // Panicked tells of a fault of the program. A value that is no runtime error may hold anything: its type is told only.
 func (t *Telemetry) Panicked(ctx context.Context, value any, stack []byte) {
 	text := fmt.Sprintf("%T", value)
+	fault := any(text)
 	if e, ok := value.(runtime.Error); ok {
-		text = e.Error()
+		text, fault = e.Error(), e
 	}
 	t.log.ErrorContext(ctx, "Panic while answering a request", "value", text, "stack", string(stack))
-	if t.sink != nil {
-		item := appinsights.NewExceptionTelemetry(text)
-		t.track(ctx, item, item.Properties, item.Tags, properties{})
+	if t.sink == nil {
+		return
 	}
+	op := trace.FromContext(ctx)
+	item := appinsights.NewExceptionTelemetry(fault)
+	item.Properties = (&record{operation: op}).GetProperties()
+	item.Tags = operationTags(op)
+	t.sink.Track(item)
 }
 
 // Unhealthy tells that Kafka cannot be reached.
 func (t *Telemetry) Unhealthy(ctx context.Context, err error) {
-	p := properties{"event": "unhealthy"}.failed(err)
-	t.log.WarnContext(ctx, "Kafka cannot be reached", "errorClass", p["errorClass"], "doing", err)
-	t.item(ctx, slog.LevelWarn, "Kafka cannot be reached", p)
+	t.log.WarnContext(ctx, "Kafka cannot be reached", "errorClass", string(delivery.ClassOf(err)), "doing", err)
+	t.item(ctx, slog.LevelWarn, "Kafka cannot be reached", properties{{"event", "unhealthy"}}.failed(err))
 }
 
 // Healthy tells that Kafka can be reached again.
 func (t *Telemetry) Healthy(ctx context.Context) {
 	t.log.InfoContext(ctx, "Kafka can be reached again")
-	t.item(ctx, slog.LevelInfo, "Kafka can be reached again", properties{"event": "healthy"})
+	t.item(ctx, slog.LevelInfo, "Kafka can be reached again", properties{{"event", "healthy"}})
 }
 
 // trace makes an item of an event, and a line where a person reads them.
@@ -143,9 +149,9 @@ func (t *Telemetry) trace(ctx context.Context, level slog.Level, message string,
 
 func (t *Telemetry) line(ctx context.Context, level slog.Level, message string, p properties) {
 	attrs := make([]slog.Attr, 0, 4)
-	for _, key := range []string{"eventId", "errorClass"} {
-		if p[key] != "" {
-			attrs = append(attrs, slog.String(key, p[key]))
+	for _, q := range p {
+		if q.key == "eventId" || q.key == "errorClass" {
+			attrs = append(attrs, slog.String(q.key, q.value))
 		}
 	}
 	if id := trace.FromContext(ctx).InvocationID; id != "" {
@@ -155,39 +161,7 @@ func (t *Telemetry) line(ctx context.Context, level slog.Level, message string, 
 }
 
 func (t *Telemetry) item(ctx context.Context, level slog.Level, message string, p properties) {
-	if t.sink == nil {
-		return
-	}
-	item := appinsights.NewTraceTelemetry(message, severity(level))
-	t.track(ctx, item, item.Properties, item.Tags, p)
-}
-
-// track completes an item with what every item has and hands it over.
-func (t *Telemetry) track(ctx context.Context, item appinsights.Telemetry, to map[string]string, tags contracts.ContextTags, p properties) {
-	op := trace.FromContext(ctx)
-	maps.Copy(to, p)
-	if op.InvocationID != "" {
-		to["InvocationId"] = op.InvocationID // the key that the host uses on its own items
-	}
-	tags.Operation().SetId(op.TraceID)
-	if op.SpanID != "" {
-		tags.Operation().SetParentId(op.SpanID)
-	}
-	if op.Name != "" {
-		tags.Operation().SetName(op.Name)
-	}
-	t.sink.Track(item)
-}
-
-func severity(l slog.Level) contracts.SeverityLevel {
-	switch {
-	case l < slog.LevelInfo:
-		return appinsights.Verbose
-	case l < slog.LevelWarn:
-		return appinsights.Information
-	case l < slog.LevelError:
-		return appinsights.Warning
-	default:
-		return appinsights.Error
+	if t.sink != nil {
+		t.sink.Track(&record{at: time.Now(), operation: trace.FromContext(ctx), text: message, level: level, properties: p})
 	}
 }

@@ -30,8 +30,8 @@ func (p *Proxy) accept(l *net.TCPListener) {
 func (p *Proxy) start(conn *net.TCPConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		_ = conn.Close() // nobody waits for it
+	if p.closed || p.listener == nil { // it was accepted just before
+		_ = conn.Close()
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())

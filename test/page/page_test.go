@@ -53,6 +53,7 @@ func find(t *testing.T) tools {
 // addresses is what go run ./local writes with -ready.
 type addresses struct {
 	URL  string `json:"url"`
+	Key  string `json:"key"`
 	Page string `json:"page"`
 }
 
@@ -118,8 +119,8 @@ func build(ctx context.Context, t *testing.T) string {
 func instructions(t *testing.T, with tools, s *stack) string {
 	t.Helper()
 	wanted := map[string]string{
-		"page": s.Page, "function": s.URL, "chromium": with.chromium,
-		"curl": "curl -i '" + s.URL + `' -d '{"userId":"auth0|61de2511fd334200aa221dff"}'`,
+		"page": s.Page, "function": s.URL + "?code=" + s.Key, "chromium": with.chromium,
+		"curl": "curl -i '" + s.URL + "?code=" + s.Key + `' -d '{"userId":"auth0|61de2511fd334200aa221dff"}'`,
 	}
 	if *screenshot {
 		file, err := filepath.Abs(filepath.Join(root, "docs", "page.png"))

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/insights"
+)
+
+func TestInsightsSettings(t *testing.T) {
+	t.Parallel()
+	const (
+		id         = "01234567-89ab-cdef-0123-456789abcdef"
+		connection = "InstrumentationKey=" + id
+		west       = connection + ";IngestionEndpoint=https://westeurope-1.in.applicationinsights.azure.com/;AADAudience=https://monitor.azure.us/"
+
+		connectionName, identityName = "APPLICATIONINSIGHTS_CONNECTION_STRING: ", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING: "
+	)
+	for name, c := range map[string]struct {
+		connection, authentication string
+		identity                   *insights.Authentication
+		wrong                      configError
+	}{
+		"neither":                     {"", "", nil, nil},
+		"console only":                {" ", " ", nil, nil},
+		"no token":                    {connection, "", nil, nil},
+		"the app's identity":          {west, "Authorization=AAD", &insights.Authentication{}, nil},
+		"an identity of its own":      {west, " Authorization=AAD;ClientId=" + id, &insights.Authentication{ClientID: id}, nil},
+		"on this machine":             {connection + ";IngestionEndpoint=http://127.0.0.1:1", "Authorization=AAD", &insights.Authentication{}, nil},
+		"an identity without a use":   {"", "Authorization=AAD", &insights.Authentication{}, nil},
+		"wrong connection":            {"secret", "", nil, configError{connectionName + "must be Key=Value pairs with ';' between them, as the portal shows it"}},
+		"wrong identity":              {connection, "secret", nil, configError{identityName + "must have Authorization=AAD"}},
+		"wrong identity, without use": {"", "Authorization=secret", nil, configError{identityName + "must have Authorization=AAD, no other kind is known"}},
+		"both wrong": {connection + ";AADAudience=secret", "Authorization=AAD;ClientId=secret", nil, configError{
+			connectionName + "must have an AADAudience that is a URL of https", identityName + "must have a ClientId that is a GUID, or none",
+		}},
+		"a token in the clear": {connection + ";IngestionEndpoint=http://proxy.example.com", "Authorization=AAD", nil, configError{
+			identityName + "needs an ingestion endpoint of https in APPLICATIONINSIGHTS_CONNECTION_STRING: a token must not travel in the clear",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := load(func(name string) string {
+				return map[string]string{
+					"KAFKA_BROKERS":                             "127.0.0.1:9092",
+					"APPLICATIONINSIGHTS_CONNECTION_STRING":     c.connection,
+					"APPLICATIONINSIGHTS_AUTHENTICATION_STRING": c.authentication,
+				}[name]
+			}, false)
+			wrong, _ := errors.AsType[configError](err)
+			if diff := cmp.Diff(c.wrong, wrong); diff != "" {
+				t.Errorf("wrong (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.identity, s.Identity); diff != "" {
+				t.Errorf("identity (-want +got):\n%s", diff)
+			}
+			if (s.Insights != nil) != (c.wrong == nil && len(c.connection) > 1) {
+				t.Errorf("connection %+v", s.Insights)
+			}
+		})
+	}
+}

@@ -1,0 +1,132 @@
+package insights
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// statusQuota is Application Insights' own status: too much over an extended time.
+const statusQuota = 439
+
+const maxRetryAfter = 5 * time.Minute // that an endpoint is obeyed
+
+// answer is what the endpoint says to a batch.
+type answer struct {
+	status     int
+	retryAfter time.Duration // 0: none
+	body       []byte
+}
+
+// fate is what becomes of a batch.
+type fate int
+
+const (
+	accepted   fate = iota
+	partly          // each item has a fate of its own
+	again           // sent again, later
+	authorized      // sent again, later: it takes minutes until a new role assignment counts
+	halved          // sent again in two halves
+	capped          // dropped; the quota is used up
+	rejected        // dropped; it would be refused again
+)
+
+// fate is the table of answers (Monitor exporters API v2.1; the Python and .NET exporters' lists of statuses).
+func (a answer) fate() fate {
+	switch a.status {
+	case http.StatusOK:
+		return accepted
+	case http.StatusPartialContent:
+		return partly
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return authorized
+	case http.StatusPaymentRequired, statusQuota:
+		return capped
+	case http.StatusRequestEntityTooLarge:
+		return halved
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return again
+	}
+	if a.status >= 500 {
+		return again
+	}
+	return rejected // 400: the data or the key; 404: another stamp's key; a redirect that is not followed; anything else
+}
+
+// blames says whether an answer may be due to what the batch holds, and not to the state of the service.
+func (a answer) blames() bool {
+	return a.status == http.StatusPartialContent || a.status >= 500 && a.status != http.StatusServiceUnavailable
+}
+
+// itemsAgain says whether an item that was refused with this status is sent again.
+func itemsAgain(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests, statusQuota,
+		http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// shares is an answer to a batch by item.
+type shares struct {
+	again              []int // indices, ascending
+	accepted, rejected int
+}
+
+// shares reads the body of a 206 for a batch of n items. What the endpoint sampled has an entry with a 2xx; that is no
+// error. Indices are checked: they come from outside. It is false where the body cannot be read.
+func (a answer) shares(n int) (shares, bool) {
+	var r struct {
+		Accepted *int `json:"itemsAccepted"`
+		Errors   []*struct {
+			Index  *int `json:"index"`
+			Status int  `json:"statusCode"`
+		} `json:"errors"`
+	}
+	if err := json.Unmarshal(a.body, &r, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)); err != nil {
+		return shares{}, false
+	}
+	status := make([]int, n) // 0: accepted
+	sampled := 0
+	for _, e := range r.Errors {
+		if e == nil || e.Index == nil || *e.Index < 0 || *e.Index >= n || status[*e.Index] != 0 {
+			continue
+		}
+		status[*e.Index] = e.Status
+	}
+	var s shares
+	for i, code := range status {
+		switch {
+		case code == 0:
+			s.accepted++
+		case code/100 == 2:
+			s.accepted++
+			sampled++
+		case itemsAgain(code):
+			s.again = append(s.again, i)
+		default:
+			s.rejected++
+		}
+	}
+	if r.Accepted != nil { // some may be refused without an entry that can be read
+		missing := min(max(s.accepted-sampled-*r.Accepted, 0), s.accepted-sampled)
+		s.accepted -= missing
+		s.rejected += missing
+	}
+	return s, true
+}
+
+// retryAfter reads the header in both its forms (RFC 9110, section 10.2.3).
+func retryAfter(value string, now time.Time) time.Duration {
+	var d time.Duration
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		d = time.Duration(seconds) * time.Second
+	} else if date, err := http.ParseTime(value); err == nil {
+		d = date.Sub(now)
+	}
+	return min(max(d, 0), maxRetryAfter)
+}

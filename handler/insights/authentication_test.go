@@ -1,0 +1,301 @@
+package insights_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/insights"
+)
+
+func TestAuthenticationStrings(t *testing.T) {
+	t.Parallel()
+	const id = "01234567-89ab-cdef-0123-456789ABCDEF"
+	for name, c := range map[string]struct{ text, clientID string }{
+		"system-assigned":          {"Authorization=AAD", ""},
+		"user-assigned":            {"Authorization=AAD;ClientId=" + id, id},
+		"the other order":          {"ClientId=" + id + ";Authorization=AAD", id},
+		"any case":                 {"authoRIZATION=aad;CLIENTID=" + id, id},
+		"white space":              {" Authorization = AAD ;\n ClientId = " + id + " ", id},
+		"empty parts":              {";;Authorization=AAD;; ;ClientId=" + id + ";", id},
+		"a part without a value":   {"Authorization=AAD;what;ClientId=" + id, id},
+		"a value without a key":    {"Authorization=AAD;=what", ""},
+		"unknown keys":             {"Authorization=AAD;Tenant=x=y", ""},
+		"Authorization twice":      {"Authorization=AAD;Authorization=AAD;", ""},
+		"ClientId twice, the last": {"Authorization=AAD;ClientId=00000000-0000-0000-0000-000000000000;ClientId=" + id, id},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := insights.ParseAuthentication(c.text)
+			if err != nil || got.ClientID != c.clientID {
+				t.Errorf("%+v, %v, want %q", got, err, c.clientID)
+			}
+		})
+	}
+}
+
+func TestAuthenticationStringMistakes(t *testing.T) {
+	t.Parallel()
+	const secret = "xyzzy-1234"
+	const (
+		missing = "must have Authorization=AAD"
+		other   = "must have Authorization=AAD, no other kind is known"
+		noGUID  = "must have a ClientId that is a GUID, or none"
+	)
+	for name, c := range map[string]struct{ text, want string }{
+		"empty":                          {"", missing},
+		"semicolons":                     {" ; ;", missing},
+		"AAD alone":                      {"AAD", missing},
+		"another key":                    {"Auth123=AAD", missing},
+		"a ClientId alone":               {"ClientId=01234567-89ab-cdef-0123-456789abcdef", missing},
+		"another kind":                   {"Authorization=" + secret, other},
+		"no kind":                        {"Authorization=", other},
+		"AAD and more":                   {"Authorization=AAD1", other},
+		"another kind, later":            {"Authorization=AAD;Authorization=" + secret, other},
+		"a ClientId that is none":        {"Authorization=AAD;ClientId=" + secret, noGUID},
+		"an empty ClientId":              {"Authorization=AAD;ClientId=", noGUID},
+		"a ClientId in braces":           {"Authorization=AAD;ClientId={01234567-89ab-cdef-0123-456789abcdef}", noGUID},
+		"a ClientId with dashes missing": {"Authorization=AAD;ClientId=0123456789abcdef0123456789abcdef", noGUID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := insights.ParseAuthentication(c.text)
+			if err == nil || err.Error() != c.want || got != (insights.Authentication{}) {
+				t.Errorf("%+v, %v, want %s", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestAudience(t *testing.T) {
+	t.Parallel()
+	const ikey = "InstrumentationKey=" + testKey + ";"
+	for text, want := range map[string]string{
+		ikey:                  "https://monitor.azure.com",
+		ikey + "AADAudience=": "https://monitor.azure.com",
+		ikey + "AADAudience=https://monitor.azure.us/":  "https://monitor.azure.us",
+		ikey + "aadaudience = https://monitor.azure.cn": "https://monitor.azure.cn",
+		ikey + "AADAudience=https://monitor.azure.us//": "https://monitor.azure.us",
+		ikey + "AADAudience=http://monitor.azure.us":    "",
+		ikey + "AADAudience=monitor.azure.us":           "",
+		ikey + "AADAudience=https://":                   "",
+		ikey + "AADAudience=https://a b":                "",
+		ikey + "AADAudience=https://u:p@x.example":      "",
+	} {
+		got, err := insights.ParseConnection(text)
+		if got.Audience != want || (err != nil) != (want == "") {
+			t.Errorf("%s: %q, %v, want %q", text, got.Audience, err, want)
+		}
+		if err != nil && err.Error() != "must have an AADAudience that is a URL of https" {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestConfidentialEndpoints(t *testing.T) {
+	t.Parallel()
+	for endpoint, want := range map[string]bool{
+		"https://example.com": true, "http://example.com": false, "http://127.0.0.1:8080": true, "http://[::1]:8080": true,
+		"http://localhost": true, "http://localhost.example.com": false, "http://127.0.0.1.example.com": false, "http://10.0.0.1": false,
+	} {
+		if got := connection(t, endpoint).Confidential(); got != want {
+			t.Errorf("%s: %t", endpoint, got)
+		}
+	}
+}
+
+// identityService is the endpoint of managed identities, as App Service has it (2019-08-01).
+type identityService struct {
+	mu    sync.Mutex
+	asked []url.Values
+	fails int
+}
+
+func (i *identityService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if r.Header.Get("X-IDENTITY-HEADER") != "header-secret" {
+		http.Error(w, "whose header is this", http.StatusUnauthorized)
+		return
+	}
+	i.asked = append(i.asked, r.URL.Query())
+	w.Header().Set("Content-Type", "application/json")
+	if i.fails > 0 {
+		i.fails--
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"statusCode":400,"message":"private words of the identity service"}`)
+		return
+	}
+	// It runs out at once: azidentity keeps tokens for all of the process, and with them from one test to the next.
+	_, _ = fmt.Fprintf(w, `{"access_token":"token-%d","expires_on":"%d","token_type":"Bearer"}`, len(i.asked), time.Now().Unix()+1)
+}
+
+// TestManagedIdentity goes the whole way on this machine: the platform's identity service, azidentity, the endpoint that
+// wants a token.
+func TestManagedIdentity(t *testing.T) {
+	const id = "01234567-89ab-cdef-0123-456789abcdef"
+	for _, c := range []struct {
+		name           string
+		authentication string
+		audience       string
+		want           url.Values
+	}{
+		{"system-assigned", "Authorization=AAD", "", url.Values{
+			"api-version": {"2019-08-01"}, "resource": {"https://monitor.azure.com/"},
+		}},
+		{"user-assigned, of a government", "Authorization=AAD;ClientId=" + id, ";AADAudience=https://monitor.azure.us/", url.Values{
+			"api-version": {"2019-08-01"}, "resource": {"https://monitor.azure.us/"}, "client_id": {id},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			identities := &identityService{}
+			platform := httptest.NewServer(identities)
+			defer platform.Close()
+			t.Setenv("IDENTITY_ENDPOINT", platform.URL+"/msi/token")
+			t.Setenv("IDENTITY_HEADER", "header-secret")
+
+			e := &endpoint{byDefault: step{check: func(p post) *step {
+				if !strings.HasPrefix(p.header.Get("Authorization"), "Bearer token-") {
+					return &step{status: http.StatusUnauthorized}
+				}
+				return nil
+			}}}
+			server := httptest.NewServer(e)
+			defer server.Close()
+			connection, err := insights.ParseConnection("InstrumentationKey=" + testKey + ";IngestionEndpoint=" + server.URL + c.audience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			authentication, err := insights.ParseAuthentication(c.authentication)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tokens, err := authentication.TokenSource(connection.Audience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newSender(t, insights.SenderConfig{Connection: connection, Token: tokens})
+			trackTrace(s, "m0")
+			eventually(t, "the first item arrives", func() bool { return s.Stats().Accepted == 1 })
+			trackTrace(s, "m1")
+			eventually(t, "the second item arrives", func() bool { return s.Stats().Accepted == 2 })
+			if diff := cmp.Diff([]url.Values{c.want, c.want}, identities.asked); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+			if st := s.Stats(); st.Unauthorized != 0 {
+				t.Errorf("%+v", st)
+			}
+			s.Close(closeSoon)
+		})
+	}
+}
+
+// TestNoToken has an identity service that has none at first. Nothing is sent meanwhile, and nothing is lost.
+func TestNoToken(t *testing.T) {
+	identities := &identityService{fails: 1}
+	platform := httptest.NewServer(identities)
+	defer platform.Close()
+	t.Setenv("IDENTITY_ENDPOINT", platform.URL+"/msi/token")
+	t.Setenv("IDENTITY_HEADER", "header-secret")
+	tokens, err := insights.Authentication{}.TokenSource("https://monitor.azure.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, out := &endpoint{}, &console{}
+	s, _ := serve(t, e, insights.SenderConfig{Token: tokens, Log: out.log()})
+	trackTrace(s, "m")
+	eventually(t, "the item arrives", func() bool { return s.Stats().Accepted == 1 })
+	if st := s.Stats(); st.Unauthorized != 1 || st.Posts != 1 {
+		t.Errorf("%+v", st)
+	}
+	s.Close(closeSoon)
+	if text := out.String(); !strings.Contains(text, "no token from the managed identity") || strings.Contains(text, "private") ||
+		strings.Contains(text, "secret") {
+		t.Errorf("the console: %s", text)
+	}
+}
+
+// TestTokenIsAskedForEveryRequest since it may have run out: 401 until the next is good.
+func TestTokenIsAskedForEveryRequest(t *testing.T) {
+	asked := 0
+	source := func(context.Context) (string, error) {
+		asked++
+		return fmt.Sprint("token-", asked), nil
+	}
+	e, out := &endpoint{byDefault: step{check: func(p post) *step {
+		if p.header.Get("Authorization") != "Bearer token-2" {
+			return &step{status: http.StatusUnauthorized}
+		}
+		return nil
+	}}}, &console{}
+	s, _ := serve(t, e, insights.SenderConfig{Token: source, Log: out.log()})
+	trackTrace(s, "m")
+	eventually(t, "the item arrives", func() bool { return s.Stats().Accepted == 1 })
+	if st := s.Stats(); st.Unauthorized != 1 || st.Posts != 2 {
+		t.Errorf("%+v", st)
+	}
+	s.Close(closeSoon)
+	if text := out.String(); strings.Count(text, "status=401") != 1 || strings.Contains(text, "token-") {
+		t.Errorf("the console: %s", text)
+	}
+}
+
+// TestTokensAreForConfidentialEndpoints has an endpoint that would have it in the clear.
+func TestTokensAreForConfidentialEndpoints(t *testing.T) {
+	e := &endpoint{}
+	s := newSender(t, insights.SenderConfig{Connection: connection(t, "http://proxy.example.com"), Transport: e, Token: tokens("secret")})
+	trackTrace(s, "m")
+	eventually(t, "a failure", func() bool { return s.Stats().Unauthorized > 0 })
+	if n := len(e.requests()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+func FuzzParseConnection(f *testing.F) {
+	f.Add("InstrumentationKey=" + testKey + ";IngestionEndpoint=https://westeurope-1.in.applicationinsights.azure.com/;AADAudience=https://monitor.azure.us/")
+	f.Add("InstrumentationKey=" + testKey + ";EndpointSuffix=ai.example.com;Location=eu;;x=y=z")
+	f.Add("instrumentationkey = " + testKey + ";IngestionEndpoint=http://[::1]:80/%2f")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := insights.ParseConnection(text)
+		if err != nil {
+			if c != (insights.Connection{}) || len(err.Error()) > 100 {
+				t.Errorf("%+v, %v", c, err)
+			}
+			return
+		}
+		for _, text := range []string{c.Endpoint, c.Audience} {
+			if u, err := url.Parse(text); err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+		if !strings.HasSuffix(c.Endpoint, "/v2.1/track") || strings.HasSuffix(c.Audience, "/") || len(c.InstrumentationKey) != 36 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+func FuzzParseAuthentication(f *testing.F) {
+	f.Add("Authorization=AAD;ClientId=01234567-89ab-cdef-0123-456789abcdef")
+	f.Add(";authorization = aad;;x")
+	f.Fuzz(func(t *testing.T, text string) {
+		a, err := insights.ParseAuthentication(text)
+		if err != nil {
+			if a != (insights.Authentication{}) || len(err.Error()) > 100 {
+				t.Errorf("%+v, %v", a, err)
+			}
+			return
+		}
+		if !strings.Contains(strings.ToLower(text), "aad") || a.ClientID != "" && (len(a.ClientID) != 36 || !strings.Contains(text, a.ClientID)) {
+			t.Errorf("%q: %+v", text, a)
+		}
+	})
+}

@@ -1,0 +1,252 @@
+package insights_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/microsoft/ApplicationInsights-Go/appinsights"
+	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/insights"
+	"userrelay/handler/registration"
+	"userrelay/handler/trace"
+)
+
+// private stands for what no item and no line may hold: an e-mail address in a profile, what a broker said, a secret.
+const private = "jane.doe@example.com"
+
+func registeredEvent() registration.Event {
+	return registration.Event{ID: "e-1", UserID: "auth0|1", Source: "urn:auth0:acme", Profile: []byte(`{"email":"` + private + `"}`)}
+}
+
+func storedPlace() delivery.RecordMetadata {
+	return delivery.RecordMetadata{Topic: "user-events", Partition: 3, Offset: 317}
+}
+
+// invokedContext is a context of an invocation of RegisterUser.
+func invokedContext(t *testing.T) context.Context {
+	t.Helper()
+	return trace.NewContext(t.Context(), trace.Operation{
+		TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "b7ad6b7169203331", Flags: "01", InvocationID: "6b1a", Name: "RegisterUser",
+	})
+}
+
+// sentEvent is a send that took 30 ms.
+func sentEvent(err error) delivery.Send {
+	s := delivery.Send{
+		Event: registeredEvent(), Span: trace.Operation{TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "00f067aa0ba902b7", Flags: "01"},
+		Start: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), Duration: 30 * time.Millisecond, Err: err,
+	}
+	if err == nil {
+		s.Metadata = storedPlace()
+	}
+	return s
+}
+
+func failedWith(class delivery.Class) error {
+	return fmt.Errorf("deliver: %w", &delivery.Error{Class: class, Op: "produce", Err: errors.New(private)})
+}
+
+// promise is one thing that telemetry is told of, and the item that it makes: the contract with queries, alerts and people.
+type promise struct {
+	call func(ctx context.Context, t *insights.Telemetry)
+	want toldItem
+}
+
+func promises() map[string]promise {
+	event := func(event string, more ...string) map[string]string {
+		p := map[string]string{"event": event, "userId": "auth0|1", "eventId": "e-1"}
+		for _, pair := range more {
+			key, value, _ := strings.Cut(pair, "=")
+			p[key] = value
+		}
+		return p
+	}
+	sent := event("", "topic=user-events", "partition=3", "offset=317")
+	delete(sent, "event")
+	all := map[string]promise{
+		"received": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Received(ctx, registeredEvent()) },
+			toldItem{Kind: "trace", Text: "Received ID of the newly registered user: auth0|1", Severity: appinsights.Information, Properties: event("received")},
+		},
+		"forwarded": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Forwarded(ctx, registeredEvent(), storedPlace()) },
+			toldItem{
+				Kind: "trace", Text: "Forwarded to user-events[3]@317", Severity: appinsights.Information,
+				Properties: event("forwarded", "topic=user-events", "partition=3", "offset=317"),
+			},
+		},
+		"sent": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Sent(ctx, sentEvent(nil)) },
+			toldItem{Kind: "dependency", Text: "send user-events", Properties: sent, Dependency: toldDependency{
+				Type: "Queue Message | kafka", Target: "b-1.example.com/user-events", ID: "00f067aa0ba902b7",
+				ResultCode: "0", Duration: "0.00:00:00.0300000", Success: true,
+			}},
+		},
+		"unhealthy": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Unhealthy(ctx, failedWith(delivery.Unavailable)) },
+			toldItem{
+				Kind: "trace", Text: "Kafka cannot be reached", Severity: appinsights.Warning,
+				Properties: map[string]string{"event": "unhealthy", "errorClass": "unavailable"},
+			},
+		},
+		"healthy": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Healthy(ctx) },
+			toldItem{Kind: "trace", Text: "Kafka can be reached again", Severity: appinsights.Information, Properties: map[string]string{"event": "healthy"}},
+		},
+		"panicked": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Panicked(ctx, private, []byte("stack")) },
+			toldItem{Kind: "exception", Text: "string: string", Severity: appinsights.Error, Properties: map[string]string{}},
+		},
+	}
+	for _, class := range []delivery.Class{
+		delivery.Unavailable, delivery.UnknownOutcome, delivery.Throttled, delivery.NotAuthorized,
+		delivery.UnknownTopic, delivery.TooLarge, delivery.Invalid, delivery.Fatal,
+	} {
+		all["refused: "+string(class)] = promise{
+			func(ctx context.Context, t *insights.Telemetry) { t.Refused(ctx, registeredEvent(), failedWith(class)) },
+			toldItem{Kind: "trace", Text: "Not stored", Severity: appinsights.Error, Properties: event("refused", "errorClass="+string(class))},
+		}
+		all["sent: "+string(class)] = promise{
+			func(ctx context.Context, t *insights.Telemetry) { t.Sent(ctx, sentEvent(failedWith(class))) },
+			toldItem{
+				Kind: "dependency", Text: "send user-events",
+				Properties: map[string]string{"userId": "auth0|1", "eventId": "e-1", "topic": "user-events", "errorClass": string(class)},
+				Dependency: toldDependency{
+					Type: "Queue Message | kafka", Target: "b-1.example.com/user-events", ID: "00f067aa0ba902b7",
+					ResultCode: string(class), Duration: "0.00:00:00.0300000",
+				},
+			},
+		}
+	}
+	return all
+}
+
+func telemetryOf(sink insights.Sink, log *slog.Logger, lines bool) *insights.Telemetry {
+	return insights.New(insights.Config{Sink: sink, Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events"})
+}
+
+func TestItems(t *testing.T) {
+	t.Parallel()
+	for name, c := range promises() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sink := &itemSink{}
+			before := time.Now()
+			c.call(invokedContext(t), telemetryOf(sink, slog.New(slog.DiscardHandler), false))
+
+			want := c.want
+			want.Properties = maps.Clone(want.Properties)
+			want.Properties["InvocationId"] = "6b1a"
+			want.Tags = map[string]string{
+				contracts.OperationId:       "0af7651916cd43dd8448eb211c80319c",
+				contracts.OperationParentId: "b7ad6b7169203331",
+				contracts.OperationName:     "RegisterUser",
+			}
+			if diff := cmp.Diff([]toldItem{want}, sink.told(t)); diff != "" {
+				t.Fatalf("items (-want +got):\n%s", diff)
+			}
+			at := sink.items[0].Time()
+			if want.Kind == "dependency" {
+				if start := sentEvent(nil).Start; !at.Equal(start) {
+					t.Errorf("time %v, want the start, %v", at, start)
+				}
+			} else if at.Before(before) || at.After(time.Now()) {
+				t.Errorf("time %v, want the call's, %v", at, before)
+			}
+		})
+	}
+}
+
+// Without an invocation and a trace from outside, items lack what is not known, and have an operation all the same.
+func TestItemsWithoutAnInvocation(t *testing.T) {
+	t.Parallel()
+	for name, c := range promises() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sink := &itemSink{}
+			c.call(t.Context(), telemetryOf(sink, slog.New(slog.DiscardHandler), false))
+			got := sink.told(t)
+			want := c.want
+			if len(got) == 1 && len(got[0].Tags[contracts.OperationId]) == 32 {
+				want.Tags = map[string]string{contracts.OperationId: got[0].Tags[contracts.OperationId]}
+			}
+			if diff := cmp.Diff([]toldItem{want}, got); diff != "" {
+				t.Errorf("items (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Nothing that is told leaves more of a registration than its user id, and nothing of what a broker said.
+func TestItemsAndLinesHoldNothingPrivate(t *testing.T) {
+	t.Parallel()
+	for name, c := range promises() {
+		var lines bytes.Buffer
+		sink := &itemSink{}
+		c.call(invokedContext(t), telemetryOf(sink, slog.New(slog.NewTextHandler(&lines, nil)), true))
+		if text := fmt.Sprintf("%+v", sink.told(t)); strings.Contains(text, private) {
+			t.Errorf("%s: the item holds it: %s", name, text)
+		}
+		if strings.Contains(lines.String(), private) {
+			t.Errorf("%s: the line holds it: %s", name, &lines)
+		}
+	}
+}
+
+func TestLines(t *testing.T) {
+	t.Parallel()
+	const (
+		always = iota // whatever Lines says
+		wanted
+		never
+	)
+	cases := map[string]struct {
+		when int
+		want string
+	}{
+		"received":                {wanted, `level=INFO msg="Received ID of the newly registered user: auth0|1" eventId=e-1 InvocationId=6b1a`},
+		"forwarded":               {wanted, `level=INFO msg="Forwarded to user-events[3]@317" eventId=e-1 InvocationId=6b1a`},
+		"refused: throttled":      {wanted, `level=ERROR msg="Not stored" eventId=e-1 errorClass=throttled InvocationId=6b1a`},
+		"sent":                    {never, ``},
+		"sent: throttled":         {never, ``},
+		"unhealthy":               {always, `level=WARN msg="Kafka cannot be reached" errorClass=unavailable doing="deliver: produce: unavailable"`},
+		"healthy":                 {always, `level=INFO msg="Kafka can be reached again"`},
+		"panicked":                {always, `level=ERROR msg="Panic while answering a request" value=string stack=stack`},
+		"refused: not-authorized": {wanted, `level=ERROR msg="Not stored" eventId=e-1 errorClass=not-authorized InvocationId=6b1a`},
+	}
+	for name, c := range cases {
+		for _, lines := range []bool{true, false} {
+			for _, sink := range []*itemSink{nil, {}} {
+				var out bytes.Buffer
+				log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+					if a.Key == slog.TimeKey {
+						return slog.Attr{}
+					}
+					return a
+				}}))
+				config := insights.Config{Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events"}
+				if sink != nil {
+					config.Sink = sink
+				}
+				promises()[name].call(invokedContext(t), insights.New(config))
+				want := ""
+				if c.when == always || c.when == wanted && lines {
+					want = c.want + "\n"
+				}
+				if got := out.String(); got != want {
+					t.Errorf("%s, lines %t, items %t: %q, want %q", name, lines, sink != nil, got, want)
+				}
+			}
+		}
+	}
+}

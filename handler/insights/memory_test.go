@@ -1,0 +1,116 @@
+package insights_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/insights"
+	"userrelay/handler/registration"
+	"userrelay/handler/trace"
+)
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // the first leaves what finalizers and pools held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestOutageInMemory has an outage at 2,000 items/s. Memory must stay bounded, every item accounted for, and what was
+// kept must arrive.
+func TestOutageInMemory(t *testing.T) {
+	const (
+		perSecond = 2000
+		growth    = 20 << 20
+	)
+	for _, c := range []struct {
+		name    string
+		down    step
+		seconds int
+	}{
+		{"refuses for five minutes", step{status: 503}, 300},
+		{"hangs for a minute", step{hang: true}, 60},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := &forgetful{}
+				e.down.Store(&c.down)
+				s := newSender(t, insights.SenderConfig{Transport: e})
+				telemetry := insights.New(insights.Config{Sink: s, Log: slog.New(slog.DiscardHandler), Broker: "b-1", Topic: "user-events"})
+				before, most := heap(), int64(0)
+				for i := range c.seconds * perSecond / 3 {
+					tellRequest(telemetry, i)
+					if i%100 == 0 {
+						<-time.After(300 * time.Second / perSecond)
+					}
+					if i%20_000 == 0 {
+						most = max(most, heap()-before)
+					}
+				}
+				most = max(most, heap()-before)
+				if most > growth {
+					t.Errorf("the heap grew by %d KiB", most>>10)
+				}
+				st := s.Stats()
+				addUp(t, st)
+				if st.Dropped.Full == 0 || st.Dropped.Full != st.Dropped.Total() || st.Pending < 50_000 {
+					t.Fatalf("%+v", st)
+				}
+				t.Logf("kept %d of %d items; the heap grew by %d KiB at most", st.Pending, st.Tracked, most>>10)
+
+				e.down.Store(nil)
+				<-time.After(3 * time.Minute)
+				after := s.Stats()
+				if after.Accepted != after.Tracked-st.Dropped.Full || after.Pending != 0 || after.Accepted != e.items.Load() {
+					t.Errorf("%d arrived: %+v", e.items.Load(), after)
+				}
+			})
+		})
+	}
+}
+
+// forgetful is an endpoint that keeps nothing, as a transport.
+type forgetful struct {
+	down  atomic.Pointer[step] // nil: it accepts
+	items atomic.Int64
+}
+
+func (f *forgetful) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	if down := f.down.Load(); down != nil {
+		down.reply(w, r, 0)
+	} else {
+		p, err := read(r)
+		if err != nil {
+			return nil, err
+		}
+		f.items.Add(int64(len(p.lines)))
+		step{}.reply(w, r, len(p.lines))
+	}
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	return w.Result(), nil
+}
+
+// tellRequest tells of one request: two traces and a dependency.
+func tellRequest(t *insights.Telemetry, i int) {
+	op := trace.Start("", "").Child()
+	op.InvocationID, op.Name = fmt.Sprintf("3f2504e0-4f89-11d3-9a0c-%012d", i), "RegisterUser"
+	ctx := trace.NewContext(context.Background(), op)
+	e := registration.Event{ID: fmt.Sprintf("a0pur_%032d", i), UserID: fmt.Sprintf("auth0|%024d", i)}
+	md := delivery.RecordMetadata{Topic: "user-events", Partition: i % 6, Offset: int64(i)}
+	t.Received(ctx, e)
+	t.Sent(ctx, delivery.Send{Event: e, Span: op.Child(), Start: time.Now(), Duration: time.Millisecond, Metadata: md})
+	t.Forwarded(ctx, e, md)
+}

@@ -1,0 +1,48 @@
+package insights
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const maxHops = 10 // as Microsoft's exporters have it
+
+// redirected returns where an answer of 307 or 308 sends a request to from, or nil where it must not go.
+//
+// Items hold user ids, and a token would go along, so the target must be the endpoint's own host, or one of Azure
+// Monitor's by https on its usual port (the list and the rules of Azure/azure-sdk-for-java#50117 and
+// Azure/azure-sdk-for-net#61244). An endpoint on this machine may send to others on it.
+func redirected(endpoint, from *url.URL, location string) *url.URL {
+	target, err := from.Parse(location)
+	if err != nil || location == "" || target.User != nil {
+		return nil
+	}
+	host := strings.ToLower(target.Hostname())
+	switch {
+	case target.Scheme == endpoint.Scheme && strings.EqualFold(target.Host, endpoint.Host),
+		target.Scheme == "https" && (target.Port() == "" || target.Port() == "443") && azureMonitor(host),
+		confidential(target) && loopback(host) && loopback(endpoint.Hostname()):
+		return target
+	default:
+		return nil
+	}
+}
+
+func azureMonitor(host string) bool {
+	for _, domain := range []string{
+		".services.visualstudio.com", ".applicationinsights.microsoft.com", // every cloud
+		".applicationinsights.azure.com", ".monitor.azure.com",
+		".applicationinsights.us", ".applicationinsights.azure.us", ".monitor.azure.us",
+		".applicationinsights.azure.cn", ".monitor.azure.cn",
+	} {
+		if strings.HasSuffix(host, domain) {
+			return true
+		}
+	}
+	return false
+}
+
+func isRedirect(status int) bool {
+	return status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect
+}

@@ -1,0 +1,177 @@
+package insights_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/insights"
+)
+
+// statsItems returns the properties of the items telemetry-stats that were accepted.
+func statsItems(t *testing.T, e *endpoint) (all []map[string]string) {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, line := range e.accepted {
+		var v struct {
+			Tags map[string]string `json:"tags"`
+			Data struct {
+				BaseData struct {
+					Message    string            `json:"message"`
+					Severity   int               `json:"severityLevel"`
+					Properties map[string]string `json:"properties"`
+				} `json:"baseData"`
+			} `json:"data"`
+		}
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatal(err)
+		}
+		if d := v.Data.BaseData; d.Message == "telemetry-stats" {
+			if d.Severity != 1 || v.Tags["ai.cloud.role"] != "fn-user-events" {
+				t.Errorf("not as it should be: %s", line)
+			}
+			all = append(all, d.Properties)
+		}
+	}
+	return all
+}
+
+// TestTelemetryStats has the item once a minute, while there is something to tell.
+func TestTelemetryStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{script: []step{{status: 400}}}
+		s := newSender(t, insights.SenderConfig{Transport: e})
+		<-time.After(10*time.Minute + 10*time.Second)
+		if n := len(e.requests()); n != 0 {
+			t.Fatalf("%d requests of a sender that has nothing to tell", n)
+		}
+		trackTrace(s, "refused")
+		trackTrace(s, "refused")
+		<-time.After(time.Minute)
+		trackTrace(s, "accepted")
+		<-time.After(time.Minute)
+		want := map[string]string{
+			"event": "telemetry-stats", "tracked": "2", "accepted": "0", "rejected": "2", "pending": "0",
+			"dropped": "0", "droppedFull": "0", "droppedClosed": "0", "droppedInvalid": "0",
+			"droppedCapped": "0", "droppedRefused": "0", "droppedUnread": "0",
+			"posts": "1", "unauthorized": "0", "cut": "0", "notNumbers": "0",
+		}
+		got := statsItems(t, e)
+		if len(got) != 2 {
+			t.Fatalf("%d items", len(got))
+		}
+		if diff := cmp.Diff(want, got[0]); diff != "" {
+			t.Errorf("first (-want +got):\n%s", diff)
+		}
+		want["tracked"], want["accepted"], want["posts"] = "4", "2", "3" // the first item counts, too
+		if diff := cmp.Diff(want, got[1]); diff != "" {
+			t.Errorf("second (-want +got):\n%s", diff)
+		}
+		<-time.After(time.Hour)
+		if n := len(statsItems(t, e)); n != 2 {
+			t.Errorf("%d items after an hour in which nothing happened", n)
+		}
+	})
+}
+
+// TestConsole has what a person reads of the sender: what goes wrong once, what was lost once a minute, the recovery.
+func TestConsole(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		script []step
+		want   []string
+	}{
+		{"nothing wrong", nil, nil},
+		{"an outage", many(4, step{status: 503}), []string{
+			`level=WARN msg="Application Insights does not take telemetry" status=503`,
+			`level=INFO msg="Application Insights takes telemetry again"`,
+		}},
+		{"the wrong key", many(3, step{status: 400}), []string{
+			`level=ERROR msg="Application Insights does not take telemetry" status=400`,
+			`level=WARN msg="Telemetry was lost" lost=2 tracked=2 rejected=2 posts=2`,
+			`level=INFO msg="Application Insights takes telemetry again"`,
+			`level=WARN msg="Telemetry was lost" lost=1 tracked=4 accepted=1 rejected=3 posts=4`,
+		}},
+		{"a role that does not count yet", many(5, step{status: 403}), []string{
+			`level=WARN msg="Application Insights does not take telemetry" status=403`,
+			`level=INFO msg="Application Insights takes telemetry again"`,
+		}},
+		{"the cap", many(1, step{status: 402}), []string{
+			`level=ERROR msg="Application Insights does not take telemetry" status=402`,
+			`level=INFO msg="Application Insights takes telemetry again"`,
+			`level=WARN msg="Telemetry was lost" lost=1 tracked=2 accepted=1 dropped=1 droppedCapped=1 posts=2`,
+		}},
+		{"an answer that says nothing", many(1, step{status: 206, body: "<html>secret</html>"}), []string{
+			`level=WARN msg="Application Insights does not take telemetry" status=206`,
+			`level=INFO msg="Application Insights takes telemetry again"`,
+			`level=WARN msg="Telemetry was lost" lost=1 tracked=2 accepted=1 dropped=1 droppedUnread=1 posts=2`,
+		}},
+		{"no connection", many(2, step{status: broken}), []string{
+			`level=WARN msg="Application Insights does not take telemetry" reason="the connection broke"`,
+			`level=INFO msg="Application Insights takes telemetry again"`,
+		}},
+		{"no answer", many(2, step{hang: true}), []string{
+			`level=WARN msg="Application Insights does not take telemetry" reason="no answer in time"`,
+			`level=INFO msg="Application Insights takes telemetry again"`,
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				out := &console{}
+				s := newSender(t, insights.SenderConfig{Transport: &endpoint{script: c.script}, Log: out.log()})
+				trackTrace(s, "first")
+				<-time.After(30 * time.Second)
+				trackTrace(s, "second")
+				<-time.After(35 * time.Second)
+				trackTrace(s, "third")
+				<-time.After(8 * time.Minute)
+				var got []string
+				for line := range strings.Lines(out.String()) {
+					_, line, _ = strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+					got = append(got, line)
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestConsoleOfALongOutage has the same trouble told now and then, not with every request.
+func TestConsoleOfALongOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &console{}
+		e := &endpoint{byDefault: step{status: 503}}
+		s := newSender(t, insights.SenderConfig{Transport: e, Log: out.log()})
+		trackTrace(s, "m")
+		<-time.After(2 * time.Hour)
+		if n := strings.Count(out.String(), "\n"); n < 6 || n > 13 {
+			t.Errorf("%d lines in two hours:\n%s", n, out)
+		}
+		if n := len(e.requests()); n < 100 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
+
+// TestLossAtTheEndIsTold has the last chance to tell of a loss.
+func TestLossAtTheEndIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &console{}
+		s := newSender(t, insights.SenderConfig{Transport: &endpoint{byDefault: step{status: 503}}, Log: out.log()})
+		for i := range 7 {
+			trackTrace(s, fmt.Sprint("m", i))
+		}
+		s.Close(time.Second)
+		if !strings.Contains(out.String(), "lost=7 tracked=7 dropped=7 droppedClosed=7") {
+			t.Errorf("%s", out)
+		}
+	})
+}

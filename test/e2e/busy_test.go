@@ -1,0 +1,56 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestTooMuchInWork has bodies in the handler that do not arrive whole, until it takes no more: another registration is
+// told to try again, the host's probe is answered, and all is as before when they are gone.
+func TestTooMuchInWork(t *testing.T) {
+	t.Parallel()
+	const limit = 64 << 20
+	// The race detector takes longer for so many bytes, on a busy machine, than the handler waits for a body.
+	plain := filepath.Join(moduleRoot, filepath.FromSlash(localBinary()))
+	h := startBinary(t, plain, []string{startBroker(t).setting()})
+	most := fmt.Appendf(nil, "POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", maxBody, strings.Repeat("x", maxBody-1))
+	var senders sync.WaitGroup
+	var held []net.Conn
+	leave := func() {
+		for _, conn := range held {
+			_ = conn.Close()
+		}
+		senders.Wait()
+	}
+	defer leave()
+	hold := func() {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp4", loopback(h.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, conn)
+		senders.Go(func() { _, _ = conn.Write(most) }) // fails where the handler is full
+	}
+	for range limit / maxBody {
+		hold()
+	}
+	eventually(t, "the handler is full", func() bool {
+		r := h.register(t, `{"userId":"one more"}`) // has a space in it: where there is room, it is refused for that
+		if r.status == http.StatusBadRequest {
+			hold() // perhaps one was refused for this
+			return false
+		}
+		r.problem(t, http.StatusServiceUnavailable, "busy", true, false)
+		return true
+	})
+	if r := h.call(t, http.MethodGet, "/", ""); r.status != http.StatusOK {
+		t.Errorf("the host's probe: got %d, want 200", r.status)
+	}
+	leave()
+	eventually(t, "there is room again", func() bool { return h.register(t, `{"userId":"later"}`).status == http.StatusOK })
+}

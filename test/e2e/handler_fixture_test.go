@@ -1,0 +1,119 @@
+package e2e_test
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// handlerRun is a running handler, without a host in front.
+type handlerRun struct {
+	*process
+	client
+	port int
+}
+
+// startHandler starts the handler with these settings (NAME=VALUE) and waits until it answers. It is ended at the test's
+// end, as by Ctrl-C, and must then exit with 0: the race detector makes it another code.
+func startHandler(t *testing.T, settings ...string) *handlerRun {
+	t.Helper()
+	return startBinary(t, handlerBinary, settings)
+}
+
+func startBinary(t *testing.T, binary string, settings []string) *handlerRun {
+	t.Helper()
+	for try := 1; ; try++ {
+		port := freePort(t)
+		h := &handlerRun{port: port, client: newClient(t, "http://"+loopback(port))}
+		h.process = startProcess(t, append(slices.Clip(settings), portSetting(port)), binary)
+		if h.ready(t) {
+			t.Cleanup(func() { h.interrupt(t) })
+			return h
+		}
+		if taken := strings.Contains(h.stderr.String(), "address already in use"); !taken || try == 5 {
+			t.Fatal("the handler does not start")
+		}
+	}
+}
+
+// ready waits until the handler answers, and says so, or until it has ended.
+func (h *handlerRun) ready(t *testing.T) bool {
+	t.Helper()
+	answers := false
+	eventually(t, "the handler answers", func() bool {
+		_, err := h.try(t.Context(), http.MethodGet, "/", http.NoBody)
+		answers = err == nil
+		return answers || !h.running()
+	})
+	return answers
+}
+
+// interrupt ends a handler that still runs as Ctrl-C does.
+func (h *handlerRun) interrupt(t *testing.T) {
+	t.Helper()
+	h.http.CloseIdleConnections()
+	if !h.running() || runtime.GOOS == "windows" { // no signals there; it is killed
+		return
+	}
+	h.signal(t, os.Interrupt)
+	if code := h.wait(t); code != 0 {
+		t.Errorf("after Ctrl-C: exit code %d, want 0", code)
+	}
+}
+
+func (h *handlerRun) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := h.cmd.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listening says whether the handler takes new connections.
+func (h *handlerRun) listening(t *testing.T) bool {
+	t.Helper()
+	conn, err := (&net.Dialer{Timeout: patience}).DialContext(t.Context(), "tcp4", loopback(h.port))
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+func portSetting(port int) string { return "FUNCTIONS_CUSTOMHANDLER_PORT=" + strconv.Itoa(port) }
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// freePort returns a port on which nobody listens.
+func freePort(t *testing.T) int {
+	t.Helper()
+	port, release := takePort(t)
+	release()
+	return port
+}
+
+// takePort listens on a free port until it is released.
+func takePort(t *testing.T) (port int, release func()) {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("listening on %v", listener.Addr())
+	}
+	return address.Port, func() { _ = listener.Close() }
+}
+
+// needSignals skips a test on systems that have none.
+func needSignals(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("skipped: Windows has no signals")
+	}
+}

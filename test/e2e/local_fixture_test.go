@@ -1,0 +1,132 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// localBinary is where `go run ./local` builds the handler.
+func localBinary() string {
+	if runtime.GOOS == "windows" {
+		return "bin/handler.exe"
+	}
+	return "bin/handler"
+}
+
+// localRun is a running `go run ./local`.
+type localRun struct {
+	*process
+	client    // of the function's host
+	addresses addresses
+	page      page
+	temp      string // its folder for temporary files
+}
+
+// addresses is what -ready writes.
+type addresses struct {
+	URL     string `json:"url"`
+	Key     string `json:"key"`
+	Page    string `json:"page"`
+	Brokers string `json:"brokers"`
+	Topic   string `json:"topic"`
+}
+
+// startLocal starts `go run ./local` as a user does, but on a free port, and waits until all of it answers. It is ended at
+// the test's end as Ctrl-C ends it.
+func startLocal(t *testing.T, args ...string) *localRun {
+	t.Helper()
+	l := &localRun{temp: t.TempDir()}
+	ready := filepath.Join(t.TempDir(), "ready.json")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "go", slices.Concat([]string{"run", "./local", "-port", "0", "-ready", ready}, args)...)
+	cmd.Dir = moduleRoot
+	cmd.Env = append(cmd.Environ(), "TMPDIR="+l.temp, "TMP="+l.temp)
+	cmd.SysProcAttr = ownGroup()
+	l.process = start(t, cmd)
+	t.Cleanup(func() { l.end(t) })
+	eventually(t, "local is ready", func() bool {
+		_, err := os.Stat(ready)
+		return err == nil || !l.running()
+	})
+	text, err := os.ReadFile(ready)
+	if err != nil {
+		t.Fatalf("local is not ready: %v", err)
+	}
+	if err := json.Unmarshal(text, &l.addresses); err != nil {
+		t.Fatalf("read %s: %v", text, err)
+	}
+	l.page = page{newClient(t, l.addresses.Page)}
+	if base, ok := strings.CutSuffix(l.addresses.URL, "/api/RegisterUser"); ok {
+		l.client = newClient(t, base)
+	}
+	return l
+}
+
+// end ends it where the test has not.
+func (l *localRun) end(t *testing.T) {
+	t.Helper()
+	if !l.running() {
+		return
+	}
+	signalGroup(t, l.cmd, os.Interrupt)
+	select {
+	case <-l.ended:
+	case <-time.After(patience):
+		t.Error("local does not end")
+		signalGroup(t, l.cmd, os.Kill)
+	}
+}
+
+// registerWithKey posts a body to the function as its callers do.
+func (l *localRun) registerWithKey(t *testing.T, body string, headers ...string) reply {
+	t.Helper()
+	return l.call(t, http.MethodPost, "/api/RegisterUser?code="+l.addresses.Key, body, headers...)
+}
+
+// records reads the topic.
+func (l *localRun) records(t *testing.T) []record {
+	t.Helper()
+	return readTopic(t, l.addresses.Brokers)
+}
+
+// says waits until the console shows the pattern, whose ^ and $ are those of a line, and returns the match.
+func (l *localRun) says(t *testing.T, pattern string) (match []string) {
+	t.Helper()
+	expr := regexp.MustCompile("(?m)" + pattern)
+	eventually(t, "the console says "+pattern, func() bool {
+		match = expr.FindStringSubmatch(l.stdout.String())
+		return match != nil
+	})
+	return match
+}
+
+// localSettings reads the JSON that `-no-host` prints for local.settings.json.
+func (l *localRun) localSettings(t *testing.T) (env []string) {
+	t.Helper()
+	text := []byte(l.says(t, `(?s)^\{$.*?^\}$`)[0])
+	var settings struct {
+		IsEncrypted bool              `json:"IsEncrypted"`
+		Values      map[string]string `json:"Values"`
+	}
+	if err := json.UnmarshalRead(bytes.NewReader(text), &settings, json.RejectUnknownMembers(true)); err != nil {
+		t.Fatalf("read %s: %v", text, err)
+	}
+	if settings.IsEncrypted {
+		t.Error("the settings are marked as encrypted")
+	}
+	for name, value := range settings.Values {
+		env = append(env, name+"="+value)
+	}
+	return env
+}

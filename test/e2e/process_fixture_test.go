@@ -1,0 +1,122 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for something that has to happen.
+const patience = 60 * time.Second
+
+// process is a child process and what it prints.
+type process struct {
+	cmd            *exec.Cmd
+	stdout, stderr *recorder
+	ended          chan struct{} // closed when it has ended and its output is complete
+}
+
+// startProcess starts a program with an environment and nothing of this process's. It is killed at the test's end at the
+// latest.
+func startProcess(t *testing.T, env []string, path string, args ...string) *process {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...) // cleanups end it in their own order
+	cmd.Env = append([]string{}, env...)                                          // not nil, which would be this process's
+	return start(t, cmd)
+}
+
+// start starts a command, whose output it collects.
+func start(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, stdout: &recorder{}, stderr: &recorder{}, ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
+	cmd.WaitDelay = patience // for children that hold its output open
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = cmd.Wait() // how it ended is in ProcessState
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it has ended but where the test failed
+		<-p.ended
+		if t.Failed() {
+			t.Logf("stdout of %s:\n%sstderr:\n%s", cmd.Path, p.stdout, p.stderr)
+		}
+	})
+	return p
+}
+
+// wait waits for the end and returns the exit code.
+func (p *process) wait(t *testing.T) int {
+	t.Helper()
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		t.Fatalf("%s has not ended", p.cmd.Path)
+		panic("not reached")
+	}
+}
+
+// running says that the process has not ended.
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// runHandler runs the handler to its end.
+func runHandler(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	p := startProcess(t, env, handlerBinary, args...)
+	code = p.wait(t)
+	return code, p.stdout.String(), p.stderr.String()
+}
+
+// lastLine returns the last line of what a program printed.
+func lastLine(text string) string {
+	text = strings.TrimSuffix(text, "\n")
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// recorder keeps what is written to it.
+type recorder struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+func (r *recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(patience)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}

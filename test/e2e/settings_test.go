@@ -1,0 +1,144 @@
+package e2e_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// readEnv reads a file of NAME=VALUE lines.
+func readEnv(t *testing.T, file string) (env []string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			env = append(env, line)
+		}
+	}
+	return env
+}
+
+// TestTwelveWrong shows that all mistakes are named at once, on lines of their own and together on the last one, that no
+// value is printed, and that the handler does not start with them.
+func TestTwelveWrong(t *testing.T) {
+	t.Parallel()
+	env := readEnv(t, "testdata/twelve-wrong.env")
+	var want []string
+	for _, setting := range env {
+		if name, value, _ := strings.Cut(setting, "="); strings.Contains(value, "v4lue") {
+			want = append(want, name)
+		}
+	}
+	if len(want) != 12 {
+		t.Fatalf("the file has %d wrong settings, want 12", len(want))
+	}
+	slices.Sort(want)
+	for name, c := range map[string]struct {
+		env  []string
+		args []string
+	}{
+		"checked": {env, []string{"-check"}},
+		"started": {append([]string{portSetting(freePort(t))}, env...), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := runHandler(t, c.env, c.args...)
+			if code == 0 || stdout != "" {
+				t.Errorf("got code %d and stdout %q, want another code and nothing", code, stdout)
+			}
+			lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
+			last := lines[len(lines)-1]
+			var named []string
+			for _, line := range lines[:len(lines)-1] {
+				name, rule, _ := strings.Cut(line, ": ")
+				named = append(named, name)
+				if rule == "" || !strings.Contains(last, line) {
+					t.Errorf("the last line does not have %q", line)
+				}
+			}
+			slices.Sort(named)
+			if diff := cmp.Diff(want, named); diff != "" {
+				t.Errorf("settings (-want +got):\n%s", diff)
+			}
+			if strings.Contains(stderr, "v4lue") {
+				t.Errorf("a value is printed: %s", stderr)
+			}
+		})
+	}
+}
+
+// TestCommandLine shows what a run prints, on which stream, and its exit code.
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	const broker = "KAFKA_BROKERS=127.0.0.1:9"
+	for _, c := range []struct {
+		name           string
+		env, args      []string
+		code           int
+		stdout, stderr string // patterns of all that is printed
+	}{
+		{"-check, valid", []string{broker}, []string{"-check"}, 0, `settings: valid\n`, ``},
+		{"-check, one wrong", []string{broker, "LOG_LEVEL=loud"}, []string{"-check"}, 2, ``, `LOG_LEVEL: .*\nsettings: 1 wrong: LOG_LEVEL: .*\n`},
+		{"-check, nothing set", nil, []string{"-check"}, 2, ``, `KAFKA_BROKERS: is missing.*\nsettings: .*KAFKA_BROKERS: is missing.*\n`},
+		{"started without the host", []string{broker}, nil, 2, ``, `(?s).*\nsettings: .*FUNCTIONS_CUSTOMHANDLER_PORT: is missing[^\n]*func start[^\n]*\n`},
+		{"unsound port", []string{broker, "FUNCTIONS_CUSTOMHANDLER_PORT=65536"}, nil, 2, ``, `(?s).*\nsettings: .*FUNCTIONS_CUSTOMHANDLER_PORT: [^\n]*\n`},
+		{"-version", nil, []string{"-version"}, 0, `userrelay \S+\n`, ``},
+		{"-help", nil, []string{"-help"}, 0, ``, `(?s).*-check.*-version.*`},
+		{"unknown flag", nil, []string{"-nonsense"}, 2, ``, `(?s).*-nonsense.*`},
+		{"argument", []string{broker}, []string{"check"}, 2, ``, `.*-help\n`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := runHandler(t, c.env, c.args...)
+			if code != c.code {
+				t.Errorf("got code %d, want %d", code, c.code)
+			}
+			wantText(t, "stdout", stdout, c.stdout)
+			wantText(t, "stderr", stderr, c.stderr)
+		})
+	}
+}
+
+// wantText checks that the pattern matches all of the text.
+func wantText(t *testing.T, stream, text, pattern string) {
+	t.Helper()
+	if !regexp.MustCompile("^(?:" + pattern + ")$").MatchString(text) {
+		t.Errorf("%s: got %q, want %q", stream, text, pattern)
+	}
+}
+
+// TestCheckConnect shows that -check -connect tells a broker that can be reached from one that cannot, and which setting
+// to look at.
+func TestCheckConnect(t *testing.T) {
+	t.Parallel()
+	kafka := startBroker(t)
+	env := []string{kafka.setting()}
+	if code, stdout, stderr := runHandler(t, env, "-check", "-connect"); code != 0 || stderr != "" || strings.Contains(stdout, "FAIL") {
+		t.Errorf("with a broker: got code %d, stdout %q and stderr %q, want 0 and no failure", code, stdout, stderr)
+	}
+	if records := kafka.records(t); len(records) > 0 {
+		t.Errorf("the check has left %d records", len(records))
+	}
+	kafka.stop(t)
+	if code, stdout, _ := runHandler(t, env, "-check", "-connect"); code == 0 || !strings.Contains(lastLine(stdout), "KAFKA_BROKERS") {
+		t.Errorf("without: got code %d and %q, want another code and the setting's name", code, stdout)
+	}
+}
+
+// TestPortTaken shows that the handler ends where somebody else has its port, and says why on the last line of stderr.
+func TestPortTaken(t *testing.T) {
+	t.Parallel()
+	taken, release := takePort(t)
+	defer release()
+	code, _, stderr := runHandler(t, []string{"KAFKA_BROKERS=127.0.0.1:9", portSetting(taken)})
+	if last := lastLine(stderr); code == 0 || !strings.Contains(last, "listen") || !strings.Contains(last, "in use") {
+		t.Errorf("got code %d and last line %q, want another code and the reason", code, last)
+	}
+}
