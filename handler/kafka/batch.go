@@ -3,6 +3,7 @@ package kafka
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 
 	"userrelay/handler/registration"
 )
@@ -23,12 +24,14 @@ const (
 	lengthAt     = sizeField + 8        // batchLength, which counts what follows it
 	checksumAt   = lengthAt + 4 + 4 + 1 // crc, of what follows it
 	attributesAt = checksumAt + 4
+	batchHeader  = 61 // bytes before the first record
 )
 
 // appendBatch appends the size field and one record batch of format 2, as rawproduce wants it. All records get the same
 // timestamp, in ms since 1970.
 func appendBatch(b []byte, p producerID, sequence int32, timestamp int64, items []*item) []byte {
 	start := len(b)
+	b = slices.Grow(b, sizeField+batchHeader+sizeOf(items))
 	b = append(b, make([]byte, sizeField+8+4)...)        // size; base offset 0; batch length
 	b = append(b, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0) // partition leader epoch -1; magic; checksum
 	b = append(b, 0, 0)                                  // attributes: not compressed, time of creation
@@ -46,6 +49,14 @@ func appendBatch(b []byte, p producerID, sequence int32, timestamp int64, items 
 	binary.BigEndian.PutUint32(b[start+lengthAt:], uint32(len(b)-start-lengthAt-4))
 	binary.BigEndian.PutUint32(b[start+checksumAt:], crc32.Checksum(b[start+attributesAt:], crc32.MakeTable(crc32.Castagnoli)))
 	return b
+}
+
+func sizeOf(items []*item) int {
+	n := 0
+	for _, it := range items {
+		n += it.size
+	}
+	return n
 }
 
 func appendRecord(b []byte, offsetDelta int64, r *registration.Record) []byte {

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -31,13 +32,17 @@ const (
 type connections struct {
 	tls    *tls.Config
 	dialer net.Dialer
+	maxAge time.Duration
 
-	mu   sync.Mutex
-	open map[*conn]struct{}
+	mu     sync.Mutex
+	open   map[*conn]struct{}
+	closed bool
 }
 
 func newConnections(config *tls.Config) *connections {
-	return &connections{tls: config, dialer: net.Dialer{Timeout: dialTimeout}, open: map[*conn]struct{}{}}
+	return &connections{
+		tls: config, dialer: net.Dialer{Timeout: dialTimeout}, maxAge: maxAge, open: map[*conn]struct{}{},
+	}
 }
 
 // dial opens a connection, with TLS where it is configured: kafka-go's own would hide what lies below it.
@@ -49,7 +54,11 @@ func (cs *connections) dial(ctx context.Context, network, address string) (net.C
 	now := time.Now()
 	c := &conn{Conn: tcp, tcp: tcp, cs: cs, used: now}
 	// Not all at once: a tenth of it is by chance.
-	c.expires = now.Add(maxAge - time.Duration(rand.Int64N(int64(maxAge/10)))) //nolint:gosec // G404: spreads load, hides nothing
+	c.expires = now.Add(cs.maxAge - time.Duration(rand.Int64N(int64(cs.maxAge/10)))) //nolint:gosec // G404: spreads load, hides nothing
+	if !cs.add(c) {
+		_ = tcp.Close()
+		return nil, net.ErrClosed
+	}
 	if cs.tls != nil {
 		config := cs.tls.Clone()
 		if config.ServerName == "" {
@@ -57,25 +66,39 @@ func (cs *connections) dial(ctx context.Context, network, address string) (net.C
 		}
 		client := tls.Client(tcp, config)
 		if err := client.HandshakeContext(ctx); err != nil {
+			cs.remove(c)
 			_ = tcp.Close()
 			return nil, fmt.Errorf("TLS handshake: %w", err)
 		}
 		c.Conn, c.tls = client, client
 	}
-	cs.mu.Lock()
-	cs.open[c] = struct{}{}
-	cs.mu.Unlock()
 	return c, nil
 }
 
-// close closes all connections, those with a request under way too.
+// add notes an open connection, unless there are to be none any more.
+func (cs *connections) add(c *conn) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if !cs.closed {
+		cs.open[c] = struct{}{}
+	}
+	return !cs.closed
+}
+
+func (cs *connections) remove(c *conn) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	delete(cs.open, c)
+}
+
+// close closes all connections for good, those with a request or a handshake under way too.
 func (cs *connections) close() {
 	cs.mu.Lock()
 	open := cs.open
-	cs.open = map[*conn]struct{}{}
+	cs.open, cs.closed = nil, true
 	cs.mu.Unlock()
 	for c := range open {
-		_ = c.Conn.Close()
+		_ = c.tcp.Close()
 	}
 }
 
@@ -93,6 +116,9 @@ type conn struct {
 	used     time.Time
 	deadline time.Time // as kafka-go has set it
 	midway   bool      // a request is being written
+	size     [4]byte   // of the answer: its first bytes
+	sized    int       // so many of them are known
+	strange  error     // what came is no answer
 }
 
 // Write begins a request, or goes on with it.
@@ -102,7 +128,7 @@ func (c *conn) Write(b []byte) (int, error) {
 		if now.After(c.expires) || now.Sub(c.used) > pauseBeforeCheck && c.closedByPeer() {
 			return 0, errStale
 		}
-		c.midway = true
+		c.midway, c.sized = true, 0
 		deadline := c.deadline
 		if deadline.IsZero() {
 			deadline = now.Add(exchangeTimeout)
@@ -115,11 +141,40 @@ func (c *conn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// Read reads an answer.
+// Read reads an answer. kafka-go believes whatever comes: it takes the first bytes of a web server for the size of an
+// answer, and the next for that of a list, for which it makes room.
 func (c *conn) Read(b []byte) (int, error) {
 	c.midway = false
-	return c.Conn.Read(b)
+	if c.strange != nil {
+		return 0, c.strange
+	}
+	n, err := c.Conn.Read(b)
+	if c.sized < len(c.size) {
+		c.sized += copy(c.size[c.sized:], b[:n])
+		switch {
+		case c.sized < len(c.size):
+		case c.size[0] == alertRecord && c.size[1] == 3:
+			c.strange = errWantsTLS
+		case binary.BigEndian.Uint32(c.size[:]) > maxAnswer:
+			c.strange = errNotKafka
+		}
+		if c.strange != nil {
+			return 0, c.strange
+		}
+	}
+	return n, err
 }
+
+// Those on the other side who do not speak Kafka's protocol, or not at once.
+var (
+	errWantsTLS = errors.New("a TLS record came")
+	errNotKafka = errors.New("something else than an answer of Kafka came")
+)
+
+const (
+	maxAnswer   = 16 << 20 // bytes; the largest, metadata of a topic with many partitions, is a hundredth of it
+	alertRecord = 21       // first byte of a TLS record with an alert; its second is 3 (RFC 8446, section 5.1)
+)
 
 // SetDeadline limits the next request. The zero time is kafka-go's way to say that one is over.
 func (c *conn) SetDeadline(t time.Time) error {
@@ -129,9 +184,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 
 // Close closes the connection.
 func (c *conn) Close() error {
-	c.cs.mu.Lock()
-	delete(c.cs.open, c)
-	c.cs.mu.Unlock()
+	c.cs.remove(c)
 	return c.Conn.Close()
 }
 

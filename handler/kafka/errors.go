@@ -20,14 +20,14 @@ func classOfCode(code kafkago.Error) delivery.Class {
 	case kafkago.UnknownTopicOrPartition, kafkago.InvalidTopic, kafkago.UnknownTopicID:
 		return delivery.UnknownTopic
 	case kafkago.LeaderNotAvailable, kafkago.NotLeaderForPartition, kafkago.BrokerNotAvailable, kafkago.ReplicaNotAvailable,
-		kafkago.NetworkException, kafkago.GroupLoadInProgress, kafkago.GroupCoordinatorNotAvailable, kafkago.NotCoordinatorForGroup,
-		kafkago.NotEnoughReplicas, kafkago.KafkaStorageError, kafkago.ListenerNotFound, kafkago.FencedLeaderEpoch,
+		kafkago.GroupLoadInProgress, kafkago.GroupCoordinatorNotAvailable, kafkago.NotCoordinatorForGroup,
+		kafkago.NotEnoughReplicas, kafkago.ListenerNotFound, kafkago.FencedLeaderEpoch,
 		kafkago.UnknownLeaderEpoch, kafkago.PreferredLeaderNotAvailable, kafkago.EligibleLeadersNotAvailable,
 		kafkago.NotController, kafkago.InvalidMessage: // InvalidMessage: the checksum failed, damaged on its way
 		return delivery.Unavailable
 	case kafkago.RequestTimedOut, kafkago.NotEnoughReplicasAfterAppend, // appended, and not known to be kept
-		kafkago.OutOfOrderSequenceNumber, kafkago.InvalidProducerEpoch, kafkago.UnknownProducerId, kafkago.ProducerFenced,
-		kafkago.Unknown:
+		kafkago.KafkaStorageError, kafkago.NetworkException, kafkago.Unknown, // a disk, a network or the broker failed midway
+		kafkago.OutOfOrderSequenceNumber, kafkago.InvalidProducerEpoch, kafkago.UnknownProducerId, kafkago.ProducerFenced:
 		return delivery.UnknownOutcome
 	case kafkago.PolicyViolation, kafkago.ThrottlingQuotaExceeded: // Event Hubs answers PolicyViolation when it is overloaded
 		return delivery.Throttled
@@ -51,7 +51,6 @@ func classify(err error, sent bool) delivery.Class {
 		code        kafkago.Error
 		classified  *delivery.Error
 		certificate *tls.CertificateVerificationError
-		alert       tls.AlertError
 		unknownCA   x509.UnknownAuthorityError
 		record      tls.RecordHeaderError
 	)
@@ -60,7 +59,8 @@ func classify(err error, sent bool) delivery.Class {
 		return classified.Class
 	case errors.As(err, &code):
 		return classOfCode(code)
-	case errors.As(err, &certificate), errors.As(err, &alert), errors.As(err, &unknownCA), errors.As(err, &record):
+	case errors.As(err, &certificate), isAlert(err), errors.As(err, &unknownCA), errors.As(err, &record),
+		errors.Is(err, errWantsTLS):
 		return delivery.NotAuthorized
 	case errors.Is(err, protocol.ErrNoTopic), errors.Is(err, protocol.ErrNoPartition), errors.Is(err, protocol.ErrNoLeader):
 		return delivery.Unavailable // the metadata do not name it now; whether it exists at all, metadata's own error says
@@ -69,6 +69,13 @@ func classify(err error, sent bool) delivery.Class {
 	default:
 		return delivery.UnknownOutcome
 	}
+}
+
+// isAlert says that the other side ended a TLS connection because of something it does not like. crypto/tls has no
+// exported type for that where the connection is TCP.
+func isAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
 }
 
 // neverSent says that a connection failed before the broker can have had the whole request.

@@ -33,6 +33,8 @@ func explain(trouble *delivery.Error) string {
 	switch {
 	case unresolved:
 		return "a broker's name cannot be resolved; see KAFKA_BROKERS"
+	case errors.Is(err, errNotKafka):
+		return "what answers there is no Kafka broker; see KAFKA_BROKERS and KAFKA_SECURITY_PROTOCOL"
 	case errors.Is(err, errToken):
 		return "no token for the login could be had; see the function app's identity and KAFKA_OAUTH_SCOPE"
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -72,7 +74,6 @@ func explainCode(code kafkago.Error) string {
 }
 
 func explainTLS(err error) string {
-	alert, refused := errors.AsType[tls.AlertError](err)
 	_, hostname := errors.AsType[x509.HostnameError](err)
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
@@ -87,8 +88,10 @@ func explainTLS(err error) string {
 		return "the broker's certificate has expired or is not valid yet"
 	case certificate:
 		return "the broker's certificate is not valid"
-	case refused:
-		return "the broker refuses the TLS connection (" + alert.Error() + "); see KAFKA_TLS_CERT and KAFKA_TLS_KEY"
+	case isAlert(err):
+		return "the broker refuses the TLS connection, by its rules for clients' certificates; see KAFKA_TLS_CERT and KAFKA_TLS_KEY"
+	case errors.Is(err, errWantsTLS):
+		return "the broker wants TLS on this port; see KAFKA_SECURITY_PROTOCOL"
 	case noTLS:
 		return "the broker does not speak TLS on this port; see KAFKA_SECURITY_PROTOCOL"
 	default:

@@ -2,21 +2,17 @@ package kafka
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 	"sync"
 	"time"
-
-	kafkago "github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/initproducerid"
 
 	"userrelay/handler/delivery"
 )
 
 const (
-	lookEvery    = 10 * time.Second       // at what kafka-go knows of the cluster
-	refreshEvery = 200 * time.Millisecond // at most: every lane connects anew after it
+	lookEvery    = 10 * time.Second       // at the cluster, where nothing is wrong
+	refreshEvery = 200 * time.Millisecond // at most, where something is
+	lookBackoff  = time.Second            // at most, where that does not help
 	warmEvery    = time.Minute            // below idleTimeout
 )
 
@@ -25,26 +21,26 @@ func (p *Producer) keep(ctx context.Context) {
 	look, warm := time.NewTicker(lookEvery), time.NewTicker(warmEvery)
 	defer look.Stop()
 	defer warm.Stop()
-	backoff := refreshEvery
-	for again := false; ; {
-		if known := p.look(ctx, again); known {
-			backoff = refreshEvery
+	for pause := refreshEvery; ; {
+		looked := time.Now()
+		if p.look(ctx) {
+			pause = refreshEvery
 		} else {
 			p.askRefresh()
-			wait(ctx, backoff)
-			backoff = min(2*backoff, time.Second)
+			pause = min(2*pause, lookBackoff)
 		}
-		select {
-		case <-p.refresh:
-			again = true
-			wait(ctx, refreshEvery)
-		case <-look.C:
-			again = false
-		case <-warm.C:
-			again = false
-			p.warm(ctx, fewLanes)
-		case <-ctx.Done():
-			return
+		for again := false; !again; {
+			select {
+			case <-p.refresh:
+				wait(ctx, time.Until(looked.Add(pause)))
+				again = true
+			case <-look.C:
+				again = true
+			case <-warm.C:
+				p.background.Go(func() { p.warm(ctx, fewLanes) })
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
 }
@@ -57,12 +53,8 @@ func (p *Producer) askRefresh() {
 	}
 }
 
-// look learns the topic's leaders. again makes kafka-go forget what it knows: it keeps an error of its start, and the
-// leaders of before a failure, until its metadata are due.
-func (p *Producer) look(ctx context.Context, again bool) (known bool) {
-	if again {
-		p.transport.CloseIdleConnections()
-	}
+// look learns the topic's leaders. It returns false where there is more to learn soon.
+func (p *Producer) look(ctx context.Context) (complete bool) {
 	limit, cancel := context.WithTimeout(ctx, connectTimeout+p.attemptTimeout)
 	defer cancel()
 	leaders, err := p.lookUp(limit)
@@ -76,88 +68,43 @@ func (p *Producer) look(ctx context.Context, again bool) (known bool) {
 	first := p.learn(leaders)
 	p.tell(nil)
 	if first {
-		p.warm(ctx, lanesPerBroker)
+		p.background.Go(func() { p.warm(ctx, lanesPerBroker) })
 	}
-	return true
-}
-
-// lookUp returns the leader of each partition, -1 where there is none. kafka-go answers it from memory.
-func (p *Producer) lookUp(ctx context.Context) ([]int32, error) {
-	md, err := p.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{p.topic}})
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range md.Topics {
-		switch {
-		case t.Name != p.topic:
-			continue
-		case t.Error != nil:
-			return nil, t.Error
-		}
-		leaders := make([]int32, len(t.Partitions))
-		for i := range leaders {
-			leaders[i] = -1
-		}
-		for _, q := range t.Partitions {
-			if q.ID < 0 || q.ID >= len(leaders) {
-				return nil, errors.New("the partitions are not numbered from 0")
-			}
-			if q.Leader.Host != "" {
-				leaders[q.ID] = int32(q.Leader.ID)
-			}
-		}
-		if len(leaders) > 0 {
-			return leaders, p.learnVersions(ctx)
-		}
-	}
-	return nil, kafkago.UnknownTopicOrPartition
-}
-
-// learnVersions asks once whether the broker knows idempotent producers.
-func (p *Producer) learnVersions(ctx context.Context) error {
-	p.mu.Lock()
-	known := p.leaders != nil
-	p.mu.Unlock()
-	if known {
-		return nil
-	}
-	res, err := p.client.ApiVersions(ctx, &kafkago.ApiVersionsRequest{})
-	if err != nil {
-		return fmt.Errorf("ask for the broker's API versions: %w", err)
-	}
-	for _, api := range res.ApiKeys {
-		if api.ApiKey == int(protocol.InitProducerId) {
-			return nil
-		}
-	}
-	p.log.WarnContext(ctx, "The Kafka broker knows no idempotent producers (InitProducerId): a lost answer makes an unknown outcome")
-	p.plain.Store(true)
-	return nil
+	return !slices.Contains(leaders, nobody)
 }
 
 // learn takes the leaders over, and moves what waits to where it belongs now. It returns true the first time.
 func (p *Producer) learn(leaders []int32) (first bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.trouble = nil
+	if slices.Equal(p.leaders, leaders) {
+		return false
+	}
 	first = p.leaders == nil
 	for i := len(p.ids); i < len(leaders); i++ {
 		p.ids = append(p.ids, i)
 	}
 	p.ids = p.ids[:len(leaders)]
-	p.leaders, p.trouble = leaders, nil
+	p.leaders = leaders
 	for _, leader := range leaders {
 		p.queueOf(leader)
 	}
 	var moved []*item
-	for _, q := range p.queues {
+	for leader, q := range p.queues {
 		for it := q.head; it != nil; it = q.head {
 			q.remove(it)
 			moved = append(moved, it)
+		}
+		if !slices.Contains(leaders, leader) {
+			delete(p.queues, leader) // lanes that are out end by themselves
 		}
 	}
 	for _, it := range moved {
 		p.assign(it, (*queue).pushBack)
 	}
+	close(p.changed)
+	p.changed = make(chan struct{})
 	return first
 }
 
@@ -186,29 +133,87 @@ func (p *Producer) tell(trouble *delivery.Error) {
 // passing says that waiting may help.
 func passing(c delivery.Class) bool { return c == delivery.Unavailable || c == delivery.UnknownOutcome }
 
-// failed is told by a lane that its broker does not work with it.
-func (p *Producer) failed(q *queue, trouble *delivery.Error) {
-	p.askRefresh()
-	if passing(trouble.Class) {
-		return
-	}
-	p.log.Warn("A Kafka broker refuses", "class", string(trouble.Class), "why", explain(trouble))
+// complaint is what was last said of a broker that refuses.
+type complaint struct {
+	text string
+	at   time.Time
+}
+
+// complain says that a broker does not take records: the same at most once a minute.
+func (p *Producer) complain(trouble *delivery.Error) {
+	now := complaint{explain(trouble), time.Now()}
 	p.mu.Lock()
-	waiting := p.drain(q)
+	silent := now.text == p.complained.text && now.at.Sub(p.complained.at) < time.Minute
+	if !silent {
+		p.complained = now
+	}
 	p.mu.Unlock()
-	for _, it := range waiting {
+	if !silent {
+		p.log.Warn("A Kafka broker does not take records", "class", string(trouble.Class), "why", now.text)
+	}
+}
+
+// unable takes a lane back whose broker does not let it get ready. Its records wait for one that is, or for the next try,
+// unless waiting does not help.
+func (p *Producer) unable(l *lane, cause error) {
+	trouble := fail("get a producer id", cause, false)
+	p.askRefresh()
+	p.mu.Lock()
+	q := l.q
+	q.busy--
+	q.idle = append(q.idle, l)
+	q.backoff = longer(q.backoff)
+	q.until = time.Now().Add(q.backoff)
+	persists := q.backoff == maxBackoff
+	var refused []*item
+	if !passing(trouble.Class) && !slices.ContainsFunc(q.idle, func(l *lane) bool { return l.ready }) {
+		persists = true
+		refused = p.refuse(q, trouble)
+	}
+	p.start(q)
+	p.later(q.backoff, func() {
+		q.until = time.Time{}
+		p.start(q)
+	})
+	p.mu.Unlock()
+	if persists && p.life.Err() == nil {
+		p.complain(trouble)
+	}
+	for _, it := range refused {
 		it.done <- result{err: trouble}
 	}
 }
 
-// drain takes all items out of a queue. p.mu is held.
-func (p *Producer) drain(q *queue) []*item {
-	var items []*item
-	for it := q.head; it != nil; it = q.head {
-		q.remove(it)
-		it.state = taken
+// refuse takes all items out of a broker's queue, and keeps new ones out for a while. p.mu is held.
+func (p *Producer) refuse(q *queue, why *delivery.Error) []*item {
+	items := p.drain(q, all)
+	for _, it := range items {
 		p.forget(it)
-		items = append(items, it)
+	}
+	var led []int32
+	for partition, leader := range p.leaders {
+		if leader == q.leader {
+			led = append(led, int32(partition))
+		}
+	}
+	p.holdFor(led, why)
+	return items
+}
+
+// all is every partition.
+const all int32 = -1
+
+// drain takes a partition's items out of a queue; they are still on the books. p.mu is held.
+func (p *Producer) drain(q *queue, partition int32) []*item {
+	var items []*item
+	for it := q.head; it != nil; {
+		next := it.next
+		if partition == all || it.partition == partition {
+			q.remove(it)
+			it.state = taken
+			items = append(items, it)
+		}
+		it = next
 	}
 	return items
 }
@@ -218,33 +223,14 @@ func (p *Producer) failWaiting(why *delivery.Error) {
 	p.mu.Lock()
 	var waiting []*item
 	for _, q := range p.queues {
-		waiting = append(waiting, p.drain(q)...)
+		waiting = append(waiting, p.drain(q, all)...)
+	}
+	for _, it := range waiting {
+		p.forget(it)
 	}
 	p.mu.Unlock()
 	for _, it := range waiting {
 		it.done <- result{err: why}
-	}
-}
-
-// newProducerID asks a broker for an id.
-func (p *Producer) newProducerID(ctx context.Context, leader int32) (producerID, error) {
-	for {
-		m, err := p.transport.RoundTrip(ctx, p.addr, &initRequest{ProducerID: -1, ProducerEpoch: -1, leader: leader})
-		if err != nil {
-			return producerID{}, err
-		}
-		r, ok := m.(*initproducerid.Response)
-		if !ok {
-			return producerID{}, errAnswer
-		}
-		switch code := kafkago.Error(r.ErrorCode); code {
-		case 0:
-			return producerID{r.ProducerID, r.ProducerEpoch}, nil
-		case kafkago.GroupLoadInProgress: // a broker that has just started says so for a moment
-			wait(ctx, firstBackoff)
-		default:
-			return producerID{}, code
-		}
 	}
 }
 
@@ -264,45 +250,21 @@ func (p *Producer) warm(ctx context.Context, n int) {
 	p.mu.Unlock()
 	var all sync.WaitGroup
 	for _, l := range lanes {
-		all.Go(func() {
-			if l.ready {
-				l.touch(ctx)
-			} else {
-				l.prepare(ctx)
-			}
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			l.q.busy--
-			l.q.idle = append(l.q.idle, l)
-			p.start(l.q)
-		})
+		all.Go(func() { p.warmLane(ctx, l) })
 	}
 	all.Wait()
 }
 
-// Check makes a round trip to the leader of the topic's first partition. The error is a *delivery.Error.
-func (p *Producer) Check(ctx context.Context) error {
-	if _, err := p.lookUp(ctx); err != nil {
-		p.askRefresh()
-		return fail("look up the topic", err, false)
+func (p *Producer) warmLane(ctx context.Context, l *lane) {
+	if l.ready {
+		l.touch(ctx)
+	} else if err := l.prepare(ctx); err != nil {
+		p.unable(l, err)
+		return
 	}
-	if err := p.ping(ctx, 0); err != nil {
-		p.askRefresh()
-		return fail("ask for the newest offset", err, false)
-	}
-	return nil
-}
-
-// ping asks the leader of a partition for its newest offset.
-func (p *Producer) ping(ctx context.Context, partition int) error {
-	res, err := p.client.ListOffsets(ctx, &kafkago.ListOffsetsRequest{
-		Topics: map[string][]kafkago.OffsetRequest{p.topic: {kafkago.LastOffsetOf(partition)}},
-	})
-	if err != nil {
-		return err
-	}
-	for _, q := range res.Topics[p.topic] {
-		err = errors.Join(err, q.Error)
-	}
-	return err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.q.busy--
+	l.q.idle = append(l.q.idle, l)
+	p.start(l.q)
 }

@@ -23,6 +23,7 @@ type lane struct {
 	q *queue
 
 	ready     bool // the broker answered lately, and id is good
+	replaced  bool // another has its place in the queue; it ends with what it has in hand
 	id        producerID
 	sequence  []int32 // next one, by partition
 	batches   []batch // memory for take
@@ -33,24 +34,22 @@ type lane struct {
 
 // run takes what waits and sends it, until nothing does or others are enough. It owns the lane meanwhile.
 func (l *lane) run(ctx context.Context) {
-	for backoff := firstBackoff; ; {
-		ok := l.ready || l.prepare(ctx)
-		if ok {
-			l.gather()
-			batches := l.take()
-			if len(batches) == 0 {
+	for {
+		if !l.ready {
+			if err := l.prepare(ctx); err != nil {
+				l.p.unable(l, err)
 				return
 			}
-			ok = l.deliver(ctx, batches)
 		}
-		if ok {
-			backoff = firstBackoff
-			continue
-		}
-		if !l.pause(ctx, backoff) {
+		l.gather()
+		batches := l.take()
+		if len(batches) == 0 {
 			return
 		}
-		backoff = min(2*backoff, maxBackoff)
+		l.deliver(ctx, batches)
+		if l.replaced {
+			return
+		}
 	}
 }
 
@@ -60,6 +59,7 @@ func (l *lane) gather() {
 	for i, last := 0, -1; i < 4; i++ {
 		runtime.Gosched()
 		l.p.mu.Lock()
+		l.q.collecting = true
 		n := l.q.len
 		l.p.mu.Unlock()
 		if n == last {
@@ -76,8 +76,9 @@ func (l *lane) take() []batch {
 	defer p.mu.Unlock()
 	q.collecting = false
 	q.busy-- // while it asks, a lane does not count itself
-	if q.len == 0 || !q.mayOpen() {
-		q.idle = append(q.idle, l) // what waits is for a lane that is out: there is one, or mayOpen would have said yes
+	if q.len == 0 || p.ended || !q.mayOpen() {
+		q.idle = append(q.idle, l)
+		p.start(q) // watches what waits for a lane that is out: there is one, or mayOpen would have said yes
 		return nil
 	}
 	q.busy++
@@ -87,86 +88,64 @@ func (l *lane) take() []batch {
 	return batches
 }
 
-// pause waits before the next try to reach the broker. Its records wait in the queue meanwhile, where their callers can
-// take them back. It returns false where nothing waits any more, and then the lane is no longer the goroutine's.
-func (l *lane) pause(ctx context.Context, d time.Duration) bool {
-	p, q := l.p, l.q
-	p.mu.Lock()
-	q.collecting = false
-	p.mu.Unlock()
-	wait(ctx, d)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if q.len == 0 || ctx.Err() != nil {
-		q.busy--
-		q.idle = append(q.idle, l)
-		return false
-	}
-	q.collecting = true
-	return true
-}
-
 // prepare opens the lane's connection and gets it a producer id, both by one request to its broker. A new id makes all
 // sequences start again.
-func (l *lane) prepare(ctx context.Context) bool {
+func (l *lane) prepare(ctx context.Context) error {
 	if !l.p.idempotent() {
 		l.id, l.ready = noProducerID(), true
-		return true
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
 	defer cancel()
 	id, err := l.p.newProducerID(ctx, l.q.leader)
 	if err != nil {
-		l.p.failed(l.q, fail("get a producer id", err, false))
-		return false
+		return err
 	}
 	l.id, l.ready = id, true
 	clear(l.sequence)
-	return true
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	l.q.until, l.q.backoff = time.Time{}, 0
+	return nil
 }
 
 // touch keeps the lane's connection from being idle for too long.
 func (l *lane) touch(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	for partition, leader := range l.p.leadersNow() {
-		if leader == l.q.leader {
-			if err := l.p.ping(ctx, partition); err != nil {
-				l.p.askRefresh()
-			}
-			return
-		}
+	if _, err := l.p.askMetadata(ctx, l.q.leader); err != nil {
+		l.p.askRefresh()
 	}
 }
 
 var errAnswer = errors.New("the broker's answer does not fit the request")
 
 // deliver sends the batches until the fate of each is known, or given up. What is certainly not stored goes back into
-// the queue. It returns false where the lane should pause before it sends more.
-func (l *lane) deliver(ctx context.Context, batches []batch) bool {
+// the queue.
+func (l *lane) deliver(ctx context.Context, batches []batch) {
 	now := time.Now()
 	for i := range batches {
 		l.encode(&batches[i], now)
 	}
-	giveUp := now.Add(giveUpAfter)
-	ok := l.attempt(ctx, batches)
-	unknown := l.p.settle(l.q, batches)
-	for backoff := firstBackoff; len(unknown) > 0; backoff = min(2*backoff, maxBackoff) {
-		wait(ctx, backoff)
-		if ctx.Err() != nil || time.Now().After(giveUp) {
+	l.attempt(ctx, batches, l.q.leader)
+	unknown := l.p.settle(l, batches)
+	for backoff := time.Duration(0); len(unknown) > 0; backoff = longer(backoff) {
+		l.p.pause(ctx, backoff)
+		if ctx.Err() != nil || time.Since(now) > giveUpAfter {
 			for i := range unknown {
 				unknown[i].fail(delivery.UnknownOutcome)
 			}
-			l.ready = false // whatever comes of them, what follows has another id
-			l.p.settle(l.q, unknown)
-			return false
+			l.p.settle(l, unknown)
+			return
+		}
+		if backoff == maxBackoff {
+			l.p.complain(fail("produce", unknown[0].cause, true))
 		}
 		for i := range unknown { // one by one: their partitions may have different leaders by now
-			ok = l.attempt(ctx, unknown[i:i+1])
+			l.attempt(ctx, unknown[i:i+1], l.p.leaderNow(unknown[i].partition))
 		}
-		unknown = l.p.settle(l.q, unknown)
+		unknown = l.p.settle(l, unknown)
 	}
-	return ok
 }
 
 func wait(ctx context.Context, d time.Duration) {
@@ -190,38 +169,43 @@ func (l *lane) encode(b *batch, now time.Time) {
 	b.encoded = appendBatch(b.encoded, l.id, sequence, now.UnixMilli(), b.items)
 }
 
-// attempt sends the batches in one request and gives each its verdict. It returns false where the broker did not take
-// all that it was sent.
-func (l *lane) attempt(ctx context.Context, batches []batch) bool {
+// attempt sends the batches to a broker in one request, and gives each its verdict.
+func (l *lane) attempt(ctx context.Context, batches []batch, broker int32) {
 	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
 	defer cancel()
-	request := l.request(batches)
-	sent := time.Now()
-	m, err := l.p.transport.RoundTrip(ctx, l.p.addr, request)
+	var (
+		request *produceRequest
+		sent    time.Time
+		m       protocol.Message
+		err     = errStale
+	)
+	for errors.Is(err, errStale) { // another connection may do: there are not many, and a new one is not stale
+		request, sent = l.request(batches, broker), time.Now()
+		m, err = l.p.transport.RoundTrip(ctx, l.p.addr, request)
+	}
 	if err == nil {
 		if r, ok := m.(*produce.Response); ok && len(r.Topics) == 1 {
 			l.p.took(l.q, time.Since(sent))
-			return l.read(batches, &r.Topics[0])
+			l.read(batches, &r.Topics[0])
+			return
 		}
 		err = errAnswer
 	}
 	// The request may be under way still, and with it what it points to.
 	l.topic, l.partition, l.readers = nil, nil, nil
 	l.p.askRefresh()
-	stale := errors.Is(err, errStale)
 	unsent := request.withdraw()
 	if unsent { // not even a connection: the broker is asked for a sign of life before it gets more
 		l.ready = false
 	}
-	maybe := !unsent && !stale && !neverSent(err)
+	maybe := !unsent && !neverSent(err)
 	for i := range batches {
 		batches[i].shared, batches[i].cause = true, err
 		batches[i].unanswered(maybe, l.id.id >= 0)
 	}
-	return stale // another connection may do, at once
 }
 
-func (l *lane) request(batches []batch) *produceRequest {
+func (l *lane) request(batches []batch, broker int32) *produceRequest {
 	if cap(l.readers) < len(batches) {
 		l.readers = make([]bytes.Reader, len(batches))
 	}
@@ -234,19 +218,20 @@ func (l *lane) request(batches []batch) *produceRequest {
 		})
 	}
 	l.topic = append(l.topic[:0], rawproduce.RequestTopic{Topic: l.p.topic, Partitions: l.partition})
-	return &produceRequest{Acks: int16(kafkago.RequireAll), Timeout: int32(l.p.brokerTimeout.Milliseconds()), Topics: l.topic}
+	return &produceRequest{
+		Acks: int16(kafkago.RequireAll), Timeout: int32(l.p.brokerTimeout.Milliseconds()), Topics: l.topic,
+		routed: true, to: broker,
+	}
 }
 
 // read gives the verdicts of a broker's answer.
-func (l *lane) read(batches []batch, topic *produce.ResponseTopic) bool {
-	ok := true
+func (l *lane) read(batches []batch, topic *produce.ResponseTopic) {
 	for i := range batches {
 		b := &batches[i]
 		answer := find(topic.Partitions, b.partition)
 		if answer == nil {
 			b.cause = errAnswer
 			b.unanswered(true, l.id.id >= 0)
-			ok = false
 			continue
 		}
 		code := kafkago.Error(answer.ErrorCode)
@@ -259,15 +244,12 @@ func (l *lane) read(batches []batch, topic *produce.ResponseTopic) bool {
 				b.time = time.UnixMilli(answer.LogAppendTime)
 			}
 			l.sequence[b.partition] = (l.sequence[b.partition] + int32(len(b.items))) & math.MaxInt32
-			continue
 		case outOfSequence(code):
 			l.ready = false
 		case refreshes(code):
 			l.p.askRefresh()
 		}
-		ok = ok && b.verdict == split
 	}
-	return ok
 }
 
 func find(partitions []produce.ResponsePartition, id int32) *produce.ResponsePartition {

@@ -80,26 +80,36 @@ type Producer struct {
 	lanes      sync.WaitGroup
 	background sync.WaitGroup
 
-	mu       sync.Mutex
-	leaders  []int32 // by partition; -1 where there is none; nil while not known
-	ids      []int   // 0, 1, … as many as there are partitions
-	queues   map[int32]*queue
-	records  int // in queues and lanes
-	bytes    int
-	trouble  *delivery.Error // why the topic cannot be used, where an operator must act
-	told     string          // what was last said of that
-	closed   bool
-	finished chan struct{} // closed when closed and records is 0
+	gone chan struct{} // closed when Close has let go of everything
+
+	mu         sync.Mutex
+	leaders    []int32       // by partition; nobody where there is none; nil while not known
+	changed    chan struct{} // closed when other leaders are known
+	ids        []int         // 0, 1, … as many as there are partitions
+	queues     map[int32]*queue
+	holds      map[int32]*hold // by partition
+	records    int             // in queues and lanes
+	bytes      int
+	trouble    *delivery.Error // why the topic cannot be used, where an operator must act
+	told       string          // what was last said of that
+	complained complaint       // what was last said of a broker
+	closed     bool
+	ended      bool          // no lane starts any more
+	finished   chan struct{} // closed when closed and records is 0
 }
 
 // New returns a producer, which begins to connect. It must be closed.
 func New(c Config) *Producer {
 	p := newProducer(c)
+	p.begin(c)
+	return p
+}
+
+func (p *Producer) begin(c Config) {
 	p.background.Go(func() { p.keep(p.life) })
 	if o, ok := c.SASL.(*oauthBearer); ok {
 		p.background.Go(func() { o.tokens.renew(p.life) })
 	}
-	return p
 }
 
 // newProducer returns a producer that does nothing yet.
@@ -112,8 +122,11 @@ func newProducer(c Config) *Producer {
 		attemptTimeout: attemptTimeout,
 		brokerTimeout:  brokerTimeout,
 		refresh:        make(chan struct{}, 1),
+		changed:        make(chan struct{}),
 		queues:         map[int32]*queue{},
+		holds:          map[int32]*hold{},
 		finished:       make(chan struct{}),
+		gone:           make(chan struct{}),
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
@@ -122,7 +135,9 @@ func newProducer(c Config) *Producer {
 		p.attemptTimeout, p.brokerTimeout = eventHubsAttemptTimeout, eventHubsBrokerTimeout
 	}
 	p.items.New = func() any { return &item{done: make(chan result, 1)} }
+	p.life, p.end = context.WithCancel(context.Background())
 	p.transport = &kafkago.Transport{
+		Context:     p.life,
 		Dial:        p.conns.dial,
 		DialTimeout: connectTimeout,
 		IdleTimeout: idleTimeout,
@@ -133,7 +148,6 @@ func newProducer(c Config) *Producer {
 		SASL:           c.SASL,
 	}
 	p.client = &kafkago.Client{Addr: p.addr, Transport: p.transport}
-	p.life, p.end = context.WithCancel(context.Background())
 	return p
 }
 
@@ -207,11 +221,11 @@ func (p *Producer) enqueue(ctx context.Context, r registration.Record) (*item, e
 	it.record, it.size = r, r.Size()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
+	switch why := p.refusal(r.Key); {
 	case p.closed:
 		return nil, fail("produce", errClosed, false)
-	case p.leaders == nil && p.trouble != nil:
-		return nil, p.trouble
+	case why != nil:
+		return nil, why
 	case p.records+1 > maxRecords, p.bytes+it.size > maxBytes:
 		return nil, fail("produce", errFull, false)
 	}
@@ -226,46 +240,6 @@ var (
 	errFull   = errors.New("the queue is full")
 )
 
-// assign puts an item into the queue of its partition's leader. p.mu is held.
-func (p *Producer) assign(it *item, push func(*queue, *item)) {
-	leader := int32(-1)
-	if p.leaders != nil {
-		it.partition = p.partitionOf(it.record.Key)
-		leader = p.leaders[it.partition]
-	}
-	q := p.queueOf(leader)
-	it.state, it.queue = waiting, q
-	push(q, it)
-	p.start(q)
-}
-
-// partitionOf is the partition that Kafka's Java client chooses for the key. p.mu is held.
-func (p *Producer) partitionOf(key []byte) int32 {
-	return int32(kafkago.Murmur2Balancer{Consistent: true}.Balance(kafkago.Message{Key: key}, p.ids...))
-}
-
-// queueOf returns the queue of a broker. The one for partitions without a leader has no lanes. p.mu is held.
-func (p *Producer) queueOf(leader int32) *queue {
-	if q := p.queues[leader]; q != nil {
-		return q
-	}
-	q := &queue{leader: leader, roundTrip: newFloor()}
-	p.queues[leader] = q
-	for range lanesPerBroker {
-		if leader >= 0 {
-			q.idle = append(q.idle, &lane{p: p, q: q})
-		}
-	}
-	return q
-}
-
-// start lets an idle lane go if there is work for it. p.mu is held.
-func (p *Producer) start(q *queue) {
-	if l := q.open(); l != nil {
-		p.lanes.Go(func() { l.run(p.life) })
-	}
-}
-
 // forget takes an item off the books. p.mu is held.
 func (p *Producer) forget(it *item) {
 	p.records--
@@ -273,13 +247,6 @@ func (p *Producer) forget(it *item) {
 	if p.closed && p.records == 0 {
 		close(p.finished)
 	}
-}
-
-// leadersNow returns the leader of each partition.
-func (p *Producer) leadersNow() []int32 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.leaders // replaced, never changed
 }
 
 // took notes how long an answer took.
@@ -293,26 +260,35 @@ func (p *Producer) took(q *queue, d time.Duration) {
 // still wait get an answer, and nothing of the producer is left when it returns.
 func (p *Producer) Close(ctx context.Context) error {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil
-	}
-	p.closed = true
-	if p.records == 0 {
+	again := p.closed
+	if !again && p.records == 0 {
 		close(p.finished)
 	}
+	p.closed = true
 	p.mu.Unlock()
+	if again {
+		select {
+		case <-p.gone:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the end: %w", ctx.Err())
+		}
+	}
 	var err error
 	select {
 	case <-p.finished:
 	case <-ctx.Done():
 		err = fmt.Errorf("wait for records under way: %w", ctx.Err())
 	}
+	p.mu.Lock()
+	p.ended = true
+	p.mu.Unlock()
 	p.end()
-	p.lanes.Wait()
 	p.background.Wait()
+	p.lanes.Wait()
 	p.failWaiting(&delivery.Error{Class: delivery.Unavailable, Op: "produce", Err: errClosed})
 	p.letGo()
+	close(p.gone)
 	return err
 }
 

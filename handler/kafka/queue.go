@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"userrelay/handler/delivery"
@@ -44,9 +45,13 @@ type queue struct {
 	len        int
 
 	idle       []*lane // last in, first out: the warmest goes first
-	busy       int     // lanes that collect or have a request in flight
+	busy       int     // lanes that collect or have a request in flight; one that repeats itself does not count
 	collecting bool    // a lane is about to drain the queue: nobody need wake another
-	roundTrip  floor
+	watched    *item   // if it still waits after stuckAfter, the lanes that are out are no help
+	// A broker that does not let lanes get ready is not asked to before until.
+	until     time.Time
+	backoff   time.Duration
+	roundTrip floor
 }
 
 func (q *queue) pushBack(it *item) {
@@ -93,6 +98,8 @@ const (
 	fewLanes       = 2                      // may always be out: one waits for its answer while the other collects
 	perLane        = 500 * time.Microsecond // one more for every so much of a round trip
 	bigBatch       = 32                     // so many waiting records are worth a request of their own
+	// A record that waits longer than this while lanes are out waits for one whose broker or connection is stuck.
+	stuckAfter = 25 * time.Millisecond
 )
 
 // mayOpen says whether one more lane may take what waits. With few out it always may: a record never waits for a timer.
@@ -104,16 +111,22 @@ func (q *queue) mayOpen() bool {
 	return r != math.MaxInt64 && time.Duration(q.busy)*perLane < r
 }
 
-// open takes an idle lane out if one may go for what waits. The caller must run it.
-func (q *queue) open() *lane {
-	n := len(q.idle)
-	if n == 0 || q.len == 0 || q.collecting || !q.mayOpen() {
-		return nil
+// open takes out an idle lane, which the caller must run, or returns nil. One that is ready goes first.
+func (q *queue) open(now time.Time) *lane {
+	i := len(q.idle) - 1
+	for i >= 0 && !q.idle[i].ready {
+		i--
 	}
-	l := q.idle[n-1]
-	q.idle = q.idle[:n-1]
+	if i < 0 {
+		i = len(q.idle) - 1
+		if i < 0 || now.Before(q.until) {
+			return nil
+		}
+	}
+	l := q.idle[i]
+	q.idle = slices.Delete(q.idle, i, i+1)
 	q.busy++
-	q.collecting = true
+	q.collecting = l.ready // getting ready may take long; others may do better
 	return l
 }
 
@@ -132,17 +145,17 @@ func (q *queue) take(batches []batch) []batch {
 		next := it.next
 		var b *batch
 		batches, b = batchFor(batches, it.partition)
-		b.closed = b.closed || records > 0 && bytes+it.size > maxRequestBytes || !b.takes(it)
+		b.closed = b.closed || records > 0 && bytes+it.size > maxRequestBytes || !b.add(it)
 		if !b.closed {
 			q.remove(it)
 			it.state = taken
-			b.items = append(b.items, it)
 			bytes += it.size
 			records++
 		}
 		it = next
 	}
-	return batches
+	// Those of partitions whose first record did not fit.
+	return slices.DeleteFunc(batches, func(b batch) bool { return len(b.items) == 0 })
 }
 
 // batchFor returns the batch of a partition, a new one if need be, whose memory may be that of an earlier batch.

@@ -1,9 +1,12 @@
 package kafka
 
 import (
+	"io"
 	"sync/atomic"
 
 	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/listoffsets"
+	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
 )
 
@@ -26,6 +29,63 @@ func (r *initRequest) Broker(c protocol.Cluster) (protocol.Broker, error) {
 	return brokerOf(c, r.leader)
 }
 
+// metadataRequest asks for one topic's metadata. kafka-go answers a metadata.Request of its own from memory, and makes
+// assumptions about every answer of that type; so this one does its own exchange.
+type metadataRequest struct {
+	topic    string
+	clientID string
+	to       int32 // nobody: any broker
+
+	version int16
+}
+
+// metadataAnswer is what comes of it.
+type metadataAnswer struct{ *metadata.Response }
+
+func (*metadataRequest) ApiKey() protocol.ApiKey { return protocol.Metadata } //nolint:revive,staticcheck // kafka-go's name
+
+func (r *metadataRequest) Broker(c protocol.Cluster) (protocol.Broker, error) {
+	if r.to == nobody {
+		return protocol.Broker{ID: nobody}, nil
+	}
+	return brokerOf(c, r.to)
+}
+
+// Required tells the versions that both sides know.
+func (r *metadataRequest) Required(versions map[protocol.ApiKey]int16) bool {
+	r.version = versions[protocol.Metadata]
+	return true
+}
+
+// RawExchange sends the request and reads its answer. Nothing else is under way on the connection.
+func (r *metadataRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	const correlation = 1
+	m, err := protocol.RoundTrip(rw, r.version, correlation, r.clientID, &metadata.Request{TopicNames: []string{r.topic}})
+	if err != nil {
+		return nil, err
+	}
+	answer, ok := m.(*metadata.Response)
+	if !ok {
+		return nil, errAnswer
+	}
+	return metadataAnswer{answer}, nil
+}
+
+// offsetsRequest is listoffsets.Request, field for field, but sent to a broker of our choice.
+type offsetsRequest struct {
+	ReplicaID      int32                      `kafka:"min=v1,max=v5"`
+	IsolationLevel int8                       `kafka:"min=v2,max=v5"`
+	Topics         []listoffsets.RequestTopic `kafka:"min=v1,max=v5"`
+
+	to int32
+}
+
+func (*offsetsRequest) ApiKey() protocol.ApiKey { return protocol.ListOffsets } //nolint:revive,staticcheck // kafka-go's name
+
+func (r *offsetsRequest) Broker(c protocol.Cluster) (protocol.Broker, error) {
+	return brokerOf(c, r.to)
+}
+
 // brokerOf finds a broker in kafka-go's layout.
 func brokerOf(c protocol.Cluster, id int32) (protocol.Broker, error) {
 	if b, ok := c.Brokers[id]; ok {
@@ -41,7 +101,9 @@ type produceRequest struct {
 	Timeout         int32                     `kafka:"min=v0,max=v8"`
 	Topics          []rawproduce.RequestTopic `kafka:"min=v0,max=v8"`
 
-	state atomic.Int32
+	routed bool  // to is set; otherwise it goes to the leader that kafka-go knows
+	to     int32 // broker
+	state  atomic.Int32
 }
 
 // States of a request: it is either begun or withdrawn, and stays so.
@@ -55,6 +117,9 @@ func (*produceRequest) ApiKey() protocol.ApiKey { return protocol.Produce } //no
 func (*produceRequest) TypeKey() protocol.OverrideTypeKey { return protocol.RawProduceOverride }
 
 func (r *produceRequest) Broker(c protocol.Cluster) (protocol.Broker, error) {
+	if r.routed {
+		return brokerOf(c, r.to)
+	}
 	raw := rawproduce.Request{Topics: r.Topics}
 	return raw.Broker(c)
 }

@@ -15,7 +15,9 @@ type batch struct {
 	encoded   []byte
 	shared    bool // a request that was not answered may be reading encoded still
 	closed    bool // takes no more
+	mates     int  // most records that it may have; 0: any number
 
+	holds   bool // its partition is held for it
 	maybe   bool // an attempt may have stored it: only the same bytes may be sent again
 	verdict verdict
 	class   delivery.Class // where the verdict is failed
@@ -35,13 +37,25 @@ const (
 	failed                 // no use to go on
 )
 
-// takes says whether the batch may have the item besides what it has.
-func (b *batch) takes(it *item) bool {
-	n := len(b.items) + 1
-	return n == 1 || (it.mates == 0 || n <= it.mates) && (b.items[0].mates == 0 || n <= b.items[0].mates)
+// add puts an item into the batch, unless it or one that is there may not have so many mates.
+func (b *batch) add(it *item) bool {
+	mates := b.mates
+	if mates == 0 || it.mates != 0 && it.mates < mates {
+		mates = it.mates
+	}
+	if n := len(b.items) + 1; n > 1 && mates != 0 && n > mates {
+		return false
+	}
+	b.items, b.mates = append(b.items, it), mates
+	return true
 }
 
 func (b *batch) fail(class delivery.Class) { b.verdict, b.class = failed, class }
+
+// err is the error of a batch that has failed.
+func (b *batch) err() *delivery.Error {
+	return &delivery.Error{Class: b.class, Op: "produce", Err: b.cause}
+}
 
 // unanswered is the verdict where no answer came. Without a producer id a repeat could make a copy, so there is none.
 func (b *batch) unanswered(maybe, idempotent bool) {
@@ -71,7 +85,7 @@ func (b *batch) judge(code kafkago.Error, idempotent bool) {
 		}
 	case class == delivery.UnknownOutcome:
 		b.unanswered(true, idempotent)
-	case b.maybe && class == delivery.Unavailable:
+	case b.maybe && passes(code):
 		b.verdict = open
 	case b.maybe:
 		b.fail(delivery.UnknownOutcome)
@@ -82,6 +96,13 @@ func (b *batch) judge(code kafkago.Error, idempotent bool) {
 	default:
 		b.fail(class)
 	}
+}
+
+// passes says that the broker may take in a moment what it does not take now. A leader that has just become one may not
+// know the topic yet.
+func passes(code kafkago.Error) bool {
+	class := classOfCode(code)
+	return class == delivery.Unavailable || class == delivery.Throttled || code == kafkago.UnknownTopicOrPartition
 }
 
 // outOfSequence says that a broker does not go on with a producer id, and does not have the batch because of it.

@@ -1,12 +1,11 @@
 package kafka_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,14 +41,12 @@ func TestSecurity(t *testing.T) {
 	}
 	deny(t, c, "no-write", kmsg.ACLOperationWrite)
 	deny(t, c, "no-describe", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)
-	t.Run("ways", func(t *testing.T) {
-		for _, w := range append(append(certificates(t, c), passwords(t, c)...), tokens(t, c)...) {
-			t.Run(w.name, func(t *testing.T) {
-				t.Parallel()
-				w.try(t, c.Bootstrap(w.listener))
-			})
-		}
-	})
+	for _, w := range slices.Concat(certificates(t, c), passwords(t, c), tokens(t, c)) {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			w.try(t, c.Bootstrap(w.listener))
+		})
+	}
 }
 
 // TestBrokerCertificate goes to brokers whose own certificate is wrong.
@@ -63,6 +60,7 @@ func TestBrokerCertificate(t *testing.T) {
 		"expired":   {realkafka.CertSpec{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}, "has expired"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := realkafka.ForTest(t, realkafka.Options{
 				Listeners: []realkafka.Listener{realkafka.SASLSSL}, BrokerCert: tt.spec,
 			})
@@ -95,7 +93,7 @@ func certificates(t *testing.T, c *realkafka.Cluster) []way {
 			name: "a broker whose authority is not known", listener: realkafka.SASLSSL, tls: other.Client(),
 			sasl: kafka.Plain(realkafka.User, realkafka.Password), class: delivery.NotAuthorized, log: "KAFKA_TLS_CA",
 		},
-		{name: "no TLS to a TLS port", listener: realkafka.SSL, class: delivery.Unavailable, log: "KAFKA_SECURITY_PROTOCOL"},
+		{name: "no TLS to a TLS port", listener: realkafka.SSL, class: delivery.NotAuthorized, log: "wants TLS on this port"},
 		{name: "TLS to a port without", listener: realkafka.Plaintext, tls: ca.Client(), class: delivery.Unavailable, log: "KAFKA_SECURITY_PROTOCOL"},
 	}
 }
@@ -195,104 +193,5 @@ func (w way) try(t *testing.T, brokers []string) {
 		if strings.Contains(log.String(), secret) || err != nil && strings.Contains(err.Error(), secret) {
 			t.Errorf("%q is told: %v\n%s", secret, err, log.String())
 		}
-	}
-}
-
-// buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func closeProducer(t *testing.T, p *kafka.Producer) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
-	defer cancel()
-	if err := p.Close(ctx); err != nil {
-		t.Errorf("close: %v", err)
-	}
-}
-
-func deny(t *testing.T, c *realkafka.Cluster, topic string, operations ...kmsg.ACLOperation) {
-	t.Helper()
-	for _, op := range operations {
-		if err := c.Deny(t.Context(), realkafka.OtherUser, topic, op); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// must returns a function that returns its first argument, or ends the test for the second.
-func must[T any](t *testing.T) func(T, error) T {
-	t.Helper()
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
-func TestDiagnose(t *testing.T) {
-	t.Parallel()
-	c := realkafka.ForTest(t, realkafka.Options{Listeners: []realkafka.Listener{realkafka.Plaintext, realkafka.SASLPlaintext}})
-	if err := c.CreateTopic(t.Context(), "one-copy", 2, 1, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.CreateTopic(t.Context(), "no-write", 1, 1, nil); err != nil {
-		t.Fatal(err)
-	}
-	deny(t, c, "no-write", kmsg.ACLOperationWrite)
-	dead := "127.0.0.1:1"
-	for name, tt := range map[string]struct {
-		config kafka.Config
-		want   []string // "grade subject: part of the text"
-	}{
-		"one copy": {
-			kafka.Config{Brokers: c.Bootstrap(realkafka.Plaintext), Topic: "one-copy"},
-			[]string{"0 broker: without encryption or login", "0 topic: with 2 partitions", "0 topic: may be written to", "1 topic: means one copy"},
-		},
-		"one broker of two": {
-			kafka.Config{Brokers: append(c.Bootstrap(realkafka.Plaintext), dead), Topic: "one-copy"},
-			[]string{"0 broker: ", "2 broker: KAFKA_BROKERS", "0 topic: ", "0 topic: ", "1 topic: "},
-		},
-		"no broker":      {kafka.Config{Brokers: []string{dead}, Topic: "one-copy"}, []string{"2 broker: refuses connections"}},
-		"no such topic":  {kafka.Config{Brokers: c.Bootstrap(realkafka.Plaintext), Topic: "nowhere"}, []string{"0 broker: ", "2 topic: does not exist"}},
-		"wrong password": {kafka.Config{Brokers: c.Bootstrap(realkafka.SASLPlaintext), Topic: "one-copy", SASL: kafka.Plain("alice", "wrong")}, []string{"2 broker: KAFKA_SASL_PASSWORD"}},
-		"no right to write": {
-			kafka.Config{Brokers: c.Bootstrap(realkafka.SASLPlaintext), Topic: "no-write", SASL: kafka.Plain(realkafka.OtherUser, realkafka.OtherPassword)},
-			[]string{"0 broker: accepts the login (PLAIN)", "0 topic: ", "2 topic: WRITE", "1 topic: one copy"},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			found := kafka.Diagnose(t.Context(), tt.config)
-			if len(found) != len(tt.want) {
-				t.Fatalf("%d findings, want %d: %+v", len(found), len(tt.want), found)
-			}
-			for i, f := range found {
-				grade, rest, _ := strings.Cut(tt.want[i], " ")
-				subject, text, _ := strings.Cut(rest, ": ")
-				if string('0'+rune(f.Grade)) != grade || !strings.HasPrefix(f.Subject, subject+" ") || !strings.Contains(f.Text, text) {
-					t.Errorf("finding %+v, want %s", f, tt.want[i])
-				}
-			}
-		})
-	}
-	records, err := realkafka.ReadFranz(t.Context(), c.Bootstrap(realkafka.Plaintext), "one-copy")
-	if err != nil || len(records) != 0 {
-		t.Errorf("the diagnosis left %d records (%v)", len(records), err)
 	}
 }

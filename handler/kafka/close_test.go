@@ -1,0 +1,210 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/kafka"
+	"userrelay/test/kafka/ledger"
+)
+
+// TestCloseStoresWhatIsUnderWay closes a producer while callers wait that the broker is about to answer.
+func TestCloseStoresWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	connections := &listener{}
+	c := startBroker(t, kfake.ListenFn(connections.listen))
+	p := newProducer(t, c.ListenAddrs())
+	var l ledger.Ledger
+	l.Note("before", produce(t, p, "before"), nil)
+	arrived, answer := holdAnswers(t, c)
+	var calls []*pending
+	for i := range 20 {
+		calls = append(calls, begin(t.Context(), p, ledger.Record(fmt.Sprint(i))))
+	}
+	<-arrived
+	eventually(t, "all are on the books", func() bool { n, _ := p.Held(); return n > 0 })
+	closed := make(chan error, 1)
+	go func() { closed <- p.Close(t.Context()) }()
+	eventually(t, "new records are refused", func() bool {
+		md, err := p.Produce(t.Context(), ledger.Record("late"))
+		l.Note("late", md, err)
+		return delivery.ClassOf(err) == delivery.Unavailable
+	})
+	answer(nil)
+	if err := <-closed; err != nil {
+		t.Errorf("close: %v", err)
+	}
+	for i, call := range calls {
+		md, err := call.wait(t)
+		l.Note(fmt.Sprint(i), md, err)
+	}
+	compare(t, &l, c)
+	wantNoConnection(t, connections)
+}
+
+// wantNoConnection wants the broker to see the producer's connections closed.
+func wantNoConnection(t *testing.T, l *listener) {
+	t.Helper()
+	eventually(t, "no connection is open", func() bool { _, open := l.count(); return open == 0 })
+	if accepted, _ := l.count(); accepted == 0 {
+		t.Error("there never was a connection")
+	}
+}
+
+// TestCloseWithoutAnswer closes producers whose broker answers nothing any more, or is not there, or has not been.
+func TestCloseWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	classes := map[delivery.Class]bool{delivery.Unavailable: true, delivery.UnknownOutcome: true}
+	for name, c := range map[string]struct {
+		spoil func(*testing.T, *kfake.Cluster, *blackHole) // after a record was stored
+		start bool                                         // there is a broker at the start
+	}{
+		"never there": {func(*testing.T, *kfake.Cluster, *blackHole) {}, false},
+		"gone":        {func(_ *testing.T, c *kfake.Cluster, _ *blackHole) { c.Close() }, true},
+		"black hole":  {func(_ *testing.T, c *kfake.Cluster, h *blackHole) { h.swallow(c.ListenAddrs()[0]) }, true},
+		"refuses":     {func(_ *testing.T, c *kfake.Cluster, _ *blackHole) { c.Fault(faultOf(19, -1)) }, true},
+		"not sure":    {func(_ *testing.T, c *kfake.Cluster, _ *blackHole) { c.Fault(faultOf(20, -1)) }, true},
+		"no metadata": {func(_ *testing.T, c *kfake.Cluster, _ *blackHole) {
+			c.ControlKey(kmsg.Metadata.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+				c.KeepControl()
+				return nil, nil, true
+			})
+			c.Fault(faultOf(6, -1))
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hole := &blackHole{}
+			brokers := []string{fmt.Sprint("127.0.0.1:", freePort(t))}
+			var b *kfake.Cluster
+			if c.start {
+				b = startBroker(t, kfake.ListenFn(hole.listen))
+				brokers = b.ListenAddrs()
+			}
+			p := kafka.New(kafka.Config{Brokers: brokers, Topic: topic})
+			if c.start {
+				produce(t, p, "before")
+			}
+			c.spoil(t, b, hole)
+			var calls []*pending
+			for i := range 100 {
+				calls = append(calls, begin(t.Context(), p, ledger.Record(fmt.Sprint(i))))
+			}
+			eventually(t, "they wait", func() bool { n, _ := p.Held(); return n == len(calls) })
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			var closers sync.WaitGroup
+			for range 2 {
+				closers.Go(func() {
+					if err := p.Close(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("close: %v", err)
+					}
+				})
+			}
+			closers.Wait()
+			for _, call := range calls {
+				if _, err := call.wait(t); !classes[delivery.ClassOf(err)] {
+					t.Errorf("a caller was told %v", err)
+				}
+			}
+			if n, size := p.Held(); n != 0 || size != 0 {
+				t.Errorf("%d records of %d bytes are left", n, size)
+			}
+		})
+	}
+}
+
+// TestAfterClose uses a producer that is closed.
+func TestAfterClose(t *testing.T) {
+	t.Parallel()
+	connections := &listener{}
+	c := startBroker(t, kfake.ListenFn(connections.listen))
+	p := newProducer(t, c.ListenAddrs())
+	produce(t, p, "before")
+	closeNow(t, p)
+	accepted, _ := connections.count()
+	_, err := p.Produce(t.Context(), ledger.Record("x"))
+	wantClass(t, err, delivery.Unavailable)
+	wantClass(t, p.Check(t.Context()), delivery.Unavailable)
+	closeNow(t, p)
+	wantNoConnection(t, connections)
+	if n, _ := connections.count(); n != accepted {
+		t.Errorf("%d connections were made after the end", n-accepted)
+	}
+}
+
+// TestCloseWhileConnecting closes producers in the middle of their first connection, to a broker that says nothing.
+func TestCloseWhileConnecting(t *testing.T) {
+	t.Parallel()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	for range 20 {
+		p := kafka.New(kafka.Config{Brokers: []string{l.Addr().String()}, Topic: topic})
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeNow(t, p)
+		if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		for buf := make([]byte, 100); err == nil; {
+			_, err = conn.Read(buf) // what it has sent, and the end
+		}
+		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+			t.Fatal("the connection stays open")
+		}
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCloseAnyTime closes producers at moments of chance, under load and while leaders move.
+func TestCloseAnyTime(t *testing.T) {
+	t.Parallel()
+	connections := &listener{}
+	c := startBroker(t, append(threeBrokers(), kfake.ListenFn(connections.listen))...)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var mover sync.WaitGroup
+	mover.Go(func() {
+		for tick := time.NewTicker(time.Millisecond); ctx.Err() == nil; <-tick.C {
+			c.ShufflePartitionLeaders()
+		}
+	})
+	var l ledger.Ledger
+	for i := range 30 {
+		p := kafka.New(kafka.Config{Brokers: c.ListenAddrs(), Topic: topic})
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			l.Run(t.Context(), p, ledger.Load{Callers: 20, Each: 5, Timeout: patience, Name: fmt.Sprint(i, "-")})
+		})
+		limit, stop := context.WithTimeout(t.Context(), time.Duration(rand.IntN(50))*time.Millisecond)
+		if i%2 == 0 {
+			<-limit.Done()
+		}
+		if err := p.Close(limit); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		stop()
+		callers.Wait()
+	}
+	cancel()
+	mover.Wait()
+	compare(t, &l, c)
+	wantNoConnection(t, connections)
+}

@@ -1,0 +1,199 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/kafka"
+	"userrelay/test/kafka/ledger"
+)
+
+const stored = delivery.Class("") // in a table: no error
+
+// TestCodes has a broker answer a Produce request with a code, once and for ever.
+func TestCodes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		code   int16
+		once   delivery.Class // of the error when the code comes once; stored: the record was sent again
+		always delivery.Class // when it comes for ever, and the caller's time ends between two attempts
+	}{
+		{-1, stored, delivery.UnknownOutcome}, // UNKNOWN_SERVER_ERROR
+		{2, stored, delivery.Unavailable},     // CORRUPT_MESSAGE
+		{3, stored, delivery.Unavailable},     // UNKNOWN_TOPIC_OR_PARTITION, while the metadata know the topic
+		{5, stored, delivery.Unavailable},     // LEADER_NOT_AVAILABLE
+		{6, stored, delivery.Unavailable},     // NOT_LEADER_OR_FOLLOWER
+		{7, stored, delivery.UnknownOutcome},  // REQUEST_TIMED_OUT
+		{10, delivery.TooLarge, delivery.TooLarge},
+		{13, stored, delivery.UnknownOutcome},                // NETWORK_EXCEPTION
+		{14, stored, delivery.Unavailable},                   // COORDINATOR_LOAD_IN_PROGRESS
+		{17, delivery.UnknownTopic, delivery.UnknownTopic},   // INVALID_TOPIC_EXCEPTION
+		{19, stored, delivery.Unavailable},                   // NOT_ENOUGH_REPLICAS
+		{20, stored, delivery.UnknownOutcome},                // NOT_ENOUGH_REPLICAS_AFTER_APPEND
+		{29, delivery.NotAuthorized, delivery.NotAuthorized}, // TOPIC_AUTHORIZATION_FAILED
+		{31, delivery.NotAuthorized, delivery.NotAuthorized}, // CLUSTER_AUTHORIZATION_FAILED
+		{32, delivery.Invalid, delivery.Invalid},             // INVALID_TIMESTAMP
+		{44, delivery.Throttled, delivery.Throttled},         // POLICY_VIOLATION
+		{45, stored, delivery.Unavailable},                   // OUT_OF_ORDER_SEQUENCE_NUMBER
+		{47, stored, delivery.Unavailable},                   // INVALID_PRODUCER_EPOCH
+		{56, stored, delivery.UnknownOutcome},                // KAFKA_STORAGE_ERROR
+		{58, delivery.NotAuthorized, delivery.NotAuthorized}, // SASL_AUTHENTICATION_FAILED
+		{59, stored, delivery.Unavailable},                   // UNKNOWN_PRODUCER_ID
+		{74, stored, delivery.Unavailable},                   // FENCED_LEADER_EPOCH
+		{75, stored, delivery.Unavailable},                   // UNKNOWN_LEADER_EPOCH
+		{87, delivery.Invalid, delivery.Invalid},             // INVALID_RECORD
+		{89, delivery.Throttled, delivery.Throttled},         // THROTTLING_QUOTA_EXCEEDED
+		{42, delivery.Fatal, delivery.Fatal},                 // INVALID_REQUEST
+		{999, delivery.Fatal, delivery.Fatal},                // one that nobody knows yet
+	} {
+		t.Run(fmt.Sprint(c.code, " once"), func(t *testing.T) {
+			t.Parallel()
+			testCodeOnce(t, c.code, c.once)
+		})
+		t.Run(fmt.Sprint(c.code, " always"), func(t *testing.T) {
+			t.Parallel()
+			testCodeAlways(t, c.code, c.always)
+		})
+	}
+}
+
+func testCodeOnce(t *testing.T, code int16, want delivery.Class) {
+	t.Helper()
+	c := startBroker(t)
+	p := newProducer(t, c.ListenAddrs())
+	var l ledger.Ledger
+	l.Note("before", produce(t, p, "before"), nil)
+	fault := c.Fault(faultOf(code, 1))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	md, err := p.Produce(ctx, ledger.Record("x"))
+	l.Note("x", md, err)
+	if want != stored {
+		wantClass(t, err, want)
+	} else if err != nil {
+		t.Errorf("error = %v, want the record stored", err)
+	}
+	if fault.Hits() != 1 {
+		t.Errorf("the code was answered %d times", fault.Hits())
+	}
+	storeAfter(t, p, &l)
+	if r := compare(t, &l, c); r.Copies != 0 {
+		t.Errorf("%d copies", r.Copies)
+	}
+}
+
+func testCodeAlways(t *testing.T, code int16, want delivery.Class) {
+	t.Helper()
+	c := startBroker(t)
+	p := newProducer(t, c.ListenAddrs())
+	var l ledger.Ledger
+	l.Note("before", produce(t, p, "before"), nil)
+	fault := c.Fault(faultOf(code, -1))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	call := begin(ctx, p, ledger.Record("x"))
+	if want == delivery.Unavailable || want == delivery.UnknownOutcome {
+		// It is tried again and again.
+		if err := fault.Wait(t.Context(), 3); err != nil {
+			t.Fatal(err)
+		}
+		if want == delivery.Unavailable {
+			eventually(t, "the record is in the queue", func() bool { return p.Waiting() == 1 })
+		}
+		cancel()
+	}
+	md, err := call.wait(t)
+	wantClass(t, err, want)
+	l.Note("x", md, err)
+	fault.Remove()
+	storeAfter(t, p, &l)
+	if r := compare(t, &l, c); r.Copies != 0 {
+		t.Errorf("%d copies", r.Copies)
+	}
+}
+
+// storeAfter stores a record once nothing is wrong any more. Where the last answer was a refusal that lasts, it is repeated
+// to callers for a moment.
+func storeAfter(t *testing.T, p *kafka.Producer, l *ledger.Ledger) {
+	t.Helper()
+	eventually(t, "a record is stored", func() bool {
+		md, err := p.Produce(t.Context(), ledger.Record("after"))
+		l.Note("after", md, err)
+		return err == nil
+	})
+}
+
+// TestInitCodes has a broker answer InitProducerID with a code.
+func TestInitCodes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		code int16
+		once delivery.Class // stored: the producer asks again
+	}{
+		{-1, stored},                 // UNKNOWN_SERVER_ERROR
+		{14, stored},                 // COORDINATOR_LOAD_IN_PROGRESS
+		{15, stored},                 // COORDINATOR_NOT_AVAILABLE
+		{16, stored},                 // NOT_COORDINATOR
+		{7, stored},                  // REQUEST_TIMED_OUT
+		{31, delivery.NotAuthorized}, // CLUSTER_AUTHORIZATION_FAILED
+		{29, delivery.NotAuthorized}, // TOPIC_AUTHORIZATION_FAILED
+		{89, delivery.Throttled},     // THROTTLING_QUOTA_EXCEEDED
+	} {
+		t.Run(fmt.Sprint(c.code), func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t)
+			fault := faultOf(c.code, -1)
+			fault.Keys, fault.Topic = []kmsg.Key{kmsg.InitProducerID}, ""
+			handle := b.Fault(fault)
+			p := newProducer(t, b.ListenAddrs())
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			call := begin(ctx, p, ledger.Record("x"))
+			if c.once == stored {
+				if err := handle.Wait(t.Context(), 10); err != nil { // lanes are warmed, and then they try again
+					t.Fatal(err)
+				}
+				handle.Remove()
+			}
+			_, err := call.wait(t)
+			if c.once == stored && err != nil {
+				t.Errorf("error = %v, want the record stored", err)
+			} else if c.once != stored {
+				wantClass(t, err, c.once)
+				handle.Remove()
+			}
+			storeAfter(t, p, new(ledger.Ledger))
+		})
+	}
+}
+
+// TestDuplicateSequence has a broker say that it has a batch already, with and without its offset.
+func TestDuplicateSequence(t *testing.T) {
+	t.Parallel()
+	c := startBroker(t)
+	p := newProducer(t, c.ListenAddrs())
+	produce(t, p, "before")
+	for _, offset := range []int64{41, -1} {
+		c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			resp, ok := r.ResponseKind().(*kmsg.ProduceResponse)
+			if !ok {
+				return nil, nil, false
+			}
+			part := kmsg.NewProduceResponseTopicPartition()
+			part.ErrorCode, part.BaseOffset = kerr.DuplicateSequenceNumber.Code, offset
+			answer := kmsg.NewProduceResponseTopic()
+			answer.Topic = topic
+			answer.Partitions = append(answer.Partitions, part)
+			resp.Topics = append(resp.Topics, answer)
+			return resp, nil, true
+		})
+		if md := produce(t, p, "x"); md.Offset != offset {
+			t.Errorf("offset = %d, want %d", md.Offset, offset)
+		}
+	}
+}

@@ -1,0 +1,260 @@
+package kafka_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/kafka"
+	"userrelay/test/kafka/ledger"
+	"userrelay/test/realkafka"
+)
+
+// secure makes a broker's TLS configuration and the one of a client that trusts it, for one version of TLS.
+func secure(t *testing.T, version uint16) (server, client *tls.Config) {
+	t.Helper()
+	ca, err := realkafka.NewCA("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := ca.Issue(realkafka.CertSpec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(cert.CertPEM, cert.KeyPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: version, MaxVersion: version}, ca.Client()
+}
+
+// TestIdleConnectionsCut cuts all connections while they are idle. What is sent next finds others, and its outcome is
+// known: the broker knows no idempotent producers here, so that a producer that does not know may not send again.
+func TestIdleConnectionsCut(t *testing.T) {
+	t.Parallel()
+	for name, version := range map[string]uint16{"plain": 0, "TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
+		for how, reset := range map[string]bool{"closed": false, "reset": true} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				connections := &listener{}
+				opts := []kfake.Opt{
+					kfake.NumBrokers(2), kfake.SeedTopics(8, topic), // for more lanes than one broker has
+					kfake.MaxVersions(withoutIDs()), kfake.ListenFn(connections.listen),
+				}
+				edit := func(*kafka.Config) {}
+				if version != 0 {
+					server, client := secure(t, version)
+					opts = append(opts, kfake.TLS(server))
+					edit = func(c *kafka.Config) { c.TLS = client }
+				}
+				c := startBroker(t, opts...)
+				p := newProducer(t, c.ListenAddrs(), edit)
+				for round := range 2 {
+					openMany(t, connections, p)
+					if n := connections.cut(t, reset); n < 13 {
+						t.Fatalf("%d connections were cut, the test wants more", n)
+					}
+					<-time.After(1100 * time.Millisecond) // only after a pause does a connection look at itself
+					var l ledger.Ledger
+					l.Run(t.Context(), p, ledger.Load{Callers: 13, Each: 5, Timeout: patience, Name: fmt.Sprint(round, "-")})
+					if r, _ := l.Compare(nil); r.Acknowledged != 13*5 {
+						t.Errorf("round %d: %v", round, r)
+					}
+				}
+			})
+		}
+	}
+}
+
+// openMany has a producer open a connection for each of its lanes, by answers that do not come for a moment.
+func openMany(t *testing.T, connections *listener, p *kafka.Producer) {
+	t.Helper()
+	produce(t, p, "many")
+	waiting, release := connections.hold()
+	var calls []*pending
+	eventually(t, "all lanes are out", func() bool {
+		calls = append(calls, begin(t.Context(), p, ledger.Record(fmt.Sprint("many-", len(calls)))))
+		return waiting() >= 13
+	})
+	release()
+	for _, call := range calls {
+		if _, err := call.wait(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// withoutIDs is a broker's versions where it knows no InitProducerID.
+func withoutIDs() *kversion.Versions {
+	v := kversion.Stable()
+	var kept kversion.Versions
+	v.EachMaxKeyVersion(func(key, version int16) {
+		if key != kmsg.InitProducerID.Int16() {
+			kept.SetMaxKeyVersion(key, version)
+		}
+	})
+	return &kept
+}
+
+// TestOldConnections has connections reach their greatest age again and again under load: they are replaced, and nobody
+// notices.
+func TestOldConnections(t *testing.T) {
+	t.Parallel()
+	connections := &listener{}
+	c := startBroker(t, kfake.MaxVersions(withoutIDs()), kfake.ListenFn(connections.listen))
+	p := kafka.NewWithAge(kafka.Config{Brokers: c.ListenAddrs(), Topic: topic}, 20*time.Millisecond)
+	defer closeNow(t, p)
+	var l ledger.Ledger
+	l.Run(t.Context(), p, ledger.Load{Callers: 16, Each: 100, Timeout: patience, Pause: time.Millisecond})
+	if r := compare(t, &l, c); r.Acknowledged != 16*100 {
+		t.Error(r)
+	}
+	if n, _ := connections.count(); n < 20 {
+		t.Errorf("%d connections were made, want more", n)
+	}
+}
+
+// TestSilentLogin has a broker answer nothing in the middle of the login, from the start or later.
+func TestSilentLogin(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		key   kmsg.Key
+		later bool
+	}{
+		"handshake":            {kmsg.SASLHandshake, false},
+		"authentication":       {kmsg.SASLAuthenticate, false},
+		"handshake, later":     {kmsg.SASLHandshake, true},
+		"authenticating later": {kmsg.SASLAuthenticate, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := startBroker(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "password"))
+			var mu sync.Mutex
+			silent := !c.later
+			swallowed := 0
+			b.ControlKey(c.key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+				b.KeepControl()
+				mu.Lock()
+				defer mu.Unlock()
+				if silent {
+					swallowed++
+				}
+				return nil, nil, silent
+			})
+			p := kafka.NewWithAge(kafka.Config{
+				Brokers: b.ListenAddrs(), Topic: topic, SASL: kafka.Plain("user", "password"),
+			}, 20*time.Millisecond)
+			defer closeNow(t, p)
+			if c.later {
+				produce(t, p, "before")
+				mu.Lock()
+				silent = true
+				mu.Unlock()
+			}
+			eventually(t, "records are not stored because the broker is silent", func() bool {
+				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+				defer cancel()
+				_, err := p.Produce(ctx, ledger.Record("x"))
+				if class := delivery.ClassOf(err); err != nil && class != delivery.Unavailable && class != delivery.UnknownOutcome {
+					t.Errorf("error = %v", err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				return err != nil && swallowed > 0
+			})
+			mu.Lock()
+			silent = false
+			mu.Unlock()
+			produce(t, p, "after") // within patience
+		})
+	}
+}
+
+// TestStartBeforeTheBroker starts a producer whose broker is not there yet.
+func TestStartBeforeTheBroker(t *testing.T) {
+	t.Parallel()
+	port := freePort(t)
+	var log lines
+	p := newProducer(t, []string{fmt.Sprint("127.0.0.1:", port)}, logTo(&log))
+	call := begin(t.Context(), p, ledger.Record("x"))
+	eventually(t, "it says so", func() bool { return log.with("refuses connections") == 1 })
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.SeedTopics(1, topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if _, err := call.wait(t); err != nil {
+		t.Errorf("error = %v", err)
+	}
+	eventually(t, "it says that, too", func() bool { return log.with("Kafka answers") == 1 })
+}
+
+// TestLateAnswer has a broker keep a request for longer than an attempt lasts, and carry it out then.
+func TestLateAnswer(t *testing.T) {
+	t.Parallel()
+	c := startBroker(t)
+	p := newProducer(t, c.ListenAddrs())
+	var l ledger.Ledger
+	l.Note("before", produce(t, p, "before"), nil)
+	arrived, answer := holdAnswers(t, c)
+	call := begin(t.Context(), p, ledger.Record("x"))
+	<-arrived
+	again := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Observe: true, Count: -1})
+	if err := again.Wait(t.Context(), 1); err != nil { // the attempt is over, and the next one comes
+		t.Fatal(err)
+	}
+	answer(nil)
+	md, err := call.wait(t)
+	l.Note("x", md, err)
+	storeAfter(t, p, &l)
+	if r := compare(t, &l, c); r.Acknowledged != 3 || r.Copies != 0 {
+		t.Error(r)
+	}
+}
+
+// TestLeaderChangeKeepsConnections moves partitions between brokers that are known, and looks at the connections.
+func TestLeaderChangeKeepsConnections(t *testing.T) {
+	t.Parallel()
+	connections := &listener{}
+	c := startBroker(t, kfake.NumBrokers(3), kfake.SeedTopics(3, topic), kfake.ListenFn(connections.listen))
+	p := newProducer(t, c.ListenAddrs())
+	for i := range 3 {
+		if err := errors.Join(c.MoveTopicPartition(topic, int32(i), int32(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := func(n int) {
+		for i := range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			if _, err := p.Produce(ctx, keyed(fmt.Sprint(n, "-", i), keyIn(i, 3, 0))); err != nil {
+				t.Error(err)
+			}
+			cancel()
+		}
+	}
+	store(0)
+	eventually(t, "all lanes are warm", func() bool { n, _ := connections.count(); return n >= 3*8 })
+	before, _ := connections.count()
+	const moves = 10
+	for n := range moves {
+		for i := range 3 {
+			if err := c.MoveTopicPartition(topic, int32(i), int32((i+n)%3)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		store(n + 1)
+	}
+	// A connection now and then is made because the one before is not given back yet.
+	if after, _ := connections.count(); after-before > moves {
+		t.Errorf("%d connections were made in %d changes", after-before, moves)
+	}
+}

@@ -1,0 +1,220 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/test/kafka/ledger"
+)
+
+// load is what the tests of faults have a producer do: no attempt is given up before its outcome is known.
+func load() ledger.Load { return ledger.Load{Callers: 64, Each: 50, Timeout: patience} }
+
+func threeBrokers() []kfake.Opt {
+	return []kfake.Opt{kfake.NumBrokers(3), kfake.SeedTopics(8, topic)}
+}
+
+// cutAnswers closes the connections of a share of Produce requests: half of them before the broker has the request, half
+// after it has stored the records. It returns how often it did each.
+func cutAnswers(c *kfake.Cluster, share float64) func() (before, after int) {
+	var mu sync.Mutex
+	var before, after int
+	draw := rand.New(rand.NewPCG(1, 2))
+	c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		if draw.Float64() >= share {
+			return nil, nil, false
+		}
+		if draw.IntN(2) == 0 {
+			before++
+			return nil, errors.New("cut before"), true
+		}
+		after++
+		return nil, nil, false
+	})
+	return func() (int, int) {
+		mu.Lock()
+		defer mu.Unlock()
+		return before, after
+	}
+}
+
+func TestCutBeforeAppend(t *testing.T) {
+	t.Parallel()
+	c := startBroker(t, threeBrokers()...)
+	counts := cutAnswers(c, 0.05)
+	p := newProducer(t, c.ListenAddrs())
+	var l ledger.Ledger
+	l.Run(t.Context(), p, load())
+	if before, _ := counts(); before == 0 {
+		t.Error("nothing was cut")
+	}
+	wantAllStored(t, &l, c)
+}
+
+// wantAllStored wants every record of load acknowledged and in the log once.
+func wantAllStored(t *testing.T, l *ledger.Ledger, c *kfake.Cluster) {
+	t.Helper()
+	r := compare(t, l, c)
+	if want := load().Callers * load().Each; r.Acknowledged != want || r.Copies != 0 {
+		t.Errorf("%d records acknowledged and %d copies, want %d and none", r.Acknowledged, r.Copies, want)
+	}
+}
+
+// TestCutAfterAppend has answers cut off whose request the broker has carried out.
+func TestCutAfterAppend(t *testing.T) {
+	t.Parallel()
+	cut := &cutter{share: 0.05}
+	c := startBroker(t, append(threeBrokers(), kfake.ListenFn(cut.listen))...)
+	p := newProducer(t, c.ListenAddrs())
+	var l ledger.Ledger
+	l.Run(t.Context(), p, load())
+	if cut.stop() == 0 {
+		t.Error("nothing was cut")
+	}
+	wantAllStored(t, &l, c)
+}
+
+// cutter closes connections instead of writing a share of the answers.
+type cutter struct {
+	mu    sync.Mutex
+	share float64
+	cuts  int
+}
+
+func (c *cutter) listen(network, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), network, address)
+	return &cuttingListener{l, c}, err
+}
+
+// stop ends it and returns how many answers were cut.
+func (c *cutter) stop() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.share = 0
+	return c.cuts
+}
+
+func (c *cutter) cut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if rand.Float64() >= c.share {
+		return false
+	}
+	c.cuts++
+	return true
+}
+
+type cuttingListener struct {
+	net.Listener
+	c *cutter
+}
+
+func (l *cuttingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &cuttingConn{conn, l.c}, nil
+}
+
+type cuttingConn struct {
+	net.Conn
+	c *cutter
+}
+
+func (c *cuttingConn) Write(b []byte) (int, error) {
+	if c.c.cut() {
+		return 0, errors.Join(net.ErrClosed, c.Close())
+	}
+	return c.Conn.Write(b)
+}
+
+// TestAnsweredAndStored has the broker answer that it does not know whether a batch is kept, which it has appended.
+func TestAnsweredAndStored(t *testing.T) {
+	t.Parallel()
+	c := startBroker(t, threeBrokers()...)
+	p := newProducer(t, c.ListenAddrs())
+	fault := c.Fault(faultOf(7, 40), faultOf(20, 40)) // REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS_AFTER_APPEND
+	var l ledger.Ledger
+	l.Run(t.Context(), p, load())
+	if fault.Hits() != 80 {
+		t.Errorf("%d answers of 80 were faults", fault.Hits())
+	}
+	wantAllStored(t, &l, c)
+}
+
+// TestLeaderMoves moves partitions between brokers under load.
+func TestLeaderMoves(t *testing.T) {
+	t.Parallel()
+	c := startBroker(t, threeBrokers()...)
+	p := newProducer(t, c.ListenAddrs())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var mover sync.WaitGroup
+	moves := 0
+	mover.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for ; ; moves++ {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			if moves%10 == 0 {
+				c.ShufflePartitionLeaders()
+			} else if err := c.MoveTopicPartition(topic, int32(moves%8), int32(moves%3)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	var l ledger.Ledger
+	l.Run(t.Context(), p, load())
+	cancel()
+	mover.Wait()
+	if moves == 0 {
+		t.Error("nothing was moved")
+	}
+	wantAllStored(t, &l, c)
+}
+
+// TestBrokerRestarts stops the only broker and starts it again on the same port and folder, under load.
+func TestBrokerRestarts(t *testing.T) {
+	t.Parallel()
+	port, dir := freePort(t), filepath.Join(t.TempDir(), "data")
+	start := func() *kfake.Cluster {
+		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(dir), kfake.SeedTopics(8, topic))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	c := start()
+	defer func() { c.Close() }()
+	p := newProducer(t, c.ListenAddrs())
+	var l ledger.Ledger
+	var callers sync.WaitGroup
+	paused := load()
+	paused.Pause = 5 * time.Millisecond
+	callers.Go(func() { l.Run(t.Context(), p, paused) })
+	for range 3 {
+		eventually(t, "records are stored", func() bool { return c.PartitionInfo(topic, 0).HighWatermark > 5 })
+		c.Close()
+		eventually(t, "records wait", func() bool { n, _ := p.Held(); return n > 10 })
+		c = start()
+	}
+	callers.Wait()
+	wantAllStored(t, &l, c)
+}

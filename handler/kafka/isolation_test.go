@@ -1,0 +1,169 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/handler/delivery"
+	"userrelay/test/kafka/ledger"
+)
+
+// TestOnePartitionStopsNoOther has a broker not take what goes to one partition, for several reasons. Records of the
+// others are stored meanwhile.
+func TestOnePartitionStopsNoOther(t *testing.T) {
+	t.Parallel()
+	const partitions, waiters = 4, 40 // more than there are lanes
+	for _, code := range []int16{6, 7, 19, 20, -1} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			t.Parallel()
+			c := startBroker(t, kfake.SeedTopics(partitions, topic))
+			p := newProducer(t, c.ListenAddrs())
+			var l ledger.Ledger
+			l.Note("first", produce(t, p, "first"), nil)
+			f := faultOf(code, -1)
+			f.Partitions = []int32{0}
+			fault := c.Fault(f)
+
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			var others, stuck sync.WaitGroup
+			note := func(id, key string) error {
+				md, err := p.Produce(ctx, keyed(id, key))
+				l.Note(id, md, err)
+				return err
+			}
+			for i := range waiters {
+				stuck.Go(func() {
+					if err := note(fmt.Sprint("stuck-", i), keyIn(0, partitions, i)); err != nil {
+						t.Errorf("of the partition itself: %v", err)
+					}
+				})
+				others.Go(func() {
+					for j := range 20 {
+						if err := note(fmt.Sprint("other-", i, "-", j), keyIn(1+j%3, partitions, i)); err != nil {
+							t.Errorf("of another partition: %v", err)
+						}
+					}
+				})
+			}
+			others.Wait()
+			if fault.Hits() == 0 {
+				t.Error("nothing went to the partition that is at fault")
+			}
+			fault.Remove()
+			stuck.Wait()
+			if r := compare(t, &l, c); r.Copies != 0 || r.Acknowledged != waiters*21+1 {
+				t.Error(r)
+			}
+		})
+	}
+}
+
+// TestPartitionWithoutLeader has a partition get a leader some time after the start.
+func TestPartitionWithoutLeader(t *testing.T) {
+	t.Parallel()
+	c := startBroker(t, kfake.SeedTopics(2, topic))
+	var mu sync.Mutex
+	leaderless, asked := true, 0
+	c.ControlKey(kmsg.Metadata.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		mu.Lock()
+		defer mu.Unlock()
+		if asked++; !leaderless {
+			return nil, nil, false
+		}
+		resp, ok := r.ResponseKind().(*kmsg.MetadataResponse)
+		if !ok {
+			return nil, nil, false
+		}
+		broker := kmsg.NewMetadataResponseBroker()
+		broker.Host, broker.Port = hostPort(t, c.ListenAddrs()[0])
+		resp.Brokers = append(resp.Brokers, broker)
+		answer := kmsg.NewMetadataResponseTopic()
+		answer.Topic = kmsg.StringPtr(topic)
+		for id := range int32(2) {
+			part := kmsg.NewMetadataResponseTopicPartition()
+			part.Partition = id
+			if id == 0 {
+				part.ErrorCode, part.Leader = 5, -1 // LEADER_NOT_AVAILABLE
+			}
+			answer.Partitions = append(answer.Partitions, part)
+		}
+		resp.Topics = append(resp.Topics, answer)
+		return resp, nil, true
+	})
+	p := newProducer(t, c.ListenAddrs())
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // less than the time after which it is looked anyway
+	defer cancel()
+	waits := begin(ctx, p, keyed("x", keyIn(0, 2, 0)))
+	if _, err := p.Produce(ctx, keyed("y", keyIn(1, 2, 0))); err != nil {
+		t.Errorf("of the partition that has a leader: %v", err)
+	}
+	mu.Lock()
+	before := asked
+	mu.Unlock()
+	eventually(t, "it is asked again", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return asked > before
+	})
+	mu.Lock()
+	leaderless = false
+	mu.Unlock()
+	if _, err := waits.wait(t); err != nil {
+		t.Errorf("of the partition that has got one: %v", err)
+	}
+}
+
+// TestBlackHoleStopsNoOther has one of three brokers answer nothing, not even to a new connection.
+func TestBlackHoleStopsNoOther(t *testing.T) {
+	t.Parallel()
+	hole := &blackHole{}
+	c := startBroker(t, kfake.NumBrokers(3), kfake.SeedTopics(3, topic), kfake.ListenFn(hole.listen))
+	for i := range int32(3) {
+		if err := c.MoveTopicPartition(topic, i, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := newProducer(t, c.ListenAddrs())
+	for i := range 3 {
+		if _, err := p.Produce(t.Context(), keyed(fmt.Sprint(i), keyIn(i, 3, 0))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hole.swallow(c.ListenAddrs()[0])
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var stuck sync.WaitGroup
+	for i := range 20 {
+		stuck.Go(func() {
+			_, err := p.Produce(ctx, keyed(fmt.Sprint("stuck-", i), keyIn(0, 3, i)))
+			if class := delivery.ClassOf(err); class != delivery.Unavailable && class != delivery.UnknownOutcome {
+				t.Errorf("at the black hole: %v", err)
+			}
+		})
+	}
+	// For longer than an attempt takes, and several looks at the cluster.
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for n, end := 0, time.Now().Add(7*time.Second); time.Now().Before(end); n++ {
+		<-tick.C
+		limit, cancel := context.WithTimeout(t.Context(), time.Second)
+		_, err := p.Produce(limit, keyed(fmt.Sprint("other-", n), keyIn(1+n%2, 3, n%100)))
+		cancel()
+		if err != nil {
+			t.Fatalf("record %d, for another broker: %v", n, err)
+		}
+	}
+	cancel()
+	stuck.Wait()
+	limit, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	_ = p.Close(limit) // what is under way at the black hole stays unknown
+}

@@ -1,0 +1,211 @@
+package kafka_test
+
+import (
+	"context"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+)
+
+func hostPort(t *testing.T, address string) (string, int32) {
+	t.Helper()
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.ParseInt(text, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host, int32(port)
+}
+
+// freePort returns a port that nobody listened on a moment ago.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port := hostPort(t, l.Addr().String())
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return int(port)
+}
+
+// blackHole makes listeners whose connections can be made to swallow everything, those that are open and new ones.
+type blackHole struct {
+	mu    sync.Mutex
+	holes map[string]chan struct{} // by address; closed when nothing passes any more
+}
+
+func (h *blackHole) listen(network, address string) (net.Listener, error) {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), network, address)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.holes == nil {
+		h.holes = map[string]chan struct{}{}
+	}
+	swallows := make(chan struct{})
+	h.holes[l.Addr().String()] = swallows
+	return &holeListener{l, swallows}, nil
+}
+
+// swallow has nothing pass any more at an address.
+func (h *blackHole) swallow(address string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.holes[address])
+}
+
+type holeListener struct {
+	net.Listener
+	swallows chan struct{}
+}
+
+func (l *holeListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &holeConn{Conn: conn, swallows: l.swallows, closed: make(chan struct{})}, nil
+}
+
+// holeConn reads nothing more once it swallows, and so answers nothing.
+type holeConn struct {
+	net.Conn
+	swallows chan struct{}
+	once     sync.Once
+	closed   chan struct{}
+}
+
+func (c *holeConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	select {
+	case <-c.swallows:
+		<-c.closed
+		return 0, net.ErrClosed
+	default:
+		return n, err
+	}
+}
+
+func (c *holeConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// listener counts the connections that are open at a broker, and can cut them.
+type listener struct {
+	mu       sync.Mutex
+	accepted int
+	open     map[net.Conn]struct{}
+	gate     chan struct{} // nil: open
+	held     int           // answers that wait at the gate
+}
+
+func (l *listener) listen(network, address string) (net.Listener, error) {
+	inner, err := (&net.ListenConfig{}).Listen(context.Background(), network, address)
+	return &countingListener{inner, l}, err
+}
+
+func (l *listener) count() (accepted, open int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.accepted, len(l.open)
+}
+
+// hold has all answers wait until release is called. waiting tells how many do.
+func (l *listener) hold() (waiting func() int, release func()) {
+	gate := make(chan struct{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gate, l.held = gate, 0
+	waiting = func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.held
+	}
+	return waiting, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.gate = nil
+		close(gate)
+	}
+}
+
+// cut closes all connections, by a reset or not, and returns how many there were.
+func (l *listener) cut(t *testing.T, reset bool) int {
+	t.Helper()
+	l.mu.Lock()
+	open := slices.Collect(maps.Keys(l.open))
+	l.mu.Unlock()
+	for _, c := range open {
+		counted, ok := c.(*countedConn)
+		if !ok {
+			t.Fatal("not one of ours")
+		}
+		if tcp, ok := counted.Conn.(*net.TCPConn); reset && ok {
+			if err := tcp.SetLinger(0); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	return len(open)
+}
+
+type countingListener struct {
+	net.Listener
+	l *listener
+}
+
+func (c *countingListener) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	counted := &countedConn{conn, c.l}
+	c.l.mu.Lock()
+	defer c.l.mu.Unlock()
+	if c.l.open == nil {
+		c.l.open = map[net.Conn]struct{}{}
+	}
+	c.l.accepted++
+	c.l.open[counted] = struct{}{}
+	return counted, nil
+}
+
+type countedConn struct {
+	net.Conn
+	l *listener
+}
+
+func (c *countedConn) Write(b []byte) (int, error) {
+	c.l.mu.Lock()
+	gate := c.l.gate
+	if gate != nil {
+		c.l.held++
+	}
+	c.l.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *countedConn) Close() error {
+	c.l.mu.Lock()
+	delete(c.l.open, c)
+	c.l.mu.Unlock()
+	return c.Conn.Close()
+}

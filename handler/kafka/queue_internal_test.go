@@ -1,0 +1,274 @@
+package kafka
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/registration"
+)
+
+// queueOf returns a queue that holds items of these partitions and sizes, in order.
+func queueOf(items ...*item) *queue {
+	q := &queue{roundTrip: newFloor()}
+	for _, it := range items {
+		q.pushBack(it)
+	}
+	return q
+}
+
+func sizedItem(partition int32, size int) *item { return &item{partition: partition, size: size} }
+
+// list returns what is in the queue, read in both directions.
+func list(t *testing.T, q *queue) []*item {
+	t.Helper()
+	var forth, back []*item
+	for it := q.head; it != nil; it = it.next {
+		forth = append(forth, it)
+	}
+	for it := q.tail; it != nil; it = it.prev {
+		back = append([]*item{it}, back...)
+	}
+	if len(forth) != q.len || len(back) != q.len {
+		t.Fatalf("%d items forth, %d back, len is %d", len(forth), len(back), q.len)
+	}
+	for i := range forth {
+		if forth[i] != back[i] {
+			t.Fatalf("item %d differs by direction", i)
+		}
+	}
+	return forth
+}
+
+func TestQueueKeepsOrder(t *testing.T) {
+	t.Parallel()
+	items := make([]*item, 6)
+	for i := range items {
+		items[i] = sizedItem(0, i)
+	}
+	q := queueOf(items[1], items[2], items[3])
+	q.pushFront(items[0])
+	q.pushBack(items[4])
+	for _, i := range []int{2, 0, 4, 1, 3} { // inside, first, last, and until it is empty
+		if list(t, q)[0] == nil {
+			t.Fatal("nothing is first")
+		}
+		q.remove(items[i])
+	}
+	if got := list(t, q); len(got) != 0 || q.head != nil || q.tail != nil {
+		t.Errorf("%d items are left", len(got))
+	}
+	q.pushFront(items[5])
+	if got := list(t, q); len(got) != 1 || got[0] != items[5] {
+		t.Error("an item put into an emptied queue is not there")
+	}
+}
+
+func TestTake(t *testing.T) {
+	t.Parallel()
+	const all = maxRequestBytes
+	many := make([]*item, maxRequestRecords+10)
+	for i := range many {
+		many[i] = sizedItem(int32(i%3), 1)
+	}
+	alone, few := sizedItem(0, 1), sizedItem(0, 1)
+	alone.mates, few.mates = 1, 2
+	for name, c := range map[string]struct {
+		items []*item
+		want  map[int32]int // records by partition
+		left  int
+	}{
+		"nothing":                     {nil, map[int32]int{}, 0},
+		"one":                         {[]*item{sizedItem(7, 1)}, map[int32]int{7: 1}, 0},
+		"several partitions":          {[]*item{sizedItem(0, 1), sizedItem(1, 1), sizedItem(0, 1)}, map[int32]int{0: 2, 1: 1}, 0},
+		"as many as may be":           {many, map[int32]int{0: 667, 1: 667, 2: 666}, 10},
+		"as many bytes as may be":     {[]*item{sizedItem(0, all/2), sizedItem(0, all/2), sizedItem(0, 1)}, map[int32]int{0: 2}, 1},
+		"one that is larger than all": {[]*item{sizedItem(0, all+1), sizedItem(0, 1)}, map[int32]int{0: 1}, 1},
+		"a large one behind others":   {[]*item{sizedItem(0, 1), sizedItem(0, all), sizedItem(0, 1)}, map[int32]int{0: 1}, 2},
+		"a large one of another":      {[]*item{sizedItem(0, all), sizedItem(1, all)}, map[int32]int{0: 1}, 1},
+		"small ones behind it":        {[]*item{sizedItem(0, 2), sizedItem(1, all), sizedItem(0, 1)}, map[int32]int{0: 2}, 1},
+		"one that wants to be alone":  {[]*item{alone, sizedItem(0, 1), sizedItem(1, 1), sizedItem(1, 1)}, map[int32]int{0: 1, 1: 2}, 1},
+		"one that wants few":          {[]*item{sizedItem(1, 1), few, sizedItem(1, 1), sizedItem(0, 1), sizedItem(0, 1)}, map[int32]int{0: 2, 1: 2}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := queueOf(c.items...)
+			got := map[int32]int{}
+			for _, b := range q.take(nil) {
+				got[b.partition] = len(b.items)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("records by partition (-want +got):\n%s", diff)
+			}
+			if n := len(list(t, q)); n != c.left {
+				t.Errorf("%d are left, want %d", n, c.left)
+			}
+		})
+	}
+}
+
+// FuzzTake empties queues of any content and looks at every request that comes out of them. Three bytes make an item.
+func FuzzTake(f *testing.F) {
+	for seed := range uint64(50) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		content := make([]byte, 3*(1+r.IntN(500)))
+		for i := range content {
+			content[i] = byte(r.Uint32())
+		}
+		f.Add(content)
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		due := map[int32][]*item{}
+		q := queueOf()
+		for ; len(content) >= 3; content = content[3:] {
+			it := sizedItem(int32(content[0]%5), 1+8*int(content[1]))
+			if content[0] > 240 {
+				it.size = registration.MaxRecord * int(content[1]) / 255
+			}
+			if content[2] > 230 {
+				it.mates = int(content[2] - 230)
+			}
+			due[it.partition] = append(due[it.partition], it)
+			q.pushBack(it)
+		}
+		for batches := []batch(nil); q.len > 0; {
+			batches = q.take(batches[:0])
+			checkRequest(t, batches, due)
+			if t.Failed() {
+				return
+			}
+		}
+		for partition, left := range due {
+			if len(left) > 0 {
+				t.Errorf("%d records of partition %d are lost", len(left), partition)
+			}
+		}
+	})
+}
+
+// checkRequest holds a request against the caps, and against what of each partition is due next, which it takes off.
+func checkRequest(t *testing.T, batches []batch, due map[int32][]*item) {
+	t.Helper()
+	records, bytes := 0, 0
+	for i := range batches {
+		b := &batches[i]
+		if len(b.items) == 0 {
+			t.Errorf("a batch without records for partition %d", b.partition)
+		}
+		for j, it := range b.items {
+			if it != due[b.partition][j] {
+				t.Errorf("partition %d: a record is not in its turn", b.partition)
+			}
+			if it.mates != 0 && len(b.items) > it.mates {
+				t.Errorf("a record that may have %d mates is one of %d", it.mates, len(b.items))
+			}
+			if it.state != taken {
+				t.Error("a record that was taken is not known as such")
+			}
+			bytes += it.size
+		}
+		records += len(b.items)
+		due[b.partition] = due[b.partition][len(b.items):]
+	}
+	if records == 0 || records > maxRequestRecords {
+		t.Errorf("%d records in a request", records)
+	}
+	if bytes > maxRequestBytes && records > 1 {
+		t.Errorf("%d bytes in a request of %d records", bytes, records)
+	}
+}
+
+// A request of as many records and partitions as may be keeps below what Event Hubs closes the connection at.
+func TestLargestRequest(t *testing.T) {
+	t.Parallel()
+	const (
+		eventHubs  = 1_046_528
+		partitions = 200
+		envelope   = 200 // header, client id, topic
+		perBatch   = 12  // partition and lengths around a batch
+	)
+	q := queueOf()
+	for i := range maxRequestRecords {
+		r := registration.Record{Value: make([]byte, maxRequestBytes/maxRequestRecords-32)}
+		q.pushBack(&item{record: r, size: r.Size(), partition: int32(i % partitions)})
+	}
+	batches := q.take(nil)
+	if q.len != 0 {
+		t.Fatalf("%d records do not fit, the test is wrong", q.len)
+	}
+	size := envelope
+	for i := range batches {
+		size += perBatch + len(appendBatch(nil, noProducerID(), 0, 0, batches[i].items))
+	}
+	if size >= eventHubs {
+		t.Errorf("a request takes %d bytes", size)
+	}
+}
+
+func TestMayOpen(t *testing.T) {
+	t.Parallel()
+	const unknown = time.Duration(math.MaxInt64)
+	for _, c := range []struct {
+		busy, waiting int
+		roundTrip     time.Duration
+		want          bool
+	}{
+		{0, 1, unknown, true},
+		{1, 1, unknown, true},
+		{2, 1, unknown, false},
+		{2, bigBatch - 1, unknown, false},
+		{2, bigBatch, unknown, true},
+		{7, bigBatch, 100 * time.Microsecond, true},
+		{1, 1, 100 * time.Microsecond, true},
+		{2, 1, 100 * time.Microsecond, false},
+		{2, 1, time.Millisecond, false},
+		{2, 1, time.Millisecond + 1, true},
+		{3, 1, time.Millisecond + 1, false},
+		{7, 1, 5 * time.Millisecond, true},
+	} {
+		t.Run(fmt.Sprintf("%d busy %d waiting %v", c.busy, c.waiting, c.roundTrip), func(t *testing.T) {
+			t.Parallel()
+			q := queueOf()
+			for range c.waiting {
+				q.pushBack(&item{})
+			}
+			q.busy = c.busy
+			if c.roundTrip != unknown {
+				q.roundTrip.add(c.roundTrip, time.Now())
+			}
+			if got := q.mayOpen(); got != c.want {
+				t.Errorf("mayOpen = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestFloor(t *testing.T) {
+	t.Parallel()
+	f := newFloor()
+	if f.get() != math.MaxInt64 {
+		t.Errorf("before the first: %v", f.get())
+	}
+	start := time.Unix(1_000_000, 0)
+	for _, c := range []struct {
+		at, d, want time.Duration // d took so long, and then the floor is want
+	}{
+		{0, 5, 5},
+		{100 * time.Millisecond, 3, 3},
+		{200 * time.Millisecond, 4, 3},
+		{1100 * time.Millisecond, 9, 3}, // the second before still counts
+		{2000 * time.Millisecond, 8, 3},
+		{2200 * time.Millisecond, 7, 7}, // and now no longer, 8 is the second before
+		{9 * time.Second, 20, 7},
+		{11 * time.Second, 30, 20},
+	} {
+		f.add(c.d, start.Add(c.at))
+		if f.get() != c.want {
+			t.Errorf("at %v: floor is %v, want %v", c.at, int(f.get()), int(c.want))
+		}
+	}
+}

@@ -1,0 +1,256 @@
+package kafka_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/goleak"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/kafka"
+	"userrelay/handler/registration"
+	"userrelay/test/kafka/ledger"
+	"userrelay/test/realkafka"
+)
+
+const (
+	topic    = "user-events"
+	patience = 30 * time.Second // for what must happen at all
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// startBroker starts an in-process cluster that ends with the test: one broker and a topic of one partition, unless told
+// otherwise.
+func startBroker(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(1, topic)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// newProducer makes a producer for these brokers that is closed before the test ends.
+func newProducer(t *testing.T, brokers []string, edit ...func(*kafka.Config)) *kafka.Producer {
+	t.Helper()
+	config := kafka.Config{Brokers: brokers, Topic: topic, ClientID: "test"}
+	for _, f := range edit {
+		f(&config)
+	}
+	p := kafka.New(config)
+	t.Cleanup(func() { closeNow(t, p) })
+	return p
+}
+
+// closeNow closes a producer that should have nothing under way.
+func closeNow(t *testing.T, p *kafka.Producer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := p.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// produce stores a record, and fails the test if that does not work.
+func produce(t *testing.T, p *kafka.Producer, id string) delivery.RecordMetadata {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	md, err := p.Produce(ctx, ledger.Record(id))
+	if err != nil {
+		t.Fatalf("produce %s: %v (%v)", id, err, errors.Unwrap(err))
+	}
+	return md
+}
+
+// keyIn returns the n-th of the keys that go to a partition of so many, by a hash that is not ours.
+func keyIn(partition, partitions, n int) string {
+	toPartition := kgo.StickyKeyPartitioner(nil).ForTopic(topic)
+	for i := 0; ; i++ {
+		key := fmt.Sprint("key-", i)
+		if toPartition.Partition(&kgo.Record{Key: []byte(key)}, partitions) != partition {
+			continue
+		}
+		if n--; n < 0 {
+			return key
+		}
+	}
+}
+
+// keyed makes a record that is known by id, with a key.
+func keyed(id, key string) registration.Record {
+	r := ledger.Record(id)
+	r.Key = []byte(key)
+	return r
+}
+
+// pending is a call of Produce that is under way.
+type pending struct {
+	done chan struct{}
+	md   delivery.RecordMetadata
+	err  error
+}
+
+// begin calls Produce in a goroutine.
+func begin(ctx context.Context, p *kafka.Producer, r registration.Record) *pending {
+	c := &pending{done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		c.md, c.err = p.Produce(ctx, r)
+	}()
+	return c
+}
+
+// wait returns what the call returned.
+func (c *pending) wait(t *testing.T) (delivery.RecordMetadata, error) {
+	t.Helper()
+	select {
+	case <-c.done:
+	case <-time.After(patience):
+		t.Fatal("Produce does not return")
+	}
+	return c.md, c.err
+}
+
+// eventually waits until what holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(patience); !holds(); {
+		select {
+		case <-limit:
+			t.Fatalf("waited %v in vain: %s", patience, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// wantClass fails the test unless the error is a *delivery.Error of the class.
+func wantClass(t *testing.T, err error, want delivery.Class) {
+	t.Helper()
+	if e, ok := errors.AsType[*delivery.Error](err); !ok || e.Class != want {
+		t.Errorf("error = %v (%v), want one of class %q", err, errors.Unwrap(err), want)
+	}
+}
+
+// readLog reads all that the topic holds, with a client that is not ours.
+func readLog(t *testing.T, c *kfake.Cluster) []realkafka.Record {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	records, err := realkafka.ReadFranz(ctx, c.ListenAddrs(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
+}
+
+// compare holds the log against what callers were told.
+func compare(t *testing.T, l *ledger.Ledger, c *kfake.Cluster) ledger.Report {
+	t.Helper()
+	report, err := l.Compare(readLog(t, c))
+	if err != nil {
+		t.Error(err)
+	}
+	t.Log(report)
+	return report
+}
+
+// faultOf answers Produce requests with a code: count of them, or all where it is -1.
+func faultOf(code int16, count int) kfake.Fault {
+	err := &kerr.Error{Code: code}
+	if e, ok := errors.AsType[*kerr.Error](kerr.ErrorForCode(code)); ok && e.Code == code {
+		err = e // the one by which the broker knows what it does all the same
+	}
+	return kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: err, Count: count}
+}
+
+// requests counts the requests that a broker gets, by their key. It begins when it is made.
+type requests struct {
+	mu sync.Mutex
+	by map[int16]int
+}
+
+func countRequests(c *kfake.Cluster) *requests {
+	r := &requests{by: map[int16]int{}}
+	c.Control(func(q kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.by[q.Key()]++
+		return nil, nil, false
+	})
+	return r
+}
+
+func (r *requests) of(key kmsg.Key) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.by[key.Int16()]
+}
+
+func (r *requests) all() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, k := range r.by {
+		n += k
+	}
+	return n
+}
+
+// lines is what a producer logs.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lines) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.buf.Len() == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSpace(l.buf.String()), "\n")
+}
+
+func (l *lines) with(text string) int {
+	n := 0
+	for _, line := range l.all() {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// logTo has a producer log to l.
+func logTo(l *lines) func(*kafka.Config) {
+	return func(c *kafka.Config) { c.Log = slog.New(slog.NewTextHandler(l, nil)) }
+}
+
+// login has a producer log in by PLAIN.
+func login(user, password string) func(*kafka.Config) {
+	return func(c *kafka.Config) { c.SASL = kafka.Plain(user, password) }
+}

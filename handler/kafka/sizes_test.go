@@ -1,0 +1,140 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/registration"
+	"userrelay/handler/relay"
+	"userrelay/test/kafka/ledger"
+	"userrelay/test/realkafka"
+)
+
+// silent is an observer that wants to know nothing.
+type silent struct{}
+
+func (silent) Received(context.Context, registration.Event)                           {}
+func (silent) Sent(context.Context, delivery.Send)                                    {}
+func (silent) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
+func (silent) Refused(context.Context, registration.Event, error)                     {}
+
+// profiled is an event whose profile has about so many bytes.
+func profiled(id string, size int) registration.Event {
+	return registration.Event{
+		ID: id, UserID: "auth0|" + id, Source: "urn:auth0:test", Time: time.Unix(1_700_000_000, 0),
+		Profile: []byte(`{"bio":"` + strings.Repeat("x", size) + `"}`),
+	}
+}
+
+// deliver has a relay deliver the events, all at once.
+func deliver(t *testing.T, p relay.Producer, events []registration.Event) {
+	t.Helper()
+	r := &relay.Relay{Producer: p, Observer: silent{}, Timeout: patience}
+	var all sync.WaitGroup
+	for _, e := range events {
+		all.Go(func() {
+			out, err := r.Deliver(t.Context(), e)
+			if err != nil || out.EventID != e.ID {
+				t.Errorf("%s: %+v, %v", e.ID, out, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// checkProfiles wants each event in the log once, with its profile if that fits a batch of limit bytes, and without it
+// and marked so if it does not.
+func checkProfiles(t *testing.T, log []realkafka.Record, events []registration.Event, limit int) {
+	t.Helper()
+	const overhead = 61 + 200 // of a batch, and what the size of a record is overestimated by, and trace headers
+	byID := map[string][]realkafka.Record{}
+	for _, r := range log {
+		for _, h := range r.Headers {
+			if h.Key == ledger.IDHeader {
+				byID[string(h.Value)] = append(byID[string(h.Value)], r)
+			}
+		}
+	}
+	for _, e := range events {
+		found := byID[e.ID]
+		if len(found) != 1 {
+			t.Errorf("%s lies in the log %d times", e.ID, len(found))
+			continue
+		}
+		omitted := false
+		for _, h := range found[0].Headers {
+			omitted = omitted || h.Key == "ce_profileomitted" && string(h.Value) == "true"
+		}
+		if has := strings.Contains(string(found[0].Value), `"bio"`); has == omitted {
+			t.Errorf("%s: has a profile: %v, marked as omitted: %v", e.ID, has, omitted)
+		}
+		size := len(e.Profile)
+		if fits, over := size+2*overhead+300 <= limit, size > limit; fits && omitted || over && !omitted {
+			t.Errorf("%s: a profile of %d bytes at a limit of %d was omitted: %v", e.ID, size, limit, omitted)
+		}
+	}
+}
+
+func limited(limit int) kfake.Opt {
+	return kfake.BrokerConfigs(map[string]string{"message.max.bytes": fmt.Sprint(limit)})
+}
+
+// TestLargeAmongSmall has one event with a profile of 2 MB among many small ones.
+func TestLargeAmongSmall(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]int{"Kafka's default": 1_048_588, "a small topic": 50_000} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := startBroker(t, limited(limit))
+			p := newProducer(t, c.ListenAddrs())
+			events := []registration.Event{profiled("large", 2_000_000), profiled("medium", 700_000)}
+			for i := range 100 {
+				events = append(events, profiled(fmt.Sprint("small-", i), 1000))
+			}
+			deliver(t, p, events)
+			checkProfiles(t, readLog(t, c), events, min(limit, registration.MaxRecord))
+		})
+	}
+}
+
+// TestAnySizes delivers events of sizes of chance to topics of several limits, in requests that are as full as they get.
+func TestAnySizes(t *testing.T) {
+	t.Parallel()
+	for seed, limit := range map[uint64]int{1: 1_048_588, 2: 200_000, 3: 20_000, 4: 3_000} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			t.Parallel()
+			c := startBroker(t, limited(limit), kfake.SeedTopics(3, topic))
+			p := newProducer(t, c.ListenAddrs())
+			produce(t, p, "before")
+			draw := rand.New(rand.NewPCG(seed, 0))
+			var events []registration.Event
+			for i := range 250 {
+				size := draw.IntN(2 * limit / 100)
+				if draw.IntN(10) == 0 {
+					size = draw.IntN(2 * limit)
+				}
+				events = append(events, profiled(fmt.Sprint(i), size))
+			}
+			arrived, answer := holdAnswers(t, c) // so that they gather
+			first := begin(t.Context(), p, ledger.Record("first"))
+			<-arrived
+			var all sync.WaitGroup
+			all.Go(func() { deliver(t, p, events) })
+			eventually(t, "some wait", func() bool { n, _ := p.Held(); return n > 100 })
+			answer(nil)
+			all.Wait()
+			if _, err := first.wait(t); err != nil {
+				t.Error(err)
+			}
+			checkProfiles(t, readLog(t, c), events, min(limit, registration.MaxRecord))
+		})
+	}
+}

@@ -1,0 +1,155 @@
+package kafka
+
+import (
+	"fmt"
+	"testing"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	"userrelay/handler/delivery"
+)
+
+// TestVerdicts is the table of what an answer makes of a batch. "again" means that the same bytes are sent again.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	const (
+		unavailable = delivery.Unavailable
+		unknown     = delivery.UnknownOutcome
+	)
+	type end struct {
+		verdict verdict
+		class   delivery.Class // where the verdict is failed
+	}
+	again, back, done, halves := end{verdict: open}, end{verdict: refused}, end{verdict: stored}, end{verdict: split}
+	give := func(c delivery.Class) end { return end{failed, c} }
+	for _, c := range []struct {
+		code  int16
+		class delivery.Class // of the code itself
+		first end            // no earlier attempt may have stored it
+		many  end            // the same, for a batch of several records
+		later end            // an earlier attempt may have stored it
+		plain end            // the first, of a producer without an id
+	}{
+		{0, delivery.Fatal, done, done, done, done},
+		{46, delivery.Fatal, done, done, done, done}, // the broker has the batch
+		// Certainly not stored, and it may work in a moment.
+		{2, unavailable, back, back, again, back},
+		{3, delivery.UnknownTopic, back, back, again, back},
+		{5, unavailable, back, back, again, back},
+		{6, unavailable, back, back, again, back},
+		{8, unavailable, back, back, again, back},
+		{9, unavailable, back, back, again, back},
+		{14, unavailable, back, back, again, back},
+		{19, unavailable, back, back, again, back},
+		{74, unavailable, back, back, again, back},
+		{75, unavailable, back, back, again, back},
+		// Perhaps stored.
+		{-1, unknown, again, again, again, give(unknown)},
+		{7, unknown, again, again, again, give(unknown)},
+		{13, unknown, again, again, again, give(unknown)},
+		{20, unknown, again, again, again, give(unknown)},
+		{56, unknown, again, again, again, give(unknown)},
+		// The producer id is of no use any more.
+		{45, unknown, back, back, give(unknown), back},
+		{47, unknown, back, back, give(unknown), back},
+		{59, unknown, back, back, give(unknown), back},
+		{90, unknown, back, back, give(unknown), back},
+		// Asked for too much. It passes, but a caller need not wait for it.
+		{44, delivery.Throttled, give(delivery.Throttled), give(delivery.Throttled), again, give(delivery.Throttled)},
+		{89, delivery.Throttled, give(delivery.Throttled), give(delivery.Throttled), again, give(delivery.Throttled)},
+		// One record's fault, perhaps.
+		{10, delivery.TooLarge, give(delivery.TooLarge), halves, give(unknown), give(delivery.TooLarge)},
+		{18, delivery.TooLarge, give(delivery.TooLarge), halves, give(unknown), give(delivery.TooLarge)},
+		{32, delivery.Invalid, give(delivery.Invalid), halves, give(unknown), give(delivery.Invalid)},
+		{87, delivery.Invalid, give(delivery.Invalid), halves, give(unknown), give(delivery.Invalid)},
+		// No use to go on.
+		{17, delivery.UnknownTopic, give(delivery.UnknownTopic), give(delivery.UnknownTopic), give(unknown), give(delivery.UnknownTopic)},
+		{29, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unknown), give(delivery.NotAuthorized)},
+		{31, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unknown), give(delivery.NotAuthorized)},
+		{58, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unknown), give(delivery.NotAuthorized)},
+		{42, delivery.Fatal, give(delivery.Fatal), give(delivery.Fatal), give(unknown), give(delivery.Fatal)},
+		{999, delivery.Fatal, give(delivery.Fatal), give(delivery.Fatal), give(unknown), give(delivery.Fatal)},
+	} {
+		t.Run(fmt.Sprint(c.code), func(t *testing.T) {
+			t.Parallel()
+			code := kafkago.Error(c.code)
+			if got := classOfCode(code); got != c.class {
+				t.Errorf("class = %q, want %q", got, c.class)
+			}
+			for name, attempt := range map[string]struct {
+				records    int
+				maybe      bool
+				idempotent bool
+				want       end
+			}{
+				"first":                 {1, false, true, c.first},
+				"first of several":      {2, false, true, c.many},
+				"after an unknown one":  {1, true, true, c.later},
+				"the same, of several":  {2, true, true, c.later},
+				"without a producer id": {1, false, false, c.plain},
+			} {
+				b := batch{items: make([]*item, attempt.records), maybe: attempt.maybe}
+				b.judge(code, attempt.idempotent)
+				if got := (end{b.verdict, b.class}); got != attempt.want {
+					t.Errorf("%s: %+v, want %+v", name, got, attempt.want)
+				}
+				if attempt.maybe && !b.maybe {
+					t.Errorf("%s: that it may be stored is forgotten", name)
+				}
+			}
+		})
+	}
+}
+
+func TestUnanswered(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before, maybe, idempotent bool
+		want                      verdict
+	}{
+		"never sent":                           {false, false, true, refused},
+		"never sent, without an id":            {false, false, false, refused},
+		"perhaps sent":                         {false, true, true, open},
+		"perhaps sent, without an id":          {false, true, false, failed},
+		"never sent now, but perhaps before":   {true, false, true, open},
+		"perhaps sent now, and perhaps before": {true, true, true, open},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := batch{items: make([]*item, 1), maybe: c.before}
+			b.unanswered(c.maybe, c.idempotent)
+			if b.verdict != c.want || b.verdict == failed && b.class != delivery.UnknownOutcome {
+				t.Errorf("verdict = %v, class %q, want %v", b.verdict, b.class, c.want)
+			}
+		})
+	}
+}
+
+// A broker that has a batch already may not know any more where it lies.
+func TestOffsets(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		base int64
+		want []int64
+	}{
+		"known":     {40, []int64{40, 41, 42}},
+		"not known": {-1, []int64{-1, -1, -1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := &Producer{topic: "t"}
+			b := batch{verdict: stored, base: c.base}
+			var items []*item
+			for range c.want {
+				it := &item{done: make(chan result, 1)}
+				items, b.items = append(items, it), append(b.items, it)
+			}
+			p.finish(&b)
+			for i, it := range items {
+				if got := (<-it.done).metadata.Offset; got != c.want[i] {
+					t.Errorf("record %d: offset %d, want %d", i, got, c.want[i])
+				}
+			}
+		})
+	}
+}

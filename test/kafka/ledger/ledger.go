@@ -1,0 +1,158 @@
+// Package ledger holds what the callers of a Kafka producer were told against what lies in the log.
+//
+// A caller notes the end of every attempt under the record's id; the record carries it in the header ce_id. Compare then
+// says which promise was broken: an acknowledged record lies at its place exactly once; a record of which was said that
+// it is not stored does not lie there; and there are no copies but where a caller tried again after an unknown outcome.
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"userrelay/handler/delivery"
+	"userrelay/test/realkafka"
+)
+
+// IDHeader is the header by which records are known.
+const IDHeader = "ce_id"
+
+// Ledger is safe for use by several goroutines. The zero value is empty.
+type Ledger struct {
+	mu      sync.Mutex
+	entries map[string]*entry
+}
+
+// entry is what was told about one record.
+type entry struct {
+	stored  []delivery.RecordMetadata
+	unknown int
+	refused int
+}
+
+// Note takes down what a producer returned for a record.
+func (l *Ledger) Note(id string, md delivery.RecordMetadata, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.entries == nil {
+		l.entries = map[string]*entry{}
+	}
+	e := l.entries[id]
+	if e == nil {
+		e = &entry{}
+		l.entries[id] = e
+	}
+	switch {
+	case err == nil:
+		e.stored = append(e.stored, md)
+	case delivery.ClassOf(err) == delivery.UnknownOutcome:
+		e.unknown++
+	default:
+		e.refused++
+	}
+}
+
+// Report counts records by what was told of them and what became of them.
+type Report struct {
+	Acknowledged  int // records, not attempts
+	Unknown       int // records of which nothing but unknown outcomes, or refusals too, was told
+	UnknownStored int // of these, how many lie in the log
+	Refused       int // records that were only refused
+	Copies        int // records in the log beyond the first of each id
+}
+
+func (r Report) String() string {
+	return fmt.Sprintf("%d acknowledged, %d unknown (of them %d stored), %d refused, %d copies by retries of callers",
+		r.Acknowledged, r.Unknown, r.UnknownStored, r.Refused, r.Copies)
+}
+
+type place struct {
+	partition int
+	offset    int64
+}
+
+const maxProblems = 20 // that are told, of any number
+
+// Compare holds the log against the notes. The error tells broken promises. Records of the log that have no id, or one
+// that was not noted, are such too.
+func (l *Ledger) Compare(log []realkafka.Record) (Report, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var (
+		report   Report
+		problems []error
+		places   = map[string][]place{}
+	)
+	problem := func(format string, args ...any) {
+		if len(problems) < maxProblems {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
+	}
+	for i := range log {
+		id := idOf(&log[i])
+		if l.entries[id] == nil {
+			problem("%d@%d: a record with id %q, which nobody sent", log[i].Partition, log[i].Offset, id)
+			continue
+		}
+		places[id] = append(places[id], place{int(log[i].Partition), log[i].Offset})
+	}
+	for id, e := range l.entries {
+		e.count(&report, len(places[id]))
+		if err := e.check(places[id]); err != nil {
+			problem("%s: %w", id, err)
+		}
+	}
+	return report, errors.Join(problems...)
+}
+
+func (e *entry) count(r *Report, found int) {
+	switch {
+	case len(e.stored) > 0:
+		r.Acknowledged++
+	case e.unknown > 0:
+		r.Unknown++
+		r.UnknownStored += min(found, 1)
+	default:
+		r.Refused++
+	}
+	r.Copies += max(0, found-1)
+}
+
+// check holds what was told of a record against its places in the log.
+func (e *entry) check(places []place) error {
+	for i, md := range e.stored {
+		if !contains(places, place{md.Partition, md.Offset}) {
+			return fmt.Errorf("lost: acknowledged at %d@%d, it lies at %v", md.Partition, md.Offset, places)
+		}
+		for _, other := range e.stored[:i] {
+			if other.Partition == md.Partition && other.Offset == md.Offset {
+				return fmt.Errorf("acknowledged twice at %d@%d", md.Partition, md.Offset)
+			}
+		}
+	}
+	switch most := len(e.stored) + e.unknown; {
+	case most == 0 && len(places) > 0:
+		return fmt.Errorf("said to be not stored, it lies at %v", places)
+	case len(places) > most:
+		return fmt.Errorf("acknowledged %d times and unknown %d times, it lies at %v", len(e.stored), e.unknown, places)
+	}
+	return nil
+}
+
+func contains(places []place, p place) bool {
+	for _, q := range places {
+		if q == p {
+			return true
+		}
+	}
+	return false
+}
+
+func idOf(r *realkafka.Record) string {
+	for _, h := range r.Headers {
+		if h.Key == IDHeader {
+			return string(h.Value)
+		}
+	}
+	return ""
+}

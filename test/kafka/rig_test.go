@@ -1,0 +1,172 @@
+package kafka_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"os/exec"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/goleak"
+
+	"userrelay/handler/kafka"
+	"userrelay/test/faultproxy"
+	"userrelay/test/kafka/ledger"
+	"userrelay/test/realkafka"
+)
+
+const patience = time.Minute // for what must happen at all
+
+// longFlag is how long each kind of fault lasts, in the tests that inject some under load.
+const longFlag = "faults"
+
+func TestMain(m *testing.M) {
+	flag.Duration(longFlag, 4*time.Second, "how long each kind of fault is injected")
+	goleak.VerifyTestMain(m)
+}
+
+// faultTime is the value of longFlag.
+func faultTime(t *testing.T) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(flag.Lookup(longFlag).Value.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// proxied starts Kafka with a fault proxy before the plaintext listener of each node.
+func proxied(t *testing.T, nodes int) (*realkafka.Cluster, []*faultproxy.Proxy) {
+	t.Helper()
+	proxies := make([]*faultproxy.Proxy, nodes)
+	for i := range proxies {
+		proxies[i] = faultproxy.ForTest(t, faultproxy.Options{Seed: uint64(i)})
+	}
+	c := realkafka.ForTest(t, realkafka.Options{
+		Nodes: nodes, Listeners: []realkafka.Listener{realkafka.Plaintext},
+		Advertise: func(node int, _ realkafka.Listener, addr string) (string, error) {
+			proxies[node-1].SetTarget(addr)
+			return proxies[node-1].Addr(), nil
+		},
+	})
+	return c, proxies
+}
+
+// newProducer makes a producer without TLS and login that is closed before the test ends.
+func newProducer(t *testing.T, brokers []string, topic string) *kafka.Producer {
+	t.Helper()
+	p := kafka.New(kafka.Config{Brokers: brokers, Topic: topic, ClientID: "test"})
+	t.Cleanup(func() { closeProducer(t, p) })
+	return p
+}
+
+// compare reads the topic by two clients that are not ours, and holds what they found against what callers were told.
+// direct are addresses without a proxy.
+func compare(t *testing.T, l *ledger.Ledger, direct []string, topic string) ledger.Report {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	log := must[[]realkafka.Record](t)(realkafka.ReadFranz(ctx, direct, topic))
+	switch again, err := realkafka.ReadKcat(ctx, direct, topic); {
+	case errors.Is(err, exec.ErrNotFound):
+		t.Log("not read with kcat, which is not installed")
+	case err != nil:
+		t.Error(err)
+	default:
+		checkSame(t, log, again)
+	}
+	report, err := l.Compare(log)
+	if err != nil {
+		t.Error(err)
+	}
+	t.Log(report)
+	return report
+}
+
+// checkSame wants two clients to have read the same. They read many: only records that differ are shown in full.
+func checkSame(t *testing.T, byFranz, byKcat []realkafka.Record) {
+	t.Helper()
+	if len(byFranz) != len(byKcat) {
+		t.Errorf("franz-go read %d records, kcat %d", len(byFranz), len(byKcat))
+		return
+	}
+	for i := range byFranz {
+		a, b := &byFranz[i], &byKcat[i]
+		same := a.Partition == b.Partition && a.Offset == b.Offset && a.Timestamp.Equal(b.Timestamp) &&
+			bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) && slices.EqualFunc(a.Headers, b.Headers, sameHeader)
+		if !same {
+			t.Errorf("franz-go (-) and kcat (+) read differently:\n%s", cmp.Diff(a, b))
+			return
+		}
+	}
+}
+
+func sameHeader(a, b realkafka.Header) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) }
+
+// eventually waits until what holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(patience); !holds(); {
+		select {
+		case <-limit:
+			t.Fatalf("waited %v in vain: %s", patience, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// buffer is a bytes.Buffer for several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func closeProducer(t *testing.T, p *kafka.Producer) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+	defer cancel()
+	if err := p.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func deny(t *testing.T, c *realkafka.Cluster, topic string, operations ...kmsg.ACLOperation) {
+	t.Helper()
+	for _, op := range operations {
+		if err := c.Deny(t.Context(), realkafka.OtherUser, topic, op); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// must returns a function that returns its first argument, or ends the test for the second.
+func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
