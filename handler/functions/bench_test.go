@@ -21,6 +21,7 @@ type instant struct{}
 func (instant) Produce(context.Context, registration.Record) (delivery.RecordMetadata, error) {
 	return delivery.RecordMetadata{Topic: "user-events", Timestamp: time.UnixMilli(1)}, nil
 }
+
 func (instant) Check(context.Context) error                                            { return nil }
 func (instant) Received(context.Context, registration.Event)                           {}
 func (instant) Sent(context.Context, delivery.Send)                                    {}

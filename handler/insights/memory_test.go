@@ -2,6 +2,8 @@ package insights_test
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -77,6 +79,34 @@ func TestOutageInMemory(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLargeItemsInMemory has items of which a queue by number would hold hundreds of megabytes.
+func TestLargeItemsInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &forgetful{}
+		e.down.Store(&step{status: 503})
+		s := newSender(t, insights.SenderConfig{Transport: e})
+		before := heap()
+		noise := make([]byte, 15_000)
+		for i := range 3000 {
+			_, _ = rand.Read(noise) // never fails
+			trackTrace(s, hex.EncodeToString(noise))
+			if i%100 == 0 {
+				<-time.After(2 * time.Second)
+			}
+		}
+		grown, st := heap()-before, s.Stats()
+		addUp(t, st)
+		if grown > 20<<20 || st.Dropped.Full < 2000 || st.Pending < 300 {
+			t.Errorf("the heap grew by %d KiB; %+v", grown>>10, st)
+		}
+		e.down.Store(nil)
+		<-time.After(3 * time.Minute)
+		if after := s.Stats(); after.Pending != 0 || after.Accepted != after.Tracked-st.Dropped.Full {
+			t.Errorf("%+v", after)
+		}
+	})
 }
 
 // forgetful is an endpoint that keeps nothing, as a transport.

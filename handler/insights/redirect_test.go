@@ -151,7 +151,8 @@ func TestPackedAnswers(t *testing.T) {
 // TestAnswerWithoutEnd has an endpoint that answers more than anybody wants to know.
 func TestAnswerWithoutEnd(t *testing.T) {
 	for _, status := range []int{200, 206, 503} {
-		e := &endpoint{script: []step{{status: status, zipped: true, body: strings.Repeat(" ", 8<<20)}}}
+		body := `{"itemsAccepted":1,"errors":[` + strings.Repeat(" ", 8<<20) + `]}`
+		e := &endpoint{script: []step{{status: status, zipped: true, body: body}}}
 		s, _ := serve(t, e, insights.SenderConfig{})
 		trackTrace(s, "m")
 		eventually(t, "an answer", func() bool { return s.Stats().Accepted+s.Stats().Dropped.Unread == 1 })

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -163,7 +164,7 @@ func TestBatch(t *testing.T) {
 	many := small
 	many.Headers = nil
 	for i := range 70 { // two bytes of a varint
-		many.Headers = append(many.Headers, registration.Header{Key: fmt.Sprint(i), Value: strings.Repeat("v", i)})
+		many.Headers = append(many.Headers, registration.Header{Key: strconv.Itoa(i), Value: strings.Repeat("v", i)})
 	}
 	full := make([]registration.Record, maxRequestRecords)
 	for i := range full {

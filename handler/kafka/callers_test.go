@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,14 +47,14 @@ func TestContextEndsInQueue(t *testing.T) {
 	defer cancel()
 	var calls []*pending
 	for i := range callers {
-		calls = append(calls, begin(ctx, p, ledger.Record(fmt.Sprint(i))))
+		calls = append(calls, begin(ctx, p, ledger.Record(strconv.Itoa(i))))
 	}
 	eventually(t, "they wait", func() bool { return fault.Hits() > 2 && p.Waiting() == callers })
 	cancel()
 	for i, call := range calls {
 		md, err := call.wait(t)
 		wantClass(t, err, delivery.Unavailable)
-		l.Note(fmt.Sprint(i), md, err)
+		l.Note(strconv.Itoa(i), md, err)
 	}
 	if records, size := p.Held(); records != 0 || size != 0 {
 		t.Errorf("%d records of %d bytes are still on the books", records, size)
@@ -96,7 +97,7 @@ func holdAnswers(t *testing.T, c *kfake.Cluster) (arrived <-chan struct{}, answe
 // TestContextEndsOnTheWire has a caller leave while the broker has its record.
 func TestContextEndsOnTheWire(t *testing.T) {
 	t.Parallel()
-	refused := int16(6)
+	refused := int16(19) // NOT_ENOUGH_REPLICAS
 	for name, c := range map[string]struct {
 		code   *int16 // what the broker answers after the caller left; nil: it stores the record
 		stored bool
@@ -212,7 +213,7 @@ func TestWhatIsStored(t *testing.T) {
 	c := startBroker(t, kfake.SeedTopics(5, topic))
 	p := newProducer(t, c.ListenAddrs(), func(c *kafka.Config) { c.ClientID = "a client" })
 	for i := range 50 {
-		produce(t, p, fmt.Sprint(i))
+		produce(t, p, strconv.Itoa(i))
 	}
 	for _, r := range readLog(t, c) {
 		var id string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ func TestCloseStoresWhatIsUnderWay(t *testing.T) {
 	arrived, answer := holdAnswers(t, c)
 	var calls []*pending
 	for i := range 20 {
-		calls = append(calls, begin(t.Context(), p, ledger.Record(fmt.Sprint(i))))
+		calls = append(calls, begin(t.Context(), p, ledger.Record(strconv.Itoa(i))))
 	}
 	<-arrived
 	eventually(t, "all are on the books", func() bool { n, _ := p.Held(); return n > 0 })
@@ -46,7 +47,7 @@ func TestCloseStoresWhatIsUnderWay(t *testing.T) {
 	}
 	for i, call := range calls {
 		md, err := call.wait(t)
-		l.Note(fmt.Sprint(i), md, err)
+		l.Note(strconv.Itoa(i), md, err)
 	}
 	compare(t, &l, c)
 	wantNoConnection(t, connections)
@@ -98,7 +99,7 @@ func TestCloseWithoutAnswer(t *testing.T) {
 			c.spoil(t, b, hole)
 			var calls []*pending
 			for i := range 100 {
-				calls = append(calls, begin(t.Context(), p, ledger.Record(fmt.Sprint(i))))
+				calls = append(calls, begin(t.Context(), p, ledger.Record(strconv.Itoa(i))))
 			}
 			eventually(t, "they wait", func() bool { n, _ := p.Held(); return n == len(calls) })
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -25,9 +26,9 @@ func TestCodes(t *testing.T) {
 	}{
 		{-1, stored, delivery.UnknownOutcome}, // UNKNOWN_SERVER_ERROR
 		{2, stored, delivery.Unavailable},     // CORRUPT_MESSAGE
-		{3, stored, delivery.Unavailable},     // UNKNOWN_TOPIC_OR_PARTITION, while the metadata know the topic
-		{5, stored, delivery.Unavailable},     // LEADER_NOT_AVAILABLE
-		{6, stored, delivery.Unavailable},     // NOT_LEADER_OR_FOLLOWER
+		{3, stored, delivery.UnknownOutcome},  // UNKNOWN_TOPIC_OR_PARTITION, while the metadata know the topic
+		{5, stored, delivery.UnknownOutcome},  // LEADER_NOT_AVAILABLE
+		{6, stored, delivery.UnknownOutcome},  // NOT_LEADER_OR_FOLLOWER
 		{7, stored, delivery.UnknownOutcome},  // REQUEST_TIMED_OUT
 		{10, delivery.TooLarge, delivery.TooLarge},
 		{13, stored, delivery.UnknownOutcome},                // NETWORK_EXCEPTION
@@ -44,8 +45,8 @@ func TestCodes(t *testing.T) {
 		{56, stored, delivery.UnknownOutcome},                // KAFKA_STORAGE_ERROR
 		{58, delivery.NotAuthorized, delivery.NotAuthorized}, // SASL_AUTHENTICATION_FAILED
 		{59, stored, delivery.Unavailable},                   // UNKNOWN_PRODUCER_ID
-		{74, stored, delivery.Unavailable},                   // FENCED_LEADER_EPOCH
-		{75, stored, delivery.Unavailable},                   // UNKNOWN_LEADER_EPOCH
+		{74, stored, delivery.UnknownOutcome},                // FENCED_LEADER_EPOCH
+		{75, stored, delivery.UnknownOutcome},                // UNKNOWN_LEADER_EPOCH
 		{87, delivery.Invalid, delivery.Invalid},             // INVALID_RECORD
 		{89, delivery.Throttled, delivery.Throttled},         // THROTTLING_QUOTA_EXCEEDED
 		{42, delivery.Fatal, delivery.Fatal},                 // INVALID_REQUEST
@@ -144,7 +145,7 @@ func TestInitCodes(t *testing.T) {
 		{29, delivery.NotAuthorized}, // TOPIC_AUTHORIZATION_FAILED
 		{89, delivery.Throttled},     // THROTTLING_QUOTA_EXCEEDED
 	} {
-		t.Run(fmt.Sprint(c.code), func(t *testing.T) {
+		t.Run(strconv.Itoa(int(c.code)), func(t *testing.T) {
 			t.Parallel()
 			b := startBroker(t)
 			fault := faultOf(c.code, -1)

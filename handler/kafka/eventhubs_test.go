@@ -139,12 +139,12 @@ func TestNoIdempotence(t *testing.T) {
 	var l ledger.Ledger
 	l.Run(t.Context(), p, ledger.Load{Callers: 8, Each: 10, Timeout: patience})
 
-	certain := c.Fault(faultOf(6, 3)) // NOT_LEADER_OR_FOLLOWER: certainly not stored, so that it may be sent again
+	certain := c.Fault(faultOf(19, 3)) // NOT_ENOUGH_REPLICAS: certainly not stored, so that it may be sent again
 	l.Note("again", produce(t, p, "again"), nil)
 	if certain.Hits() != 3 {
 		t.Errorf("%d refusals, want 3", certain.Hits())
 	}
-	for name, code := range map[string]int16{"timed out": 7, "after append": 20} {
+	for name, code := range map[string]int16{"timed out": 7, "after append": 20, "no leader any more": 6} {
 		before := countRequests(c)
 		c.Fault(faultOf(code, 1))
 		md, err := p.Produce(t.Context(), ledger.Record(name))
@@ -155,7 +155,7 @@ func TestNoIdempotence(t *testing.T) {
 		}
 	}
 	storeAfter(t, p, &l)
-	if r := compare(t, &l, c); r.UnknownStored != 2 {
+	if r := compare(t, &l, c); r.UnknownStored != 2 { // this broker stores nothing when it does not lead
 		t.Errorf("%d of 2 unknown records are stored", r.UnknownStored)
 	}
 	if n := log.with("knows no idempotent producers"); n != 1 || len(log.all()) != 1 {

@@ -6,12 +6,16 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"userrelay/test/kafka/ledger"
 )
@@ -217,4 +221,69 @@ func TestBrokerRestarts(t *testing.T) {
 	}
 	callers.Wait()
 	wantAllStored(t, &l, c)
+}
+
+// TestStoredAndRefused has a broker store a batch and answer a code that sounds as if it had not: a leader does so when
+// it ceases to lead while it waits for its replicas.
+func TestStoredAndRefused(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int16{3, 6, 56, -1} {
+		t.Run(strconv.Itoa(int(code)), func(t *testing.T) {
+			t.Parallel()
+			c := startBroker(t)
+			p := newProducer(t, c.ListenAddrs())
+			var l ledger.Ledger
+			l.Note("before", produce(t, p, "before"), nil)
+			versions := kversion.Stable()
+			versions.SetMaxKeyVersion(kmsg.Produce.Int16(), 8) // topics have names, as in ours
+			other, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.MaxVersions(versions))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+			answered := storeAndAnswer(t, c, other, code, 8)
+			l.Run(t.Context(), p, ledger.Load{Callers: 16, Each: 50, Timeout: patience})
+			if n := answered.Load(); n != 8 {
+				t.Errorf("the code was answered %d times", n)
+			}
+			if r := compare(t, &l, c); r.Copies != 0 || r.Acknowledged != 16*50+1 {
+				t.Error(r)
+			}
+		})
+	}
+}
+
+// storeAndAnswer has some Produce requests be carried out, by way of another client, and be answered with a code. It
+// returns how many.
+func storeAndAnswer(t *testing.T, c *kfake.Cluster, other *kgo.Client, code int16, most int32) *atomic.Int32 {
+	t.Helper()
+	var done atomic.Int32
+	var busy atomic.Bool
+	c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		request, ok := r.(*kmsg.ProduceRequest)
+		if !ok || done.Load() >= most || busy.Swap(true) { // meanwhile others come, the other client's among them
+			return nil, nil, false
+		}
+		defer busy.Store(false)
+		var answer *kmsg.ProduceResponse
+		c.SleepControl(func() {
+			again := kmsg.NewPtrProduceRequest()
+			again.Acks, again.TimeoutMillis, again.Topics = request.Acks, request.TimeoutMillis, request.Topics
+			var err error
+			if answer, err = again.RequestWith(t.Context(), other); err != nil {
+				t.Error(err)
+			}
+		})
+		if answer == nil || len(answer.Topics) != 1 || answer.Topics[0].Partitions[0].ErrorCode != 0 {
+			t.Errorf("the broker did not store the batch: %+v", answer)
+			return nil, nil, false
+		}
+		done.Add(1)
+		answer.SetVersion(request.Version)
+		part := &answer.Topics[0].Partitions[0]
+		part.ErrorCode, part.BaseOffset = code, -1
+		return answer, nil, true
+	})
+	return &done
 }

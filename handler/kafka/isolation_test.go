@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestOnePartitionStopsNoOther(t *testing.T) {
 	t.Parallel()
 	const partitions, waiters = 4, 40 // more than there are lanes
 	for _, code := range []int16{6, 7, 19, 20, -1} {
-		t.Run(fmt.Sprint(code), func(t *testing.T) {
+		t.Run(strconv.Itoa(int(code)), func(t *testing.T) {
 			t.Parallel()
 			c := startBroker(t, kfake.SeedTopics(partitions, topic))
 			p := newProducer(t, c.ListenAddrs())
@@ -86,7 +87,7 @@ func TestPartitionWithoutLeader(t *testing.T) {
 		broker.Host, broker.Port = hostPort(t, c.ListenAddrs()[0])
 		resp.Brokers = append(resp.Brokers, broker)
 		answer := kmsg.NewMetadataResponseTopic()
-		answer.Topic = kmsg.StringPtr(topic)
+		answer.Topic = new(topic)
 		for id := range int32(2) {
 			part := kmsg.NewMetadataResponseTopicPartition()
 			part.Partition = id
@@ -133,7 +134,7 @@ func TestBlackHoleStopsNoOther(t *testing.T) {
 	}
 	p := newProducer(t, c.ListenAddrs())
 	for i := range 3 {
-		if _, err := p.Produce(t.Context(), keyed(fmt.Sprint(i), keyIn(i, 3, 0))); err != nil {
+		if _, err := p.Produce(t.Context(), keyed(strconv.Itoa(i), keyIn(i, 3, 0))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,9 +155,9 @@ func TestBlackHoleStopsNoOther(t *testing.T) {
 	defer tick.Stop()
 	for n, end := 0, time.Now().Add(7*time.Second); time.Now().Before(end); n++ {
 		<-tick.C
-		limit, cancel := context.WithTimeout(t.Context(), time.Second)
+		limit, stopWaiting := context.WithTimeout(t.Context(), time.Second)
 		_, err := p.Produce(limit, keyed(fmt.Sprint("other-", n), keyIn(1+n%2, 3, n%100)))
-		cancel()
+		stopWaiting()
 		if err != nil {
 			t.Fatalf("record %d, for another broker: %v", n, err)
 		}

@@ -237,6 +237,9 @@ func (l *lane) read(batches []batch, topic *produce.ResponseTopic) {
 		code := kafkago.Error(answer.ErrorCode)
 		b.cause = code
 		b.judge(code, l.id.id >= 0)
+		if refreshes(code) {
+			l.p.askRefresh()
+		}
 		switch {
 		case b.verdict == stored:
 			b.base = answer.BaseOffset
@@ -244,10 +247,9 @@ func (l *lane) read(batches []batch, topic *produce.ResponseTopic) {
 				b.time = time.UnixMilli(answer.LogAppendTime)
 			}
 			l.sequence[b.partition] = (l.sequence[b.partition] + int32(len(b.items))) & math.MaxInt32
-		case outOfSequence(code):
+		case b.verdict == refused, b.verdict == failed && b.class != delivery.TooLarge && b.class != delivery.Invalid:
+			// If the broker had stored it all the same, it would take the next batch for its repeat, and not store that.
 			l.ready = false
-		case refreshes(code):
-			l.p.askRefresh()
 		}
 	}
 }

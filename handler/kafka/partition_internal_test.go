@@ -3,6 +3,7 @@ package kafka
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -12,8 +13,14 @@ import (
 func keys() [][]byte {
 	r := rand.New(rand.NewPCG(1, 1))
 	all := [][]byte{
-		{}, {0}, {0, 0, 0, 0}, {0xff}, []byte("a"), []byte("ab"), []byte("abc"), []byte("abcd"), []byte("21"), []byte("foobar"),
-		[]byte("auth0|ümläut"), []byte("日本語|ユーザー"), []byte("😀"), {0xc0, 0x80}, {0xed, 0xa0, 0x80},
+		{},
+		{0},
+		{0, 0, 0, 0},
+		{0xff},
+		[]byte("a"), []byte("ab"), []byte("abc"), []byte("abcd"), []byte("21"), []byte("foobar"),
+		[]byte("auth0|ümläut"), []byte("日本語|ユーザー"), []byte("😀"),
+		{0xc0, 0x80},
+		{0xed, 0xa0, 0x80},
 	}
 	for i := range 4000 {
 		all = append(all, fmt.Appendf(nil, "auth0|%024x", r.Uint64()), fmt.Appendf(nil, "google-oauth2|%d", i))
@@ -33,7 +40,7 @@ func keys() [][]byte {
 func TestPartitions(t *testing.T) {
 	t.Parallel()
 	for _, partitions := range []int{1, 3, 4, 32, 100} {
-		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
+		t.Run(strconv.Itoa(partitions), func(t *testing.T) {
 			t.Parallel()
 			p := newProducer(Config{Brokers: []string{"127.0.0.1:1"}, Topic: "t"})
 			defer p.letGo()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -84,7 +85,7 @@ func checkProfiles(t *testing.T, log []realkafka.Record, events []registration.E
 }
 
 func limited(limit int) kfake.Opt {
-	return kfake.BrokerConfigs(map[string]string{"message.max.bytes": fmt.Sprint(limit)})
+	return kfake.BrokerConfigs(map[string]string{"message.max.bytes": strconv.Itoa(limit)})
 }
 
 // TestLargeAmongSmall has one event with a profile of 2 MB among many small ones.
@@ -109,7 +110,7 @@ func TestLargeAmongSmall(t *testing.T) {
 func TestAnySizes(t *testing.T) {
 	t.Parallel()
 	for seed, limit := range map[uint64]int{1: 1_048_588, 2: 200_000, 3: 20_000, 4: 3_000} {
-		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+		t.Run(strconv.Itoa(limit), func(t *testing.T) {
 			t.Parallel()
 			c := startBroker(t, limited(limit), kfake.SeedTopics(3, topic))
 			p := newProducer(t, c.ListenAddrs())
@@ -121,7 +122,7 @@ func TestAnySizes(t *testing.T) {
 				if draw.IntN(10) == 0 {
 					size = draw.IntN(2 * limit)
 				}
-				events = append(events, profiled(fmt.Sprint(i), size))
+				events = append(events, profiled(strconv.Itoa(i), size))
 			}
 			arrived, answer := holdAnswers(t, c) // so that they gather
 			first := begin(t.Context(), p, ledger.Record("first"))

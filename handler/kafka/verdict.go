@@ -83,13 +83,13 @@ func (b *batch) judge(code kafkago.Error, idempotent bool) {
 		if b.maybe {
 			b.fail(delivery.UnknownOutcome)
 		}
-	case class == delivery.UnknownOutcome:
+	case doubtful(code):
 		b.unanswered(true, idempotent)
-	case b.maybe && passes(code):
+	case b.maybe && (class == delivery.Unavailable || class == delivery.Throttled): // it may take it in a moment
 		b.verdict = open
 	case b.maybe:
 		b.fail(delivery.UnknownOutcome)
-	case class == delivery.Unavailable, code == kafkago.UnknownTopicOrPartition:
+	case class == delivery.Unavailable:
 		b.verdict = refused
 	case len(b.items) > 1 && (class == delivery.TooLarge || class == delivery.Invalid):
 		b.verdict = split
@@ -98,11 +98,12 @@ func (b *batch) judge(code kafkago.Error, idempotent bool) {
 	}
 }
 
-// passes says that the broker may take in a moment what it does not take now. A leader that has just become one may not
-// know the topic yet.
-func passes(code kafkago.Error) bool {
-	class := classOfCode(code)
-	return class == delivery.Unavailable || class == delivery.Throttled || code == kafkago.UnknownTopicOrPartition
+// doubtful says that a broker may have stored what it answers this code for. A leader that has appended a batch and
+// waits for its replicas answers NOT_LEADER_OR_FOLLOWER, or UNKNOWN_TOPIC_OR_PARTITION, when it ceases to lead meanwhile
+// (DelayedProduce in Kafka's source); the next leader may have the batch. So only codes of what a broker looks at before
+// it appends make a batch certainly not stored.
+func doubtful(code kafkago.Error) bool {
+	return classOfCode(code) == delivery.UnknownOutcome || refreshes(code)
 }
 
 // outOfSequence says that a broker does not go on with a producer id, and does not have the batch because of it.

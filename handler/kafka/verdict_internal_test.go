@@ -1,7 +1,7 @@
 package kafka
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -34,16 +34,16 @@ func TestVerdicts(t *testing.T) {
 		{46, delivery.Fatal, done, done, done, done}, // the broker has the batch
 		// Certainly not stored, and it may work in a moment.
 		{2, unavailable, back, back, again, back},
-		{3, delivery.UnknownTopic, back, back, again, back},
-		{5, unavailable, back, back, again, back},
-		{6, unavailable, back, back, again, back},
-		{8, unavailable, back, back, again, back},
 		{9, unavailable, back, back, again, back},
 		{14, unavailable, back, back, again, back},
 		{19, unavailable, back, back, again, back},
-		{74, unavailable, back, back, again, back},
-		{75, unavailable, back, back, again, back},
 		// Perhaps stored.
+		{3, delivery.UnknownTopic, again, again, again, give(unknown)},
+		{5, unavailable, again, again, again, give(unknown)},
+		{6, unavailable, again, again, again, give(unknown)},
+		{8, unavailable, again, again, again, give(unknown)},
+		{74, unavailable, again, again, again, give(unknown)},
+		{75, unavailable, again, again, again, give(unknown)},
 		{-1, unknown, again, again, again, give(unknown)},
 		{7, unknown, again, again, again, give(unknown)},
 		{13, unknown, again, again, again, give(unknown)},
@@ -70,7 +70,7 @@ func TestVerdicts(t *testing.T) {
 		{42, delivery.Fatal, give(delivery.Fatal), give(delivery.Fatal), give(unknown), give(delivery.Fatal)},
 		{999, delivery.Fatal, give(delivery.Fatal), give(delivery.Fatal), give(unknown), give(delivery.Fatal)},
 	} {
-		t.Run(fmt.Sprint(c.code), func(t *testing.T) {
+		t.Run(strconv.Itoa(int(c.code)), func(t *testing.T) {
 			t.Parallel()
 			code := kafkago.Error(c.code)
 			if got := classOfCode(code); got != c.class {

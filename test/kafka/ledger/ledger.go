@@ -8,6 +8,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"userrelay/handler/delivery"
@@ -140,12 +141,7 @@ func (e *entry) check(places []place) error {
 }
 
 func contains(places []place, p place) bool {
-	for _, q := range places {
-		if q == p {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(places, p)
 }
 
 func idOf(r *realkafka.Record) string {
