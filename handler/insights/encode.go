@@ -11,7 +11,7 @@ import (
 )
 
 // appendEnvelope appends the envelope as JSON: what the json tags of the contracts say, for the kinds of items that the
-// program has. Written out it takes a fifth of the time that reflection does, and telemetry is most of what the program
+// program has. Written out it takes a quarter of the time that reflection does, and telemetry is much of what the program
 // computes. Text that is not UTF-8 becomes U+FFFD; a rune that was cut in two at the end of a text is left out.
 func appendEnvelope(dst []byte, e *contracts.Envelope) ([]byte, error) {
 	data, ok := e.Data.(*contracts.Data)

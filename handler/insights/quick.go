@@ -10,7 +10,7 @@ import (
 )
 
 // quick writes records, of which every request makes three, as line would, without the SDK's items and contracts in
-// between: in a third of the time, and without garbage. What it writes is compared with what line writes by tests.
+// between: in a tenth of the time, and without garbage. What it writes is compared with what line writes by tests.
 type quick struct {
 	message, dependency []byte // an envelope up to its time
 	node                []byte // from there to the tags that every item has

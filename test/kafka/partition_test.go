@@ -1,0 +1,121 @@
+package kafka_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"userrelay/handler/registration"
+)
+
+// keys makes 12,000 keys: ids as Auth0 has them, text in other scripts, and bytes that are no text.
+func keys() [][]byte {
+	r := rand.New(rand.NewPCG(2, 2))
+	all := [][]byte{
+		{}, {0}, {0, 0, 0, 0}, {0xff}, {0xc0, 0x80}, {0xed, 0xa0, 0x80}, []byte("auth0|ümläut"), []byte("日本語|ユーザー"), []byte("😀"),
+	}
+	for i := range 4000 {
+		all = append(all, fmt.Appendf(nil, "auth0|%024x", r.Uint64()), fmt.Appendf(nil, "oidc|ключ-%d-鍵", i))
+	}
+	for n := range 4000 {
+		key := make([]byte, n%80)
+		for i := range key {
+			key[i] = byte(r.Uint32())
+		}
+		all = append(all, key)
+	}
+	return all
+}
+
+// TestPartitionsAsJava compares the partitions that records are stored in with the choice of Kafka's own producer, which
+// is asked.
+func TestPartitionsAsJava(t *testing.T) {
+	t.Parallel()
+	partitions := []int{1, 3, 4, 32, 100}
+	keys := keys()
+	java := askJava(t, keys, partitions)
+	for j, n := range partitions {
+		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(int32(n), topic), kfake.BlackholeProduce())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newProducer(t, c.ListenAddrs(), topic)
+		next := make(chan int)
+		var callers sync.WaitGroup
+		for range 64 {
+			callers.Go(func() {
+				for i := range next {
+					md, err := p.Produce(t.Context(), registration.Record{Key: keys[i], Value: []byte("{}")})
+					if err != nil || md.Partition != java[i][j] {
+						t.Errorf("key %x of %d partitions goes to %d (%v), in Java to %d", keys[i], n, md.Partition, err, java[i][j])
+					}
+				}
+			})
+		}
+		for i := range keys {
+			next <- i
+		}
+		close(next)
+		callers.Wait()
+		closeProducer(t, p)
+		c.Close()
+	}
+	t.Logf("%d keys, %d comparisons", len(keys), len(keys)*len(partitions))
+}
+
+// askJava returns the partition of each key for each number of partitions.
+func askJava(t *testing.T, keys [][]byte, partitions []int) [][]int {
+	t.Helper()
+	home := kafkaHome(t)
+	args := []string{"-cp", filepath.Join(home, "libs", "*"), filepath.Join("testdata", "Mur.java")}
+	for _, n := range partitions {
+		args = append(args, strconv.Itoa(n))
+	}
+	var in bytes.Buffer
+	for _, key := range keys {
+		in.WriteString(hex.EncodeToString(key) + "\n")
+	}
+	cmd := exec.CommandContext(t.Context(), "java", args...)
+	cmd.Stdin, cmd.Stderr = &in, t.Output()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]int
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		var row []int
+		for field := range strings.FieldsSeq(lines.Text()) {
+			row = append(row, must[int](t)(strconv.Atoi(field)))
+		}
+		all = append(all, row)
+	}
+	if len(all) != len(keys) || slices.ContainsFunc(all, func(row []int) bool { return len(row) != len(partitions) }) {
+		t.Fatalf("%d answers to %d keys", len(all), len(keys))
+	}
+	return all
+}
+
+// kafkaHome returns where Kafka is. Without it, or without Java, the test is skipped, or fails when CI is set.
+func kafkaHome(t *testing.T) string {
+	t.Helper()
+	home := os.Getenv("KAFKA_HOME") //nolint:forbidigo // a test has no main to read settings in
+	if _, err := exec.LookPath("java"); home == "" || err != nil {
+		if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
+			t.Fatal("CI is set and nothing may be skipped: needs Java 17 and KAFKA_HOME")
+		}
+		t.Skip("skipped: needs Java 17 and KAFKA_HOME; see docs/testing.md or `make test-kafka`")
+	}
+	return home
+}
