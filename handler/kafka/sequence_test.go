@@ -1,7 +1,7 @@
 package kafka_test
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -17,7 +17,7 @@ import (
 func TestRefusalThatIsNone(t *testing.T) {
 	t.Parallel()
 	for code, class := range map[int16]delivery.Class{44: delivery.Throttled, 29: delivery.NotAuthorized, 42: delivery.Fatal} {
-		t.Run(fmt.Sprint(code), func(t *testing.T) {
+		t.Run(strconv.Itoa(int(code)), func(t *testing.T) {
 			t.Parallel()
 			c := startBroker(t)
 			p := newProducer(t, c.ListenAddrs())
