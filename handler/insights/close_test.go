@@ -141,20 +141,41 @@ func TestCloseSendsAllThatWaits(t *testing.T) {
 		e := &forgetful{}
 		e.down.Store(&step{status: 503})
 		s := newSender(t, insights.SenderConfig{Transport: e})
-		for i := 0; s.Stats().Dropped.Full == 0; i++ {
-			noise := make([]byte, 1000)
-			_, _ = rand.Read(noise) // never fails
-			trackTrace(s, hex.EncodeToString(noise))
-			if i%100 == 0 {
-				synctest.Wait() // for the packer
-			}
-		}
+		fill(s)
 		e.down.Store(nil)
 		s.Close(limit)
 		if st := s.Stats(); st.Accepted != st.Tracked-st.Dropped.Full || st.Accepted != e.items.Load() || st.Accepted < 4000 {
 			t.Errorf("%d arrived: %+v", e.items.Load(), st)
 		}
 	})
+}
+
+// TestCloseWithoutHope has more of it than fits the backlog, and an endpoint that stays away.
+func TestCloseWithoutHope(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSender(t, insights.SenderConfig{Transport: &endpoint{byDefault: step{status: broken}}})
+		fill(s)
+		start := time.Now()
+		s.Close(time.Second)
+		if took := time.Since(start); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+		if st := s.Stats(); st.Dropped.Closed+st.Dropped.Full != st.Tracked || st.Pending != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// fill tracks until the sender takes no more. It must be called in a bubble.
+func fill(s *insights.Sender) {
+	for i := 0; s.Stats().Dropped.Full == 0; i++ {
+		noise := make([]byte, 1000)
+		_, _ = rand.Read(noise) // never fails
+		trackTrace(s, hex.EncodeToString(noise))
+		if i%100 == 0 {
+			synctest.Wait() // for the packer
+		}
+	}
 }
 
 // heedless is a transport that does not heed its context.

@@ -178,6 +178,8 @@ func TestItemsThatCannotBeSent(t *testing.T) {
 // FuzzRecords holds what is sent of a registration against what the SDK's types make of it, whatever the texts are.
 func FuzzRecords(f *testing.F) {
 	f.Add("auth0|65f0c0ffee", "e-1", "user-events", 3, int64(317), int64(30e6))
+	f.Add("auth0|1", "e-1", "user-events", 0, int64(0), int64(93784_123456789)) // a day, two hours, three minutes, four seconds
+	f.Add("auth0|1", strings.Repeat("y", 9000), "t", 0, int64(0), int64(0))
 	f.Add("<é\"\\\x00\u2028😀>", "", "", -1, int64(-1), int64(0))
 	f.Add("\xff\xf0\x9f", "\xc3", strings.Repeat("é", 600), 1<<31-1, int64(math.MaxInt64), int64(math.MaxInt64))
 	f.Add(strings.Repeat("\x01", 6000), "e-1", "user-events", 3, int64(317), int64(30e6)) // six bytes each, as JSON

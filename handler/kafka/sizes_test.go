@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
@@ -27,14 +25,6 @@ func (silent) Sent(context.Context, delivery.Send)                              
 func (silent) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
 func (silent) Refused(context.Context, registration.Event, error)                     {}
 
-// profiled is an event whose profile has about so many bytes.
-func profiled(id string, size int) registration.Event {
-	return registration.Event{
-		ID: id, UserID: "auth0|" + id, Source: "urn:auth0:test", Time: time.Unix(1_700_000_000, 0),
-		Profile: []byte(`{"bio":"` + strings.Repeat("x", size) + `"}`),
-	}
-}
-
 // deliver has a relay deliver the events, all at once.
 func deliver(t *testing.T, p relay.Producer, events []registration.Event) {
 	t.Helper()
@@ -51,36 +41,10 @@ func deliver(t *testing.T, p relay.Producer, events []registration.Event) {
 	all.Wait()
 }
 
-// checkProfiles wants each event in the log once, with its profile if that fits a batch of limit bytes, and without it
-// and marked so if it does not.
 func checkProfiles(t *testing.T, log []realkafka.Record, events []registration.Event, limit int) {
 	t.Helper()
-	const overhead = 61 + 200 // of a batch, and what the size of a record is overestimated by, and trace headers
-	byID := map[string][]realkafka.Record{}
-	for _, r := range log {
-		for _, h := range r.Headers {
-			if h.Key == ledger.IDHeader {
-				byID[string(h.Value)] = append(byID[string(h.Value)], r)
-			}
-		}
-	}
-	for _, e := range events {
-		found := byID[e.ID]
-		if len(found) != 1 {
-			t.Errorf("%s lies in the log %d times", e.ID, len(found))
-			continue
-		}
-		omitted := false
-		for _, h := range found[0].Headers {
-			omitted = omitted || h.Key == "ce_profileomitted" && string(h.Value) == "true"
-		}
-		if has := strings.Contains(string(found[0].Value), `"bio"`); has == omitted {
-			t.Errorf("%s: has a profile: %v, marked as omitted: %v", e.ID, has, omitted)
-		}
-		size := len(e.Profile)
-		if fits, over := size+2*overhead+300 <= limit, size > limit; fits && omitted || over && !omitted {
-			t.Errorf("%s: a profile of %d bytes at a limit of %d was omitted: %v", e.ID, size, limit, omitted)
-		}
+	if err := ledger.CheckProfiles(log, events, limit); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -96,9 +60,9 @@ func TestLargeAmongSmall(t *testing.T) {
 			t.Parallel()
 			c := startBroker(t, limited(limit))
 			p := newProducer(t, c.ListenAddrs())
-			events := []registration.Event{profiled("large", 2_000_000), profiled("medium", 700_000)}
+			events := []registration.Event{ledger.Profiled("large", 2_000_000), ledger.Profiled("medium", 700_000)}
 			for i := range 100 {
-				events = append(events, profiled(fmt.Sprint("small-", i), 1000))
+				events = append(events, ledger.Profiled(fmt.Sprint("small-", i), 1000))
 			}
 			deliver(t, p, events)
 			checkProfiles(t, readLog(t, c), events, min(limit, registration.MaxRecord))
@@ -122,7 +86,7 @@ func TestAnySizes(t *testing.T) {
 				if draw.IntN(10) == 0 {
 					size = draw.IntN(2 * limit)
 				}
-				events = append(events, profiled(strconv.Itoa(i), size))
+				events = append(events, ledger.Profiled(strconv.Itoa(i), size))
 			}
 			arrived, answer := holdAnswers(t, c) // so that they gather
 			first := begin(t.Context(), p, ledger.Record("first"))

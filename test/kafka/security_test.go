@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -175,12 +176,20 @@ func (w way) try(t *testing.T, brokers []string) {
 		Brokers: brokers, Topic: topic, ClientID: "test", TLS: w.tls, SASL: w.sasl, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	defer closeProducer(t, p)
-	limit := 5 * time.Second
-	if w.class == "" {
-		limit = 30 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	if w.class == delivery.Unavailable { // it is tried until the caller's time ends
+		var watcher sync.WaitGroup
+		defer watcher.Wait()
+		watcher.Go(func() {
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for ctx.Err() == nil && !strings.Contains(log.String(), w.log) {
+				<-tick.C
+			}
+			cancel()
+		})
+	}
 	e := registration.Event{ID: "e", UserID: "auth0|" + w.name, Source: "urn:auth0:test", Time: time.Now()}
 	_, err := p.Produce(ctx, e.Record())
 	if got := delivery.ClassOf(err); got != w.class {

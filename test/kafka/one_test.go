@@ -1,0 +1,194 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/kafka"
+	"userrelay/handler/registration"
+	"userrelay/handler/relay"
+	"userrelay/test/faultproxy"
+	"userrelay/test/kafka/ledger"
+	"userrelay/test/realkafka"
+)
+
+// TestOneNode does with one broker what needs no other settings: its start is what takes time.
+func TestOneNode(t *testing.T) {
+	t.Parallel()
+	proxies := map[realkafka.Listener]*faultproxy.Proxy{
+		realkafka.Plaintext: faultproxy.ForTest(t, faultproxy.Options{}),
+		realkafka.SASLSSL:   faultproxy.ForTest(t, faultproxy.Options{Framing: faultproxy.Bytes}),
+	}
+	c := realkafka.ForTest(t, realkafka.Options{
+		Listeners:   []realkafka.Listener{realkafka.Plaintext, realkafka.SASLSSL, realkafka.SASLReauth},
+		ReauthAfter: time.Second,
+		Properties:  map[string]string{"connections.max.idle.ms": "2000"},
+		Advertise: func(_ int, l realkafka.Listener, addr string) (string, error) {
+			if proxies[l] == nil {
+				return addr, nil
+			}
+			proxies[l].SetTarget(addr)
+			return proxies[l].Addr(), nil
+		},
+	})
+	topics := map[string]map[string]string{topic: nil, "small": {"max.message.bytes": "50000"}, "short": nil}
+	for name, config := range topics {
+		if err := c.CreateTopic(t.Context(), name, 4, 1, config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// One after the other: they count what goes through the proxies. The last one restarts the broker.
+	testSizes(t, c, topic, registration.MaxRecord)
+	testSizes(t, c, "small", 50_000)
+	testReauth(t, c)
+	plain := kafka.Config{Brokers: c.Bootstrap(realkafka.Plaintext), Topic: topic}
+	testIdle(t, plain, proxies[realkafka.Plaintext], faultproxy.Produce)
+	testIdle(t, kafka.Config{
+		Brokers: c.Bootstrap(realkafka.SASLSSL), Topic: topic, TLS: c.CA().Client(),
+		SASL: kafka.Plain(realkafka.User, realkafka.Password),
+	}, proxies[realkafka.SASLSSL], faultproxy.Any)
+	testTopics(t, c, []string{topic, "short", "small"})
+	testLateBroker(t, c, plain)
+}
+
+// silent is an observer that wants to know nothing.
+type silent struct{}
+
+func (silent) Received(context.Context, registration.Event)                           {}
+func (silent) Sent(context.Context, delivery.Send)                                    {}
+func (silent) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
+func (silent) Refused(context.Context, registration.Event, error)                     {}
+
+// testSizes delivers events whose profiles have sizes of chance, one of 2 MB among them.
+func testSizes(t *testing.T, c *realkafka.Cluster, topic string, limit int) {
+	t.Helper()
+	p := newProducer(t, c.Bootstrap(realkafka.Plaintext), topic)
+	r := &relay.Relay{Producer: p, Observer: silent{}, Timeout: patience}
+	events := []registration.Event{ledger.Profiled(topic+"-large", 2_000_000)}
+	draw := rand.New(rand.NewPCG(3, 3))
+	for i := range 300 {
+		size := draw.IntN(3000)
+		if i%10 == 0 {
+			size = draw.IntN(2 * limit)
+		}
+		events = append(events, ledger.Profiled(fmt.Sprint(topic, "-", i), size))
+	}
+	var all sync.WaitGroup
+	for _, e := range events {
+		all.Go(func() {
+			if _, err := r.Deliver(t.Context(), e); err != nil {
+				t.Errorf("%s: %v", e.ID, err)
+			}
+		})
+	}
+	all.Wait()
+	log := must[[]realkafka.Record](t)(realkafka.ReadFranz(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
+	if err := ledger.CheckProfiles(log, events, limit); err != nil {
+		t.Error(err)
+	}
+}
+
+// testReauth produces for longer than a login lasts. The broker closes a connection at the first request after that,
+// which its caller does not notice.
+func testReauth(t *testing.T, c *realkafka.Cluster) {
+	t.Helper()
+	p := kafka.New(kafka.Config{
+		Brokers: c.Bootstrap(realkafka.SASLReauth), Topic: "short", SASL: kafka.Plain(realkafka.User, realkafka.Password),
+	})
+	defer closeProducer(t, p)
+	var l ledger.Ledger
+	l.Run(t.Context(), p, ledger.Load{Callers: 16, Each: 120, Timeout: 2 * time.Second, Pause: 25 * time.Millisecond})
+	r := compare(t, &l, c.Bootstrap(realkafka.Plaintext), "short")
+	if r.Acknowledged != 16*120 || r.Copies != 0 {
+		t.Error("logins that end are noticed")
+	}
+}
+
+// testIdle has the broker close all connections while nothing is sent, and then sends each record in one request.
+func testIdle(t *testing.T, config kafka.Config, proxy *faultproxy.Proxy, key int16) {
+	t.Helper()
+	p := kafka.New(config)
+	defer closeProducer(t, p)
+	store := func(id string) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if _, err := p.Produce(ctx, ledger.Record(id)); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	store("before")
+	eventually(t, "all lanes are warm", func() bool { return proxy.Stats().Open >= 8 })
+	eventually(t, "the broker has closed their connections", func() bool { return proxy.Stats().Open <= 1 })
+	before := proxy.Stats()
+	for i := range 20 {
+		store(fmt.Sprint("after-", i))
+	}
+	after := proxy.Stats()
+	sent := after.Requests[key] - before.Requests[key]
+	if key == faultproxy.Any { // what is not a Produce request belongs to new connections, or is about metadata
+		sent -= 10 * (after.Connections - before.Connections)
+	}
+	if sent > 20 {
+		t.Errorf("20 records were sent in %d requests", sent)
+	}
+	if after.Connections == before.Connections {
+		t.Error("no connection was made")
+	}
+}
+
+// testTopics wants no topics but these: a producer that asked for its id as a transactional one does would have made the
+// broker create one.
+func testTopics(t *testing.T, c *realkafka.Cluster, want []string) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Bootstrap(realkafka.Plaintext)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	all := kmsg.NewMetadataRequest()
+	all.Topics = nil
+	resp, err := all.RequestWith(t.Context(), cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, topic := range resp.Topics {
+		names = append(names, *topic.Topic)
+	}
+	slices.Sort(names)
+	slices.Sort(want)
+	if !slices.Equal(names, want) {
+		t.Errorf("the broker has the topics %q, want %q", names, want)
+	}
+}
+
+// testLateBroker starts a producer before its broker.
+func testLateBroker(t *testing.T, c *realkafka.Cluster, config kafka.Config) {
+	t.Helper()
+	if err := c.Node(1).Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p := kafka.New(config)
+	defer closeProducer(t, p)
+	var early sync.WaitGroup
+	early.Go(func() {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if _, err := p.Produce(ctx, ledger.Record("early")); err != nil {
+			t.Errorf("a record that waited for the broker: %v", err)
+		}
+	})
+	if err := c.Node(1).Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	early.Wait()
+}
