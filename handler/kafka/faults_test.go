@@ -98,8 +98,15 @@ type cutter struct {
 }
 
 func (c *cutter) listen(network, address string) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), network, address)
-	return &cuttingListener{l, c}, err
+	return c.before((&listener{}).listen)(network, address)
+}
+
+// before makes listeners of others that cut.
+func (c *cutter) before(listen func(network, address string) (net.Listener, error)) func(string, string) (net.Listener, error) {
+	return func(network, address string) (net.Listener, error) {
+		l, err := listen(network, address)
+		return &cuttingListener{l, c}, err
+	}
 }
 
 // stop ends it and returns how many answers were cut.

@@ -137,6 +137,9 @@ const (
 	maxRequestBytes   = 1_000_000
 )
 
+// What a batch needed is kept for the next one up to this; many small records are below it, large profiles are rare.
+const keptBytes = 128 << 10
+
 // take moves what waits into batches, one for each partition, up to the caps. A partition is done with at the first
 // record that does not fit, so that its order holds.
 func (q *queue) take(batches []batch) []batch {
@@ -172,7 +175,7 @@ func batchFor(batches []batch, partition int32) ([]batch, *batch) {
 		batches = append(batches, batch{})
 	}
 	b := &batches[n]
-	if b.shared {
+	if b.shared || cap(b.encoded) > keptBytes {
 		b.encoded = nil
 	}
 	*b = batch{partition: partition, items: b.items[:0], encoded: b.encoded[:0]}

@@ -209,6 +209,29 @@ func TestLargestRequest(t *testing.T) {
 	}
 }
 
+// A lane keeps the memory of its batches, but not that of large ones, and not what a request may still be reading.
+func TestMemoryOfBatches(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		size   int
+		shared bool
+		kept   bool
+	}{
+		"small":        {1000, false, true},
+		"large":        {500_000, false, false},
+		"still in use": {1000, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			batches := queueOf(sizedItem(0, c.size)).take(nil)
+			batches[0].encoded, batches[0].shared = make([]byte, c.size), c.shared
+			if again := queueOf(sizedItem(3, 1)).take(batches[:0]); (cap(again[0].encoded) > 0) != c.kept || len(again[0].encoded) != 0 {
+				t.Errorf("%d bytes of %d are kept", cap(again[0].encoded), c.size)
+			}
+		})
+	}
+}
+
 func TestMayOpen(t *testing.T) {
 	t.Parallel()
 	const unknown = time.Duration(math.MaxInt64)

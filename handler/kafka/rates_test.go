@@ -20,7 +20,7 @@ import (
 func TestRates(t *testing.T) {
 	t.Parallel()
 	const (
-		window   = 2 * time.Second
+		window   = 1500 * time.Millisecond
 		requests = 60 // per second, of all kinds, for one partition
 		logged   = 3  // lines
 	)
@@ -82,7 +82,7 @@ func TestRates(t *testing.T) {
 				produce(t, p, "before")
 				c.spoil(t, b)
 			}
-			classes := underLoad(t, p, time.Second) // it begins
+			classes := underLoad(t, p, 700*time.Millisecond) // it begins
 			before := countRequests(b)
 			for class, n := range underLoad(t, p, window) {
 				classes[class] += n

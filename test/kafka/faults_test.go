@@ -132,7 +132,7 @@ func TestImpatientCallers(t *testing.T) {
 	}
 }
 
-// TestThreeNodes kills a leader under load, has it come back, and gives it its partitions again.
+// TestThreeNodes ends a leader under load, by force and in order, has it come back, and gives it its partitions again.
 func TestThreeNodes(t *testing.T) {
 	t.Parallel()
 	c, proxies := proxied(t, 3)
@@ -150,33 +150,8 @@ func TestThreeNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	leader := must[*realkafka.Node](t)(c.Leader(t.Context(), topic, 0))
-	if err := leader.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "another node leads", func() bool {
-		now, err := c.Leader(t.Context(), topic, 0)
-		return err == nil && now != leader
-	})
-	inject(t, proxies[0], faultproxy.Faults{})
-	if err := leader.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.WaitInSync(t.Context(), topic); err != nil {
-		t.Fatal(err)
-	}
-	var all []int
-	for i := range partitions {
-		all = append(all, i)
-	}
-	if err := c.ElectPreferred(t.Context(), topic, all...); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it leads again", func() bool {
-		now, err := c.Leader(t.Context(), topic, 0)
-		return err == nil && now == leader
-	})
-	inject(t, proxies[0], faultproxy.Faults{})
+	changeLeaders(t, c, partitions, (*realkafka.Node).Kill)
+	changeLeaders(t, c, partitions, func(n *realkafka.Node) error { return n.Stop(t.Context()) })
 	stop()
 	var direct []string
 	for _, n := range c.Nodes() {
@@ -189,4 +164,36 @@ func TestThreeNodes(t *testing.T) {
 	for i, proxy := range proxies {
 		t.Log("node", i+1, fmt.Sprintf("%+v", proxy.Stats()))
 	}
+}
+
+// changeLeaders ends the leader of the first partition, waits for another, has it come back and makes it the leader again.
+func changeLeaders(t *testing.T, c *realkafka.Cluster, partitions int, end func(*realkafka.Node) error) {
+	t.Helper()
+	leader := must[*realkafka.Node](t)(c.Leader(t.Context(), topic, 0))
+	if err := end(leader); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another node leads", func() bool {
+		now, err := c.Leader(t.Context(), topic, 0)
+		return err == nil && now != leader
+	})
+	<-time.After(faultTime(t) / 2)
+	if err := leader.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.WaitInSync(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	all := make([]int, partitions)
+	for i := range all {
+		all[i] = i
+	}
+	if err := c.ElectPreferred(t.Context(), topic, all...); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it leads again", func() bool {
+		now, err := c.Leader(t.Context(), topic, 0)
+		return err == nil && now == leader
+	})
+	<-time.After(faultTime(t) / 2)
 }
