@@ -9,11 +9,18 @@ import (
 // nobody leads a partition that has no leader. Its queue has no lanes.
 const nobody int32 = -1
 
-// assign puts an item into the queue of the broker that it goes to. p.mu is held.
+// assign chooses an item's partition, of which there may be more than before, and places it. p.mu is held.
 func (p *Producer) assign(it *item, push func(*queue, *item)) {
-	to := nobody
 	if p.leaders != nil {
 		it.partition = p.partitionOf(it.record.Key)
+	}
+	p.place(it, push)
+}
+
+// place puts an item into the queue of the broker that its partition's records go to. p.mu is held.
+func (p *Producer) place(it *item, push func(*queue, *item)) {
+	to := nobody
+	if p.leaders != nil {
 		to = p.goesTo(it.partition)
 	}
 	q := p.queueOf(to)

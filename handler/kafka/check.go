@@ -95,18 +95,29 @@ func (p *Producer) diagnoseTopic(ctx context.Context) []Finding {
 		return bad(topic.Error)
 	}
 	found := []Finding{{subject, fmt.Sprintf("exists, with %d partitions", len(topic.Partitions)), Good}}
-	found = append(found, p.diagnoseWrite(ctx))
+	found = append(found, p.diagnoseWrite(ctx, firstLeader(topic)))
 	return append(found, p.diagnoseCopies(ctx, topic))
 }
 
+// firstLeader returns the broker that leads the first partition.
+func firstLeader(topic kafkago.Topic) int32 {
+	for _, q := range topic.Partitions {
+		if q.ID == 0 && q.Leader.Host != "" {
+			return int32(q.Leader.ID)
+		}
+	}
+	return nobody
+}
+
 // diagnoseWrite asks for the right to write by a request without a record: brokers look at rights first.
-func (p *Producer) diagnoseWrite(ctx context.Context) Finding {
+func (p *Producer) diagnoseWrite(ctx context.Context, leader int32) Finding {
 	f := Finding{Subject: "topic " + p.topic, Text: "may be written to"}
 	m, err := p.transport.RoundTrip(ctx, p.addr, &produceRequest{
 		Acks: int16(kafkago.RequireAll), Timeout: int32(p.brokerTimeout.Milliseconds()),
 		Topics: []rawproduce.RequestTopic{{Topic: p.topic, Partitions: []rawproduce.RequestPartition{{
 			RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(make([]byte, sizeField))},
 		}}}},
+		to: leader,
 	})
 	if err != nil {
 		f.Grade = Warning

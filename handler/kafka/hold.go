@@ -49,12 +49,12 @@ func (p *Producer) holdFor(partitions []int32, why *delivery.Error) time.Duratio
 	return d
 }
 
-// refusal says why a record with the key cannot be stored now, if waiting does not help. p.mu is held.
-func (p *Producer) refusal(key []byte) *delivery.Error {
+// refusal says why a partition's record cannot be stored now, if waiting does not help. p.mu is held.
+func (p *Producer) refusal(partition int32) *delivery.Error {
 	if p.leaders == nil {
 		return p.trouble
 	}
-	if h := p.holds[p.partitionOf(key)]; h != nil && h.by > 0 {
+	if h := p.holds[partition]; h != nil && h.by > 0 {
 		return h.why
 	}
 	return nil

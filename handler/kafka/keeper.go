@@ -110,20 +110,21 @@ func (p *Producer) learn(leaders []int32) (first bool) {
 
 // tell notes whether the cluster is known, and says so where that has changed.
 func (p *Producer) tell(trouble *delivery.Error) {
+	now := explain(trouble)
 	p.mu.Lock()
 	before := p.told
-	p.told = explain(trouble)
+	p.told = now
 	if trouble != nil && !passing(trouble.Class) {
 		p.trouble = trouble
 	}
 	known := p.leaders != nil
 	p.mu.Unlock()
 	switch {
-	case p.told == before:
+	case now == before:
 	case trouble == nil:
 		p.log.Info("Kafka answers", "topic", p.topic)
 	default:
-		p.log.Warn("Kafka cannot be used", "class", string(trouble.Class), "why", p.told)
+		p.log.Warn("Kafka cannot be used", "class", string(trouble.Class), "why", now)
 	}
 	if trouble != nil && !passing(trouble.Class) && !known {
 		p.failWaiting(trouble)
@@ -160,8 +161,7 @@ func (p *Producer) unable(l *lane, cause error) {
 	p.askRefresh()
 	p.mu.Lock()
 	q := l.q
-	q.busy--
-	q.idle = append(q.idle, l)
+	q.rest(l)
 	q.backoff = longer(q.backoff)
 	q.until = time.Now().Add(q.backoff)
 	persists := q.backoff == maxBackoff
@@ -179,17 +179,12 @@ func (p *Producer) unable(l *lane, cause error) {
 	if persists && p.life.Err() == nil {
 		p.complain(trouble)
 	}
-	for _, it := range refused {
-		it.done <- result{err: trouble}
-	}
+	answerAll(refused, trouble)
 }
 
 // refuse takes all items out of a broker's queue, and keeps new ones out for a while. p.mu is held.
 func (p *Producer) refuse(q *queue, why *delivery.Error) []*item {
-	items := p.drain(q, all)
-	for _, it := range items {
-		p.forget(it)
-	}
+	items := p.discard(q)
 	var led []int32
 	for partition, leader := range p.leaders {
 		if leader == q.leader {
@@ -218,20 +213,24 @@ func (p *Producer) drain(q *queue, partition int32) []*item {
 	return items
 }
 
+// discard takes all items out of a queue and off the books. p.mu is held.
+func (p *Producer) discard(q *queue) []*item {
+	items := p.drain(q, all)
+	for _, it := range items {
+		p.forget(it)
+	}
+	return items
+}
+
 // failWaiting answers all callers whose records wait.
 func (p *Producer) failWaiting(why *delivery.Error) {
 	p.mu.Lock()
 	var waiting []*item
 	for _, q := range p.queues {
-		waiting = append(waiting, p.drain(q, all)...)
-	}
-	for _, it := range waiting {
-		p.forget(it)
+		waiting = append(waiting, p.discard(q)...)
 	}
 	p.mu.Unlock()
-	for _, it := range waiting {
-		it.done <- result{err: why}
-	}
+	answerAll(waiting, why)
 }
 
 // warm makes the connections of n idle lanes of each broker, and their producer ids where they have none, all at once so
@@ -240,7 +239,7 @@ func (p *Producer) warm(ctx context.Context, n int) {
 	p.mu.Lock()
 	var lanes []*lane
 	for leader, q := range p.queues {
-		for i := 0; leader >= 0 && i < n && len(q.idle) > 0; i++ {
+		for i := 0; leader != nobody && i < n && len(q.idle) > 0; i++ {
 			last := len(q.idle) - 1
 			lanes = append(lanes, q.idle[last])
 			q.idle = q.idle[:last]
@@ -264,7 +263,6 @@ func (p *Producer) warmLane(ctx context.Context, l *lane) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l.q.busy--
-	l.q.idle = append(l.q.idle, l)
+	l.q.rest(l)
 	p.start(l.q)
 }

@@ -220,7 +220,7 @@ func (l *lane) request(batches []batch, broker int32) *produceRequest {
 	l.topic = append(l.topic[:0], rawproduce.RequestTopic{Topic: l.p.topic, Partitions: l.partition})
 	return &produceRequest{
 		Acks: int16(kafkago.RequireAll), Timeout: int32(l.p.brokerTimeout.Milliseconds()), Topics: l.topic,
-		routed: true, to: broker,
+		to: broker,
 	}
 }
 

@@ -221,7 +221,10 @@ func (p *Producer) enqueue(ctx context.Context, r registration.Record) (*item, e
 	it.record, it.size = r, r.Size()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch why := p.refusal(r.Key); {
+	if p.leaders != nil {
+		it.partition = p.partitionOf(r.Key)
+	}
+	switch why := p.refusal(it.partition); {
 	case p.closed:
 		return nil, fail("produce", errClosed, false)
 	case why != nil:
@@ -231,7 +234,7 @@ func (p *Producer) enqueue(ctx context.Context, r registration.Record) (*item, e
 	}
 	p.records++
 	p.bytes += it.size
-	p.assign(it, (*queue).pushBack)
+	p.place(it, (*queue).pushBack)
 	return it, nil
 }
 

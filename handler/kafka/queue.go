@@ -130,6 +130,12 @@ func (q *queue) open(now time.Time) *lane {
 	return l
 }
 
+// rest takes a lane back that was out.
+func (q *queue) rest(l *lane) {
+	q.busy--
+	q.idle = append(q.idle, l)
+}
+
 // Caps of one request. Event Hubs wants less than 1,046,528 bytes of it, advises 1,000,000, and a single record has up to
 // registration.MaxRecord.
 const (

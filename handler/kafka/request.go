@@ -101,9 +101,8 @@ type produceRequest struct {
 	Timeout         int32                     `kafka:"min=v0,max=v8"`
 	Topics          []rawproduce.RequestTopic `kafka:"min=v0,max=v8"`
 
-	routed bool  // to is set; otherwise it goes to the leader that kafka-go knows
-	to     int32 // broker
-	state  atomic.Int32
+	to    int32 // broker
+	state atomic.Int32
 }
 
 // States of a request: it is either begun or withdrawn, and stays so.
@@ -117,11 +116,7 @@ func (*produceRequest) ApiKey() protocol.ApiKey { return protocol.Produce } //no
 func (*produceRequest) TypeKey() protocol.OverrideTypeKey { return protocol.RawProduceOverride }
 
 func (r *produceRequest) Broker(c protocol.Cluster) (protocol.Broker, error) {
-	if r.routed {
-		return brokerOf(c, r.to)
-	}
-	raw := rawproduce.Request{Topics: r.Topics}
-	return raw.Broker(c)
+	return brokerOf(c, r.to)
 }
 
 // Prepare is called by the connection's goroutine, immediately before it writes the request. One that has been withdrawn

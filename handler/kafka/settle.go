@@ -31,8 +31,7 @@ func (p *Producer) settle(l *lane, batches []batch) (unsettled []batch) {
 	case l.replaced:
 	case n > 0:
 		l.replaced = true
-		q.busy--
-		q.idle = append(q.idle, &lane{p: p, q: q})
+		q.rest(&lane{p: p, q: q})
 		p.start(q)
 	case l.ready:
 		q.collecting = true // it comes back for more in a moment: callers who come back before it need wake no other
@@ -103,6 +102,13 @@ func (p *Producer) requeue(b *batch) {
 	}
 }
 
+// answerAll tells the callers of items why those are not known to be stored.
+func answerAll(items []*item, why *delivery.Error) {
+	for _, it := range items {
+		it.done <- result{err: why}
+	}
+}
+
 // finish answers the callers of a settled batch.
 func (p *Producer) finish(b *batch) {
 	switch b.verdict {
@@ -117,10 +123,7 @@ func (p *Producer) finish(b *batch) {
 			}}
 		}
 	case failed:
-		err := b.err()
-		for _, it := range b.items {
-			it.done <- result{err: err}
-		}
+		answerAll(b.items, b.err())
 	case open, refused, split:
 	}
 	clear(b.items)
