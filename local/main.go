@@ -6,16 +6,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"sync"
-	"syscall"
 
 	"userrelay/handler/parent"
 )
@@ -65,27 +61,11 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 
-	ctx, stop := untilTold()
+	ctx, stop := parent.Context()
 	defer stop()
 	if err := runStack(ctx, o, stdout); err != nil {
 		_, _ = fmt.Fprintf(stderr, "local: %v\n", err)
 		return 1
 	}
 	return 0
-}
-
-// untilTold returns a context that ends when the process is told to end or its parent is gone.
-func untilTold() (ctx context.Context, stop func()) {
-	ctx, stopSignals := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ctx, cancel := context.WithCancel(ctx)
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		_ = parent.Wait(ctx) // either way it is time to end
-		cancel()
-	})
-	return ctx, func() {
-		cancel()
-		watcher.Wait()
-		stopSignals()
-	}
 }

@@ -7,6 +7,10 @@ package parent
 import (
 	"context"
 	"errors"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 	"time"
 )
 
@@ -31,5 +35,22 @@ func Wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// Context returns a context that ends when this process is told to end (SIGINT, SIGTERM) or its parent is gone. stop must
+// be called.
+func Context() (ctx context.Context, stop func()) {
+	ctx, stopSignals := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		_ = Wait(ctx) // either way it is time to end
+		cancel()
+	})
+	return ctx, func() {
+		cancel()
+		watcher.Wait()
+		stopSignals()
 	}
 }

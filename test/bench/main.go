@@ -19,12 +19,12 @@ import (
 	"strings"
 	"time"
 
-	"userrelay/test/bench/child"
+	"userrelay/handler/parent"
 	"userrelay/test/bench/report"
 )
 
 func main() {
-	ctx, stop := child.Context()
+	ctx, stop := parent.Context()
 	defer stop()
 	kafkaHome := os.Getenv("KAFKA_HOME") //nolint:forbidigo // the one place where settings come from
 	if err := run(ctx, os.Args[1:], kafkaHome, os.Stdout, os.Stderr); err != nil {

@@ -15,11 +15,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
-	"userrelay/test/bench/child"
+	"userrelay/handler/parent"
 )
 
 func main() {
-	ctx, stop := child.Context()
+	ctx, stop := parent.Context()
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "broker: %v\n", err)

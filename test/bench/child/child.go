@@ -1,40 +1,18 @@
-// Package child is both ends of a process that lives no longer than the one that started it.
-//
-// The parent's end starts it, ends it and says what it cost. The child's end is [Context].
+// Package child starts processes that live no longer than this one, ends them and says what they cost. Their end of it is
+// parent.Context.
 package child
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"userrelay/handler/parent"
 )
-
-// Context returns a context that ends when this process is told to end or its parent is gone. stop must be called.
-func Context() (ctx context.Context, stop func()) {
-	ctx, stopSignals := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	ctx, cancel := context.WithCancel(ctx)
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		_ = parent.Wait(ctx) // either way it is time to end
-		cancel()
-	})
-	return ctx, func() {
-		cancel()
-		watcher.Wait()
-		stopSignals()
-	}
-}
 
 const stopLimit = 5 * time.Second // then a child is killed
 

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"userrelay/handler/parent"
 	"userrelay/test/bench/child"
 )
 
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 func beChild(do string) int {
-	ctx, stop := child.Context()
+	ctx, stop := parent.Context()
 	defer stop()
 	switch do {
 	case "wait":

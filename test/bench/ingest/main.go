@@ -19,11 +19,11 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"userrelay/test/bench/child"
+	"userrelay/handler/parent"
 )
 
 func main() {
-	ctx, stop := child.Context()
+	ctx, stop := parent.Context()
 	defer stop()
 	if err := run(ctx, os.Stdout); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "ingest: %v\n", err)

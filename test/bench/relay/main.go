@@ -17,12 +17,12 @@ import (
 	"strings"
 	"time"
 
+	"userrelay/handler/parent"
 	"userrelay/handler/registration"
-	"userrelay/test/bench/child"
 )
 
 func main() {
-	ctx, stop := child.Context()
+	ctx, stop := parent.Context()
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stderr); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "relay: %v\n", err)
