@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"userrelay/handler/insights"
+	"userrelay/test/recorder"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -262,21 +263,6 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // console collects what the sender says.
-type console struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
-}
-
-func (c *console) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lines.Write(p)
-}
-
-func (c *console) String() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lines.String()
-}
+type console struct{ recorder.Recorder }
 
 func (c *console) log() *slog.Logger { return slog.New(slog.NewTextHandler(c, nil)) }

@@ -1,7 +1,6 @@
 package kafka_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 	"userrelay/handler/registration"
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/realkafka"
+	"userrelay/test/recorder"
 )
 
 const (
@@ -215,24 +215,14 @@ func (r *requests) all() int {
 }
 
 // lines is what a producer logs.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
+type lines struct{ recorder.Recorder }
 
 func (l *lines) all() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.buf.Len() == 0 {
+	text := l.String()
+	if text == "" {
 		return nil
 	}
-	return strings.Split(strings.TrimSpace(l.buf.String()), "\n")
+	return strings.Split(strings.TrimSpace(text), "\n")
 }
 
 func (l *lines) with(text string) int {

@@ -3,26 +3,12 @@ package funchost_test
 import (
 	"regexp"
 	"strings"
-	"sync"
+
+	recording "userrelay/test/recorder"
 )
 
 // recorder is a console that remembers.
-type recorder struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-func (r *recorder) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
-}
+type recorder struct{ recording.Recorder }
 
 // has says if the console shows text.
 func (r *recorder) has(text string) bool { return strings.Contains(r.String(), text) }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"userrelay/test/recorder"
+
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
@@ -40,7 +42,7 @@ func TestStreams(t *testing.T) {
 
 			checkLevels(t, "stdout", h.stdout.String(), c.line, "DEBUG", "INFO")
 			checkLevels(t, "stderr", h.stderr.String(), c.line, "WARN", "ERROR")
-			for stream, words := range map[*recorder][]string{
+			for stream, words := range map[*recorder.Recorder][]string{
 				h.stdout: {"Received ID of the newly registered user: auth0|good", "Forwarded to user-events[", "Received ID of the newly registered user: auth0|bad"},
 				h.stderr: {"Not stored"},
 			} {

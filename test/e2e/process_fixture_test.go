@@ -1,13 +1,13 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"userrelay/test/recorder"
 )
 
 // patience is how long a test waits for something that has to happen.
@@ -16,7 +16,7 @@ const patience = 60 * time.Second
 // process is a child process and what it prints.
 type process struct {
 	cmd            *exec.Cmd
-	stdout, stderr *recorder
+	stdout, stderr *recorder.Recorder
 	ended          chan struct{} // closed when it has ended and its output is complete
 }
 
@@ -32,7 +32,7 @@ func startProcess(t *testing.T, env []string, path string, args ...string) *proc
 // start starts a command, whose output it collects.
 func start(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{cmd: cmd, stdout: &recorder{}, stderr: &recorder{}, ended: make(chan struct{})}
+	p := &process{cmd: cmd, stdout: &recorder.Recorder{}, stderr: &recorder.Recorder{}, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
 	cmd.WaitDelay = patience // for children that hold its output open
 	if err := cmd.Start(); err != nil {
@@ -86,24 +86,6 @@ func runHandler(t *testing.T, env []string, args ...string) (code int, stdout, s
 func lastLine(text string) string {
 	text = strings.TrimSuffix(text, "\n")
 	return text[strings.LastIndexByte(text, '\n')+1:]
-}
-
-// recorder keeps what is written to it.
-type recorder struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(p)
-}
-
-func (r *recorder) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
 }
 
 // eventually waits until the condition holds.

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/hex"
-	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,33 +16,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"userrelay/handler/registration"
+	"userrelay/test/kafka/ledger"
 )
-
-// keys makes 12,000 keys: ids as Auth0 has them, text in other scripts, and bytes that are no text.
-func keys() [][]byte {
-	r := rand.New(rand.NewPCG(2, 2))
-	all := [][]byte{
-		{}, {0}, {0, 0, 0, 0}, {0xff}, {0xc0, 0x80}, {0xed, 0xa0, 0x80}, []byte("auth0|ümläut"), []byte("日本語|ユーザー"), []byte("😀"),
-	}
-	for i := range 4000 {
-		all = append(all, fmt.Appendf(nil, "auth0|%024x", r.Uint64()), fmt.Appendf(nil, "oidc|ключ-%d-鍵", i))
-	}
-	for n := range 4000 {
-		key := make([]byte, n%80)
-		for i := range key {
-			key[i] = byte(r.Uint32())
-		}
-		all = append(all, key)
-	}
-	return all
-}
 
 // TestPartitionsAsJava compares the partitions that records are stored in with the choice of Kafka's own producer, which
 // is asked.
 func TestPartitionsAsJava(t *testing.T) {
 	t.Parallel()
 	partitions := []int{1, 3, 4, 32, 100}
-	keys := keys()
+	keys := ledger.Keys()
 	java := askJava(t, keys, partitions)
 	for j, n := range partitions {
 		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(int32(n), topic), kfake.BlackholeProduce())

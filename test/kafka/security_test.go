@@ -17,6 +17,7 @@ import (
 	"userrelay/handler/kafka"
 	"userrelay/handler/registration"
 	"userrelay/test/realkafka"
+	"userrelay/test/recorder"
 )
 
 // way is a way to a broker.
@@ -171,7 +172,7 @@ func (w way) try(t *testing.T, brokers []string) {
 	if topic == "" {
 		topic = "open"
 	}
-	var log buffer
+	var log recorder.Recorder
 	p := kafka.New(kafka.Config{
 		Brokers: brokers, Topic: topic, ClientID: "test", TLS: w.tls, SASL: w.sasl, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})

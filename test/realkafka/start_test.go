@@ -1,7 +1,6 @@
 package realkafka_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"userrelay/test/realkafka"
+	"userrelay/test/recorder"
 )
 
 // TestPortsAndFolder has a port taken just before the broker binds it, and then starts a second cluster on the first
@@ -62,7 +62,7 @@ func TestArchiveIsMadeOnce(t *testing.T) {
 	}
 	cache := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
-	var log syncBuffer
+	var log recorder.Recorder
 	opts := realkafka.Options{
 		Listeners: []realkafka.Listener{realkafka.Plaintext},
 		Log:       slog.New(slog.NewTextHandler(&log, nil)),
@@ -89,23 +89,6 @@ func TestArchiveIsMadeOnce(t *testing.T) {
 	if len(made) != 2 || filepath.Ext(made[0]) != ".jsa" || filepath.Ext(made[1]) != ".lock" {
 		t.Errorf("in the cache folder: %v, want the archive and its lock", made)
 	}
-}
-
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func TestStartRefuses(t *testing.T) {
