@@ -124,19 +124,25 @@ func (d Decoder) withProfile(e Event, profile jsontext.Value) (Event, error) {
 
 func source(tenant string) string { return "urn:auth0:" + cmp.Or(tenant, "unknown") }
 
-// firstTime returns the first of the texts that is a time (RFC 3339), else received. A time whose year in UTC has no four
-// digits could not be told as RFC 3339 again: it is none.
+// firstTime returns the first of the texts that is a time, else received.
 func firstTime(received time.Time, texts ...string) time.Time {
 	for _, s := range texts {
 		if s == "" {
 			continue
 		}
-		t, err := time.Parse(time.RFC3339Nano, s)
-		if t = t.UTC(); err == nil && 0 <= t.Year() && t.Year() <= 9999 {
+		if t, ok := parseTime(s); ok {
 			return t
 		}
 	}
 	return received.UTC()
+}
+
+// parseTime reads a time (RFC 3339). One whose year in UTC has no four digits could not be told as RFC 3339 again: it is
+// none.
+func parseTime(s string) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	t = t.UTC()
+	return t, err == nil && 0 <= t.Year() && t.Year() <= 9999
 }
 
 // cloudEvent reads what Auth0 Event Streams sends. It must refuse nothing that Auth0 may send: a refused event is not

@@ -1,0 +1,152 @@
+package registration
+
+import (
+	"errors"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MaxMessage is the largest message that Message.Encode makes, in bytes: a message of an Azure Storage queue has 64 KiB at
+// most, and base64 makes four bytes of three ("Put Message", remarks).
+const MaxMessage = 48 << 10
+
+// Message is an event as it lies in the outbox: a CloudEvent in structured mode (CloudEvents, JSON format 1.0.2), so that
+// a person can read it.
+type Message struct {
+	Event Event
+	// Traceparent and Tracestate are of the span that put it there, or empty.
+	Traceparent, Tracestate string
+	// Queued is when it was put there.
+	Queued time.Time
+	// Reason says in one word why it is there and not in Kafka.
+	Reason string
+}
+
+// messageVersion is the version of the form. A reader must be able to read what its predecessor wrote, and a form that its
+// predecessor cannot read needs a new number: after a rollback it waits in the queue for its reader.
+const messageVersion = 1
+
+// ErrNewerMessage says that a message was written by a later version of the program, which must read it.
+var ErrNewerMessage = errors.New("the message has a form that this version of the program does not know")
+
+// structured is the message's JSON. Names of attributes are lower case and have no separators, as CloudEvents wants it.
+type structured struct {
+	SpecVersion     string         `json:"specversion"`
+	Version         int            `json:"userrelayversion"`
+	ID              string         `json:"id"`
+	Source          string         `json:"source"`
+	Type            string         `json:"type"`
+	Time            string         `json:"time"`
+	Subject         string         `json:"subject"`
+	DataContentType string         `json:"datacontenttype"`
+	Purpose         string         `json:"a0purpose,omitzero"`
+	ProfileOmitted  bool           `json:"profileomitted,omitzero"`
+	Traceparent     string         `json:"traceparent,omitzero"`
+	Tracestate      string         `json:"tracestate,omitzero"`
+	QueuedTime      string         `json:"queuedtime"`
+	ErrorClass      string         `json:"errorclass,omitzero"`
+	Data            jsontext.Value `json:"data"`
+}
+
+// Encode returns the message's JSON. A profile that makes it larger than MaxMessage is left out, as WithoutProfile does.
+func (m Message) Encode() []byte {
+	s := structured{
+		SpecVersion: "1.0", Version: messageVersion, ID: m.Event.ID, Source: m.Event.Source, Type: Type,
+		Time: m.Event.Time.UTC().Format(time.RFC3339Nano), Subject: m.Event.UserID, DataContentType: "application/json",
+		ProfileOmitted: m.Event.ProfileOmitted, Traceparent: m.Traceparent, Tracestate: m.Tracestate,
+		QueuedTime: m.Queued.UTC().Format(time.RFC3339Nano), ErrorClass: m.Reason, Data: m.Event.value(),
+	}
+	if m.Event.Test {
+		s.Purpose = "test"
+	}
+	if len(s.Data) <= MaxMessage { // the encoder takes its time with what is larger
+		b, err := json.Marshal(s, jsontext.AllowDuplicateNames(true))
+		if err != nil {
+			panic(err) // strings are made valid, and the profile is JSON that was written by the same package
+		}
+		if len(b) <= MaxMessage || m.Event.Profile == nil {
+			return b
+		}
+	}
+	m.Event = m.Event.WithoutProfile()
+	return m.Encode()
+}
+
+// ParseMessage reads what Encode wrote. The error is an *InvalidError, or ErrNewerMessage.
+func ParseMessage(b []byte) (Message, error) {
+	var s structured
+	// Names stand more than once in the profile only, where Auth0 wrote them so.
+	if err := json.Unmarshal(b, &s, jsontext.AllowDuplicateNames(true)); err != nil {
+		return Message{}, &InvalidError{"body", "must be a CloudEvent in JSON, as this program writes it into its outbox"}
+	}
+	if s.Version > messageVersion {
+		return Message{}, ErrNewerMessage
+	}
+	m := Message{
+		Event: Event{
+			ID: s.ID, Chosen: true, UserID: s.Subject, Source: s.Source, Test: s.Purpose == "test",
+			ProfileOmitted: s.ProfileOmitted,
+		},
+		Traceparent: s.Traceparent, Tracestate: s.Tracestate, Reason: s.ErrorClass,
+	}
+	switch {
+	case s.SpecVersion != "1.0":
+		return Message{}, &InvalidError{"specversion", "must be 1.0"}
+	case s.Version < 1:
+		return Message{}, &InvalidError{"userrelayversion", "must be 1"}
+	case s.Type != Type:
+		return Message{}, &InvalidError{"type", "must be " + Type}
+	case !validID(s.ID):
+		return Message{}, &InvalidError{"id", idRule()}
+	case !validUserID(s.Subject):
+		return Message{}, &InvalidError{"subject", userIDRule()}
+	case !validSource(s.Source):
+		return Message{}, &InvalidError{"source", "must be a URI reference"}
+	}
+	var err error
+	if m.Event.Time, err = timeOf("time", s.Time); err != nil {
+		return Message{}, err
+	}
+	if m.Queued, err = timeOf("queuedtime", s.QueuedTime); err != nil {
+		return Message{}, err
+	}
+	m.Event.Profile, err = profileOf(s.Data, s.Subject)
+	return m, err
+}
+
+func timeOf(member, text string) (time.Time, error) {
+	t, ok := parseTime(text)
+	if !ok {
+		return t, &InvalidError{member, "must be a time (RFC 3339)"}
+	}
+	return t, nil
+}
+
+// profileOf returns the profile that the data of a message hold.
+func profileOf(data jsontext.Value, userID string) ([]byte, error) {
+	m, err := readMembers("data.", data, "userId", "user")
+	if err != nil {
+		return nil, err
+	}
+	id, err := m.userID("userId")
+	if err != nil {
+		return nil, err
+	}
+	if id != userID {
+		return nil, &InvalidError{"data.userId", "must be the subject"}
+	}
+	profile := m.value("user")
+	if profile == nil {
+		return nil, nil
+	}
+	if profile.Kind() != jsontext.KindBeginObject {
+		return nil, &InvalidError{"data.user", "must be a JSON object"}
+	}
+	b, err := jsontext.AppendFormat(nil, profile, lenient()...)
+	if err != nil {
+		return nil, &InvalidError{"data.user", "must be JSON"}
+	}
+	return b, nil
+}

@@ -1,0 +1,155 @@
+package registration_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/registration"
+)
+
+func message() registration.Message {
+	return registration.Message{
+		Event: registration.Event{
+			ID: "e-1", Chosen: true, UserID: `auth0|a"b\ż`, Source: "urn:auth0:acme", Time: time.Unix(1641950606, 804e6).UTC(), Test: true,
+			Profile: []byte(`{"name":"Jané","n":1.50,"n":2,"s":"` + "\ufffd" + `"}`),
+		},
+		Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Tracestate: "a=1",
+		Queued: time.Unix(1641950607, 1).UTC(), Reason: "unavailable",
+	}
+}
+
+func TestMessageIsReadable(t *testing.T) {
+	t.Parallel()
+	const want = `{"specversion":"1.0","userrelayversion":1,"id":"e-1","source":"urn:auth0:acme","type":"user.created",` +
+		`"time":"2022-01-12T01:23:26.804Z","subject":"auth0|a\"b\\ż","datacontenttype":"application/json","a0purpose":"test",` +
+		`"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=1",` +
+		`"queuedtime":"2022-01-12T01:23:27.000000001Z","errorclass":"unavailable",` +
+		`"data":{"userId":"auth0|a\"b\\ż","user":{"name":"Jané","n":1.50,"n":2,"s":"` + "\ufffd" + `"}}}`
+	if diff := cmp.Diff(want, string(message().Encode())); diff != "" {
+		t.Errorf("message (-want +got):\n%s", diff)
+	}
+}
+
+func TestMessageComesBack(t *testing.T) {
+	t.Parallel()
+	bare := registration.Message{Event: plain("auth0|1"), Queued: time.Unix(2, 0).UTC()}
+	bare.Event.Chosen = true
+	omitted := bare
+	omitted.Event.ProfileOmitted = true
+	early := bare
+	early.Event.Time = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	longest := bare
+	longest.Event.UserID = strings.Repeat(`"`, 1024)
+	longest.Event.ID = strings.Repeat(`"`, 128)
+	longest.Event.Source = strings.Repeat(`"`, 2048)
+	longest.Tracestate = strings.Repeat(`"`, 512)
+	for name, m := range map[string]registration.Message{
+		"all of it": message(), "bare": bare, "profile omitted": omitted, "of the year 1": early, "longest texts": longest,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := m.Encode()
+			if len(b) > registration.MaxMessage {
+				t.Errorf("%d bytes", len(b))
+			}
+			got, err := registration.ParseMessage(b)
+			if err != nil {
+				t.Fatalf("%v: %s", err, b)
+			}
+			if diff := cmp.Diff(m, got); diff != "" {
+				t.Errorf("message (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A profile that does not fit is left out, and only then.
+func TestMessageWithLargeProfile(t *testing.T) {
+	t.Parallel()
+	m := message()
+	size := func(n int) int {
+		m.Event.Profile = []byte(`{"a":"` + strings.Repeat("x", n) + `"}`)
+		return len(m.Encode())
+	}
+	room := registration.MaxMessage - size(0)
+	if got := size(room); got != registration.MaxMessage {
+		t.Errorf("a profile that just fits makes %d bytes, want %d", got, registration.MaxMessage)
+	}
+	for _, n := range []int{room + 1, 1 << 20} {
+		size(n)
+		got, err := registration.ParseMessage(m.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Event.Profile != nil || !got.Event.ProfileOmitted || got.Event.UserID != m.Event.UserID {
+			t.Errorf("of a profile of %d bytes came %.100v", n, got.Event)
+		}
+	}
+}
+
+func TestParseMessageRefuses(t *testing.T) {
+	t.Parallel()
+	sound := string(message().Encode())
+	for name, c := range map[string]struct{ body, member string }{
+		"nothing":               {"", "body"},
+		"text":                  {"hello", "body"},
+		"an array":              {"[]", "body"},
+		"null":                  {"null", "specversion"},
+		"an empty object":       {"{}", "specversion"},
+		"cut off":               {sound[:len(sound)-1], "body"},
+		"more behind it":        {sound + "{}", "body"},
+		"not UTF-8":             {strings.Replace(sound, "ż", "\xff", 1), "body"},
+		"a request of the form": {`{"userId":"auth0|1"}`, "specversion"},
+		"another specversion":   {strings.Replace(sound, `"1.0"`, `"0.3"`, 1), "specversion"},
+		"version of text":       {strings.Replace(sound, `version":1`, `version":"1"`, 1), "body"},
+		"version 0":             {strings.Replace(sound, `version":1`, `version":0`, 1), "userrelayversion"},
+		"another type":          {strings.Replace(sound, "user.created", "user.deleted", 1), "type"},
+		"no id":                 {strings.Replace(sound, `"id":"e-1"`, `"id":""`, 1), "id"},
+		"an id with a space":    {strings.Replace(sound, `"id":"e-1"`, `"id":"e 1"`, 1), "id"},
+		"a subject with space":  {strings.Replace(sound, `"subject":"auth0|`, `"subject":"auth0 `, 1), "subject"},
+		"no source":             {strings.Replace(sound, "urn:auth0:acme", "", 1), "source"},
+		"no time":               {strings.Replace(sound, "2022-01-12T01:23:26.804Z", "", 1), "time"},
+		"no queuedtime":         {strings.Replace(sound, "2022-01-12T01:23:27.000000001Z", "soon", 1), "queuedtime"},
+		"data of text":          {strings.Replace(sound, `"data":{`, `"data":"","x":{`, 1), "data"},
+		"data of another user":  {strings.Replace(sound, `"userId":"auth0|`, `"userId":"auth0:`, 1), "data.userId"},
+		"a profile of text":     {strings.Replace(sound, `"user":{`, `"user":"","x":{`, 1), "data.user"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := registration.ParseMessage([]byte(c.body))
+			invalid, ok := errors.AsType[*registration.InvalidError](err)
+			if !ok || invalid.Member != c.member {
+				t.Errorf("error = %v, want one of %s", err, c.member)
+			}
+		})
+	}
+	if _, err := registration.ParseMessage([]byte(strings.Replace(sound, `version":1`, `version":2`, 1))); !errors.Is(err, registration.ErrNewerMessage) {
+		t.Errorf("of a later version: %v", err)
+	}
+}
+
+func FuzzParseMessage(f *testing.F) {
+	f.Add(message().Encode())
+	f.Add([]byte(`{"specversion":"1.0","userrelayversion":1,"data":{"userId":"a","userId":"b"}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := registration.ParseMessage(b)
+		if err != nil {
+			return
+		}
+		again, err := registration.ParseMessage(m.Encode())
+		if err != nil {
+			t.Fatalf("what was read cannot be read again: %v", err)
+		}
+		if again.Event.ProfileOmitted && !m.Event.ProfileOmitted {
+			again.Event.Profile, again.Event.ProfileOmitted = m.Event.Profile, false // it did not fit
+		}
+		if diff := cmp.Diff(m, again); diff != "" || !bytes.Equal(m.Encode(), again.Encode()) {
+			t.Errorf("read again (-first +second):\n%s", diff)
+		}
+	})
+}
