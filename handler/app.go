@@ -24,6 +24,7 @@ import (
 	"userrelay/handler/functions"
 	"userrelay/handler/insights"
 	"userrelay/handler/kafka"
+	"userrelay/handler/outbox"
 	"userrelay/handler/parent"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
@@ -41,6 +42,8 @@ const (
 const (
 	// What is in work when the program is told to end gets this long. A delivery takes at most 4 s.
 	drainLimit     = 4500 * time.Millisecond
+	prepareLimit   = 30 * time.Second       // for making the outbox ready
+	relayLimit     = 200 * time.Millisecond // for copies in the outbox of what Kafka has
 	producerLimit  = 200 * time.Millisecond // for records whose callers are gone
 	telemetryLimit = 500 * time.Millisecond // for the last items
 )
@@ -51,6 +54,7 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	flags.SetOutput(stderr)
 	check := flags.Bool("check", false, "check the settings in the environment, and end")
 	connect := flags.Bool("connect", false, "with -check: reach for all that the settings name, too")
+	poison := flags.String("poison", "", "list: show what lies in the poison queue, and end; resend: move it back into the outbox")
 	version := flags.Bool("version", false, "print the version, and end")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -65,9 +69,12 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		_, _ = fmt.Fprintf(stdout, "userrelay %s\n", buildVersion())
 		return exitOK
 	}
-	s, err := load(getenv, !*check)
+	s, err := load(getenv, !*check && *poison == "")
 	if err != nil {
 		return reportSettings(stderr, err)
+	}
+	if *poison != "" {
+		return handlePoison(s, *poison, stdout, stderr)
 	}
 	if *check {
 		_, _ = fmt.Fprintln(stdout, "settings: valid")
@@ -119,20 +126,35 @@ func serve(s settings, log *slog.Logger) (int, error) {
 	if err != nil {
 		return exitFailed, fmt.Errorf("listen: %w", err)
 	}
-	producer := kafka.New(cluster)
-	defer closeProducer(producer, log)
-
 	broker, _, _ := net.SplitHostPort(s.Kafka.Brokers[0]) // load has read it
-	telemetry := insights.New(insights.Config{Sink: sink, Log: lines, Lines: s.Lines, Broker: broker, Topic: s.Kafka.Topic})
+	telemetry := insights.New(insights.Config{
+		Sink: sink, Log: lines, Lines: s.Lines, Broker: broker, Topic: s.Kafka.Topic, Queue: outbox.QueueName,
+	})
+	where := relay.Config{Observer: telemetry, KafkaTimeout: s.Kafka.Timeout}
+	if s.Outbox != nil {
+		queue, err := newOutbox(s.Outbox)
+		if err != nil {
+			return exitConfig, errors.Join(err, listener.Close())
+		}
+		defer queue.Close()
+		defer prepareOutbox(ctx, queue, log)()
+		where.Outbox, where.OutboxTimeout = queue, s.Outbox.Timeout
+	}
+	producer := kafka.New(cluster)
+	where.Producer = producer
+	deliver := relay.New(where)
+	defer closeRelay(deliver)
+	defer closeProducer(producer, log) // first: it answers for all records
 
 	handler := functions.New(functions.Config{
 		Decoder:  registration.Decoder{Tenant: s.Tenant, Profile: s.Profile},
-		Deliver:  &relay.Relay{Producer: producer, Observer: telemetry, Timeout: s.Kafka.Timeout},
+		Deliver:  deliver,
+		Drain:    deliver,
 		Kafka:    producer,
 		Observer: telemetry,
 	})
 	log.Info("The handler listens", "address", listener.Addr().String(), "version", buildVersion(), "topic", s.Kafka.Topic,
-		"telemetry", s.Insights != nil)
+		"outbox", s.Outbox != nil, "telemetry", s.Insights != nil)
 	if err := functions.Serve(ctx, listener, handler, log, drainLimit); err != nil {
 		if ctx.Err() == nil {
 			return exitFailed, err
@@ -157,6 +179,28 @@ func telemetrySender(s settings, console *slog.Logger) (*insights.Sender, error)
 		config.Token = tokens
 	}
 	return insights.NewSender(config), nil
+}
+
+// prepareOutbox makes the outbox ready, so that the first registration that needs it does not wait. stop ends that.
+func prepareOutbox(ctx context.Context, q *outbox.Queue, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithTimeout(ctx, prepareLimit)
+	var prepared sync.WaitGroup
+	prepared.Go(func() {
+		if err := q.Prepare(ctx); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+			log.WarnContext(ctx, "The outbox cannot be used: while Kafka is away, registrations are refused", "why", err, "todo", outbox.Advice(err))
+		}
+	})
+	return func() {
+		cancel()
+		prepared.Wait()
+	}
+}
+
+// closeRelay ends the relay: it takes back from the outbox what Kafka has.
+func closeRelay(r *relay.Relay) {
+	ctx, cancel := context.WithTimeout(context.Background(), relayLimit)
+	defer cancel()
+	r.Close(ctx)
 }
 
 // closeProducer ends the producer. What the drained requests wanted is done by then.

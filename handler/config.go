@@ -19,7 +19,8 @@ import (
 type settings struct {
 	Port int // where the Functions host looks for the handler
 
-	Kafka kafkaSettings
+	Kafka  kafkaSettings
+	Outbox *outboxSettings // nil: switched off
 
 	Profile bool   // records carry the profile
 	Tenant  string // Auth0 tenant where a request names none
@@ -85,10 +86,14 @@ func load(get func(string) string, serving bool) (settings, error) {
 	env := &environment{get: get}
 	s := settings{
 		Kafka:   loadKafka(env),
+		Outbox:  loadOutbox(env),
 		Profile: env.oneOf("RECORD_PROFILE", "id", "full") == "full",
 		Tenant:  env.text("AUTH0_TENANT"),
 	}
 	s.Port = loadPort(env, serving)
+	if s.Outbox != nil && s.Kafka.Timeout+s.Outbox.Timeout > maxDelivery {
+		env.fail("OUTBOX_TIMEOUT", fmt.Sprintf("must be at most %v together with KAFKA_TIMEOUT: callers do not wait longer", maxDelivery))
+	}
 	if s.Tenant != "" && !registration.ValidTenant(s.Tenant) {
 		env.fail("AUTH0_TENANT", "must be the tenant's name: 1 to 128 of the characters a-z A-Z 0-9 . _ -")
 	}

@@ -44,7 +44,7 @@ func TestInsightsSettings(t *testing.T) {
 			t.Parallel()
 			s, err := load(func(name string) string {
 				return map[string]string{
-					"KAFKA_BROKERS":                             "127.0.0.1:9092",
+					"KAFKA_BROKERS": "127.0.0.1:9092", "OUTBOX": "off",
 					"APPLICATIONINSIGHTS_CONNECTION_STRING":     c.connection,
 					"APPLICATIONINSIGHTS_AUTHENTICATION_STRING": c.authentication,
 				}[name]

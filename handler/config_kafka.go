@@ -24,10 +24,10 @@ type kafkaSettings struct {
 	Timeout   time.Duration
 }
 
-const maxKafkaTimeout = 4 * time.Second // an answer comes within 4 s, whatever is broken
+const maxDelivery = 4 * time.Second // an answer comes within it, whatever is broken
 
 func loadKafka(env *environment) kafkaSettings {
-	k := kafkaSettings{Topic: "user-events", Timeout: env.duration("KAFKA_TIMEOUT", 2*time.Second, maxKafkaTimeout)}
+	k := kafkaSettings{Topic: "user-events", Timeout: env.duration("KAFKA_TIMEOUT", 2*time.Second, maxDelivery)}
 	list := env.text("KAFKA_BROKERS")
 	if list == "" {
 		env.fail("KAFKA_BROKERS", "is missing: host:port, several with commas between them")

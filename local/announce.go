@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"userrelay/handler/outbox"
 	"userrelay/local/funchost"
 	"userrelay/local/portal"
 )
@@ -98,11 +99,18 @@ func quoted(s string) []byte {
 
 // addresses is what -ready writes.
 type addresses struct {
-	URL     string `json:"url"` // of the function, without its key
-	Key     string `json:"key"`
-	Page    string `json:"page"`
-	Brokers string `json:"brokers"`
-	Topic   string `json:"topic"`
+	URL     string        `json:"url"` // of the function, without its key
+	Key     string        `json:"key"`
+	Page    string        `json:"page"`
+	Brokers string        `json:"brokers"`
+	Topic   string        `json:"topic"`
+	Outbox  outboxAddress `json:"outbox"`
+}
+
+type outboxAddress struct {
+	ConnectionString string `json:"connectionString"` // with the key of the emulators, which is no secret
+	Queue            string `json:"queue"`
+	Poison           string `json:"poison"`
 }
 
 // writeReady tells scripts and tests the addresses. The file appears whole.
@@ -110,7 +118,10 @@ func (s *stack) writeReady(url string) error {
 	if s.ready == "" {
 		return nil
 	}
-	text, err := json.Marshal(addresses{URL: url, Key: s.key, Page: s.page, Brokers: s.brokers, Topic: s.topic}, jsontext.Multiline(true))
+	text, err := json.Marshal(addresses{
+		URL: url, Key: s.key, Page: s.page, Brokers: s.brokers, Topic: s.topic,
+		Outbox: outboxAddress{s.queues.ConnectionString(), outbox.QueueName, outbox.QueueName + "-poison"},
+	}, jsontext.Multiline(true))
 	if err != nil {
 		return fmt.Errorf("write the addresses: %w", err)
 	}

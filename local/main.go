@@ -25,7 +25,7 @@ type options struct {
 	port     int      // of the function; 0 takes a free one
 	pagePort int      // of the page and the telemetry endpoint; 0 takes a free one
 	ready    string   // file to write when all of it answers
-	data     string   // folder that keeps the topic between runs
+	data     string   // folder that keeps the topic and the outbox between runs
 	kafka    string   // a broker of the user's own, host:port
 	topic    string   // of Kafka
 	noHost   bool     // neither host nor handler
@@ -40,7 +40,7 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.port, "port", 7071, "port of the function, as func has it; 0 takes a free one")
 	flags.IntVar(&o.pagePort, "page", 0, "port of the page; 0 takes a free one")
 	flags.StringVar(&o.ready, "ready", "", "write the addresses to this `file` as JSON when all of it answers")
-	flags.StringVar(&o.data, "data", "", "keep the topic in this `folder` between runs")
+	flags.StringVar(&o.data, "data", "", "keep the topic and the outbox in this `folder` between runs")
 	flags.StringVar(&o.kafka, "kafka", "", "use the broker at this `host:port` instead of one of its own")
 	flags.StringVar(&o.topic, "topic", "user-events", "Kafka topic")
 	flags.BoolVar(&o.noHost, "no-host", false, "start neither host nor handler, and print the settings for func start")

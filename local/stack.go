@@ -20,6 +20,7 @@ import (
 	"userrelay/local/broker"
 	"userrelay/local/funchost"
 	"userrelay/local/portal"
+	"userrelay/local/storagequeue"
 )
 
 // The node that stands for this app in Application Insights; any GUID does.
@@ -35,6 +36,7 @@ type stack struct {
 
 	broker  *broker.Broker // nil where the user has one
 	brokers string
+	queues  *storagequeue.Server
 	portal  *portal.Portal
 	page    string // address of the portal
 	key     string // of the function
@@ -58,6 +60,10 @@ func runStack(ctx context.Context, o options, out io.Writer) (err error) {
 		defer func() { err = errors.Join(err, s.broker.Close()) }()
 		s.brokers = s.broker.Address()
 	}
+	if err := s.startQueues(); err != nil { //nolint:contextcheck // it is closed in order
+		return err
+	}
+	defer func() { err = errors.Join(err, s.queues.Close()) }()
 	stopPortal, err := s.startPortal(ctx)
 	if err != nil {
 		return err
@@ -79,6 +85,19 @@ func runStack(ctx context.Context, o options, out io.Writer) (err error) {
 }
 
 func (s *stack) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
+
+// startQueues serves the storage account's queues, in which the outbox is.
+func (s *stack) startQueues() error {
+	folder := ""
+	if s.data != "" {
+		folder = filepath.Join(s.data, "outbox")
+	}
+	var err error
+	if s.queues, err = storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0", Dir: folder}); err != nil {
+		return fmt.Errorf("start the stand-in of the Storage queues: %w", err)
+	}
+	return nil
+}
 
 // startPortal serves the telemetry endpoint and its page.
 func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
@@ -131,6 +150,7 @@ func (s *stack) settings() [][2]string {
 		{"FUNCTIONS_WORKER_RUNTIME", "Custom"},
 		{"KAFKA_BROKERS", s.brokers},
 		{"KAFKA_TOPIC", s.topic},
+		{"AzureWebJobsStorage", s.queues.ConnectionString()},
 		{"APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=" + instrumentationKey + ";IngestionEndpoint=" + s.page + "/"},
 	}
 	for _, setting := range s.extra {

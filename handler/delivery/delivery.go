@@ -1,8 +1,9 @@
 // Package delivery names the outcomes of storing a registration: where a record lies, and why it does not. It is the
-// vocabulary between those who store (kafka) and those who decide and tell (relay, functions, insights).
+// vocabulary between those who store (kafka, outbox) and those who decide and tell (relay, functions, insights).
 package delivery
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -28,6 +29,22 @@ type Send struct {
 	Err      error
 }
 
+// Message says where the outbox keeps a registration.
+type Message struct {
+	Queue   string
+	ID      string // of the queue's making
+	Receipt string // what the queue wants to see before it changes or deletes the message ("pop receipt")
+}
+
+// Put is one attempt to keep a registration in the outbox, as it is seen from outside.
+type Put struct {
+	Event    registration.Event
+	Span     trace.Operation
+	Start    time.Time
+	Duration time.Duration
+	Err      error
+}
+
 // Class says why a registration was not stored. The set is closed; its texts are the errorClass of telemetry items.
 type Class string
 
@@ -49,6 +66,9 @@ type Error struct {
 	Class Class
 	Op    string // what was being done: "produce", "connect to the broker"
 	Err   error
+	// Late, where it is not nil, waits for how it ended after all: the outcome was unknown because the caller's time was
+	// up, and the attempt goes on without it. It may be called once. The outcome stays unknown when ctx ends first.
+	Late func(ctx context.Context) (RecordMetadata, error)
 }
 
 func (e *Error) Error() string { return e.Op + ": " + string(e.Class) }
@@ -64,4 +84,12 @@ func ClassOf(err error) Class {
 		return e.Class
 	}
 	return Fatal
+}
+
+// LateOf returns the Late of an error, or nil.
+func LateOf(err error) func(context.Context) (RecordMetadata, error) {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Late
+	}
+	return nil
 }

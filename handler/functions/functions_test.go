@@ -33,6 +33,7 @@ const register = "/api/RegisterUser"
 type parts struct {
 	t         *testing.T
 	deliver   func(ctx context.Context, e registration.Event) (relay.Outcome, error)
+	drain     func(ctx context.Context, message []byte) error
 	check     func(ctx context.Context) error
 	panicked  func(ctx context.Context, value any, stack []byte)
 	unhealthy func(ctx context.Context, err error)
@@ -44,6 +45,14 @@ func (p *parts) Deliver(ctx context.Context, e registration.Event) (relay.Outcom
 		return outcome(e), nil
 	}
 	return p.deliver(ctx, e)
+}
+
+func (p *parts) Drain(ctx context.Context, message []byte) error {
+	if p.drain == nil {
+		p.t.Errorf("drain: %s", message)
+		return nil
+	}
+	return p.drain(ctx, message)
 }
 
 func (p *parts) Check(ctx context.Context) error {
@@ -80,7 +89,7 @@ func (p *parts) Healthy(ctx context.Context) {
 func (p *parts) handler(t *testing.T) *functions.Handler {
 	t.Helper()
 	p.t = t
-	return functions.New(functions.Config{Decoder: registration.Decoder{Profile: true}, Deliver: p, Kafka: p, Observer: p})
+	return functions.New(functions.Config{Decoder: registration.Decoder{Profile: true}, Deliver: p, Drain: p, Kafka: p, Observer: p})
 }
 
 func outcome(e registration.Event) relay.Outcome {

@@ -48,6 +48,7 @@ const (
 type Config struct {
 	Decoder  registration.Decoder
 	Deliver  Deliverer
+	Drain    Drainer
 	Kafka    Checker
 	Observer Observer
 }
@@ -56,10 +57,12 @@ type Config struct {
 type Handler struct {
 	decoder  registration.Decoder
 	deliver  Deliverer
+	drainer  Drainer
 	health   health
 	observer Observer
 	gate     gate
-	draining atomic.Bool
+	drains   gate // of the queue trigger
+	stopping atomic.Bool
 }
 
 // New returns the handler.
@@ -67,14 +70,16 @@ func New(c Config) *Handler {
 	return &Handler{
 		decoder:  c.Decoder,
 		deliver:  c.Deliver,
+		drainer:  c.Drain,
 		health:   health{checker: c.Kafka, observer: c.Observer, now: time.Now},
 		observer: c.Observer,
 		gate:     gate{maxRequests: maxRequests, maxBytes: maxBodies},
+		drains:   gate{maxRequests: maxDrains},
 	}
 }
 
-// Drain makes the handler answer 503 to all registrations that come from now on.
-func (h *Handler) Drain() { h.draining.Store(true) }
+// ShutDown makes the handler answer 503 to all registrations and messages that come from now on.
+func (h *Handler) ShutDown() { h.stopping.Store(true) }
 
 // ServeHTTP finds the function as the Functions host does: without regard to case, with or without a slash at the end,
 // and never by a redirect, which the host would hand to the caller. A slash that is written %2F separates nothing.
@@ -92,6 +97,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f = function{"RegisterUser", []string{http.MethodPost}, h.registerUser}
 	case "/api/health":
 		f = function{"Health", []string{http.MethodGet, http.MethodHead}, h.health.serve}
+	case "/drainoutbox":
+		f = function{"DrainOutbox", []string{http.MethodPost}, h.drainOutbox}
 	default:
 		f = function{"", nil, notFound}
 	}

@@ -166,7 +166,7 @@ func TestDraining(t *testing.T) {
 	t.Parallel()
 	h := hold(t)
 	h.fill(t, 1)
-	h.Drain()
+	h.ShutDown()
 	got := serve(t, h, request(t, http.MethodPost, register, unread(t)))
 	got.wantProblem(t, http.StatusServiceUnavailable, "busy")
 	if retry := got.header.Get("Retry-After"); retry != "1" {

@@ -9,6 +9,7 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
+	"userrelay/handler/relay"
 )
 
 // stored is the answer to a registration that is in Kafka. Topic, partition, offset and timestamp are what users of a
@@ -19,6 +20,13 @@ type stored struct {
 	Partition int    `json:"partition"`
 	Offset    int64  `json:"offset"`
 	Timestamp int64  `json:"timestamp"` // ms since 1970
+}
+
+// kept is the answer to a registration that is in the outbox.
+type kept struct {
+	EventID   string `json:"eventId"`
+	Outbox    string `json:"outbox"` // name of the queue
+	MessageID string `json:"messageId"`
 }
 
 // ignored is the answer to a CloudEvent of another type.
@@ -57,19 +65,30 @@ func (h *Handler) registerUser(w http.ResponseWriter, r *http.Request) {
 		p.write(w)
 		return
 	}
+	answerStored(w, outcome)
+}
+
+func answerStored(w http.ResponseWriter, o relay.Outcome) {
+	if o.Replayed {
+		w.Header().Set("Idempotency-Replayed", "true")
+	}
+	if o.Outbox.ID != "" {
+		writeJSON(w, http.StatusAccepted, "application/json", kept{EventID: o.EventID, Outbox: o.Outbox.Queue, MessageID: o.Outbox.ID})
+		return
+	}
 	writeJSON(w, http.StatusOK, "application/json", stored{
-		EventID:   outcome.EventID,
-		Topic:     outcome.Kafka.Topic,
-		Partition: outcome.Kafka.Partition,
-		Offset:    outcome.Kafka.Offset,
-		Timestamp: outcome.Kafka.Timestamp.UnixMilli(),
+		EventID:   o.EventID,
+		Topic:     o.Kafka.Topic,
+		Partition: o.Kafka.Partition,
+		Offset:    o.Kafka.Offset,
+		Timestamp: o.Kafka.Timestamp.UnixMilli(),
 	})
 }
 
 // refuse checks what can be checked without reading the body.
 func (h *Handler) refuse(r *http.Request) *problem {
 	switch {
-	case h.draining.Load():
+	case h.stopping.Load():
 		return busy()
 	case !jsonType(strings.Join(r.Header.Values("Content-Type"), ",")):
 		return &problem{
@@ -129,13 +148,22 @@ func answerUndecoded(w http.ResponseWriter, err error) {
 // problemOf is the answer to a registration that is not known to be stored. It is 503 wherever the same request may be
 // stored later, were it after an operator's work, and never 429, which Auth0 Event Streams takes as final.
 func problemOf(err error) problem {
-	p := problem{Status: http.StatusServiceUnavailable, Type: "not-stored", retryAfter: 2, Detail: "Kafka did not store the registration. Send it again."}
+	if errors.Is(err, relay.ErrIDTaken) {
+		return problem{
+			Status: http.StatusUnprocessableEntity, Type: "event-id-taken",
+			Detail: "The event id (Idempotency-Key, eventId or the CloudEvent's id) belongs to the registration of another user. Use one id for one registration.",
+		}
+	}
+	p := problem{
+		Status: http.StatusServiceUnavailable, Type: "not-stored", retryAfter: 2,
+		Detail: "The registration could not be stored. Send it again.",
+	}
 	switch delivery.ClassOf(err) {
 	case delivery.Unavailable:
 		p.retryAfter = 1
 	case delivery.UnknownOutcome:
 		p.Type = "outcome-unknown"
-		p.Detail = "Kafka did not answer in time: the registration may be stored or not. Send it again; a copy has the same event id."
+		p.Detail = "No answer came in time: the registration may be stored or not. Send it again; a copy has the same event id."
 	case delivery.Invalid:
 		p = problem{Status: http.StatusInternalServerError, Type: "record-refused", Detail: "Kafka calls the record invalid. Sending it again does not help; the fault is recorded."}
 	case delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic, delivery.TooLarge, delivery.Fatal:

@@ -98,8 +98,8 @@ func TestInvalid(t *testing.T) {
 func TestNotStored(t *testing.T) {
 	t.Parallel()
 	const (
-		notStored = "Kafka did not store the registration. Send it again."
-		unknown   = "Kafka did not answer in time: the registration may be stored or not. Send it again; a copy has the same event id."
+		notStored = "The registration could not be stored. Send it again."
+		unknown   = "No answer came in time: the registration may be stored or not. Send it again; a copy has the same event id."
 		invalid   = "Kafka calls the record invalid. Sending it again does not help; the fault is recorded."
 	)
 	cause := errors.New("broker says: " + marker)

@@ -15,6 +15,7 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second  // header and body
 	writeTimeout      = 20 * time.Second  // from the end of the header: the body, and 4 s of delivery
+	drainWriteTimeout = 5 * time.Minute   // of the queue trigger, which waits for Kafka; the host's functionTimeout
 	idleTimeout       = 150 * time.Second // the host keeps connections of its pool for up to 2 minutes
 	maxHeader         = 64 << 10          // bytes; the host itself takes 32 KiB
 )
@@ -29,7 +30,9 @@ func Serve(ctx context.Context, l net.Listener, h *Handler, log *slog.Logger, dr
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// The host's message is given back at once when the program must end; a registration has time limits of its own.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
@@ -38,7 +41,7 @@ func Serve(ctx context.Context, l net.Listener, h *Handler, log *slog.Logger, dr
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	h.Drain()
+	h.ShutDown()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	err := server.Shutdown(stop)

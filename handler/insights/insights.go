@@ -20,8 +20,11 @@ import (
 	"userrelay/handler/trace"
 )
 
-// dependencyType is what Application Insights calls a message sent to Kafka.
-const dependencyType = "Queue Message | kafka"
+// What Application Insights calls a message sent to Kafka, and a call of a Storage queue.
+const (
+	kafkaType = "Queue Message | kafka"
+	queueType = "Azure queue"
+)
 
 // Telemetry makes items of what happens. Its methods neither block nor fail.
 type Telemetry struct {
@@ -31,6 +34,7 @@ type Telemetry struct {
 	topic  string
 	send   string // name of the dependency
 	target string // of the dependency
+	queue  string
 }
 
 // Config says where telemetry goes.
@@ -43,11 +47,13 @@ type Config struct {
 	Lines bool
 	// Broker is the host of the first broker, Topic the Kafka topic: together they name the node on the application map.
 	Broker, Topic string
+	// Queue is the outbox's.
+	Queue string
 }
 
 // New returns a Telemetry.
 func New(c Config) *Telemetry {
-	t := &Telemetry{sink: c.Sink, log: c.Log, topic: c.Topic, send: "send " + c.Topic, target: c.Broker + "/" + c.Topic}
+	t := &Telemetry{sink: c.Sink, log: c.Log, topic: c.Topic, send: "send " + c.Topic, target: c.Broker + "/" + c.Topic, queue: c.Queue}
 	if c.Lines {
 		t.lines = c.Log
 	}
@@ -88,6 +94,41 @@ func (t *Telemetry) Refused(ctx context.Context, e registration.Event, err error
 	t.trace(ctx, slog.LevelError, "Not stored", eventProperties("refused", e).failed(err))
 }
 
+// Outboxed tells that the outbox has the registration, and why Kafka does not.
+func (t *Telemetry) Outboxed(ctx context.Context, e registration.Event, err error) {
+	t.trace(ctx, slog.LevelWarn, "Kafka unavailable, kept in the outbox", eventProperties("outboxed", e).failed(err))
+}
+
+// Withdrawn tells that Kafka has the registration after all, and the outbox no longer.
+func (t *Telemetry) Withdrawn(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
+	t.trace(ctx, slog.LevelInfo, "Taken back from the outbox, forwarded to "+placeText(md), eventProperties("withdrawn", e).place(md))
+}
+
+// Drained tells that Kafka has a registration that was in the outbox.
+func (t *Telemetry) Drained(ctx context.Context, e registration.Event, md delivery.RecordMetadata, queued time.Duration) {
+	t.trace(ctx, slog.LevelInfo, "Drained to "+placeText(md),
+		append(eventProperties("drained", e).place(md), property{"queuedMs", strconv.FormatInt(queued.Milliseconds(), 10)}))
+}
+
+// Poisoned tells that a message of the outbox can never be drained, and lies in the poison queue.
+func (t *Telemetry) Poisoned(ctx context.Context, err error) {
+	t.trace(ctx, slog.LevelError, "Moved to the poison queue", properties{{"event", "poisoned"}}.failed(err))
+}
+
+// Diverted tells that registrations go straight to the outbox.
+func (t *Telemetry) Diverted() {
+	const message = "Kafka is away: registrations go straight to the outbox"
+	t.log.Warn(message)
+	t.item(context.Background(), slog.LevelWarn, message, properties{{"event", "diverted"}})
+}
+
+// Resumed tells that registrations go to Kafka again.
+func (t *Telemetry) Resumed() {
+	const message = "Kafka is back: registrations go to it again"
+	t.log.Info(message)
+	t.item(context.Background(), slog.LevelInfo, message, properties{{"event", "resumed"}})
+}
+
 // Sent tells of one attempt to store a record. Its span is the parent of what consumers do with the record.
 func (t *Telemetry) Sent(ctx context.Context, s delivery.Send) {
 	if t.sink == nil {
@@ -103,8 +144,26 @@ func (t *Telemetry) Sent(ctx context.Context, s delivery.Send) {
 	t.sink.Track(&record{
 		at: s.Start, operation: trace.FromContext(ctx), text: t.send, properties: p,
 		call: &call{
-			kind: dependencyType, target: t.target, id: s.Span.SpanID, result: cmp.Or(string(delivery.ClassOf(s.Err)), "0"),
+			kind: kafkaType, target: t.target, id: s.Span.SpanID, result: cmp.Or(string(delivery.ClassOf(s.Err)), "0"),
 			duration: s.Duration, success: s.Err == nil,
+		},
+	})
+}
+
+// Put tells of one attempt to keep a registration in the outbox.
+func (t *Telemetry) Put(ctx context.Context, p delivery.Put) {
+	if t.sink == nil {
+		return
+	}
+	result := "0"
+	if p.Err != nil {
+		result = p.Err.Error() // a sentence of this program and an error code of the service
+	}
+	t.sink.Track(&record{
+		at: p.Start, operation: trace.FromContext(ctx), text: "put " + t.queue,
+		properties: properties{{"userId", p.Event.UserID}, {"eventId", p.Event.ID}},
+		call: &call{
+			kind: queueType, target: t.queue, id: p.Span.SpanID, result: result, duration: p.Duration, success: p.Err == nil,
 		},
 	})
 }

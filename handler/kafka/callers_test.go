@@ -94,7 +94,7 @@ func holdAnswers(t *testing.T, c *kfake.Cluster) (arrived <-chan struct{}, answe
 	return came, func(code *int16) { goes <- code }
 }
 
-// TestContextEndsOnTheWire has a caller leave while the broker has its record.
+// TestContextEndsOnTheWire has a caller leave while the broker has its record, and ask later how it ended.
 func TestContextEndsOnTheWire(t *testing.T) {
 	t.Parallel()
 	refused := int16(19) // NOT_ENOUGH_REPLICAS
@@ -102,8 +102,9 @@ func TestContextEndsOnTheWire(t *testing.T) {
 		code   *int16 // what the broker answers after the caller left; nil: it stores the record
 		stored bool
 	}{
-		"stored later":  {nil, true},
-		"refused later": {&refused, false},
+		"stored later":      {nil, true},
+		"refused later":     {&refused, false},
+		"asked too briefly": {nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,7 +121,24 @@ func TestContextEndsOnTheWire(t *testing.T) {
 			md, err := call.wait(t)
 			wantClass(t, err, delivery.UnknownOutcome)
 			l.Note("x", md, err)
+			late := delivery.LateOf(err)
+			if late == nil {
+				t.Fatal("nobody can learn how it ended")
+			}
+			if name == "asked too briefly" {
+				_, err := late(ctx) // which has ended
+				wantClass(t, err, delivery.UnknownOutcome)
+			}
 			answer(c.code)
+			if name != "asked too briefly" {
+				md, err := late(t.Context())
+				if c.stored && (err != nil || md.Topic != topic || md.Offset != 1) {
+					t.Errorf("late: %+v, %v", md, err)
+				}
+				if !c.stored {
+					wantClass(t, err, delivery.Unavailable)
+				}
+			}
 			eventually(t, "the producer is done with it", func() bool { n, _ := p.Held(); return n == 0 })
 			storeAfter(t, p, &l)
 			if r := compare(t, &l, b); (r.UnknownStored == 1) != c.stored {

@@ -167,11 +167,12 @@ func eventHubs(brokers []string) bool {
 func (p *Producer) idempotent() bool { return !p.plain.Load() }
 
 // Produce stores the record and returns its place. The error is a *delivery.Error. When ctx ends first, it says whether
-// the record was still in a queue (Unavailable: it is not stored) or on its way (UnknownOutcome).
+// the record was still in a queue (Unavailable: it is not stored) or on its way (UnknownOutcome). In the latter case Late
+// tells how it ended, which it does giveUpAfter and one attempt later at the latest.
 func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
-	it, err := p.enqueue(ctx, r)
-	if err != nil {
-		return delivery.RecordMetadata{}, err
+	it, refused := p.enqueue(ctx, r)
+	if refused != nil {
+		return delivery.RecordMetadata{}, refused
 	}
 	select {
 	case res := <-it.done:
@@ -195,6 +196,23 @@ func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery
 	case res := <-it.done: // it came in between
 		return p.answer(it, res)
 	default:
+	}
+	err := fail("wait for the answer", ctx.Err(), true)
+	err.Late = it.late
+	return delivery.RecordMetadata{}, err
+}
+
+// late waits for the result of an item whose caller has left.
+func (it *item) late(ctx context.Context) (delivery.RecordMetadata, error) {
+	select {
+	case res := <-it.done:
+		return res.unpack()
+	default:
+	}
+	select {
+	case res := <-it.done:
+		return res.unpack()
+	case <-ctx.Done():
 		return delivery.RecordMetadata{}, fail("wait for the answer", ctx.Err(), true)
 	}
 }
@@ -203,10 +221,7 @@ func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery
 func (p *Producer) answer(it *item, res result) (delivery.RecordMetadata, error) {
 	*it = item{done: it.done}
 	p.items.Put(it)
-	if res.err != nil {
-		return delivery.RecordMetadata{}, res.err
-	}
-	return res.metadata, nil
+	return res.unpack()
 }
 
 // enqueue takes a record in.

@@ -38,6 +38,13 @@ type result struct {
 	err      *delivery.Error
 }
 
+func (r result) unpack() (delivery.RecordMetadata, error) {
+	if r.err != nil {
+		return delivery.RecordMetadata{}, r.err
+	}
+	return r.metadata, nil
+}
+
 // queue holds the records that wait for one broker, in order. It is guarded by Producer.mu.
 type queue struct {
 	leader     int32

@@ -18,7 +18,7 @@ import (
 )
 
 // silent is an observer that wants to know nothing.
-type silent struct{}
+type silent struct{ relay.Observer }
 
 func (silent) Received(context.Context, registration.Event)                           {}
 func (silent) Sent(context.Context, delivery.Send)                                    {}
@@ -28,7 +28,8 @@ func (silent) Refused(context.Context, registration.Event, error)               
 // deliver has a relay deliver the events, all at once.
 func deliver(t *testing.T, p relay.Producer, events []registration.Event) {
 	t.Helper()
-	r := &relay.Relay{Producer: p, Observer: silent{}, Timeout: patience}
+	r := relay.New(relay.Config{Producer: p, Observer: silent{}, KafkaTimeout: patience})
+	defer r.Close(t.Context())
 	var all sync.WaitGroup
 	for _, e := range events {
 		all.Go(func() {

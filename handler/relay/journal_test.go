@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 type journal struct {
 	produce func(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error)
 
+	mu        sync.Mutex
 	calls     []string
 	records   []registration.Record
 	contexts  []context.Context
@@ -24,43 +26,90 @@ type journal struct {
 	sent      []delivery.Send
 	forwarded []registration.Event
 	metadata  []delivery.RecordMetadata
+	puts      []delivery.Put
 	refused   []registration.Event
 	errors    []error
 }
 
 func (j *journal) note(ctx context.Context, call string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.calls = append(j.calls, call)
 	j.contexts = append(j.contexts, ctx)
 }
 
 func (j *journal) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
 	j.note(ctx, "Produce")
+	j.mu.Lock()
 	j.records = append(j.records, r)
+	j.mu.Unlock()
 	return j.produce(ctx, r)
 }
 
 func (j *journal) Received(ctx context.Context, e registration.Event) {
 	j.note(ctx, "Received")
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.received = append(j.received, e)
 }
 
 func (j *journal) Sent(ctx context.Context, s delivery.Send) {
 	j.note(ctx, "Sent")
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.sent = append(j.sent, s)
 }
 
 func (j *journal) Forwarded(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
 	j.note(ctx, "Forwarded")
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.forwarded, j.metadata = append(j.forwarded, e), append(j.metadata, md)
 }
 
 func (j *journal) Refused(ctx context.Context, e registration.Event, err error) {
 	j.note(ctx, "Refused")
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.refused, j.errors = append(j.refused, e), append(j.errors, err)
 }
 
+func (j *journal) Put(ctx context.Context, p delivery.Put) {
+	j.note(ctx, "Put")
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.puts = append(j.puts, p)
+}
+
+func (j *journal) Outboxed(ctx context.Context, _ registration.Event, err error) {
+	j.note(ctx, "Outboxed for "+string(delivery.ClassOf(err)))
+}
+
+func (j *journal) Withdrawn(ctx context.Context, _ registration.Event, md delivery.RecordMetadata) {
+	j.note(ctx, "Withdrawn")
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.metadata = append(j.metadata, md)
+}
+
+func (j *journal) Drained(ctx context.Context, e registration.Event, md delivery.RecordMetadata, queued time.Duration) {
+	j.note(ctx, "Drained after "+queued.String())
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.forwarded, j.metadata = append(j.forwarded, e), append(j.metadata, md)
+}
+
+func (j *journal) Poisoned(ctx context.Context, err error) {
+	j.note(ctx, "Poisoned for "+string(delivery.ClassOf(err)))
+}
+
+func (j *journal) Diverted() { j.note(nil, "Diverted") } //nolint:staticcheck // SA1012: there is none
+
+func (j *journal) Resumed() { j.note(nil, "Resumed") } //nolint:staticcheck // SA1012: there is none
+
+// relay returns one without an outbox.
 func (j *journal) relay() *relay.Relay {
-	return &relay.Relay{Producer: j, Observer: j, Timeout: 2 * time.Second}
+	return relay.New(relay.Config{Producer: j, Observer: j, KafkaTimeout: 2 * time.Second})
 }
 
 // waits returns a produce that takes some time and then answers in turn with the errors, nil for a record stored.
@@ -101,6 +150,8 @@ func invocation(ctx context.Context, state string) context.Context {
 
 func (j *journal) want(t *testing.T, calls ...string) {
 	t.Helper()
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if diff := cmp.Diff(calls, j.calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}

@@ -111,8 +111,18 @@ func (s *store) Produce(_ context.Context, r registration.Record) (delivery.Reco
 
 func (s *store) Check(context.Context) error { return s.err }
 
-type quiet struct{}
+// outbox keeps what it is given.
+type outbox struct{ relay.Outbox }
 
+func (outbox) Put(context.Context, registration.Message, time.Duration) (delivery.Message, error) {
+	return delivery.Message{Queue: "userrelay-outbox", ID: "800ae4b3-bdd2-4c08-badd-f08e5a34b865", Receipt: "x"}, nil
+}
+
+// quiet is an observer that wants to know nothing.
+type quiet struct{ relay.Observer }
+
+func (quiet) Put(context.Context, delivery.Put)                                      {}
+func (quiet) Outboxed(context.Context, registration.Event, error)                    {}
 func (quiet) Received(context.Context, registration.Event)                           {}
 func (quiet) Sent(context.Context, delivery.Send)                                    {}
 func (quiet) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
@@ -121,12 +131,13 @@ func (quiet) Panicked(context.Context, any, []byte)                             
 func (quiet) Unhealthy(context.Context, error)                                       {}
 func (quiet) Healthy(context.Context)                                                {}
 
-func app(s *store) http.Handler {
+// app is the handler, with an outbox or without.
+func app(t *testing.T, s *store, o relay.Outbox) http.Handler {
+	t.Helper()
+	r := relay.New(relay.Config{Producer: s, Outbox: o, Observer: quiet{}, KafkaTimeout: time.Second, OutboxTimeout: time.Second})
+	t.Cleanup(func() { r.Close(context.Background()) })
 	return functions.New(functions.Config{
-		Decoder:  registration.Decoder{Profile: true},
-		Deliver:  &relay.Relay{Producer: s, Observer: quiet{}, Timeout: time.Second},
-		Kafka:    s,
-		Observer: quiet{},
+		Decoder: registration.Decoder{Profile: true}, Deliver: r, Drain: r, Kafka: s, Observer: quiet{},
 	})
 }
 
@@ -160,7 +171,7 @@ func TestAnswers(t *testing.T) {
 			r.Header.Set("Content-Type", tt.mediaType)
 		}
 		w := httptest.NewRecorder()
-		app(&store{err: tt.err}).ServeHTTP(w, r)
+		app(t, &store{err: tt.err}, nil).ServeHTTP(w, r)
 		if w.Code != tt.status {
 			t.Errorf("%s: status %d, want %d", name, w.Code, tt.status)
 			continue
@@ -173,6 +184,35 @@ func TestAnswers(t *testing.T) {
 		doc.validate(w.Body.Bytes(), "paths", tt.path, method, "responses", status, "content", w.Header().Get("Content-Type"), "schema")
 		if w.Code == 503 && tt.path == "/RegisterUser" {
 			doc.validate([]byte(w.Header().Get("Retry-After")), "paths", tt.path, method, "responses", status, "headers", "Retry-After", "schema")
+		}
+	}
+}
+
+// TestRepeats holds the answers to a repeat, in Kafka and in the outbox, and to a stolen id.
+func TestRepeats(t *testing.T) {
+	t.Parallel()
+	doc := load(t, "openapi.yaml")
+	for status, err := range map[int]error{200: nil, 202: &delivery.Error{Class: delivery.Unavailable, Op: "produce"}} {
+		h := app(t, &store{err: err}, outbox{})
+		for i, user := range []string{"auth0|1", "auth0|1", "auth0|2"} {
+			r := httptest.NewRequestWithContext(t.Context(), "POST", "/api/RegisterUser", strings.NewReader(`{"userId":"`+user+`"}`))
+			r.Header.Set("Idempotency-Key", "k-1")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			want := []int{status, status, 422}[i]
+			if w.Code != want {
+				t.Errorf("request %d: status %d, want %d", i, w.Code, want)
+				continue
+			}
+			answer := []string{"paths", "/RegisterUser", "post", "responses", strconv.Itoa(want)}
+			doc.validate(w.Body.Bytes(), append(answer, "content", w.Header().Get("Content-Type"), "schema")...)
+			replayed := w.Header().Get("Idempotency-Replayed")
+			if (replayed != "") != (i == 1) {
+				t.Errorf("request %d: Idempotency-Replayed = %q", i, replayed)
+			}
+			if replayed != "" {
+				doc.validate([]byte(`"`+replayed+`"`), append(answer, "headers", "Idempotency-Replayed", "schema")...)
+			}
 		}
 	}
 }
@@ -192,7 +232,7 @@ func TestRecords(t *testing.T) {
 		r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
 		r.Header.Set("Tracestate", "acme=1")
 		w := httptest.NewRecorder()
-		app(s).ServeHTTP(w, r)
+		app(t, s, nil).ServeHTTP(w, r)
 		if w.Code != 200 {
 			t.Errorf("%s: status %d: %s", name, w.Code, w.Body)
 			continue

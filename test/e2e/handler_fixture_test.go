@@ -30,7 +30,7 @@ func startBinary(t *testing.T, binary string, settings []string) *handlerRun {
 	for try := 1; ; try++ {
 		port := freePort(t)
 		h := &handlerRun{port: port, client: newClient(t, "http://"+loopback(port))}
-		h.process = startProcess(t, append(slices.Clip(settings), portSetting(port)), binary)
+		h.process = startProcess(t, append(slices.Concat([]string{noOutbox}, settings), portSetting(port)), binary)
 		if h.ready(t) {
 			t.Cleanup(func() { h.interrupt(t) })
 			return h
@@ -83,6 +83,9 @@ func (h *handlerRun) listening(t *testing.T) bool {
 	_ = conn.Close()
 	return true
 }
+
+// noOutbox is for tests that are not about the outbox. A setting that follows it wins.
+const noOutbox = "OUTBOX=off"
 
 func portSetting(port int) string { return "FUNCTIONS_CUSTOMHANDLER_PORT=" + strconv.Itoa(port) }
 

@@ -41,6 +41,11 @@ type addresses struct {
 	Page    string `json:"page"`
 	Brokers string `json:"brokers"`
 	Topic   string `json:"topic"`
+	Outbox  struct {
+		ConnectionString string `json:"connectionString"`
+		Queue            string `json:"queue"`
+		Poison           string `json:"poison"`
+	} `json:"outbox"`
 }
 
 // startLocal starts `go run ./local` as a user does, but on a free port, and waits until all of it answers. It is ended at

@@ -77,7 +77,7 @@ func (p *process) running() bool {
 // runHandler runs the handler to its end.
 func runHandler(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	p := startProcess(t, env, handlerBinary, args...)
+	p := startProcess(t, append([]string{noOutbox}, env...), handlerBinary, args...)
 	code = p.wait(t)
 	return code, p.stdout.String(), p.stderr.String()
 }

@@ -61,7 +61,7 @@ func TestOneNode(t *testing.T) {
 }
 
 // silent is an observer that wants to know nothing.
-type silent struct{}
+type silent struct{ relay.Observer }
 
 func (silent) Received(context.Context, registration.Event)                           {}
 func (silent) Sent(context.Context, delivery.Send)                                    {}
@@ -72,7 +72,8 @@ func (silent) Refused(context.Context, registration.Event, error)               
 func testSizes(t *testing.T, c *realkafka.Cluster, topic string, limit int) {
 	t.Helper()
 	p := newProducer(t, c.Bootstrap(realkafka.Plaintext), topic)
-	r := &relay.Relay{Producer: p, Observer: silent{}, Timeout: patience}
+	r := relay.New(relay.Config{Producer: p, Observer: silent{}, KafkaTimeout: patience})
+	defer r.Close(t.Context())
 	events := []registration.Event{ledger.Profiled(topic+"-large", 2_000_000)}
 	draw := rand.New(rand.NewPCG(3, 3))
 	for i := range 300 {

@@ -1,0 +1,155 @@
+package outbox
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Account is a Storage account, and how it is entered.
+type Account struct {
+	url  string // of its queue service, with a slash at its end
+	name string
+	key  string // base64; "" where the account is entered otherwise
+	sas  string // a shared access signature, or ""
+}
+
+// The account of the Storage emulators, which everybody knows (Microsoft Learn, "Use the Azurite emulator", well-known
+// storage account and key).
+const (
+	developmentName = "devstoreaccount1"
+	developmentKey  = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+	developmentPort = "10001"
+)
+
+// ParseConnectionString reads what AzureWebJobsStorage holds: a connection string with a key or a shared access
+// signature, or that of the emulator. The error repeats nothing of the string.
+func ParseConnectionString(s string) (Account, error) {
+	parts, err := split(s)
+	if err != nil {
+		return Account{}, err
+	}
+	if parts["usedevelopmentstorage"] != "" {
+		return development(parts)
+	}
+	a := Account{name: parts["accountname"], key: parts["accountkey"], sas: strings.TrimPrefix(parts["sharedaccesssignature"], "?")}
+	switch {
+	case a.name != "" && !validAccountName(a.name):
+		return Account{}, errors.New("must have an AccountName of 3 to 24 small letters and digits")
+	case a.key == "" && a.sas == "":
+		return Account{}, errors.New("must have AccountKey or SharedAccessSignature; a string of neither is none, see the settings that begin with AzureWebJobsStorage__ for access by identity")
+	case a.key != "" && a.name == "":
+		return Account{}, errors.New("must have AccountName beside AccountKey")
+	case a.key != "":
+		if _, err := base64.StdEncoding.DecodeString(a.key); err != nil {
+			return Account{}, errors.New("must have an AccountKey in base64, as the portal shows it")
+		}
+		a.sas = "" // the key opens all that a signature does
+	}
+	switch endpoint := parts["queueendpoint"]; {
+	case endpoint != "":
+		a.url, err = serviceURL(endpoint, false)
+		if err != nil {
+			return Account{}, errors.New("must have a QueueEndpoint that is the http or https address of a queue service, or none")
+		}
+	case a.name == "":
+		return Account{}, errors.New("must have AccountName or QueueEndpoint")
+	default:
+		a.url, err = accountURL(parts["defaultendpointsprotocol"], a.name, parts["endpointsuffix"])
+	}
+	return a, err
+}
+
+// split reads the parts of a connection string, whose names are taken without regard to case.
+func split(s string) (map[string]string, error) {
+	parts := map[string]string{}
+	for part := range strings.SplitSeq(s, ";") {
+		if strings.TrimSpace(part) == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(part, "=")
+		if !ok {
+			return nil, errors.New("must be a connection string: Name=Value, with semicolons between them")
+		}
+		parts[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
+	}
+	return parts, nil
+}
+
+// development is the emulator's account, on this machine or where the proxy's address says.
+func development(parts map[string]string) (Account, error) {
+	if !strings.EqualFold(parts["usedevelopmentstorage"], "true") {
+		return Account{}, errors.New("must have UseDevelopmentStorage=true, or none")
+	}
+	host := "127.0.0.1"
+	if proxy := parts["developmentstorageproxyuri"]; proxy != "" {
+		u, err := url.Parse(proxy)
+		if err != nil || u.Scheme != "http" || u.Hostname() == "" {
+			return Account{}, errors.New("must have a DevelopmentStorageProxyUri such as http://127.0.0.1, or none")
+		}
+		host = u.Hostname()
+	}
+	return Account{
+		url:  "http://" + host + ":" + developmentPort + "/" + developmentName + "/",
+		name: developmentName, key: developmentKey,
+	}, nil
+}
+
+func accountURL(scheme, name, suffix string) (string, error) {
+	switch strings.ToLower(scheme) {
+	case "", "https":
+		scheme = "https"
+	case "http":
+		scheme = "http"
+	default:
+		return "", errors.New("must have a DefaultEndpointsProtocol of https or http, or none")
+	}
+	if suffix == "" {
+		suffix = "core.windows.net"
+	}
+	u, err := serviceURL(scheme+"://"+strings.ToLower(name)+".queue."+suffix, false)
+	if err != nil {
+		return "", errors.New("must have an EndpointSuffix such as core.windows.net, or none")
+	}
+	return u, nil
+}
+
+// NamedAccount is the account of that name in Azure's public cloud, which is entered by an identity.
+func NamedAccount(name string) (Account, error) {
+	if !validAccountName(name) {
+		return Account{}, errors.New("must be the name of a Storage account: 3 to 24 small letters and digits")
+	}
+	u, err := accountURL("", name, "")
+	return Account{url: u, name: name}, err
+}
+
+// AccountAt is the account whose queue service has that address, which is entered by an identity.
+func AccountAt(address string) (Account, error) {
+	u, err := serviceURL(address, true)
+	if err != nil {
+		return Account{}, errors.New("must be the https address of a queue service, such as https://name.queue.core.windows.net: a token must not travel in the clear")
+	}
+	return Account{url: u}, nil
+}
+
+// ByIdentity says that the account is entered with a token.
+func (a Account) ByIdentity() bool { return a.key == "" && a.sas == "" }
+
+// validAccountName does not insist on small letters: the host does not, and names are compared without regard to case.
+func validAccountName(s string) bool { return regexp.MustCompile(`^[0-9A-Za-z]{3,24}$`).MatchString(s) }
+
+var errURL = errors.New("no address of a queue service")
+
+// serviceURL returns an address with a slash at its end.
+func serviceURL(s string, confidential bool) (string, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil, u.Hostname() == "", u.User != nil, u.RawQuery != "", u.Fragment != "", u.Opaque != "":
+		return "", errURL
+	case u.Scheme != "https" && (confidential || u.Scheme != "http"):
+		return "", errURL
+	}
+	return strings.TrimSuffix(u.String(), "/") + "/", nil
+}

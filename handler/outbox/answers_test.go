@@ -1,0 +1,113 @@
+package outbox_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/outbox"
+)
+
+// silent returns the address of a service that takes connections and never answers.
+func silent(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return "http://" + l.Addr().String()
+}
+
+// What answers there may be anything. No answer makes a message stored that is not, and nothing of it is repeated.
+func TestAnswersOfSomethingElse(t *testing.T) {
+	t.Parallel()
+	const echo = "Pr1vate"
+	for name, answer := range map[string]http.HandlerFunc{
+		"200, a page": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>" + echo)) },
+		"200, empty":  func(http.ResponseWriter, *http.Request) {},
+		"201, a page": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusCreated)
+			_, _ = w.Write([]byte("<html>" + echo + "</html>"))
+		},
+		"201, no message": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/xml")
+			w.WriteHeader(http.StatusCreated)
+			_, _ = w.Write([]byte("<QueueMessagesList></QueueMessagesList>"))
+		},
+		"201, no id": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/xml")
+			w.WriteHeader(http.StatusCreated)
+			_, _ = w.Write([]byte("<QueueMessagesList><QueueMessage></QueueMessage></QueueMessagesList>"))
+		},
+		"201, cut off": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(http.StatusCreated)
+			_, _ = w.Write([]byte("<QueueMessagesList>"))
+		},
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/"+echo, http.StatusTemporaryRedirect)
+		},
+		"403 with a code that is none": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Ms-Error-Code", echo+" <x>")
+			w.WriteHeader(http.StatusForbidden)
+		},
+		"404 of a web server": func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) },
+		"500":                 func(w http.ResponseWriter, _ *http.Request) { http.Error(w, echo, http.StatusInternalServerError) },
+		"503, at once and again": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3600")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		},
+		"nothing": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"QueueNotFound for ever": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut {
+				w.WriteHeader(http.StatusCreated)
+				return
+			}
+			w.Header().Set("X-Ms-Error-Code", "QueueNotFound")
+			w.WriteHeader(http.StatusNotFound)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := httptest.NewServer(answer)
+			defer s.Close()
+			q := open(t, "AccountName=abc;AccountKey="+key+";QueueEndpoint="+s.URL)
+			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+			defer cancel()
+			kept, err := q.Put(ctx, message(1), 0)
+			if err == nil || kept.ID != "" {
+				t.Fatalf("kept as %+v, error %v", kept, err)
+			}
+			if strings.Contains(err.Error(), echo) || strings.Contains(err.Error(), s.URL) || outbox.Advice(err) == "" {
+				t.Errorf("error = %v, advice %q", err, outbox.Advice(err))
+			}
+		})
+	}
+}
+
+// Where nobody listens, that is said.
+func TestNobodyThere(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(nil)
+	s.Close()
+	q := open(t, "AccountName=abc;AccountKey="+key+";QueueEndpoint="+s.URL)
+	for what, call := range map[string]func() error{
+		"put":    func() error { _, err := q.Put(limited(t), message(1), 0); return err },
+		"delete": func() error { return q.Delete(limited(t), delivery.Message{ID: "a", Receipt: "b"}) },
+		"show":   func() error { return q.Show(limited(t), delivery.Message{ID: "a", Receipt: "b"}, message(1)) },
+		"poison": func() error { return q.Poison(limited(t), []byte("x"), "y") },
+		"list":   func() error { _, err := q.ListPoisoned(limited(t)); return err },
+		"resend": func() error { return q.Resend(limited(t), func(outbox.Poisoned) {}) },
+		"check":  func() error { return q.Check(limited(t)) },
+	} {
+		if err := call(); err == nil || !strings.HasSuffix(err.Error(), ": NoConnection") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

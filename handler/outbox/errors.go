@@ -1,0 +1,77 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+)
+
+// Error says why the queue did not do what was asked. Its text names the operation and the cause in a word of the
+// service's documentation ("Common REST API error codes") or of this package's; the cause is for errors.Is and errors.As.
+type Error struct {
+	Op     string // what was being done
+	Status int    // the answer's; 0: there was none
+	Code   string // the answer's error code: "AuthenticationFailed", "QueueNotFound"; or "Timeout", "NoConnection", "NoToken"
+	Err    error
+}
+
+func (e *Error) Error() string {
+	if e.Code == "" {
+		return e.Op
+	}
+	return e.Op + ": " + e.Code
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// wrap makes an *Error of what the client returned, or nil of nil.
+func wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := &Error{Op: op, Err: err}
+	if answer, ok := errors.AsType[*azcore.ResponseError](err); ok {
+		e.Status, e.Code = answer.StatusCode, word(answer.ErrorCode)
+	}
+	if e.Code != "" {
+		return e
+	}
+	_, dial := errors.AsType[*net.OpError](err)
+	_, token := errors.AsType[*azidentity.AuthenticationFailedError](err)
+	_, unable := errors.AsType[interface {
+		error
+		NonRetriable()
+	}](err)
+	switch {
+	case token:
+		e.Code = "NoToken"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		e.Code = "Timeout"
+	case dial:
+		e.Code = "NoConnection"
+	case e.Status == 0 && unable:
+		e.Code = "NoToken" // azidentity marks so what it does not try again
+	case e.Status == 0:
+		e.Code = "NoAnswer"
+	}
+	return e
+}
+
+func codeOf(err error) string {
+	if answer, ok := errors.AsType[*azcore.ResponseError](err); ok {
+		return answer.ErrorCode
+	}
+	return ""
+}
+
+// word lets only what can be an error code pass: the service sends it, and a service may be anything.
+func word(s string) string {
+	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') }) {
+		return ""
+	}
+	return s
+}

@@ -1,0 +1,180 @@
+package outbox_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"userrelay/handler/outbox"
+	"userrelay/handler/registration"
+	"userrelay/local/storagequeue"
+)
+
+// A message is there as it was put, for ever, and the queue is made where it is missing.
+func TestPut(t *testing.T) {
+	t.Parallel()
+	s := service(t, storagequeue.Config{})
+	q := open(t, s.ConnectionString())
+	m := message(1)
+	m.Event.Profile = []byte(`{"a":"` + strings.Repeat("x", registration.MaxMessage) + `"}`)
+	kept, err := q.Put(limited(t), m, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := take(t, queue(t, s, outbox.QueueName))
+	if len(got) != 1 || text(t, got[0]) != string(m.Encode()) {
+		t.Fatalf("%d messages in the queue", len(got))
+	}
+	if kept.Queue != outbox.QueueName || kept.ID != *got[0].MessageID || kept.Receipt == "" {
+		t.Errorf("kept as %+v, the queue has %s", kept, *got[0].MessageID)
+	}
+	if never := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC); got[0].ExpirationTime.Before(never) {
+		t.Errorf("it expires on %v", got[0].ExpirationTime)
+	}
+}
+
+// A hidden message can be deleted or shown, but not after somebody has seen it.
+func TestHidden(t *testing.T) {
+	t.Parallel()
+	s := service(t, storagequeue.Config{})
+	q, other := open(t, s.ConnectionString()), queue(t, s, outbox.QueueName)
+	gone, err := q.Put(limited(t), message(1), 90*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := q.Put(limited(t), message(2), 90*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := take(t, other); len(got) != 0 || count(t, other) != 2 {
+		t.Errorf("%d messages can be seen of %d, want none of 2", len(got), count(t, other))
+	}
+	if err := q.Delete(limited(t), gone); err != nil {
+		t.Error(err)
+	}
+	if err := q.Show(limited(t), shown, message(2)); err != nil {
+		t.Error(err)
+	}
+	got := take(t, other)
+	if len(got) != 1 || text(t, got[0]) != string(message(2).Encode()) {
+		t.Fatalf("%d messages can be seen, want the second one as it was", len(got))
+	}
+	if err := q.Delete(limited(t), shown); err == nil {
+		t.Error("a message that somebody has is deleted")
+	}
+	if err := q.Show(limited(t), shown, message(2)); err == nil {
+		t.Error("a message that somebody has is shown")
+	}
+	if err := q.Delete(limited(t), gone); err == nil || !strings.Contains(err.Error(), "MessageNotFound") {
+		t.Errorf("deleted a second time: %v", err)
+	}
+}
+
+func TestPutByMany(t *testing.T) {
+	t.Parallel()
+	const writers, each = 32, 20
+	s := service(t, storagequeue.Config{})
+	q := open(t, s.ConnectionString())
+	ctx := limited(t)
+	var all sync.WaitGroup
+	for range writers {
+		all.Go(func() {
+			for i := range each {
+				if _, err := q.Put(ctx, message(i), 0); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := count(t, queue(t, s, outbox.QueueName)); n != writers*each {
+		t.Errorf("%d messages, want %d", n, writers*each)
+	}
+}
+
+func TestPrepare(t *testing.T) {
+	t.Parallel()
+	s := service(t, storagequeue.Config{})
+	q := open(t, s.ConnectionString())
+	for range 2 { // the second time they are there
+		if err := q.Prepare(limited(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{outbox.QueueName, outbox.QueueName + "-poison"} {
+		if n := count(t, queue(t, s, name)); n != 0 {
+			t.Errorf("%s has %d messages", name, n)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	s := service(t, storagequeue.Config{})
+	q := open(t, s.ConnectionString())
+	for range 2 {
+		if err := q.Check(limited(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := count(t, queue(t, s, outbox.QueueName)); n != 0 {
+		t.Errorf("the check has left %d messages", n)
+	}
+}
+
+func TestByIdentity(t *testing.T) {
+	t.Parallel()
+	const audience = "https://storage.azure.com"
+	s, client := secured(t)
+	account, err := outbox.AccountAt(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ token, code string }{
+		"the right token":     {token(audience, time.Now().Add(time.Hour)), ""},
+		"of another audience": {token("https://vault.azure.net", time.Now().Add(time.Hour)), "AuthenticationFailed"},
+		"expired":             {token(audience, time.Now().Add(-time.Minute)), "AuthenticationFailed"},
+		"no token at all":     {"Pr1vate", "AuthenticationFailed"},
+		"no identity":         {"", "NoToken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			q := newQueue(t, outbox.Config{Account: account, Credential: tokens{c.token}, Client: client})
+			err := q.Prepare(limited(t))
+			if err == nil {
+				_, err = q.Put(limited(t), message(1), 0)
+			}
+			if c.code == "" && err != nil || c.code != "" && (err == nil || !strings.HasSuffix(err.Error(), ": "+c.code)) {
+				t.Errorf("error = %v, want one of %q", err, c.code)
+			}
+			if err != nil && (strings.Contains(err.Error(), "Pr1vate") || outbox.Advice(err) == "") {
+				t.Errorf("error %v, advice %q", err, outbox.Advice(err))
+			}
+		})
+	}
+}
+
+func TestWrongKey(t *testing.T) {
+	t.Parallel()
+	s := service(t, storagequeue.Config{})
+	q := open(t, "AccountName=devstoreaccount1;AccountKey="+key+";QueueEndpoint="+s.URL())
+	_, err := q.Put(limited(t), message(1), 0)
+	if err == nil || !strings.Contains(err.Error(), "AuthenticationFailed") || !strings.Contains(outbox.Advice(err), "AccountKey") {
+		t.Errorf("error = %v, advice %q", err, outbox.Advice(err))
+	}
+}
+
+// A Put whose time is up comes back.
+func TestPutInTime(t *testing.T) {
+	t.Parallel()
+	q := open(t, "AccountName=abc;AccountKey="+key+";QueueEndpoint="+silent(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := q.Put(ctx, message(1), 0)
+	if err == nil || !strings.HasSuffix(err.Error(), ": Timeout") {
+		t.Errorf("error = %v", err)
+	}
+}

@@ -1,0 +1,143 @@
+package outbox
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+	"github.com/go-json-experiment/json"
+
+	"userrelay/handler/registration"
+)
+
+// poisoned is a message of the poison queue as Poison writes it. The host copies what it gives up as it is.
+type poisoned struct {
+	Reason  string    `json:"reason"`
+	Time    time.Time `json:"poisonedtime"`
+	Message []byte    `json:"message"` // base64 in JSON
+}
+
+// Poison stores a message that cannot be drained in the poison queue, with a reason for a person to read. One that is too
+// long to have a reason beside it is stored as it is.
+func (q *Queue) Poison(ctx context.Context, message []byte, reason string) error {
+	b, err := json.Marshal(poisoned{Reason: reason, Time: time.Now().UTC(), Message: message})
+	if err != nil {
+		panic(err) // reasons are constants of this program
+	}
+	if len(b) > registration.MaxMessage {
+		b = message
+	}
+	_, err = put(ctx, q.poison, b, 0)
+	return err
+}
+
+// Poisoned is a message of the poison queue.
+type Poisoned struct {
+	ID      string
+	Since   time.Time
+	Reason  string // why it is there; "" where the host gave it up after its last try
+	Message registration.Message
+	Err     error // why it cannot be drained; nil where it can be sent again
+	Sent    bool  // again, by Resend
+
+	raw           []byte // as it was in the outbox
+	text, receipt string // as the queue has it
+}
+
+// ListPoisoned returns the first messages of the poison queue, at most 32, which all stay where they are.
+func (q *Queue) ListPoisoned(ctx context.Context) ([]Poisoned, error) {
+	most := int32(32)
+	resp, err := q.poison.PeekMessages(ctx, &azqueue.PeekMessagesOptions{NumberOfMessages: &most})
+	if codeOf(err) == "QueueNotFound" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, wrap("look at the poison queue", err)
+	}
+	var list []Poisoned
+	for _, m := range resp.Messages {
+		list = append(list, readPoisoned(m.MessageID, nil, m.MessageText, m.InsertionTime))
+	}
+	return list, nil
+}
+
+func readPoisoned(id, receipt, text *string, since *time.Time) Poisoned {
+	p := Poisoned{ID: valueOf(id), Since: valueOf(since), text: valueOf(text), receipt: valueOf(receipt)}
+	p.raw, p.Err = base64.StdEncoding.DecodeString(p.text)
+	if p.Err != nil {
+		p.Err = &registration.InvalidError{Member: "message", Rule: "must be base64"}
+		return p
+	}
+	var wrapped poisoned
+	if json.Unmarshal(p.raw, &wrapped) == nil && wrapped.Message != nil {
+		p.raw, p.Reason = wrapped.Message, wrapped.Reason
+	}
+	p.Message, p.Err = registration.ParseMessage(p.raw)
+	return p
+}
+
+func valueOf[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// resendHold is how long a message that is being sent again is hidden from others who do the same.
+const resendHold = time.Minute
+
+// Resend moves the messages of the poison queue that can be drained back into the outbox, and tells of each message that
+// it saw. A message is deleted only after its copy is stored; those that cannot be drained stay.
+func (q *Queue) Resend(ctx context.Context, tell func(Poisoned)) error {
+	seen := map[string]bool{}
+	var left []Poisoned
+	for {
+		p, ok, err := q.nextPoisoned(ctx)
+		if err != nil || !ok || seen[p.ID] {
+			return errors.Join(err, q.putBack(ctx, left))
+		}
+		seen[p.ID] = true
+		if p.Err == nil {
+			if _, err := put(ctx, q.messages, p.raw, 0); err != nil {
+				return errors.Join(err, q.putBack(ctx, append(left, p)))
+			}
+			if _, err := q.poison.DeleteMessage(ctx, p.ID, p.receipt, nil); err != nil {
+				return wrap("delete the message from the poison queue, whose copy is in the outbox", err)
+			}
+			p.Sent = true
+		} else {
+			left = append(left, p)
+		}
+		tell(p)
+	}
+}
+
+// nextPoisoned takes a message of the poison queue for a while.
+func (q *Queue) nextPoisoned(ctx context.Context) (Poisoned, bool, error) {
+	hold := int32(resendHold / time.Second)
+	resp, err := q.poison.DequeueMessage(ctx, &azqueue.DequeueMessageOptions{VisibilityTimeout: &hold})
+	if codeOf(err) == "QueueNotFound" {
+		return Poisoned{}, false, nil
+	}
+	if err != nil {
+		return Poisoned{}, false, wrap("read the poison queue", err)
+	}
+	if len(resp.Messages) == 0 {
+		return Poisoned{}, false, nil
+	}
+	m := resp.Messages[0]
+	return readPoisoned(m.MessageID, m.PopReceipt, m.MessageText, m.InsertionTime), true, nil
+}
+
+// putBack makes messages visible again that stay in the poison queue. They would be so after resendHold anyway.
+func (q *Queue) putBack(ctx context.Context, messages []Poisoned) error {
+	now := int32(0)
+	for _, p := range messages {
+		if _, err := q.poison.UpdateMessage(ctx, p.ID, p.receipt, p.text, &azqueue.UpdateMessageOptions{VisibilityTimeout: &now}); err != nil {
+			return wrap("show the message in the poison queue again", err)
+		}
+	}
+	return nil
+}

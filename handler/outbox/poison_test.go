@@ -1,0 +1,106 @@
+package outbox_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"userrelay/handler/outbox"
+	"userrelay/handler/registration"
+	"userrelay/local/storagequeue"
+)
+
+// What can be drained after all goes back into the outbox, the rest stays and says why.
+func TestPoison(t *testing.T) {
+	t.Parallel()
+	s := service(t, storagequeue.Config{})
+	q := open(t, s.ConnectionString())
+	if list, err := q.ListPoisoned(limited(t)); err != nil || len(list) != 0 {
+		t.Fatalf("without a queue: %v, %v", list, err)
+	}
+	large := bytes.Repeat([]byte("x"), registration.MaxMessage)
+	later := bytes.Replace(message(3).Encode(), []byte(`version":1`), []byte(`version":2`), 1)
+	for _, m := range []struct {
+		message []byte
+		reason  string
+	}{{message(1).Encode(), "Kafka calls the record invalid."}, {[]byte("hello"), "It cannot be read."}, {large, "lost for its length"}, {later, "of a later version"}} {
+		if err := q.Poison(limited(t), m.message, m.reason); err != nil {
+			t.Fatal(err)
+		}
+	}
+	poison := queue(t, s, outbox.QueueName+"-poison")
+	for _, byHost := range []string{base64.StdEncoding.EncodeToString(message(2).Encode()), "no base64!"} {
+		if _, err := poison.EnqueueMessage(limited(t), byHost, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	list, err := q.ListPoisoned(limited(t))
+	if err != nil || len(list) != 6 {
+		t.Fatalf("%d messages, error %v", len(list), err)
+	}
+	describe := func(p outbox.Poisoned) string {
+		text := p.Message.Event.ID + " " + p.Reason
+		if p.Err != nil {
+			text += " " + p.Err.Error()
+		}
+		return text
+	}
+	var got []string
+	for _, p := range list {
+		got = append(got, describe(p))
+		if p.ID == "" || p.Since.IsZero() || p.Sent {
+			t.Errorf("listed: %+v", p)
+		}
+	}
+	const unread = "body: must be a CloudEvent in JSON, as this program writes it into its outbox"
+	want := []string{
+		"e-1 Kafka calls the record invalid.", " It cannot be read. " + unread, "  " + unread,
+		" of a later version " + registration.ErrNewerMessage.Error(), "e-2 ", "  message: must be base64",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("listed:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+
+	for round, sent := range []int{2, 0} { // what stays can be seen again at once
+		told := 0
+		if err := q.Resend(limited(t), func(p outbox.Poisoned) {
+			if p.Sent != (p.Err == nil) {
+				t.Errorf("sent %t, error %v", p.Sent, p.Err)
+			}
+			if p.Sent {
+				told++
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if left := count(t, poison); told != sent || left != 4 {
+			t.Errorf("round %d: %d sent, %d left", round, told, left)
+		}
+	}
+	again := take(t, queue(t, s, outbox.QueueName))
+	if len(again) != 2 || text(t, again[0]) != string(message(1).Encode()) || text(t, again[1]) != string(message(2).Encode()) {
+		t.Errorf("%d messages in the outbox", len(again))
+	}
+	list, err = q.ListPoisoned(limited(t))
+	if err != nil || len(list) != 4 || !strings.HasPrefix(list[0].Reason, "It cannot be read.") {
+		t.Errorf("what stays is not as it was: %+v, %v", list, err)
+	}
+	if !errors.Is(list[2].Err, registration.ErrNewerMessage) {
+		t.Errorf("of a later version: %v", list[2].Err)
+	}
+}
+
+func FuzzPoisoned(f *testing.F) {
+	f.Add([]byte(`{"reason":"x","poisonedtime":"2022-01-12T01:23:26Z","message":"aGVsbG8="}`))
+	f.Add(message(1).Encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p := outbox.ReadPoisoned(base64.StdEncoding.EncodeToString(b))
+		if p.Err == nil && p.Message.Event.ID == "" {
+			t.Errorf("of %q came %+v", b, p)
+		}
+	})
+}

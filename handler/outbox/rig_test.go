@@ -1,0 +1,154 @@
+package outbox_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+	"go.uber.org/goleak"
+
+	"userrelay/handler/outbox"
+	"userrelay/handler/registration"
+	"userrelay/local/storagequeue"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 30 * time.Second // for what must happen at all
+
+// service starts a queue service that ends with the test.
+func service(t *testing.T, c storagequeue.Config) *storagequeue.Server {
+	t.Helper()
+	c.Addr = "127.0.0.1:0"
+	s, err := storagequeue.Start(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// open returns the outbox of a connection string.
+func open(t *testing.T, connection string) *outbox.Queue {
+	t.Helper()
+	a, err := outbox.ParseConnectionString(connection)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newQueue(t, outbox.Config{Account: a})
+}
+
+func newQueue(t *testing.T, c outbox.Config) *outbox.Queue {
+	t.Helper()
+	q, err := outbox.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.Close)
+	return q
+}
+
+// limited is a context that a test can wait for.
+func limited(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// queue is a client of a queue that has nothing in common with the outbox.
+func queue(t *testing.T, s *storagequeue.Server, name string) *azqueue.QueueClient {
+	t.Helper()
+	client, err := azqueue.NewQueueClientFromConnectionString(s.ConnectionString(), name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// take returns the messages of a queue that can be seen, which it hides for a moment.
+func take(t *testing.T, q *azqueue.QueueClient) []*azqueue.DequeuedMessage {
+	t.Helper()
+	most, hold := int32(32), int32(30)
+	resp, err := q.DequeueMessages(limited(t), &azqueue.DequeueMessagesOptions{NumberOfMessages: &most, VisibilityTimeout: &hold})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Messages
+}
+
+// text is what a message holds.
+func text(t *testing.T, m *azqueue.DequeuedMessage) string {
+	t.Helper()
+	b, err := base64.StdEncoding.DecodeString(*m.MessageText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// count is how many messages a queue has, those included that are hidden.
+func count(t *testing.T, q *azqueue.QueueClient) int {
+	t.Helper()
+	resp, err := q.GetProperties(limited(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(*resp.ApproximateMessagesCount)
+}
+
+func message(i int) registration.Message {
+	return registration.Message{
+		Event:  registration.Event{ID: "e-" + strconv.Itoa(i), UserID: "auth0|ż", Source: "urn:auth0:acme", Time: time.Unix(1, 0).UTC()},
+		Queued: time.Unix(2, 0).UTC(), Reason: "unavailable",
+	}
+}
+
+// tokens is an identity that has a token, or not.
+type tokens struct{ token string }
+
+func (s tokens) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if s.token == "" {
+		return azcore.AccessToken{}, errNoIdentity
+	}
+	return azcore.AccessToken{Token: s.token, ExpiresOn: time.Now().Add(time.Hour)}, nil
+}
+
+var errNoIdentity = errors.New("no identity")
+
+// secured starts a service of https that takes tokens, and returns a client that trusts it.
+func secured(t *testing.T) (*storagequeue.Server, *http.Client) {
+	t.Helper()
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.StartTLS() // for its certificate
+	defer certificate.Close()
+	trusted, ok := certificate.Client().Transport.(*http.Transport)
+	if !ok {
+		t.Fatal("the test server's client has another transport")
+	}
+	s := service(t, storagequeue.Config{Certificate: &certificate.TLS.Certificates[0]})
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return s, &http.Client{Transport: transport}
+}
+
+// token makes one as Entra ID does, but for its signature.
+func token(audience string, expires time.Time) string {
+	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	return part(`{"alg":"none","typ":"JWT"}`) + "." + part(`{"aud":"`+audience+`","iss":"https://sts.windows.net/00000000-0000-0000-0000-000000000000/",`+
+		`"nbf":`+strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10)+`,"iat":`+strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10)+
+		`,"exp":`+strconv.FormatInt(expires.Unix(), 10)+`}`) + "."
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"userrelay/handler/outbox"
+)
+
+const poisonLimit = 10 * time.Minute // for a large poison queue
+
+// handlePoison shows what the poison queue holds, or moves it back into the outbox.
+func handlePoison(s settings, what string, stdout, stderr io.Writer) int {
+	if what != "list" && what != "resend" {
+		_, _ = fmt.Fprintln(stderr, "-poison must be list or resend")
+		return exitConfig
+	}
+	if s.Outbox == nil {
+		_, _ = fmt.Fprintln(stderr, "settings: OUTBOX is off: there is no poison queue")
+		return exitConfig
+	}
+	q, err := newOutbox(s.Outbox)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, err)
+		return exitConfig
+	}
+	defer q.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), poisonLimit)
+	defer cancel()
+	if what == "list" {
+		err = listPoison(ctx, q, stdout)
+	} else {
+		err = resendPoison(ctx, q, stdout)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "poison queue: %v. %s\n", err, outbox.Advice(err))
+		return exitFailed
+	}
+	return exitOK
+}
+
+func listPoison(ctx context.Context, q *outbox.Queue, stdout io.Writer) error {
+	list, err := q.ListPoisoned(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		_, _ = fmt.Fprintln(stdout, poisonLine(p))
+	}
+	_, _ = fmt.Fprintf(stdout, "%d messages shown, at most 32 are; all of them are still there\n", len(list))
+	return nil
+}
+
+func resendPoison(ctx context.Context, q *outbox.Queue, stdout io.Writer) error {
+	sent, left := 0, 0
+	err := q.Resend(ctx, func(p outbox.Poisoned) {
+		if p.Sent {
+			sent++
+		} else {
+			left++
+		}
+		_, _ = fmt.Fprintln(stdout, poisonLine(p))
+	})
+	_, _ = fmt.Fprintf(stdout, "%d messages sent again, %d left that cannot be drained\n", sent, left)
+	return err
+}
+
+// poisonLine tells of a message. It is for an operator's eyes, and names the user: that is what they look for.
+func poisonLine(p outbox.Poisoned) string {
+	what := fmt.Sprintf("user %q event %q", p.Message.Event.UserID, p.Message.Event.ID)
+	if p.Err != nil {
+		what = "cannot be drained: " + p.Err.Error()
+	}
+	reason := p.Reason
+	if reason == "" {
+		reason = "Given up by the host after its last try."
+	}
+	state := "there  "
+	if p.Sent {
+		state = "resent "
+	}
+	return fmt.Sprintf("%s %s since %s  %s  %s", state, p.ID, p.Since.UTC().Format(time.RFC3339), what, reason)
+}

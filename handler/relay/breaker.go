@@ -1,0 +1,86 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"userrelay/handler/delivery"
+)
+
+const (
+	// So many failures in a row, and Kafka counts as away. Fewer would divert for a moment's trouble of one broker.
+	tripAfter = 5
+	// While it does, one registration is sent to it this often, to see whether it is back.
+	probeEvery = time.Second
+	// How often those that wait for that look.
+	lookEvery = 100 * time.Millisecond
+)
+
+var (
+	errDiverted = errors.New("kafka is away")
+	errPanicked = errors.New("the attempt did not return")
+	errLate     = errors.New("no answer in time")
+)
+
+// breaker knows whether Kafka is away, so that no registration waits for it in vain.
+type breaker struct {
+	gobreaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+}
+
+func newBreaker(o Observer) *breaker {
+	return &breaker{gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		MaxRequests: 1,
+		Timeout:     probeEvery,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			switch {
+			case from == gobreaker.StateClosed:
+				o.Diverted()
+			case to == gobreaker.StateClosed:
+				o.Resumed()
+			}
+		},
+		IsSuccessful: func(err error) bool {
+			switch delivery.ClassOf(err) {
+			case "", delivery.Invalid, delivery.TooLarge: // one record's fault
+				return true
+			default:
+				return false
+			}
+		},
+	})}
+}
+
+// allow returns a function that must be told how the attempt ended, whose first call counts; or an error while Kafka is
+// away.
+func (b *breaker) allow() (report func(error), err error) {
+	done, err := b.gobreaker.Allow()
+	if err != nil {
+		return nil, &delivery.Error{Class: delivery.Unavailable, Op: "wait for Kafka", Err: errDiverted}
+	}
+	var once sync.Once
+	return func(err error) { once.Do(func() { done(err) }) }, nil
+}
+
+// wait is allow, but waits while Kafka is away, until ctx ends.
+func (b *breaker) wait(ctx context.Context) (report func(error), err error) {
+	if report, err = b.allow(); err == nil {
+		return report, nil
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if report, err = b.allow(); err == nil {
+				return report, nil
+			}
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}

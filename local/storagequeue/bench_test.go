@@ -1,0 +1,153 @@
+package storagequeue_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"userrelay/local/storagequeue"
+	"userrelay/local/storagequeue/internal/store"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+)
+
+// backlog is a store with messages that wait, of 700 bytes as in the outbox.
+func backlog(b *testing.B, dir string, waiting int) *store.Store {
+	b.Helper()
+	s, err := store.Open(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	if _, err := s.Create("q", nil); err != nil {
+		b.Fatal(err)
+	}
+	text := strings.Repeat("x", 700)
+	var running sync.WaitGroup
+	for range 200 {
+		running.Go(func() {
+			for range waiting / 200 {
+				if _, err := s.Put("q", text, 0, 0); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	return s
+}
+
+// BenchmarkStore puts, gets and deletes one message after the other, with others waiting. What it takes must not grow
+// with their number.
+func BenchmarkStore(b *testing.B) {
+	for _, waiting := range []int{1000, 100_000} {
+		for _, where := range []string{"memory", "folder"} {
+			b.Run(fmt.Sprintf("%s/%d", where, waiting), func(b *testing.B) {
+				dir := ""
+				if where == "folder" {
+					dir = b.TempDir()
+				}
+				s := backlog(b, dir, waiting)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := s.Put("q", "x", 0, 0); err != nil {
+						b.Fatal(err)
+					}
+					taken, err := s.Get("q", 1, time.Hour)
+					if err != nil || len(taken) != 1 {
+						b.Fatal(err, len(taken))
+					}
+					if err := s.Delete("q", taken[0].ID, taken[0].Receipt); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkService does each operation by itself, through azqueue, with 32 clients at the same time. The clients use most
+// of the processors' time.
+func BenchmarkService(b *testing.B) {
+	for _, waiting := range []int{1000, 100_000} {
+		for _, where := range []string{"memory", "folder"} {
+			b.Run(fmt.Sprintf("%s/%d", where, waiting), func(b *testing.B) {
+				c := storagequeue.Config{Addr: "127.0.0.1:0"}
+				if where == "folder" {
+					c.Dir = b.TempDir()
+				}
+				benchmarkService(b, c, waiting)
+			})
+		}
+	}
+}
+
+func benchmarkService(b *testing.B, c storagequeue.Config, waiting int) {
+	b.Helper()
+	s, err := storagequeue.Start(c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	b.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = s.Close()
+	})
+	q, err := azqueue.NewQueueClientFromConnectionString(s.ConnectionString(), "q", &azqueue.ClientOptions{
+		ClientOptions: policy.ClientOptions{Transport: &http.Client{Transport: transport}},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := q.Create(b.Context(), nil); err != nil {
+		b.Fatal(err)
+	}
+	text := strings.Repeat("x", 700)
+	inParallel := func(n int, call func() error) {
+		var next atomic.Int64
+		var running sync.WaitGroup
+		for range 32 {
+			running.Go(func() {
+				for next.Add(1) <= int64(n) {
+					if err := call(); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		running.Wait()
+	}
+	put := func() error { _, err := q.EnqueueMessage(b.Context(), text, nil); return err }
+	inParallel(waiting, put)
+	taken := make(chan *azqueue.DequeuedMessage, max(waiting, 1<<20))
+	get := func() error {
+		res, err := q.DequeueMessage(b.Context(), &azqueue.DequeueMessageOptions{VisibilityTimeout: new(int32(600))})
+		for _, m := range res.Messages {
+			taken <- m
+		}
+		return err
+	}
+	remove := func() error {
+		m := <-taken
+		_, err := q.DeleteMessage(b.Context(), *m.MessageID, *m.PopReceipt, nil)
+		return err
+	}
+	b.Run("put", func(b *testing.B) { inParallel(b.N, put) })
+	b.Run("get", func(b *testing.B) {
+		inParallel(b.N, put)
+		b.ResetTimer()
+		inParallel(b.N, get)
+	})
+	b.Run("delete", func(b *testing.B) {
+		for len(taken) < b.N {
+			inParallel(b.N-len(taken), put)
+			inParallel(b.N-len(taken), get)
+		}
+		b.ResetTimer()
+		inParallel(b.N, remove)
+	})
+}

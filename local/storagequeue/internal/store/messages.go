@@ -1,0 +1,101 @@
+package store
+
+import "time"
+
+// Put adds a message that becomes visible after hidden and expires after life; a life of 0 has no end.
+func (s *Store) Put(name, text string, hidden, life time.Duration) (m Message, err error) {
+	err = s.doIn(name, func(_ *queue, now time.Time) error {
+		m = Message{ID: newID(), Text: text, Inserted: now, Expires: Never(), Visible: now.Add(hidden), Receipt: newReceipt()}
+		if life > 0 {
+			m.Expires = now.Add(life)
+		}
+		return s.change(change{Op: opPut, Queue: name, Messages: []entry{putEntry(m)}})
+	})
+	return m, err
+}
+
+// Get returns at most n visible messages and hides them for a while. The message that is visible for longest comes
+// first, and messages that are visible since they were put come in the order of that.
+func (s *Store) Get(name string, n int, hidden time.Duration) (found []Message, err error) {
+	err = s.doIn(name, func(q *queue, now time.Time) error {
+		taken := q.first(n, now)
+		if len(taken) == 0 {
+			return nil
+		}
+		c := change{Op: opSet, Queue: name}
+		for _, it := range taken {
+			c.Messages = append(c.Messages, entry{ID: it.ID, Visible: now.Add(hidden), Receipt: newReceipt(), Dequeued: it.Dequeued + 1})
+		}
+		if err := s.change(c); err != nil {
+			return err
+		}
+		found = copies(taken)
+		return nil
+	})
+	return found, err
+}
+
+// Peek returns what Get would return, and changes nothing.
+func (s *Store) Peek(name string, n int) (found []Message, err error) {
+	err = s.doIn(name, func(q *queue, now time.Time) error {
+		found = copies(q.first(n, now))
+		return nil
+	})
+	return found, err
+}
+
+// Update hides a message for a while from now on and, unless text is nil, replaces its text. A message that is visible
+// again can be updated and deleted as long as its receipt is the newest.
+func (s *Store) Update(name, id, receipt string, text *string, hidden time.Duration) (m Message, err error) {
+	err = s.doIn(name, func(q *queue, now time.Time) error {
+		it, err := q.find(id, receipt)
+		if err != nil {
+			return err
+		}
+		visible := now.Add(hidden)
+		if visible.After(it.Expires) {
+			return ErrExpiresBefore
+		}
+		e := entry{ID: id, Text: text, Visible: visible, Receipt: newReceipt(), Dequeued: it.Dequeued}
+		if err := s.change(change{Op: opSet, Queue: name, Messages: []entry{e}}); err != nil {
+			return err
+		}
+		m = it.Message
+		return nil
+	})
+	return m, err
+}
+
+// Delete deletes a message.
+func (s *Store) Delete(name, id, receipt string) error {
+	return s.doIn(name, func(q *queue, _ time.Time) error {
+		if _, err := q.find(id, receipt); err != nil {
+			return err
+		}
+		return s.change(change{Op: opDelete, Queue: name, Messages: []entry{{ID: id}}})
+	})
+}
+
+// Clear deletes all messages of a queue.
+func (s *Store) Clear(name string) error {
+	return s.doIn(name, func(*queue, time.Time) error { return s.change(change{Op: opClear, Queue: name}) })
+}
+
+func (q *queue) find(id, receipt string) (*item, error) {
+	it := q.items[id]
+	if it == nil {
+		return nil, ErrMessageNotFound
+	}
+	if it.Receipt != receipt {
+		return nil, ErrReceiptMismatch
+	}
+	return it, nil
+}
+
+func copies(found []*item) []Message {
+	messages := make([]Message, len(found))
+	for i, it := range found {
+		messages[i] = it.Message
+	}
+	return messages
+}

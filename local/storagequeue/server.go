@@ -1,0 +1,104 @@
+package storagequeue
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"userrelay/local/storagequeue/internal/store"
+)
+
+// The account that development tools share. Its key is public: it protects nothing, and lets clients sign as they would.
+const (
+	account    = "devstoreaccount1"
+	accountKey = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+// Config says where the service listens and what it keeps.
+type Config struct {
+	// Addr is host:port, on loopback; port 0 is a free one.
+	Addr string
+	// Dir is the folder in which queues outlive the process, however it ends. It is made if need be, and belongs to one
+	// server at a time. "" keeps them in memory.
+	Dir string
+	// Certificate makes it an https service, which takes bearer tokens as well as the key. nil: http, and the key only.
+	Certificate *tls.Certificate
+}
+
+// Server is a running service.
+type Server struct {
+	url    string
+	scheme string
+	store  *store.Store
+	stop   func() error
+}
+
+// Start starts a service, which answers when Start returns. Close must be called.
+func Start(c Config) (*Server, error) {
+	queues, err := store.Open(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.Addr)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for the queue service: %w", err), queues.Close())
+	}
+	s := &Server{scheme: "http", store: queues}
+	if c.Certificate != nil {
+		s.scheme = "https"
+	}
+	s.url = s.scheme + "://" + listener.Addr().String() + "/" + account
+	s.serve(listener, c.Certificate)
+	return s, nil
+}
+
+// Times within which a client must say what it wants. An answer takes an fsync.
+const (
+	headerLimit  = 10 * time.Second
+	requestLimit = 30 * time.Second
+	idleLimit    = 2 * time.Minute
+	closeLimit   = 2 * time.Second // for the requests that are under way when the service ends
+)
+
+func (s *Server) serve(listener net.Listener, certificate *tls.Certificate) {
+	server := &http.Server{
+		Handler:           &handler{store: s.store, endpoint: s.url, secure: certificate != nil},
+		ReadHeaderTimeout: headerLimit,
+		ReadTimeout:       requestLimit,
+		WriteTimeout:      requestLimit,
+		IdleTimeout:       idleLimit,
+		MaxHeaderBytes:    32 << 10,
+		Protocols:         new(http.Protocols), // HTTP/1.1 only, like the service
+	}
+	server.Protocols.SetHTTP1(true)
+	if certificate != nil {
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12})
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) }) // ends when Close says so
+	s.stop = sync.OnceValue(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			_ = server.Close() // whoever is still connected has had the time
+		}
+		serving.Wait()
+		return s.store.Close()
+	})
+}
+
+// ConnectionString returns what clients ask for: endpoint, account and key.
+func (s *Server) ConnectionString() string {
+	return "DefaultEndpointsProtocol=" + s.scheme + ";AccountName=" + account + ";AccountKey=" + accountKey + ";QueueEndpoint=" + s.url + ";"
+}
+
+// URL returns the service's endpoint, http://127.0.0.1:PORT/devstoreaccount1.
+func (s *Server) URL() string { return s.url }
+
+// Close ends the service. Requests that are under way have a moment to finish.
+func (s *Server) Close() error { return s.stop() }
