@@ -52,6 +52,11 @@ func sentEvent(err error) delivery.Send {
 	return s
 }
 
+func putEvent(err error) delivery.Put {
+	s := sentEvent(err)
+	return delivery.Put{Event: s.Event, Span: s.Span, Start: s.Start, Duration: s.Duration, Err: err}
+}
+
 func failedWith(class delivery.Class) error {
 	return fmt.Errorf("deliver: %w", &delivery.Error{Class: class, Op: "produce", Err: errors.New(private)})
 }
@@ -91,6 +96,58 @@ func promises() map[string]promise {
 				Type: "Queue Message | kafka", Target: "b-1.example.com/user-events", ID: "00f067aa0ba902b7",
 				ResultCode: "0", Duration: "0.00:00:00.0300000", Success: true,
 			}},
+		},
+		"outboxed": {
+			func(ctx context.Context, t *insights.Telemetry) {
+				t.Outboxed(ctx, registeredEvent(), failedWith(delivery.Throttled))
+			},
+			toldItem{
+				Kind: "trace", Text: "Kafka unavailable, kept in the outbox", Severity: appinsights.Warning,
+				Properties: event("outboxed", "errorClass=throttled"),
+			},
+		},
+		"withdrawn": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Withdrawn(ctx, registeredEvent(), storedPlace()) },
+			toldItem{
+				Kind: "trace", Text: "Taken back from the outbox, forwarded to user-events[3]@317", Severity: appinsights.Information,
+				Properties: event("withdrawn", "topic=user-events", "partition=3", "offset=317"),
+			},
+		},
+		"drained": {
+			func(ctx context.Context, t *insights.Telemetry) {
+				t.Drained(ctx, registeredEvent(), storedPlace(), 61*time.Second+time.Millisecond/2)
+			},
+			toldItem{
+				Kind: "trace", Text: "Drained to user-events[3]@317", Severity: appinsights.Information,
+				Properties: event("drained", "topic=user-events", "partition=3", "offset=317", "queuedMs=61000"),
+			},
+		},
+		"poisoned": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Poisoned(ctx, failedWith(delivery.Invalid)) },
+			toldItem{
+				Kind: "trace", Text: "Moved to the poison queue", Severity: appinsights.Error,
+				Properties: map[string]string{"event": "poisoned", "errorClass": "invalid"},
+			},
+		},
+		"put": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Put(ctx, putEvent(nil)) },
+			toldItem{
+				Kind: "dependency", Text: "put userrelay-outbox", Properties: map[string]string{"userId": "auth0|1", "eventId": "e-1"},
+				Dependency: toldDependency{
+					Type: "Azure queue", Target: "userrelay-outbox", ID: "00f067aa0ba902b7",
+					ResultCode: "0", Duration: "0.00:00:00.0300000", Success: true,
+				},
+			},
+		},
+		"put: failed": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Put(ctx, putEvent(errors.New("put the message: Timeout"))) },
+			toldItem{
+				Kind: "dependency", Text: "put userrelay-outbox", Properties: map[string]string{"userId": "auth0|1", "eventId": "e-1"},
+				Dependency: toldDependency{
+					Type: "Azure queue", Target: "userrelay-outbox", ID: "00f067aa0ba902b7",
+					ResultCode: "put the message: Timeout", Duration: "0.00:00:00.0300000",
+				},
+			},
 		},
 		"unhealthy": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Unhealthy(ctx, failedWith(delivery.Unavailable)) },
@@ -132,7 +189,33 @@ func promises() map[string]promise {
 }
 
 func telemetryOf(sink insights.Sink, log *slog.Logger, lines bool) *insights.Telemetry {
-	return insights.New(insights.Config{Sink: sink, Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events"})
+	return insights.New(insights.Config{Sink: sink, Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events", Queue: "userrelay-outbox"})
+}
+
+// Diverted and Resumed tell of the program, not of an invocation.
+func TestItemsOfTheBreaker(t *testing.T) {
+	t.Parallel()
+	sink := &itemSink{}
+	telemetry := telemetryOf(sink, slog.New(slog.DiscardHandler), false)
+	telemetry.Diverted()
+	telemetry.Resumed()
+	got := sink.told(t)
+	for i := range got {
+		got[i].Tags = nil // an operation of its own
+	}
+	want := []toldItem{
+		{
+			Kind: "trace", Text: "Kafka is away: registrations go straight to the outbox", Severity: appinsights.Warning,
+			Properties: map[string]string{"event": "diverted"},
+		},
+		{
+			Kind: "trace", Text: "Kafka is back: registrations go to it again", Severity: appinsights.Information,
+			Properties: map[string]string{"event": "resumed"},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
 }
 
 func TestItems(t *testing.T) {
