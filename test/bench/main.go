@@ -124,7 +124,7 @@ func measure(ctx context.Context, o options, dir string, progress io.Writer) (*r
 			return nil, err
 		}
 	}
-	for _, s := range []func(context.Context) (report.Stage, error){b.inProcess, b.delayed, b.apache} {
+	for _, s := range []func(context.Context) (report.Stage, error){b.inProcess, b.delayed, b.endpointAway, b.apache} {
 		st, err := s(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", st.Title, err)

@@ -8,9 +8,11 @@ import (
 
 // plan says what is measured and how long.
 type plan struct {
-	callers      []int
-	rates        []int
-	gzipCallers  int // callers of the cell with Accept-Encoding: gzip
+	callers                       []int
+	rates                         []int
+	gzipCallers                   int // callers of the cell with Accept-Encoding: gzip
+	endpointCallers, endpointRate int
+
 	rounds       int
 	apacheRounds int
 	each         time.Duration // closed loop
@@ -25,6 +27,7 @@ type plan struct {
 func full(o options) plan {
 	return plan{
 		callers: []int{1, 16, 64, 256}, rates: []int{200, 1000, 4000}, gzipCallers: 64,
+		endpointCallers: 16, endpointRate: 1000,
 		rounds: o.rounds, apacheRounds: 2 * o.rounds,
 		each: o.each, eachOpen: 2 * o.each, slow: 3 * time.Second, warm: 200 * time.Millisecond, apacheWarm: 20 * time.Second,
 		starts: 15, allocs: true,
@@ -34,7 +37,7 @@ func full(o options) plan {
 func quick(options) plan {
 	const d = 100 * time.Millisecond
 	return plan{
-		callers: []int{1, 16}, rates: []int{200}, gzipCallers: 16, rounds: 1, apacheRounds: 1,
+		callers: []int{1, 16}, rates: []int{200}, gzipCallers: 16, endpointCallers: 4, endpointRate: 100, rounds: 1, apacheRounds: 1,
 		each: d, eachOpen: 2 * d, slow: d, warm: d / 4, apacheWarm: time.Second, starts: 1,
 	}
 }

@@ -41,6 +41,21 @@ func (b *bench) delayed(ctx context.Context) (report.Stage, error) {
 	return b.withBroker(ctx, s, delay)
 }
 
+// endpointAway measures what it costs when Application Insights does not take what it is sent.
+func (b *bench) endpointAway(ctx context.Context) (report.Stage, error) {
+	loads := []report.Load{{Callers: b.plan.endpointCallers}, {Rate: b.plan.endpointRate}}
+	s := &stage{
+		bench: b,
+		Stage: report.Stage{
+			ID: report.Endpoint, Title: "Telemetry endpoint away",
+			About:  "The in-process broker again. The endpoint of the telemetry takes all that it is sent, as above; or nobody listens there; or it takes connections and requests and answers none.",
+			Relays: []report.Relay{report.Telemetry, report.Dead, report.Hanging},
+		},
+		loads: loads, rounds: b.plan.rounds, each: b.plan.each, trim: true,
+	}
+	return b.withBroker(ctx, s, 0)
+}
+
 func (b *bench) withBroker(ctx context.Context, s *stage, delay time.Duration) (report.Stage, error) {
 	broker, addrs, err := b.startBroker(delay, topicsOf(s.Relays))
 	if err != nil {

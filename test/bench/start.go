@@ -28,7 +28,8 @@ type relay struct {
 	topic   string // "" for the one that stores nothing
 	addr    string
 	process *child.Process
-	ingest  *ingest // nil: no telemetry
+	ingest  *ingest // nil: no telemetry arrives
+	silent  *ingest // takes telemetry and never answers; nil: none
 	sum     report.Sum
 }
 
@@ -57,6 +58,10 @@ func topicOf(name report.Relay) string {
 		return "bench-ours"
 	case report.Telemetry:
 		return "bench-telemetry"
+	case report.Dead:
+		return "bench-dead"
+	case report.Hanging:
+		return "bench-hanging"
 	default:
 		return "bench-" + kindOf(name)
 	}
@@ -88,24 +93,47 @@ func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) 
 	if kindOf(name) == "" {
 		spec = child.Spec{Program: b.program("handler"), Env: []string{
 			"FUNCTIONS_CUSTOMHANDLER_PORT=" + strconv.Itoa(port), "KAFKA_BROKERS=" + list, "KAFKA_TOPIC=" + r.topic,
-			"OUTBOX=off", "LOG_LEVEL=warn",
+			"AzureWebJobsStorage=UseDevelopmentStorage=true", // the outbox is on, as it is shipped; nothing goes there
+			"LOG_LEVEL=error",
 		}}
 	}
-	if name == report.Telemetry {
-		if r.ingest, err = b.startIngest(); err != nil {
-			return nil, err
-		}
+	endpoint, err := b.endpoint(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if endpoint != "" {
 		spec.Env = append(spec.Env, "APPLICATIONINSIGHTS_CONNECTION_STRING="+
-			"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://"+r.ingest.addr)
+			"InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=http://"+endpoint)
 	}
 	if r.process, err = child.Start(spec); err != nil {
-		return nil, errors.Join(err, r.ingest.stop())
+		return nil, errors.Join(err, r.ingest.stop(), r.silent.stop())
 	}
 	return r, nil
 }
 
+// endpoint returns where a relay sends its telemetry, "" for one that sends none.
+func (b *bench) endpoint(ctx context.Context, r *relay) (addr string, err error) {
+	switch r.name {
+	case report.Telemetry:
+		if r.ingest, err = b.startIngest(); err != nil {
+			return "", err
+		}
+		return r.ingest.addr, nil
+	case report.Dead:
+		port, err := freePort(ctx)
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
+	case report.Hanging:
+		if r.silent, err = b.startIngest("-hang"); err != nil {
+			return "", err
+		}
+		return r.silent.addr, nil
+	default:
+		return "", nil
+	}
+}
+
 // stop ends the relay and what belongs to it.
-func (r *relay) stop() error { return errors.Join(r.process.Stop(), r.ingest.stop()) }
+func (r *relay) stop() error { return errors.Join(r.process.Stop(), r.ingest.stop(), r.silent.stop()) }
 
 // ready returns when the relay has given its first answer 200.
 func (r *relay) ready(ctx context.Context) error {
@@ -167,8 +195,8 @@ type ingest struct {
 	addr    string
 }
 
-func (b *bench) startIngest() (*ingest, error) {
-	p, err := child.Start(child.Spec{Program: b.program("ingest"), Output: true})
+func (b *bench) startIngest(args ...string) (*ingest, error) {
+	p, err := child.Start(child.Spec{Program: b.program("ingest"), Output: true, Args: args})
 	if err != nil {
 		return nil, err
 	}

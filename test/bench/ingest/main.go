@@ -1,5 +1,6 @@
 // Ingest stands in for Application Insights in the benchmark: it takes what the handler sends, counts the items and
-// keeps nothing. It prints where it listens. GET /items answers the number of items so far.
+// keeps nothing. It prints where it listens. GET /items answers the number of items so far. With -hang it takes requests
+// and answers none.
 package main
 
 import (
@@ -7,6 +8,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -25,19 +27,25 @@ import (
 func main() {
 	ctx, stop := parent.Context()
 	defer stop()
-	if err := run(ctx, os.Stdout); err != nil {
+	hang := flag.Bool("hang", false, "take requests and answer none")
+	flag.Parse()
+	if err := run(ctx, *hang, os.Stdout); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "ingest: %v\n", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // exitAfterDefer: stop has been called
 	}
 }
 
-func run(ctx context.Context, stdout io.Writer) error {
+func run(ctx context.Context, hang bool, stdout io.Writer) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	server := &http.Server{Handler: new(counter).routes(), ReadHeaderTimeout: 5 * time.Second}
+	handler := new(counter).routes()
+	if hang {
+		handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	_, _ = fmt.Fprintln(stdout, l.Addr())

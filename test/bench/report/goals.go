@@ -132,8 +132,33 @@ func (r *Run) goalTable() table {
 		}
 		t.add(g.text, bound+number(g.limit)+g.unit, measured, verdict)
 	}
+	for _, name := range []Relay{Dead, Hanging} {
+		t.add(r.noSlower(name)...)
+	}
 	t.add(r.neverBehind()...)
 	return t
+}
+
+// noSlower is the goal that telemetry whose endpoint does not take it costs no request time.
+func (r *Run) noSlower(name Relay) []string {
+	row := []string{fmt.Sprintf("%s: p50 by that of one that answers", name), "not behind"}
+	st := r.stage(Endpoint)
+	if st == nil {
+		return append(row, "–", "not measured")
+	}
+	var measured []string
+	verdict := "yes"
+	for i := range st.Cells {
+		s, ok := st.Cells[i].ratio(name, Telemetry, p50)
+		if !ok {
+			continue
+		}
+		measured = append(measured, fmt.Sprintf("%s × at %s", s, st.Cells[i].Load))
+		if s.stand() == above {
+			verdict = "**no**"
+		}
+	}
+	return append(row, strings.Join(measured, "; "), verdict)
 }
 
 // neverBehind is the goal that no cell's p50 is behind franz-go's.

@@ -74,7 +74,7 @@ func (p *page) list(items ...string) {
 func (p *page) method() {
 	p.heading("How it is measured")
 	p.list(
-		fmt.Sprintf("`%s` is this project's handler as it is shipped, without telemetry; `%s` sends its telemetry to an endpoint in a process of its own that counts the items. Both have `LOG_LEVEL=warn`: a line for every event is for people, and in Azure there is none.", Ours, Telemetry),
+		fmt.Sprintf("`%s` is this project's handler as it is shipped, without telemetry; `%s` sends its telemetry to an endpoint in a process of its own that counts the items. Both have `LOG_LEVEL=error`: a line for every event is for people, and in Azure there is none.", Ours, Telemetry),
 		fmt.Sprintf("`%s` reads the body and sends an answer as long as ours. It stores nothing: it is the limit of what a Go server does here.", Bare),
 		fmt.Sprintf("`%s`, `%s` and `%s` are reference relays in `test/bench/relay`: the same request, record and answer, one record a request, acks=all. Tuned means a batch timeout of 5 ms and batches of 1000; the defaults are 1 s and 100. franz-go has linger 0, no compression, and its defaults otherwise (idempotent). They do less than the handler: no limits, no error classes, no telemetry.", Tuned, Defaults, Franz),
 		"Every relay is a process of its own, and so is the broker. They run one after the other in every round, each round beginning with another one, after a short warm-up of each. Requests and records are the same for all.",

@@ -19,6 +19,8 @@ const (
 	Bare      Relay = "net/http alone"
 	Ours      Relay = "userrelay"
 	Telemetry Relay = "userrelay, telemetry on"
+	Dead      Relay = "userrelay, its endpoint dead"
+	Hanging   Relay = "userrelay, its endpoint hanging"
 	Tuned     Relay = "kafka.Writer, tuned"
 	Defaults  Relay = "kafka.Writer, defaults"
 	Franz     Relay = "franz-go"
@@ -32,6 +34,7 @@ const (
 	InProcess StageID = "in-process"
 	Apache    StageID = "apache"
 	Delayed   StageID = "delayed"
+	Endpoint  StageID = "endpoint"
 )
 
 // Run is all that a run of the benchmark found.
