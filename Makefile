@@ -1,5 +1,6 @@
 # The first target explains the others.
 GOLANGCI_VERSION := v2.15.0
+FUZZTIME := 30s
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/userrelay
 GOLANGCI := $(TOOLS)/golangci-lint/$(GOLANGCI_VERSION)/golangci-lint
 
@@ -32,9 +33,12 @@ test-queries: ## Check the queries for Application Insights (Node.js)
 bench: ## Measure beside other relays and write docs/benchmarks.md; KAFKA_HOME=… adds a real Kafka
 	KAFKA_HOME='$(KAFKA_HOME)' go run ./test/bench
 
-fuzz: ## Look for inputs that break a decoder, 30 s for each
-	go test -run='^$$' -fuzz=FuzzDecode -fuzztime=30s ./handler/registration
-	go test -run='^$$' -fuzz=FuzzStart -fuzztime=30s ./handler/trace
+fuzz: ## Look for inputs that break a decoder, FUZZTIME=30s for each
+	@go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' ./... | while read -r dir; do \
+		grep -ho '^func Fuzz[A-Za-z]*' "$$dir"/*_test.go 2>/dev/null | sed 's/^func //' | while read -r name; do \
+			echo "$$name in $$dir"; go test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "$$dir" || exit 1; \
+		done || exit 1; \
+	done
 
 lint: $(GOLANGCI) ## Check style and habits, on all systems that the code is for
 	$(GOLANGCI) run ./...

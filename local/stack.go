@@ -17,9 +17,11 @@ import (
 	"strings"
 	"time"
 
+	"userrelay/handler/outbox"
 	"userrelay/local/broker"
 	"userrelay/local/funchost"
 	"userrelay/local/portal"
+	"userrelay/local/portal/peek"
 	"userrelay/local/storagequeue"
 )
 
@@ -109,6 +111,11 @@ func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
 	if s.broker != nil {
 		config.Broker = s.broker
 	}
+	look, err := peek.New(s.queues.ConnectionString(), outbox.QueueName, outbox.QueueName+"-poison")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("show the outbox: %w", err), listener.Close())
+	}
+	config.Outbox = look
 	if s.portal, err = portal.Start(ctx, config); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -123,6 +130,7 @@ func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
 		_ = server.Close()
 		<-ended
 		s.portal.Close()
+		look.Close()
 	}, nil
 }
 
@@ -166,6 +174,7 @@ func (s *stack) host(ctx context.Context) error {
 	env := slices.Clone(s.env)
 	env = append(env,
 		"AZURE_FUNCTIONS_ENVIRONMENT=Development",
+		"AzureFunctionsJobHost__extensions__queues__maxPollingInterval=00:00:02", // host.json's is for Azure, where looks cost money
 		"AzureFunctionsJobHost__customHandler__description__defaultExecutablePath="+handlerPath())
 	for _, setting := range s.settings() {
 		env = append(env, setting[0]+"="+setting[1])

@@ -2,7 +2,8 @@ package funchost
 
 // banner is what every start says first. It names what the stand-in leaves out.
 const banner = `This is a stand-in of the Azure Functions host (v4) for custom handlers. It is not Microsoft's. It leaves out:
-  - queue and all other triggers but HTTP, invocation mode, input and output bindings, warm-up
+  - all triggers but HTTP and Storage queues, invocation mode for HTTP, input and output bindings, warm-up
+  - of queues: connections by identity, JSON beyond the standard in the handler's answers
   - route parameters, customHandler.http.routes, configurationProfile, the old httpWorker section
   - CORS, Easy Auth, key storage, the admin API but /admin/host/ping, a restart when files change
   - the host's own telemetry, logging levels of host.json, throttles, health monitor, chmod of the handler

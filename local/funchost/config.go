@@ -38,7 +38,7 @@ type Config struct {
 	// Addr is where clients reach the host, such as "127.0.0.1:7071". Port 0 takes a free one. Empty is "127.0.0.1:0".
 	Addr string
 	// Env is the handler's whole environment (in the form of os.Environ) but for the five variables
-	// that the host adds. The host reads its own settings from it too.
+	// that the host adds. The host reads its own settings from it too, with the connection strings of queues.
 	Env []string
 	// Mode is the way of HTTP requests.
 	Mode Mode
@@ -47,7 +47,7 @@ type Config struct {
 	// NoAuth lets every request pass, as core tools do.
 	NoAuth bool
 	// Insights makes the host behave as if it reported to Application Insights: requests without a
-	// traceparent get one (flags 00), and answers have a Request-Context header.
+	// traceparent and messages get one (flags 00), and answers have a Request-Context header.
 	Insights bool
 	// FunctionTimeout is the time limit of one invocation. 0 takes host.json's functionTimeout, else 30 minutes.
 	FunctionTimeout time.Duration
@@ -69,13 +69,13 @@ const (
 
 // app is a function app as its files and settings describe it.
 type app struct {
-	dir       string // absolute
-	env       environment
-	file      hostFile
-	functions []function
-	ignored   []string // what was left out, a line each
+	dir  string // absolute
+	env  environment
+	file hostFile
+	functions
 
 	proxying   bool
+	redirects  bool          // invocation mode follows them
 	timeout    time.Duration // 0: none
 	bodyLimit  int64
 	noHomepage bool
@@ -91,7 +91,7 @@ func readApp(cfg Config) (*app, error) {
 	if a.file, err = readHostFile(dir, a.env); err != nil {
 		return nil, err
 	}
-	if a.functions, a.ignored, err = readFunctions(dir, a.file.routePrefix, a.env); err != nil {
+	if a.functions, err = readFunctions(dir, a.file.routePrefix, a.env); err != nil {
 		return nil, err
 	}
 	if a.timeout == 0 {
@@ -100,11 +100,12 @@ func readApp(cfg Config) (*app, error) {
 	switch {
 	case cfg.Mode == Proxy, cfg.Mode == Auto && a.file.proxying:
 		a.proxying = true
-	case cfg.Mode == Forward, a.file.forwarding:
+	case cfg.Mode == Forward, a.file.forwarding, len(a.http) == 0:
 	default:
 		return nil, fmt.Errorf("%s: customHandler has neither enableForwardingHttpRequest nor enableProxyingHttpRequest, "+
 			"and the stand-in has no invocation mode for HTTP functions", hostFileName)
 	}
+	a.redirects = cfg.Mode != Forward && !a.file.forwarding
 	if a.bodyLimit, err = bodyLimit(a.env); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,12 @@ func TestInvalidApps(t *testing.T) {
 	valid := func(members string) string { return one(`{"type":"httpTrigger","name":"req"` + members + `}`) }
 	handler := func(name string, value any) func(app) { return func(a app) { a.handler[name] = value } }
 	top := func(name string, value any) func(app) { return func(a app) { a.top[name] = value } }
+	queues := func(name string, value any) func(app) {
+		return top("extensions", map[string]any{"queues": map[string]any{name: value}})
+	}
+	queue := func(members string) func(app) {
+		return func(a app) { a.functions["Bad"] = `{"bindings":[{"type":"queueTrigger","name":"q"` + members + `}]}` }
+	}
 	bad := func(text string) func(app) { return func(a app) { a.functions["Bad"] = text } }
 	for _, tt := range []struct {
 		name   string
@@ -44,7 +50,19 @@ func TestInvalidApps(t *testing.T) {
 		{"function name", func(a app) { a.functions["1st"] = valid("") }, "1st/function.json: the folder's name is not a function's name"},
 		{"host", func(a app) { a.functions["Host"] = valid("") }, "Host/function.json: the folder's name is not a function's name"},
 		{"shared route", bad(valid(`,"route":"REGISTERUSER","methods":["GET","post"]`)), "functions Bad and RegisterUser share a route and a method"},
-		{"no functions", func(a app) { clear(a.functions) }, "no */function.json with an HTTP trigger"},
+		{"no functions", func(a app) { clear(a.functions) }, "no */function.json with an HTTP or a queue trigger"},
+		{"names of two kinds", func(a app) { a.functions["OPEN"] = drain("") }, "functions Open and OPEN differ only in case"},
+		{"batch of none", queues("batchSize", 0), "host.json: extensions.queues.batchSize is not a number from 1 to 32"},
+		{"batch too large", queues("batchSize", 33), "host.json: extensions.queues.batchSize is not a number from 1 to 32"},
+		{"batch threshold", queues("newBatchThreshold", -1), "host.json: extensions.queues.newBatchThreshold is not a number"},
+		{"dequeue count", queues("maxDequeueCount", 0), "host.json: extensions.queues.maxDequeueCount is not a number from 1"},
+		{"visibility", queues("visibilityTimeout", "30 s"), "host.json: extensions.queues.visibilityTimeout is not a time span"},
+		{"polling", queues("maxPollingInterval", "00:00:00.0999999"), "host.json: extensions.queues.maxPollingInterval is not a time span such as \"00:00:30\", or less than 100ms"},
+		{"encoding", queues("messageEncoding", "hex"), "host.json: extensions.queues.messageEncoding is neither base64 nor none"},
+		{"no queue", queue(""), file + `queueName "" is not a queue's name`},
+		{"queue's name", queue(`,"queueName":"a--b"`), file + `queueName "a--b" is not a queue's name`},
+		{"queue's setting", queue(`,"queueName":"%NOTHING%"`), file + `queueName "%NOTHING%" is not a queue's name`},
+		{"stream", queue(`,"queueName":"abc","dataType":"stream"`), file + `dataType "stream" is not one of string, binary`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -13,7 +13,8 @@ const stamp = `\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] `
 func TestConsoleAtStart(t *testing.T) {
 	t.Parallel()
 	a := standard()
-	a.functions["DrainOutbox"] = `{"bindings":[{"type":"queueTrigger","direction":"in","name":"message","queueName":"q"}]}`
+	a.functions["Timed"] = `{"bindings":[{"type":"timerTrigger","direction":"in","name":"t"}]}`
+	a.functions["Queued"] = `{"bindings":[{"type":"queueTrigger","name":"message","queueName":"q-1"},{"type":"queue","direction":"out","name":"q"}]}`
 	a.functions["Mixed"] = `{"bindings":[{"type":"httpTrigger","name":"req"},` + httpOut + `,{"type":"queue","direction":"out","name":"q"}]}`
 	cfg := config(t, funchost.Forward, "")
 	cfg.Dir = a.write(t)
@@ -23,8 +24,9 @@ func TestConsoleAtStart(t *testing.T) {
 	url := regexp.QuoteMeta(r.URL())
 	for _, pattern := range []string{
 		`^` + stamp + `This is a stand-in of the Azure Functions host .* It is not Microsoft's\. It leaves out:\n`,
-		`Function 'DrainOutbox' is ignored: the stand-in has no queueTrigger`,
 		`Function 'Mixed' is ignored: .* no invocation mode`,
+		`Function 'Queued' is ignored: it has bindings beside its queueTrigger`,
+		`Function 'Timed' is ignored: the stand-in has no timerTrigger`,
 		`(?m)^Functions:$`,
 		`(?m)^Function Off is disabled\.$`,
 		`(?m)^\tOpen: ` + url + `/api/Open$`,
@@ -40,7 +42,7 @@ func TestConsoleAtStart(t *testing.T) {
 	if got := r.FunctionURL("REGISTERUSER"); got != r.URL()+"/api/RegisterUser" {
 		t.Errorf("FunctionURL is %s", got)
 	}
-	if got := r.FunctionURL("DrainOutbox"); got != "" {
+	if got := r.FunctionURL("Timed"); got != "" {
 		t.Errorf("FunctionURL of a function that is not there is %s", got)
 	}
 }

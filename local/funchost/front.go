@@ -51,7 +51,7 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 		h.ping(w, r)
 		return
 	}
-	fn := match(h.app.functions, r.Method, r.URL)
+	fn := match(h.app.http, r.Method, r.URL)
 	switch {
 	case fn == nil:
 		refuse(w, http.StatusNotFound)
@@ -114,16 +114,7 @@ func (h *Host) invoke(w http.ResponseWriter, r *http.Request, fn *function) {
 	id, start := newUUID(), time.Now()
 	h.console.info("Executing 'Functions.%s' (Reason='This function was programmatically called via the host APIs.', Id=%s)", fn.name, id)
 	a, err := h.call(w, r, fn, id)
-	if errors.Is(err, errClientGone) {
-		h.console.info("The client disconnected while the function was processing the request.")
-	} else if err != nil {
-		h.console.fail("Exception while executing function: Functions.%s. %v", fn.name, err)
-	}
-	outcome := "Succeeded"
-	if err != nil && !errors.Is(err, errClientGone) {
-		outcome = "Failed"
-	}
-	h.console.info("Executed 'Functions.%s' (%s, Id=%s, Duration=%dms)", fn.name, outcome, id, time.Since(start).Milliseconds())
+	h.executed(fn.name, id, start, err)
 	switch {
 	case errors.Is(err, errAborted), errors.Is(err, errClientGone):
 		panic(http.ErrAbortHandler) // drops the client's connection
@@ -134,32 +125,54 @@ func (h *Host) invoke(w http.ResponseWriter, r *http.Request, fn *function) {
 	}
 }
 
-// call waits for the handler and gives it the request. In proxy mode the answer went to the client when it
-// returns without an error, in forward mode it is returned. When the function's time is up the handler is
-// killed, whatever else it is doing.
-func (h *Host) call(w http.ResponseWriter, r *http.Request, fn *function, id string) (*answer, error) {
+// executed prints how an invocation ended.
+func (h *Host) executed(name, id string, start time.Time, err error) {
+	outcome := "Succeeded"
+	switch {
+	case errors.Is(err, errClientGone):
+		h.console.info("The client disconnected while the function was processing the request.")
+	case err != nil:
+		h.console.fail("Exception while executing function: Functions.%s. %v", name, err)
+		outcome = "Failed"
+	}
+	h.console.info("Executed 'Functions.%s' (%s, Id=%s, Duration=%dms)", name, outcome, id, time.Since(start).Milliseconds())
+}
+
+// call gives the handler the request. In proxy mode the answer went to the client when it returns without an error,
+// in forward mode it is returned.
+func (h *Host) call(w http.ResponseWriter, r *http.Request, fn *function, id string) (a *answer, err error) {
 	parent := r.Context()
 	if !h.app.proxying {
 		parent = context.WithoutCancel(parent) // forward mode does not notice that the client is gone
 	}
+	err = h.limited(parent, fn.name, id, func(ctx context.Context) (err error) {
+		switch {
+		case !ascii(r.Header):
+			err = errNotASCII
+		case h.app.proxying:
+			err = h.proxy(ctx, w, r, id)
+		default:
+			a, err = h.forward(ctx, r, id)
+		}
+		return err
+	})
+	return a, err
+}
+
+// limited waits for the handler and runs f within the time of one invocation. When that is up the handler is killed,
+// whatever else it is doing.
+func (h *Host) limited(parent context.Context, name, id string, f func(context.Context) error) error {
 	ctx, cancel := h.bound(parent)
 	defer cancel()
 	l, err := h.worker.await(ctx)
-	var a *answer
-	switch {
-	case err != nil:
-	case !ascii(r.Header):
-		err = errNotASCII
-	case h.app.proxying:
-		err = h.proxy(ctx, w, r, id)
-	default:
-		a, err = h.forward(ctx, r, id)
+	if err == nil {
+		err = f(ctx)
 	}
 	if err != nil && errors.Is(context.Cause(ctx), errFunctionTimeout) {
-		h.console.fail("Timeout value of %s exceeded by function 'Functions.%s' (Id: '%s'). Initiating cancellation.", h.app.timeout, fn.name, id)
+		h.console.fail("Timeout value of %s exceeded by function 'Functions.%s' (Id: '%s'). Initiating cancellation.", h.app.timeout, name, id)
 		l.kill(errFunctionTimeout)
 	}
-	return a, err
+	return err
 }
 
 // bound limits ctx to the time of one invocation and to the host's life.

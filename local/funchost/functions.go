@@ -39,58 +39,62 @@ type functionFile struct {
 }
 
 type binding struct {
-	Type      string   `json:"type"`
-	Direction string   `json:"direction"`
-	Name      string   `json:"name"`
-	AuthLevel string   `json:"authLevel"`
-	Route     string   `json:"route"`
-	Methods   []string `json:"methods"`
+	Type       string   `json:"type"`
+	Direction  string   `json:"direction"`
+	Name       string   `json:"name"`
+	AuthLevel  string   `json:"authLevel"` // of an httpTrigger, as the next two
+	Route      string   `json:"route"`
+	Methods    []string `json:"methods"`
+	QueueName  string   `json:"queueName"` // of a queueTrigger, as the next two
+	Connection string   `json:"connection"`
+	DataType   string   `json:"dataType"`
 }
 
 func (b binding) isTrigger() bool { return hasSuffixFold(b.Type, "trigger") }
 func (b binding) isInput() bool   { return b.Direction == "" || strings.EqualFold(b.Direction, "in") }
 
-// readFunctions reads every */function.json in dir. Functions that the stand-in cannot run are named in ignored.
-func readFunctions(dir, prefix string, env environment) (functions []function, ignored []string, err error) {
+// functions are the app's, as far as the stand-in can run them.
+type functions struct {
+	http    []function
+	queue   []queueFunction
+	ignored []string // why others are left out, a line each
+}
+
+// readFunctions reads every */function.json in dir.
+func readFunctions(dir, prefix string, env environment) (functions, error) {
 	fsys := os.DirFS(dir)
 	files, err := fs.Glob(fsys, "*/function.json")
 	if err != nil {
-		return nil, nil, fmt.Errorf("look for functions: %w", err)
+		return functions{}, fmt.Errorf("look for functions: %w", err)
 	}
+	var all functions
 	var mistakes []error
 	for _, file := range files {
 		data, err := fs.ReadFile(fsys, file)
 		if err != nil {
-			return nil, nil, fmt.Errorf("read %s: %w", file, err)
+			return functions{}, fmt.Errorf("read %s: %w", file, err)
 		}
-		fn, why, err := parseFunction(path.Dir(file), prefix, data)
-		switch {
-		case err != nil:
+		if err := all.add(path.Dir(file), prefix, data, env); err != nil {
 			mistakes = append(mistakes, fmt.Errorf("%s: %w", file, err))
-		case why != "":
-			ignored = append(ignored, fmt.Sprintf("Function '%s' is ignored: %s", path.Dir(file), why))
-		default:
-			fn.disabled = fn.disabled || env.isTrue("AzureWebJobs."+fn.name+".Disabled")
-			functions = append(functions, fn)
 		}
 	}
-	if err := errors.Join(append(mistakes, conflicts(functions))...); err != nil {
-		return nil, nil, err
+	if err := errors.Join(append(mistakes, all.conflicts())...); err != nil {
+		return functions{}, err
 	}
-	if len(functions) == 0 {
-		return nil, nil, errors.New("no */function.json with an HTTP trigger, and the stand-in runs no other functions")
+	if len(all.http)+len(all.queue) == 0 {
+		return functions{}, errors.New("no */function.json with an HTTP or a queue trigger, and the stand-in runs no other functions")
 	}
-	return functions, ignored, nil
+	return all, nil
 }
 
-// parseFunction reads one function.json. A valid one that the stand-in cannot run is explained in ignored.
-func parseFunction(name, prefix string, data []byte) (fn function, ignored string, err error) {
+// add reads one function.json. A valid one that the stand-in cannot run is explained in ignored.
+func (all *functions) add(name, prefix string, data []byte, env environment) error {
 	var file functionFile
 	if err := json.Unmarshal(data, &file, json.MatchCaseInsensitiveNames(true)); err != nil {
-		return function{}, "", err
+		return err //nolint:wrapcheck // the caller names the file
 	}
 	if err := checkNames(name, file.Bindings); err != nil {
-		return function{}, "", err
+		return err
 	}
 	var triggers []binding
 	inputs, httpOutputs := 0, 0
@@ -105,19 +109,35 @@ func parseFunction(name, prefix string, data []byte) (fn function, ignored strin
 		}
 	}
 	if len(triggers) != 1 {
-		return function{}, "", fmt.Errorf("want one trigger among the bindings, have %d", len(triggers))
+		return fmt.Errorf("want one trigger among the bindings, have %d", len(triggers))
 	}
 	trigger := triggers[0]
-	if !strings.EqualFold(trigger.Type, "httpTrigger") {
-		return function{}, "the stand-in has no " + trigger.Type, nil
+	disabled := file.Disabled || env.isTrue("AzureWebJobs."+name+".Disabled")
+	ignore := func(why string) {
+		all.ignored = append(all.ignored, fmt.Sprintf("Function '%s' is ignored: %s", name, why))
 	}
+	switch {
+	case strings.EqualFold(trigger.Type, "queueTrigger"):
+		if len(file.Bindings) != 1 {
+			ignore("it has bindings beside its queueTrigger, and the stand-in has none")
+			return nil
+		}
+		fn, err := newQueueFunction(name, trigger, env)
+		fn.disabled = disabled
+		all.queue = append(all.queue, fn)
+		return err
+	case !strings.EqualFold(trigger.Type, "httpTrigger"):
+		ignore("the stand-in has no " + trigger.Type)
+		return nil
 	// Other bindings make the real host use invocation mode, whatever host.json says.
-	if inputs != 1 || httpOutputs != 1 || len(file.Bindings) != 2 {
-		return function{}, "it has bindings beside one httpTrigger and one http output, and the stand-in has no invocation mode", nil
+	case inputs != 1 || httpOutputs != 1 || len(file.Bindings) != 2:
+		ignore("it has bindings beside one httpTrigger and one http output, and the stand-in has no invocation mode for HTTP functions")
+		return nil
 	}
-	fn, err = httpFunction(name, prefix, trigger)
-	fn.disabled = file.Disabled
-	return fn, "", err
+	fn, err := httpFunction(name, prefix, trigger)
+	fn.disabled = disabled
+	all.http = append(all.http, fn)
+	return err
 }
 
 // checkNames applies the host's rules for the names of functions and bindings.
@@ -164,12 +184,16 @@ func httpFunction(name, prefix string, trigger binding) (function, error) {
 }
 
 // conflicts reports functions that would answer the same request.
-func conflicts(functions []function) error {
-	for i, a := range functions {
-		for _, b := range functions[:i] {
-			if strings.EqualFold(a.name, b.name) {
-				return fmt.Errorf("functions %s and %s differ only in case", b.name, a.name)
-			}
+func (all *functions) conflicts() error {
+	names := map[string]string{}
+	for _, name := range all.names() {
+		if other, ok := names[strings.ToLower(name)]; ok {
+			return fmt.Errorf("functions %s and %s differ only in case", other, name)
+		}
+		names[strings.ToLower(name)] = name
+	}
+	for i, a := range all.http {
+		for _, b := range all.http[:i] {
 			if strings.EqualFold(a.path, b.path) && (len(a.methods) == 0 || len(b.methods) == 0 ||
 				slices.ContainsFunc(a.methods, b.allows)) {
 				return fmt.Errorf("functions %s and %s share a route and a method", b.name, a.name)
@@ -177,6 +201,17 @@ func conflicts(functions []function) error {
 		}
 	}
 	return nil
+}
+
+func (all *functions) names() []string {
+	var names []string
+	for _, f := range all.http {
+		names = append(names, f.name)
+	}
+	for _, f := range all.queue {
+		names = append(names, f.name)
+	}
+	return names
 }
 
 func (f function) allows(method string) bool {
@@ -199,20 +234,26 @@ func match(functions []function, method string, u *url.URL) *function {
 	return nil
 }
 
-// listing is the block that func prints at start, in which every function has its URL.
-func listing(functions []function, base string) string {
+// listing is the block that func prints at start: HTTP functions with their URLs, then the others with their triggers.
+func (all *functions) listing(base string) string {
 	var b strings.Builder
 	b.WriteString("\nFunctions:\n\n")
-	for _, f := range functions {
-		if f.disabled {
-			fmt.Fprintf(&b, "Function %s is disabled.\n\n", f.name)
-			continue
+	entry := func(name string, disabled bool, what string) {
+		if disabled {
+			fmt.Fprintf(&b, "Function %s is disabled.\n\n", name)
+			return
 		}
-		fmt.Fprintf(&b, "\t%s: ", f.name)
+		fmt.Fprintf(&b, "\t%s: %s\n\n", name, what)
+	}
+	for _, f := range all.http {
+		methods := ""
 		if len(f.methods) > 0 {
-			fmt.Fprintf(&b, "[%s] ", strings.Join(f.methods, ","))
+			methods = "[" + strings.Join(f.methods, ",") + "] "
 		}
-		b.WriteString(base + f.path + "\n\n")
+		entry(f.name, f.disabled, methods+base+f.path)
+	}
+	for _, f := range all.queue {
+		entry(f.name, f.disabled, "queueTrigger")
 	}
 	return b.String()
 }

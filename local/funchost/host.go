@@ -38,13 +38,17 @@ type Host struct {
 	guard       guard
 	console     *console
 	transport   *http.Transport
+	storage     *http.Transport // to the queue service
 	worker      *worker
 	server      *http.Server
+	listeners   []*listener
 
-	life context.Context //nolint:containedctx // ends when the host stops: every request is bound to it
-	end  context.CancelFunc
-	done chan struct{}
-	err  error // why it stopped by itself; to be read after done
+	life        context.Context //nolint:containedctx // ends when the host stops: every invocation is bound to it
+	end         context.CancelFunc
+	stopPolling context.CancelFunc // ends the taking of messages from queues
+	idle        chan struct{}      // closed when no more are taken and none is under way
+	done        chan struct{}
+	err         error // why it stopped by itself; to be read after done
 
 	mu       sync.Mutex
 	stopping bool
@@ -80,8 +84,11 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 	for _, line := range a.ignored {
 		h.console.print(warning, "%s", line)
 	}
-	h.console.raw(listing(a.functions, h.url))
-	go h.run(life, listener) // its owner is whoever waits for Done; Close does
+	h.listenToQueues()
+	h.console.raw(a.listing(h.url))
+	polling, stopPolling := context.WithCancel(life)
+	h.stopPolling = stopPolling
+	go h.run(life, polling, listener) // its owner is whoever waits for Done; Close does
 	return h, nil
 }
 
@@ -92,7 +99,12 @@ func newHost(cfg Config, a *app, port int) *Host {
 		app:         a,
 		guard:       guard{keys: cfg.Keys, open: cfg.NoAuth},
 		console:     newConsole(cfg),
+		idle:        make(chan struct{}),
 		done:        make(chan struct{}),
+		storage: &http.Transport{
+			MaxIdleConnsPerHost: a.file.queues.batchSize + a.file.queues.newBatchThreshold,
+			IdleConnTimeout:     handlerIdleTimeout,
+		},
 		transport: &http.Transport{
 			MaxIdleConnsPerHost: 1 << 16, // .NET keeps every connection
 			IdleConnTimeout:     handlerIdleTimeout,
@@ -116,6 +128,33 @@ func newHost(cfg Config, a *app, port int) *Host {
 		ErrorLog:          slog.NewLogLogger(slog.NewTextHandler(&lines{line: func(s string) { h.console.fail("%s", s) }}, nil), slog.LevelError),
 	}
 	return h
+}
+
+// listenToQueues makes a listener for each function with a queue. One whose queue nobody can know is in error and does
+// not run, as on the real host; the others do.
+func (h *Host) listenToQueues() {
+	var sound []queueFunction
+	for _, fn := range h.app.queue {
+		if fn.disabled {
+			sound = append(sound, fn)
+			continue
+		}
+		connection, err := fn.connection(h.app.env)
+		var queue *storageQueue
+		if err == nil {
+			queue, err = newStorageQueue(fn, connection, h.storage)
+		}
+		if err != nil {
+			h.console.fail("The '%s' function is in error: %v", fn.name, err)
+			continue
+		}
+		sound = append(sound, fn)
+		h.listeners = append(h.listeners, &listener{
+			fn: fn, options: h.app.file.queues, queue: queue, console: h.console,
+			invoke: func(ctx context.Context, m message, body []byte) error { return h.runForMessage(ctx, fn, m, body) },
+		})
+	}
+	h.app.queue = sound
 }
 
 // loopback is the only address at which the host looks for its handler.
@@ -145,11 +184,21 @@ func clientAddr(configured string, listening net.Addr) string {
 }
 
 // run serves until the host's life ends or its handler is given up, and leaves nothing behind.
-func (h *Host) run(life context.Context, listener net.Listener) {
+func (h *Host) run(life, polling context.Context, listener net.Listener) {
 	defer close(h.done)
 	defer h.end()
+	defer h.stopPolling()
 	group, ctx := errgroup.WithContext(life)
 	group.Go(func() error { return h.worker.supervise(ctx) })
+	group.Go(func() error {
+		defer close(h.idle)
+		var listening sync.WaitGroup
+		for _, l := range h.listeners {
+			listening.Go(func() { l.listen(polling, ctx) })
+		}
+		listening.Wait()
+		return nil
+	})
 	group.Go(func() error {
 		if err := h.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve clients: %w", err)
@@ -164,6 +213,7 @@ func (h *Host) run(life context.Context, listener net.Listener) {
 	})
 	h.err = group.Wait()
 	h.transport.CloseIdleConnections()
+	h.storage.CloseIdleConnections()
 }
 
 // drain lets the requests under way get their answers, cuts off clients that do not read them, and closes
@@ -194,9 +244,9 @@ func (h *Host) enter() bool {
 // URL is where clients reach the host, without a trailing slash.
 func (h *Host) URL() string { return h.url }
 
-// FunctionURL is where clients reach a function, without a key. It is empty where there is no such function.
+// FunctionURL is where clients reach an HTTP function, without a key. It is empty where there is no such function.
 func (h *Host) FunctionURL(name string) string {
-	for _, f := range h.app.functions {
+	for _, f := range h.app.http {
 		if strings.EqualFold(f.name, name) {
 			return h.url + f.path
 		}
@@ -220,15 +270,22 @@ func (h *Host) Err() error {
 	}
 }
 
-// Shutdown stops the host as SIGTERM stops the real one: no new requests, those under way are finished
+// Shutdown stops the host as SIGTERM stops the real one: no new requests and messages, those under way are finished
 // for as long as ctx allows, and then the handler is killed. The error is ctx's if that was not enough.
 func (h *Host) Shutdown(ctx context.Context) error {
+	h.stopPolling()
 	err := h.server.Shutdown(ctx)
+	select {
+	case <-h.idle:
+	case <-ctx.Done():
+		err = errors.Join(err, ctx.Err())
+	}
 	return errors.Join(err, h.Close())
 }
 
-// Close stops the host at once: the handler is killed, requests under way get 500. It returns when the
-// handler's process is gone, with the error of Err. It may be called more than once.
+// Close stops the host at once: the handler is killed, requests under way get 500, and messages under way stay in
+// their queue, invisible for up to ten minutes. It returns when the handler's process is gone, with the error of Err.
+// It may be called more than once.
 func (h *Host) Close() error {
 	h.end()
 	<-h.done

@@ -39,6 +39,7 @@ type hostFile struct {
 
 	functionTimeout time.Duration // 0: none
 	routePrefix     string
+	queues          queueOptions
 }
 
 // readHostFile reads host.json in dir and the settings in env that override its values.
@@ -55,6 +56,7 @@ func readHostFile(dir string, env environment) (hostFile, error) {
 	v.flatten("", tree)
 	v.override(env)
 	file := v.hostFile()
+	file.queues = v.queueOptions(env)
 	if err := errors.Join(v.errs...); err != nil {
 		return hostFile{}, err
 	}

@@ -1,6 +1,7 @@
 package funchost_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -38,12 +39,13 @@ type seen struct {
 	Env         []string
 }
 
-// probe is a handler that answers with what it saw, and does what the header X-Probe says.
+// probe is a handler that answers with what it saw, and does what the header X-Probe says, or the message of a queue.
 type probe struct {
 	hits, roots atomic.Int64
 	root        atomic.Pointer[http.Header]
 	env         []string
 	rootGate    string // a file that has to exist before / is answered
+	seenFile    string // gets what it saw of invocations for messages, a line each
 }
 
 // runProbe is the handler's main function.
@@ -76,7 +78,7 @@ func runProbe(env []string) int {
 	if err != nil {
 		panic(err)
 	}
-	server := &http.Server{Handler: &probe{env: env, rootGate: tell.Get("rootgate")}, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: &probe{env: env, rootGate: tell.Get("rootgate"), seenFile: tell.Get("seen")}, ReadHeaderTimeout: time.Minute}
 	panic(server.Serve(listener))
 }
 
@@ -99,12 +101,21 @@ func (p *probe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	p.obey(w, r, tell, hits)
-	if tell.Has("silent") {
+	saw := p.see(r, body, hits)
+	if p.seenFile != "" && !strings.HasPrefix(strings.ToLower(r.URL.Path), "/api/") {
+		p.invocation(w, r, saw, hits)
 		return
 	}
+	p.obey(w, r, tell, hits)
+	if !tell.Has("silent") {
+		_, _ = w.Write(saw) //nolint:gosec // G705: no browser reads this
+	}
+}
+
+// see returns what the handler saw of a request.
+func (p *probe) see(r *http.Request, body []byte, hits int64) []byte {
 	dir, _ := os.Getwd()
-	answer, err := json.Marshal(seen{
+	saw, err := json.Marshal(seen{
 		PID: os.Getpid(), Method: r.Method, URI: r.RequestURI, Host: r.Host, RemoteAddr: r.RemoteAddr,
 		Header: r.Header, Body: body, ContentLength: r.ContentLength, TransferEncoding: r.TransferEncoding,
 		Hits: hits, Roots: p.roots.Load(), Root: *p.root.Load(), Dir: dir, Args: os.Args[1:], Env: p.env,
@@ -112,7 +123,50 @@ func (p *probe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err)
 	}
-	_, _ = w.Write(answer)
+	return saw
+}
+
+// invocation does what the message says that made the host call, and answers {} if it says nothing else.
+func (p *probe) invocation(w http.ResponseWriter, r *http.Request, saw []byte, hits int64) {
+	appendTo(p.seenFile, string(saw)+"\n")
+	tell, _ := url.ParseQuery(messageText(saw)) // messages that are no query tell nothing
+	w.Header().Set("Content-Type", "application/json")
+	if tell.Has("type") {
+		w.Header()["Content-Type"] = nil
+	}
+	if kind := tell.Get("type"); kind != "" {
+		w.Header().Set("Content-Type", kind)
+	}
+	p.obey(w, r, tell, hits)
+	if tell.Has("chunked") {
+		_ = http.NewResponseController(w).Flush()
+	}
+	answer := "{}"
+	if tell.Has("body") {
+		answer = tell.Get("body")
+	}
+	_, _ = io.WriteString(w, answer)
+}
+
+// messageText returns the message that is the only member of an invocation's Data, in either form.
+func messageText(saw []byte) string {
+	var request seen
+	var invocation struct{ Data map[string]string }
+	if err := json.Unmarshal(saw, &request); err != nil {
+		panic(err)
+	}
+	if json.Unmarshal(request.Body, &invocation) != nil {
+		return ""
+	}
+	for _, text := range invocation.Data {
+		var plain string
+		if json.Unmarshal([]byte(text), &plain) == nil {
+			return plain
+		}
+		bytes, _ := base64.StdEncoding.DecodeString(text)
+		return string(bytes)
+	}
+	return ""
 }
 
 // obey does what a request asks for, in a fixed order.

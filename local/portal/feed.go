@@ -16,6 +16,7 @@ type changes struct {
 	Items   int64 `json:"items"`
 	Records int64 `json:"records"`
 	State   int64 `json:"state"` // of the broker and the function
+	Outbox  int64 `json:"outbox"`
 }
 
 // feed tells any number of readers that something has changed.
@@ -28,6 +29,7 @@ type feed struct {
 func (f *feed) itemsChanged()   { f.change(func(c *changes) { c.Items++ }) }
 func (f *feed) recordsChanged() { f.change(func(c *changes) { c.Records++ }) }
 func (f *feed) stateChanged()   { f.change(func(c *changes) { c.State++ }) }
+func (f *feed) outboxChanged()  { f.change(func(c *changes) { c.Outbox++ }) }
 
 func (f *feed) change(what func(*changes)) {
 	f.mu.Lock()

@@ -3,22 +3,23 @@ package portal
 import (
 	"embed"
 	"net/http"
+	"path"
 )
 
-//go:embed page.html page.css page.js
+//go:embed page
 var pageFiles embed.FS
 
-// page serves the page's three files, and 404 for all that nothing else serves.
+// page serves the page and the files that it names, and 404 for all that nothing else serves.
 func page() http.Handler {
-	files := http.FileServerFS(pageFiles)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/":
-			http.ServeFileFS(w, r, pageFiles, "page.html")
-		case "/page.css", "/page.js":
-			files.ServeHTTP(w, r)
-		default:
-			http.NotFound(w, r)
+		name := "page.html"
+		if r.URL.Path != "/" {
+			name = r.URL.Path[1:]
+			if ext := path.Ext(name); ext != ".css" && ext != ".js" {
+				http.NotFound(w, r)
+				return
+			}
 		}
+		http.ServeFileFS(w, r, pageFiles, path.Join("page", name)) //nolint:gosec // G703: these files are the page's, and there are no others
 	})
 }

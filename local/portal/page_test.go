@@ -5,7 +5,9 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,14 +20,14 @@ func TestPageIsServed(t *testing.T) {
 	r := start(t, portal.Config{})
 	for path, want := range map[string]string{
 		"/": "text/html; charset=utf-8", "/?q=auth0%7C1&operation=x": "text/html; charset=utf-8",
-		"/page.css": "text/css; charset=utf-8", "/page.js": "text/javascript; charset=utf-8",
+		"/page.css": "text/css; charset=utf-8", "/page.js": "text/javascript; charset=utf-8", "/outbox.js": "text/javascript; charset=utf-8",
 	} {
 		res := r.send(t, http.MethodGet, path, "")
 		if got := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || got != want || len(res.body) < 1000 {
 			t.Errorf("%s: status %d, %s, %d bytes; want %s", path, res.StatusCode, got, len(res.body), want)
 		}
 	}
-	for _, path := range []string{"/page.html", "/portal.go", "/nothing"} {
+	for _, path := range []string{"/page.html", "/portal.go", "/nothing", "/nothing.js", "/page", "/page/page.js", "/..%2fportal.go"} {
 		if res := r.send(t, http.MethodGet, path, ""); res.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: status %d, want 404", path, res.StatusCode)
 		}
@@ -43,7 +45,25 @@ func read(t *testing.T, name string) string {
 
 func TestPageNamesItsOwnPartsOnly(t *testing.T) {
 	t.Parallel()
-	html, css, js := read(t, "page.html"), read(t, "page.css"), read(t, "page.js")
+	html, css := read(t, "page/page.html"), read(t, "page/page.css")
+	scripts, err := filepath.Glob("page/*.js")
+	if err != nil || len(scripts) < 2 {
+		t.Fatal(scripts, err)
+	}
+	var all strings.Builder
+	for _, name := range scripts {
+		text := read(t, name)
+		if n := strings.Count(text, "\n"); n > 300 {
+			t.Errorf("%s has %d lines", name, n)
+		}
+		all.WriteString(text)
+	}
+	js := all.String()
+	for _, m := range regexp.MustCompile(`from '([^']*)'`).FindAllStringSubmatch(js, -1) {
+		if !slices.Contains(scripts, filepath.Join("page", m[1])) {
+			t.Errorf("a module imports %s", m[1])
+		}
+	}
 	for _, m := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(html, -1) {
 		if !strings.HasPrefix(m[1], "data:") && !strings.HasPrefix(m[1], "#") && m[1] != "page.css" && m[1] != "page.js" {
 			t.Errorf("page.html names %s", m[1])
@@ -54,7 +74,7 @@ func TestPageNamesItsOwnPartsOnly(t *testing.T) {
 	}
 	for _, m := range regexp.MustCompile(`\$\('([^']+)'\)`).FindAllStringSubmatch(js, -1) {
 		if !strings.Contains(html, fmt.Sprintf("id=%q", m[1])) {
-			t.Errorf("page.js wants %s, which page.html does not have", m[1])
+			t.Errorf("a module wants %s, which page.html does not have", m[1])
 		}
 	}
 	for _, m := range regexp.MustCompile(`(?:aria-\w+|for)="([a-z-]+)"`).FindAllStringSubmatch(html, -1) {
@@ -72,7 +92,7 @@ func TestPageNamesItsOwnPartsOnly(t *testing.T) {
 // WCAG 2.2 AA: 4.5 for text, 3 for what is to be seen of controls (1.4.3, 1.4.11).
 func TestContrast(t *testing.T) {
 	t.Parallel()
-	css := read(t, "page.css")
+	css := read(t, "page/page.css")
 	before, after, _ := strings.Cut(css, "(prefers-color-scheme: dark)")
 	light, dark := colours(before), colours(after)
 	if len(light) != len(dark) || len(light) < 15 {

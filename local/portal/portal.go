@@ -1,6 +1,6 @@
 // Package portal stands in for Application Insights on one machine. It takes telemetry as the ingestion endpoint does,
 // keeps the newest items, finds them by user id as the Azure portal does, and shows all that in a page, together with
-// the records of the Kafka topic.
+// the records of the Kafka topic and what is in the outbox.
 //
 // It is for loopback only: it answers no request for another host's name and none that a page of another origin makes.
 // What it keeps is bounded, and gone when the process ends.
@@ -8,6 +8,7 @@ package portal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -35,6 +36,8 @@ type Config struct {
 	Brokers []string
 	// Topic is the Kafka topic whose records are shown.
 	Topic string
+	// Outbox is nil where there is none.
+	Outbox Outbox
 }
 
 // Portal is the endpoint, the search and the page.
@@ -42,13 +45,14 @@ type Portal struct {
 	config   Config
 	store    store
 	feed     feed
-	topic    *topic // nil: no Kafka
+	topic    *topic  // nil: no Kafka
+	queues   *queues // nil: no outbox
 	function atomic.Pointer[Function]
 	closed   chan struct{}
 	stop     func()
 }
 
-// Start returns a portal, which follows the topic until ctx ends or Close is called. Close must be called.
+// Start returns a portal, which follows the topic and the outbox until ctx ends or Close is called. Close must be called.
 func Start(ctx context.Context, c Config) (*Portal, error) {
 	p := &Portal{config: c, closed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(ctx)
@@ -60,6 +64,10 @@ func Start(ctx context.Context, c Config) (*Portal, error) {
 			return nil, fmt.Errorf("follow the topic: %w", err)
 		}
 		running.Go(func() { p.topic.follow(ctx) })
+	}
+	if c.Outbox != nil {
+		p.queues = &queues{outbox: c.Outbox, changed: p.feed.outboxChanged, failed: errors.New("not read yet")}
+		running.Go(func() { p.queues.follow(ctx) })
 	}
 	p.stop = sync.OnceFunc(func() {
 		close(p.closed)
@@ -94,14 +102,16 @@ const (
 //	GET  /records                 {"readable", "reason", "records"}: the newest 50 of the topic, the newest first
 //	GET  /record                  ?partition=N&offset=N: one record of the topic; 404 where there is none, 503 when
 //	                              Kafka cannot be reached
+//	GET  /outbox                  {"readable", "reason", "waiting", "poisoned", "events", "messages", "drained"}: how
+//	                              many messages wait and were given up, the newest of them, and those drained last
 //	GET  /broker                  {"running": bool}; 404 where the broker is somebody else's
 //	PUT  /broker                  the same, to stop and start it
 //	GET  /state                   {"topic", "brokers", "broker", "function", "curl", "items"}
 //	POST /register                {"userId"}, or {} for a user of its own making: sends a registration to the function;
 //	                              {"userId", "status", "answer"} with what the function answered
-//	GET  /events                  server-sent events: {"items", "records", "state"}, three numbers of which one
-//	                              changes when what it is named after has changed
-//	GET  /, /page.css, /page.js   the page; ?q=TEXT searches, ?operation=ID opens a transaction
+//	GET  /events                  server-sent events: {"items", "records", "state", "outbox"}, four numbers of which
+//	                              one changes when what it is named after has changed
+//	GET  /, /page.css, /*.js      the page; ?q=TEXT searches, ?operation=ID opens a transaction
 func (p *Portal) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v2.1/track", p.track)
@@ -110,6 +120,7 @@ func (p *Portal) Handler() http.Handler {
 	mux.HandleFunc("GET /transaction", p.transaction)
 	mux.HandleFunc("GET /records", p.records)
 	mux.HandleFunc("GET /record", atMost(maxReads, p.record))
+	mux.HandleFunc("GET /outbox", p.outbox)
 	mux.HandleFunc("GET /broker", p.brokerState)
 	mux.HandleFunc("PUT /broker", p.switchBroker)
 	mux.HandleFunc("GET /state", p.state)

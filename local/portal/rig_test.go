@@ -123,6 +123,7 @@ type counts struct {
 	Items   int64 `json:"items"`
 	Records int64 `json:"records"`
 	State   int64 `json:"state"`
+	Outbox  int64 `json:"outbox"`
 }
 
 // stream reads server-sent events until the test ends.

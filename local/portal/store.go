@@ -9,7 +9,7 @@ import (
 
 // Query says which items are wanted. Empty fields do not matter.
 type Query struct {
-	UserID, EventID, InvocationID, Operation string // the whole value
+	UserID, EventID, InvocationID, Operation, Event string // the whole value
 	// Text is part of any value of the item, whatever its case, as the Azure portal's search has it, or of its JSON.
 	Text string
 	// Newest is the number of items wanted, the newest first. 0 wants all, the oldest first.
@@ -20,6 +20,7 @@ func (q Query) matches(i *Item) bool {
 	same := func(want, have string) bool { return want == "" || want == have }
 	return same(q.UserID, i.Properties["userId"]) && same(q.EventID, i.Properties["eventId"]) &&
 		same(q.InvocationID, i.Properties["InvocationId"]) && same(q.Operation, i.Tags["ai.operation.id"]) &&
+		same(q.Event, i.Properties["event"]) &&
 		(q.Text == "" || strings.Contains(i.words, strings.ToLower(q.Text)) || strings.Contains(string(i.Raw), q.Text))
 }
 

@@ -25,7 +25,7 @@ type tamper struct {
 
 func (s tamper) Do(r *http.Request) (*http.Response, error) {
 	s.change(r)
-	return s.client.Do(r)
+	return s.client.Do(r) //nolint:gosec // to a server of this test
 }
 
 func (s target) testSignatures(t *testing.T) {
@@ -189,16 +189,16 @@ func TestRefusedCredentials(t *testing.T) {
 			name, value, _ := strings.Cut(line, ": ")
 			req.Header.Add(name, value)
 		}
-		res, body := do(t, tt.target.client, req)
-		if got := fmt.Sprint(res.StatusCode, " ", res.Header.Get("X-Ms-Error-Code")); got != tt.want {
+		res := do(t, tt.target.client, req)
+		if got := res.outcome(); got != tt.want {
 			t.Errorf("%s: got %s, want %s", what, got, tt.want)
 		}
-		if challenge := res.Header.Get("WWW-Authenticate"); (res.StatusCode == http.StatusUnauthorized) != strings.Contains(challenge, `resource_id="`+storage+`"`) {
+		if challenge := res.header.Get("WWW-Authenticate"); (res.status == http.StatusUnauthorized) != strings.Contains(challenge, `resource_id="`+storage+`"`) {
 			t.Errorf("%s: the challenge is %q", what, challenge)
 		}
 		for _, secret := range []string{"c2VjcmV0", "secret", "sec ret", key, claims} {
-			if strings.Contains(body, secret) {
-				t.Errorf("%s: the answer repeats %q: %s", what, secret, body)
+			if strings.Contains(res.body, secret) {
+				t.Errorf("%s: the answer repeats %q: %s", what, secret, res.body)
 			}
 		}
 	}
@@ -213,10 +213,10 @@ func TestDates(t *testing.T) {
 		-14 * time.Minute: "200", 14 * time.Minute: "200",
 		-16 * time.Minute: "403 AuthenticationFailed", 16 * time.Minute: "403 AuthenticationFailed",
 	} {
-		res, _ := s.send(t, sent{method: http.MethodGet, path: "/" + name + "?comp=metadata", headers: []string{
+		res := s.send(t, sent{method: http.MethodGet, path: "/" + name + "?comp=metadata", headers: []string{
 			"X-Ms-Date: " + time.Now().Add(shift).UTC().Format(http.TimeFormat),
 		}})
-		if got := outcomeOf(res); got != outcome {
+		if got := res.outcome(); got != outcome {
 			t.Errorf("a date of %v: got %s, want %s", shift, got, outcome)
 		}
 	}

@@ -2,16 +2,18 @@ package storagequeue_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+
 	"userrelay/local/storagequeue"
 	"userrelay/local/storagequeue/internal/store"
-
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 )
 
 // backlog is a store with messages that wait, of 700 bytes as in the outbox.
@@ -96,7 +98,7 @@ func benchmarkService(b *testing.B, c storagequeue.Config, waiting int) {
 		transport.CloseIdleConnections()
 		_ = s.Close()
 	})
-	q, err := azqueue.NewQueueClientFromConnectionString(s.ConnectionString(), "q", &azqueue.ClientOptions{
+	q, err := azqueue.NewQueueClientFromConnectionString(s.ConnectionString(), "userrelay-outbox", &azqueue.ClientOptions{
 		ClientOptions: policy.ClientOptions{Transport: &http.Client{Transport: transport}},
 	})
 	if err != nil {
@@ -136,18 +138,21 @@ func benchmarkService(b *testing.B, c storagequeue.Config, waiting int) {
 		_, err := q.DeleteMessage(b.Context(), *m.MessageID, *m.PopReceipt, nil)
 		return err
 	}
-	b.Run("put", func(b *testing.B) { inParallel(b.N, put) })
-	b.Run("get", func(b *testing.B) {
-		inParallel(b.N, put)
-		b.ResetTimer()
-		inParallel(b.N, get)
-	})
-	b.Run("delete", func(b *testing.B) {
-		for len(taken) < b.N {
-			inParallel(b.N-len(taken), put)
-			inParallel(b.N-len(taken), get)
+	measure := func(name string, prepare func(n int), call func() error) {
+		b.Run(name, func(b *testing.B) {
+			prepare(b.N)
+			b.ResetTimer()
+			inParallel(b.N, call)
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+		})
+	}
+	measure("put", func(int) {}, put)
+	measure("get", func(n int) { inParallel(n, put) }, get)
+	measure("delete", func(n int) {
+		for len(taken) < n {
+			more := n - len(taken)
+			inParallel(more, put)
+			inParallel(more, get)
 		}
-		b.ResetTimer()
-		inParallel(b.N, remove)
-	})
+	}, remove)
 }

@@ -53,8 +53,31 @@ func (s sent) Do(req *policy.Request) (*http.Response, error) {
 	return req.Next()
 }
 
+// answer is a response, all of which has been read.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (a answer) outcome() string {
+	return strings.TrimSpace(fmt.Sprint(a.status, " ", a.header.Get("X-Ms-Error-Code")))
+}
+
+func read(t *testing.T, res *http.Response) answer {
+	t.Helper()
+	body, err := io.ReadAll(res.Body)
+	if err := res.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res.StatusCode, res.Header, string(body)}
+}
+
 // send sends a signed request. Its path begins after the account.
-func (s target) send(t *testing.T, request sent) (*http.Response, string) {
+func (s target) send(t *testing.T, request sent) answer {
 	t.Helper()
 	request.path = s.url + request.path
 	o := s.options()
@@ -71,35 +94,17 @@ func (s target) send(t *testing.T, request sent) (*http.Response, string) {
 	if _, err = c.GetProperties(capture(t, &res), nil); res == nil {
 		t.Fatalf("%s %s: %v", request.method, request.path, err)
 	}
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := res.Body.Close(); err != nil {
-		t.Error(err)
-	}
-	return res, string(body)
+	return read(t, res)
 }
 
 // do sends a request as it is.
-func do(t *testing.T, c *http.Client, req *http.Request) (*http.Response, string) {
+func do(t *testing.T, c *http.Client, req *http.Request) answer {
 	t.Helper()
 	res, err := c.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := io.ReadAll(res.Body)
-	if err := res.Body.Close(); err != nil {
-		t.Error(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res, string(body)
-}
-
-func outcomeOf(res *http.Response) string {
-	return strings.TrimSpace(fmt.Sprint(res.StatusCode, " ", res.Header.Get("X-Ms-Error-Code")))
+	return read(t, res)
 }
 
 func TestRequests(t *testing.T) {
@@ -178,13 +183,13 @@ func TestRequests(t *testing.T) {
 		{"metadata without a name", "400 EmptyMetadataKey", sent{method: http.MethodPut, path: "/abc?comp=metadata", headers: []string{"X-Ms-Meta-: x"}}},
 		{"9 KiB of metadata", "400 MetadataTooLarge", sent{method: http.MethodPut, path: "/abc?comp=metadata", headers: []string{"X-Ms-Meta-A: " + strings.Repeat("x", 9<<10)}}},
 	} {
-		res, body := s.send(t, tt.request)
-		if got := outcomeOf(res); got != tt.want {
+		res := s.send(t, tt.request)
+		if got := res.outcome(); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
 		_, code, failed := strings.Cut(tt.want, " ")
-		if failed && tt.request.method != http.MethodHead && !strings.Contains(body, "<Error><Code>"+code+"</Code><Message>") {
-			t.Errorf("%s: the body does not say %s: %s", tt.name, code, body)
+		if failed && tt.request.method != http.MethodHead && !strings.Contains(res.body, "<Error><Code>"+code+"</Code><Message>") {
+			t.Errorf("%s: the body does not say %s: %s", tt.name, code, res.body)
 		}
 	}
 }
@@ -206,8 +211,8 @@ func TestUnsigned(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("X-Ms-Version", "2025-07-05")
-		res, _ := do(t, s.client, req)
-		if got := outcomeOf(res); got != outcome {
+		res := do(t, s.client, req)
+		if got := res.outcome(); got != outcome {
 			t.Errorf("%s: got %s, want %s", address, got, outcome)
 		}
 	}
@@ -217,25 +222,25 @@ func TestUnsigned(t *testing.T) {
 func TestAnswer(t *testing.T) {
 	t.Parallel()
 	s := start(t, storagequeue.Config{})
-	res, _ := s.send(t, sent{method: http.MethodPut, path: "/abc", headers: []string{"X-Ms-Meta-Colour: red & blue", "X-Ms-Client-Request-Id: mine"}})
-	if got := outcomeOf(res); got != "201" || res.Header.Get("X-Ms-Client-Request-Id") != "mine" || res.Header.Get("X-Ms-Version") != "2026-04-06" {
-		t.Errorf("create: %s, %v", got, res.Header)
+	res := s.send(t, sent{method: http.MethodPut, path: "/abc", headers: []string{"X-Ms-Meta-Colour: red & blue", "X-Ms-Client-Request-Id: mine"}})
+	if got := res.outcome(); got != "201" || res.header.Get("X-Ms-Client-Request-Id") != "mine" || res.header.Get("X-Ms-Version") != "2026-04-06" {
+		t.Errorf("create: %s, %v", got, res.header)
 	}
-	_, body := s.send(t, sent{method: http.MethodGet, path: "?comp=list&include=metadata&prefix=a"})
+	body := s.send(t, sent{method: http.MethodGet, path: "?comp=list&include=metadata&prefix=a"}).body
 	expected := `<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="` + s.url + `"><Prefix>a</Prefix>` +
 		`<Queues><Queue><Name>abc</Name><Metadata><colour>red &amp; blue</colour></Metadata></Queue></Queues><NextMarker></NextMarker></EnumerationResults>`
 	if diff := cmp.Diff(expected, body); diff != "" {
 		t.Errorf("list (-want +got):\n%s", diff)
 	}
-	res, body = s.send(t, sent{method: http.MethodGet, path: "/abc/messages?numofmessages=33"})
+	res = s.send(t, sent{method: http.MethodGet, path: "/abc/messages?numofmessages=33"})
 	expected = `<?xml version="1.0" encoding="utf-8"?><Error><Code>OutOfRangeQueryParameterValue</Code>` +
 		`<Message>One of the query parameters specified in the request URI is outside the permissible range.</Message>` +
 		`<QueryParameterName>numofmessages</QueryParameterName><QueryParameterValue>33</QueryParameterValue>` +
 		`<MinimumAllowed>1</MinimumAllowed><MaximumAllowed>32</MaximumAllowed></Error>`
-	if diff := cmp.Diff(expected, body); diff != "" || res.Header.Get("Content-Type") != "application/xml" {
-		t.Errorf("error, %s (-want +got):\n%s", res.Header.Get("Content-Type"), diff)
+	if diff := cmp.Diff(expected, res.body); diff != "" || res.header.Get("Content-Type") != "application/xml" {
+		t.Errorf("error, %s (-want +got):\n%s", res.header.Get("Content-Type"), diff)
 	}
-	_, body = s.send(t, sent{method: http.MethodGet, path: "/abc/messages"})
+	body = s.send(t, sent{method: http.MethodGet, path: "/abc/messages"}).body
 	if diff := cmp.Diff(`<?xml version="1.0" encoding="utf-8"?><QueueMessagesList></QueueMessagesList>`, body); diff != "" {
 		t.Errorf("no messages (-want +got):\n%s", diff)
 	}
@@ -252,8 +257,8 @@ func TestUpdateAlone(t *testing.T) {
 	_, err := q.UpdateMessage(t.Context(), *m.MessageID, *m.PopReceipt, "x", &azqueue.UpdateMessageOptions{VisibilityTimeout: new(int32(61))})
 	want(t, "hide for longer than it lives", "400 InvalidQueryParameterValue", nil, err)
 	receipt := strings.NewReplacer("+", "%2B", "/", "%2F", "=", "%3D").Replace(*m.PopReceipt)
-	res, _ := s.send(t, sent{method: http.MethodPut, path: "/" + name + "/messages/" + *m.MessageID + "?visibilitytimeout=0&popreceipt=" + receipt})
-	if got := outcomeOf(res); got != "204" {
+	res := s.send(t, sent{method: http.MethodPut, path: "/" + name + "/messages/" + *m.MessageID + "?visibilitytimeout=0&popreceipt=" + receipt})
+	if got := res.outcome(); got != "204" {
 		t.Fatalf("update without a body: %s", got)
 	}
 	if got := getOne(t, q, 30); *got.MessageText != "as it was" {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -21,7 +22,7 @@ const (
 
 // Config says where the service listens and what it keeps.
 type Config struct {
-	// Addr is host:port, on loopback; port 0 is a free one.
+	// Addr is host:port; port 0 is a free one. Only a loopback address is taken: everybody knows the key.
 	Addr string
 	// Dir is the folder in which queues outlive the process, however it ends. It is made if need be, and belongs to one
 	// server at a time. "" keeps them in memory.
@@ -40,13 +41,16 @@ type Server struct {
 
 // Start starts a service, which answers when Start returns. Close must be called.
 func Start(c Config) (*Server, error) {
+	if err := onlyLoopback(c.Addr); err != nil {
+		return nil, fmt.Errorf("queue service: %w", err)
+	}
 	queues, err := store.Open(c.Dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("queue service: %w", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.Addr)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for the queue service: %w", err), queues.Close())
+		return nil, errors.Join(fmt.Errorf("queue service: %w", err), queues.Close())
 	}
 	s := &Server{scheme: "http", store: queues}
 	if c.Certificate != nil {
@@ -55,6 +59,17 @@ func Start(c Config) (*Server, error) {
 	s.url = s.scheme + "://" + listener.Addr().String() + "/" + account
 	s.serve(listener, c.Certificate)
 	return s, nil
+}
+
+func onlyLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%s is not an address of this machine alone, such as 127.0.0.1", address)
+	}
+	return nil
 }
 
 // Times within which a client must say what it wants. An answer takes an fsync.
@@ -73,6 +88,7 @@ func (s *Server) serve(listener net.Listener, certificate *tls.Certificate) {
 		WriteTimeout:      requestLimit,
 		IdleTimeout:       idleLimit,
 		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // of clients that say no TLS and the like
 		Protocols:         new(http.Protocols), // HTTP/1.1 only, like the service
 	}
 	server.Protocols.SetHTTP1(true)
@@ -100,5 +116,6 @@ func (s *Server) ConnectionString() string {
 // URL returns the service's endpoint, http://127.0.0.1:PORT/devstoreaccount1.
 func (s *Server) URL() string { return s.url }
 
-// Close ends the service. Requests that are under way have a moment to finish.
+// Close ends the service. Requests that are under way have a moment to finish. The error is why something could not be
+// written to the folder, now or earlier; clients were told InternalError.
 func (s *Server) Close() error { return s.stop() }

@@ -1,74 +1,17 @@
 // Drives the local page in Chromium. page_test.go runs it and tells it where things are; it answers with one line of
-// JSON for each check, {"check", "error"}, and asks for the program to be stopped and started with {"ask"}.
+// JSON for each check, {"check", "error"}, and asks with {"ask"} for the program to be stopped and started, and for a
+// message in the poison queue.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { chromium } from 'playwright-core';
-
-const { page: origin, function: functionURL, curl, chromium: executablePath, screenshot } = JSON.parse(process.argv[2]);
-const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
-
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-});
-const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, colorScheme: 'light' });
-await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin });
-const page = await context.newPage();
-page.setDefaultTimeout(10_000);
-const complaints = [];
-const elsewhere = [];
-page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
-page.on('pageerror', (error) => complaints.push(error.message));
-page.on('request', (request) => {
-  const url = new URL(request.url());
-  if (url.origin !== origin && url.protocol !== 'data:') elsewhere.push(request.url());
-});
-
-// until waits for f to pass, for as long as the page needs to catch up.
-async function until(f) {
-  const end = Date.now() + 10_000;
-  for (;;) {
-    try {
-      return await f();
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-}
-
-async function post(userId) {
-  const answer = await fetch(functionURL, { method: 'POST', body: JSON.stringify({ userId }) });
-  return { status: answer.status, ...(await answer.json()) };
-}
-
-const text = (selector) => page.locator(selector).innerText();
-const hits = page.locator('#hit-rows > tr');
-const steps = page.locator('#steps > li');
-const focused = () => page.evaluate(() => {
-  const node = document.activeElement;
-  const { outlineStyle, outlineWidth } = getComputedStyle(node);
-  return { body: node === document.body, id: node.id, name: node.getAttribute('aria-label') ?? node.innerText, visible: outlineStyle !== 'none' && outlineWidth !== '0px' };
-});
-
-async function search(words) {
-  await page.locator('#query').fill(words);
-  await page.locator('#query').press('Enter');
-}
-
-// The value of a colour of the page, as computed styles have it.
-const colour = (name) => page.evaluate((variable) => {
-  const probe = document.body.appendChild(document.createElement('i'));
-  probe.style.color = `var(${variable})`;
-  const { color } = getComputedStyle(probe);
-  probe.remove();
-  return color;
-}, name);
+import {
+  browser, colour, complaints, curl, drained, elsewhere, focused, hits, origin, page, post, screenshot,
+  search, steps, tell, text, until, waiting,
+} from './browser.mjs';
 
 const user = 'auth0|61de2511fd334200aa221dff';
 const other = 'auth0|72ef3622fe445311bb332e00';
 let stored;
+let kept; // the user whose event waited in the outbox
 
 const checks = {
   'a newcomer is told how to begin': async () => {
@@ -79,6 +22,8 @@ const checks = {
     await page.locator('#copy').click();
     await until(async () => assert.equal(await page.evaluate(() => navigator.clipboard.readText()), curl));
     assert.equal(await text('#no-records'), 'No records yet.');
+    await until(async () => assert.equal(await text('#outbox-empty'), 'Nothing waits for Kafka.'));
+    assert.equal(await text('#outbox-counts'), '');
   },
 
   'the search finds the id just posted': async () => {
@@ -146,6 +91,7 @@ const checks = {
     for (const line of ['- banner:', '- heading "userrelay" [level=1]', '- main:', '- search:', '- status: Live',
       '- switch "Kafka broker" [checked]', '- searchbox "User id, event id, operation id, or any text"', '- region "Telemetry"',
       '- heading "Telemetry" [level=2]', '- table "Telemetry"', '- columnheader "Time"', '- columnheader "Message"',
+      '- region "Outbox"', '- heading "Outbox" [level=2]',
       'button "Open transaction: send user-events"', '- region "Newest records of user-events"', '- columnheader "Place"']) {
       assert.ok(tree.includes(line), `${line} is not in\n${tree}`);
     }
@@ -174,19 +120,27 @@ const checks = {
     await page.goForward();
   },
 
-  'with the broker stopped the refused event is shown as such': async () => {
+  'with the broker stopped an event waits in the outbox': async () => {
     await page.locator('#switch').click();
     await until(async () => assert.equal(await text('#said'), 'The Kafka broker is stopped.'));
     assert.equal(await page.locator('#switch').getAttribute('aria-checked'), 'false');
+    await until(async () => assert.equal(await page.locator('#unreadable').isVisible(), true)); // no connection is left
     await page.locator('#register').click();
-    await until(async () => assert.match(await text('#registered'), /^503: /));
-    await until(async () => assert.equal(await hits.first().locator('.message > .message').innerText(), 'Not stored'));
-    assert.match(await hits.first().innerText(), /Error[^]*unavailable/);
-    const red = await colour('--bad-text');
-    assert.equal(await hits.first().locator('.badge').first().evaluate((node) => getComputedStyle(node).color), red);
-    await hits.first().getByRole('button').press('Enter');
-    await until(async () => assert.match(await text('#outcome'), /Not stored\s+unavailable/));
-    assert.equal(await text('#stored-note'), 'There is none: this registration was not stored.');
+    await until(async () => assert.equal(await text('#registered'), 'Kept in the outbox until Kafka can be reached'));
+    await until(async () => assert.equal(await text('#outbox-counts'), '1 waiting'));
+    await until(async () => assert.equal(await waiting.count(), 1));
+    kept = await page.locator('#query').inputValue();
+    assert.match(kept, /^auth0\|[0-9a-f]{24}$/);
+    const row = await waiting.innerText();
+    assert.ok(row.includes(kept) && row.includes('unavailable'), row);
+    assert.equal(await page.locator('#outbox-empty').isVisible(), false);
+    const hit = hits.filter({ hasText: 'Kafka unavailable, kept in the outbox' });
+    await until(async () => assert.equal(await hit.count(), 1));
+    assert.match(await hit.innerText(), /Warning[^]*unavailable/);
+    assert.equal(await hit.locator('.badge').first().evaluate((node) => getComputedStyle(node).color), await colour('--warn-text'));
+    await waiting.getByRole('button').press('Enter');
+    await until(async () => assert.match(await text('#outcome'), /Waits in the outbox\s+unavailable/));
+    assert.match(await text('#stored-note'), /^There is none yet: the event waits in the outbox/);
   },
 
   'records that cannot be read are said to be so': async () => {
@@ -199,22 +153,37 @@ const checks = {
     assert.equal(await page.locator('#unreadable').isVisible(), false);
   },
 
+  'what waited drains by itself, and the page says so': async () => {
+    await until(async () => assert.equal(await text('#outbox-empty'), 'Nothing waits for Kafka.'), 150);
+    await until(async () => assert.equal(await drained.count(), 1));
+    assert.equal(await waiting.count(), 0);
+    assert.equal(await text('#outbox-counts'), '');
+    const row = await drained.innerText();
+    assert.ok(row.includes(kept), row);
+    assert.match(row, /after [\d.]+ (ms|s|min)/);
+    const place = row.match(/user-events\[\d+\]@\d+/)[0];
+    await until(async () => assert.equal(await page.locator('#record-rows tr', { hasText: kept }).count(), 1));
+    await drained.getByRole('button').click();
+    await until(async () => assert.equal(await text('#outcome'), 'Stored in Kafka'));
+    await until(async () => assert.equal(await page.locator('#stored dd').nth(0).innerText(), place));
+  },
+
   'new items come in by themselves, without motion for those who want none': async () => {
     await page.emulateMedia({ reducedMotion: 'reduce' });
     await search('');
     await page.locator('#register').click();
     await until(async () => assert.match(await text('#registered'), /^Stored as user-events/));
-    await until(async () => assert.equal(await page.locator('#record-rows tr').count(), 3));
+    await until(async () => assert.equal(await page.locator('#record-rows tr').count(), 4));
     assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
   },
 
   'it looks right in light and dark': async () => {
     await search('');
     await until(async () => assert.ok(await hits.count() >= 12));
-    await page.locator('#hit-rows tr', { hasText: 'Forwarded' }).first().getByRole('button').click();
+    await page.locator('#hit-rows tr', { hasText: 'Drained' }).first().getByRole('button').click();
     await until(async () => assert.equal(await page.locator('#stored dl').count(), 1));
     await page.mouse.move(0, 0);
-    await page.evaluate(() => document.activeElement.blur());
+    await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
     const images = {};
     for (const colorScheme of ['dark', 'light']) {
       await page.emulateMedia({ colorScheme });
@@ -223,6 +192,33 @@ const checks = {
     if (screenshot) writeFileSync(screenshot, images.light);
     assert.ok(images.light.length > 20_000 && images.dark.length > 20_000);
     assert.notDeepEqual(images.light, images.dark);
+  },
+
+  'a poisoned message is shown as it was, and is never HTML': async () => {
+    const evil = '<img src=x onerror="document.title=1">\u202e';
+    tell({ ask: 'poison', text: evil });
+    await until(async () => assert.equal(await text('#outbox-counts'), '1 poisoned'));
+    await until(async () => assert.equal(await text('#said'), '1 poisoned in the outbox.'));
+    const message = page.locator('#poisoned-rows > li');
+    assert.match(await message.innerText(), /^no event/);
+    await message.locator('summary').click();
+    assert.equal(await message.locator('pre').textContent(), evil);
+    assert.equal(await page.locator('#poisoned-rows img').count(), 0);
+  },
+
+  'an event that is nowhere is shown as such': async () => {
+    const lost = 'auth0|lost';
+    await fetch(`${origin}/v2.1/track`, { method: 'POST', body: JSON.stringify({
+      name: 'Message', time: new Date().toISOString(), tags: { 'ai.operation.id': 'lost' },
+      data: { baseType: 'MessageData', baseData: { message: 'Not stored', severityLevel: 3,
+        properties: { event: 'refused', userId: lost, errorClass: 'unavailable' } } } }) });
+    await search(lost);
+    await until(async () => assert.equal(await hits.count(), 1));
+    assert.match(await hits.innerText(), /Error[^]*Not stored[^]*unavailable/);
+    assert.equal(await hits.locator('.badge').first().evaluate((node) => getComputedStyle(node).color), await colour('--bad-text'));
+    await hits.getByRole('button').press('Enter');
+    await until(async () => assert.match(await text('#outcome'), /Not stored\s+unavailable/));
+    assert.equal(await text('#stored-note'), 'There is none: this registration was not stored.');
   },
 
   'it fits a narrow screen': async () => {

@@ -4,7 +4,9 @@ package page
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"flag"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,13 +15,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"github.com/go-json-experiment/json"
 )
 
 const (
 	root     = "../.." // the project's folder, from here
 	howTo    = "needs Node 20, Chromium, and `npm ci` in test/page"
-	patience = 5 * time.Minute // for all of it; half a minute on a busy machine, once everything is built
+	patience = 5 * time.Minute // for all of it; a minute on a busy machine, once everything is built
 )
 
 // With -screenshot the test writes docs/page.png.
@@ -52,9 +56,37 @@ func find(t *testing.T) tools {
 
 // addresses is what go run ./local writes with -ready.
 type addresses struct {
-	URL  string `json:"url"`
-	Key  string `json:"key"`
-	Page string `json:"page"`
+	URL    string `json:"url"`
+	Key    string `json:"key"`
+	Page   string `json:"page"`
+	Outbox struct {
+		ConnectionString string `json:"connectionString"`
+		Poison           string `json:"poison"`
+	} `json:"outbox"`
+}
+
+// poison puts a message into the poison queue as the handler does with what it cannot read.
+func (a addresses) poison(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	queue, err := azqueue.NewQueueClientFromConnectionString(a.Outbox.ConnectionString, a.Outbox.Poison,
+		&azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: transport}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := queue.Create(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	message, err := json.Marshal(map[string]string{
+		"reason": "no event", "message": base64.StdEncoding.EncodeToString([]byte(text)), "poisonedtime": time.Now().UTC().Format(time.RFC3339),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := queue.EnqueueMessage(ctx, base64.StdEncoding.EncodeToString(message), nil); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // stack is a running go run ./local.
@@ -157,6 +189,7 @@ func TestPage(t *testing.T) {
 	for scanner := bufio.NewScanner(lines); scanner.Scan(); {
 		var line struct {
 			Ask   string `json:"ask"`
+			Text  string `json:"text"`
 			Check string `json:"check"`
 			Error string `json:"error"`
 		}
@@ -168,6 +201,8 @@ func TestPage(t *testing.T) {
 			running.stop()
 		case "start":
 			running = start(ctx, t, program, port)
+		case "poison":
+			running.poison(ctx, t, line.Text)
 		default:
 			checks++
 			t.Run(strconv.Itoa(checks)+" "+line.Check, func(t *testing.T) {

@@ -157,7 +157,7 @@ func (j *Journal) Compact(state iter.Seq2[[]byte, error]) {
 	j.push(&batch{state: state})
 }
 
-// Close writes what is left and ends the journal.
+// Close writes what is left and ends the journal. It returns why something could not be written, now or earlier.
 func (j *Journal) Close() error { return j.closing() }
 
 func (j *Journal) close() error {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -124,7 +125,7 @@ func TestTornTail(t *testing.T) {
 		closeIt(t, j)
 	}
 	for _, tail := range [][]byte{make([]byte, 100), bytes.Repeat([]byte{0xff}, 100), whole[ends[2] : ends[3]-1]} {
-		write(t, path, append(whole[:len(whole):len(whole)], tail...))
+		write(t, path, slices.Concat(whole, tail))
 		j, records := reopen(t, dir)
 		wantRecords(t, fmt.Sprintf("with %.8x… after it", tail), records, all...)
 		closeIt(t, j)

@@ -39,10 +39,9 @@ func (w *writer) run() {
 	}
 	if w.next != nil {
 		close(w.next.stop)
-		_ = <-w.written // whatever became of it
-		w.discard()
+		w.finish(errors.Join(errStopped, <-w.written))
 	}
-	w.journal.ended = errors.Join(w.file.Close(), w.journal.lock.Close())
+	w.journal.ended = errors.Join(w.failed, w.file.Close(), w.journal.lock.Close())
 	close(w.journal.stopped)
 }
 

@@ -3,7 +3,12 @@ package store_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"userrelay/local/storagequeue/internal/journal"
 	"userrelay/local/storagequeue/internal/store"
 )
 
@@ -49,7 +55,8 @@ func TestAgainstModel(t *testing.T) {
 		if seed%2 == 1 {
 			dir, steps = t.TempDir(), 500
 		}
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { walk(t, rand.New(rand.NewPCG(seed, 1)), steps, dir) })
 		})
 	}
@@ -104,7 +111,7 @@ func walk(t *testing.T, random *rand.Rand, steps int, dir string) {
 				known = append(known, updated)
 			}
 		case pick == 18:
-			time.Sleep(time.Duration(random.IntN(5000)) * time.Millisecond)
+			advance(time.Duration(random.IntN(5000)) * time.Millisecond)
 		case dir != "" && random.IntN(10) == 0:
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
@@ -141,7 +148,7 @@ func TestRestart(t *testing.T) {
 		}
 	}
 	for i := range 40 {
-		put(t, s, fmt.Sprint(i), 0, time.Hour)
+		put(t, s, strconv.Itoa(i), 0, time.Hour)
 	}
 	taken := get(t, s, 2, time.Hour)
 	if err := s.Delete("q", taken[0].ID, taken[0].Receipt); err != nil {
@@ -164,6 +171,52 @@ func TestRestart(t *testing.T) {
 		t.Errorf("state (-before +after):\n%s", diff)
 	}
 	wantError(t, "delete with a receipt from before", s.Delete("q", updated.ID, updated.Receipt), nil)
+}
+
+// TestCompaction writes some times what the journal may hold before it is compacted, and keeps little of it.
+func TestCompaction(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	put(t, s, "the first", 0, 0)
+	put(t, s, "hidden", time.Hour, 2*time.Hour)
+	taken := get(t, s, 1, 0)
+	text := strings.Repeat("x", 64<<10)
+	var running sync.WaitGroup
+	for range 20 {
+		running.Go(func() {
+			for range 25 {
+				m, err := s.Put("q", text, time.Minute, 0)
+				if err == nil {
+					err = s.Delete("q", m.ID, m.Receipt)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	put(t, s, "the last", 0, 0)
+	before := state(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if limit := int64(2 * journal.MinCompact); info.Size() > limit {
+		t.Errorf("the journal has %d bytes, want at most %d", info.Size(), limit)
+	}
+	s = open(t, dir)
+	if diff := cmp.Diff(before, state(t, s), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("state (-before +after):\n%s", diff)
+	}
+	if n := count(t, s); n != 3 {
+		t.Errorf("%d messages, want 3, with the hidden one", n)
+	}
+	wantError(t, "delete with a receipt from before", s.Delete("q", taken[0].ID, taken[0].Receipt), nil)
 }
 
 // state returns the queues, and the first 32 visible messages of each.

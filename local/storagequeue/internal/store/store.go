@@ -48,7 +48,8 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// Close ends the store. Operations that come later fail if it has a folder.
+// Close ends the store. Operations that come later fail if it has a folder. The error is why something could not be
+// written, now or earlier.
 func (s *Store) Close() error {
 	if s.journal == nil {
 		return nil

@@ -2,7 +2,7 @@ package store_test
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,16 +12,36 @@ import (
 	"userrelay/local/storagequeue/internal/store"
 )
 
-// inBoth runs a test, in a time of its own, on a store in memory and on one with a folder.
-func inBoth(t *testing.T, test func(t *testing.T, open func() *store.Store)) {
+// place is where a store keeps its queues.
+type place struct{ folder bool }
+
+func (p place) open(t *testing.T) *store.Store {
 	t.Helper()
-	for name, dir := range map[string]string{"memory": "", "folder": t.TempDir()} {
+	dir := ""
+	if p.folder {
+		dir = t.TempDir()
+	}
+	return open(t, dir)
+}
+
+// TestMessages runs tests, each in a time of its own.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	for name, p := range map[string]place{"memory": {}, "folder": {folder: true}} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				test(t, func() *store.Store { return open(t, dir) })
-			})
+			t.Parallel()
+			t.Run("visibility", p.testVisibility)
+			t.Run("expiry", p.testExpiry)
+			t.Run("hidden past expiry", p.testHiddenPastExpiry)
+			t.Run("order", p.testOrder)
+			t.Run("clear", p.testClear)
 		})
 	}
+}
+
+// advance lets the time of a test go on. Nothing waits for it.
+func advance(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the bubble's clock
 }
 
 // open opens a store that has the queue "q".
@@ -91,25 +111,25 @@ func count(t *testing.T, s *store.Store) int {
 	return q.Messages
 }
 
-// TestVisibility is about the very moment at which a message becomes visible.
-func TestVisibility(t *testing.T) {
+// testVisibility is about the very moment at which a message becomes visible.
+func (p place) testVisibility(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
+	synctest.Test(t, func(t *testing.T) {
+		s := p.open(t)
 		began := time.Now()
 		put(t, s, "later", 90*time.Second, 0)
 		wantTexts(t, "at once", get(t, s, 32, time.Second))
-		time.Sleep(90*time.Second - 1)
+		advance(90*time.Second - 1)
 		wantTexts(t, "a moment before", get(t, s, 32, time.Second))
-		time.Sleep(1)
+		advance(1)
 		found := get(t, s, 32, 30*time.Second)
 		wantTexts(t, "after 90 s", found, "later")
 		if m := found[0]; m.Dequeued != 1 || !m.Visible.Equal(began.Add(2*time.Minute)) || !m.Inserted.Equal(began) {
 			t.Errorf("got %+v", m)
 		}
-		time.Sleep(30*time.Second - 1)
+		advance(30*time.Second - 1)
 		wantTexts(t, "while it is taken", get(t, s, 32, time.Second))
-		time.Sleep(1)
+		advance(1)
 		again := get(t, s, 32, time.Second)
 		wantTexts(t, "when it was not deleted", again, "later")
 		if again[0].Dequeued != 2 || again[0].Receipt == found[0].Receipt {
@@ -120,16 +140,16 @@ func TestVisibility(t *testing.T) {
 	})
 }
 
-// TestExpiry is about the very moment at which a message is gone.
-func TestExpiry(t *testing.T) {
+// testExpiry is about the very moment at which a message is gone.
+func (p place) testExpiry(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
+	synctest.Test(t, func(t *testing.T) {
+		s := p.open(t)
 		short, long := put(t, s, "short", 0, time.Minute), put(t, s, "long", 0, 2*time.Minute)
 		put(t, s, "for ever", 0, 0)
-		time.Sleep(time.Minute - 1)
+		advance(time.Minute - 1)
 		wantTexts(t, "a moment before", get(t, s, 32, time.Second), "short", "long", "for ever")
-		time.Sleep(1)
+		advance(1)
 		if n := count(t, s); n != 2 {
 			t.Errorf("%d messages after a minute, want 2", n)
 		}
@@ -138,7 +158,7 @@ func TestExpiry(t *testing.T) {
 		wantError(t, "update what has expired", err, store.ErrMessageNotFound)
 		_, err = s.Update("q", long.ID, long.Receipt, nil, time.Minute)
 		wantError(t, "update with the receipt of put, after get", err, store.ErrReceiptMismatch)
-		time.Sleep(50 * 365 * 24 * time.Hour)
+		advance(50 * 365 * 24 * time.Hour)
 		found := get(t, s, 32, time.Minute)
 		wantTexts(t, "after 50 years", found, "for ever")
 		_, err = s.Update("q", found[0].ID, found[0].Receipt, nil, 7*24*time.Hour)
@@ -146,11 +166,11 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
-// TestHiddenPastExpiry: get may hide a message for longer than it lives, update may not.
-func TestHiddenPastExpiry(t *testing.T) {
+// testHiddenPastExpiry: get may hide a message for longer than it lives, update may not.
+func (p place) testHiddenPastExpiry(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
+	synctest.Test(t, func(t *testing.T) {
+		s := p.open(t)
 		put(t, s, "x", 0, time.Minute)
 		m := get(t, s, 1, time.Hour)[0]
 		_, err := s.Update("q", m.ID, m.Receipt, new("y"), time.Minute+1)
@@ -158,30 +178,30 @@ func TestHiddenPastExpiry(t *testing.T) {
 		if _, err := s.Update("q", m.ID, m.Receipt, new("y"), time.Minute); err != nil {
 			t.Errorf("update until it expires, with the receipt that the failed one must have left: %v", err)
 		}
-		time.Sleep(time.Minute)
+		advance(time.Minute)
 		if n := count(t, s); n != 0 {
 			t.Errorf("%d messages are left", n)
 		}
 	})
 }
 
-// TestOrder: whoever is visible for longest comes first, and who fails goes to the back.
-func TestOrder(t *testing.T) {
+// testOrder: whoever is visible for longest comes first, and who fails goes to the back.
+func (p place) testOrder(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
+	synctest.Test(t, func(t *testing.T) {
+		s := p.open(t)
 		put(t, s, "in 2 s", 2*time.Second, 0)
 		for i := range 3 {
-			put(t, s, fmt.Sprint(i), 0, 0) // all at the same moment
+			put(t, s, strconv.Itoa(i), 0, 0) // all at the same moment
 		}
 		first := get(t, s, 1, time.Minute)
 		wantTexts(t, "first", first, "0")
-		time.Sleep(time.Second)
+		advance(time.Second)
 		put(t, s, "after 1 s", 0, 0)
 		if _, err := s.Update("q", first[0].ID, first[0].Receipt, nil, 0); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second)
+		advance(time.Second)
 		put(t, s, "after 2 s", 0, 0)
 		peeked, err := s.Peek("q", 32)
 		if err != nil {
@@ -193,15 +213,15 @@ func TestOrder(t *testing.T) {
 	})
 }
 
-func TestClear(t *testing.T) {
+func (p place) testClear(t *testing.T) {
 	t.Parallel()
-	inBoth(t, func(t *testing.T, open func() *store.Store) {
-		s := open()
+	synctest.Test(t, func(t *testing.T) {
+		s := p.open(t)
 		old := put(t, s, "old", 0, time.Minute)
 		wantError(t, "clear", s.Clear("q"), nil)
 		wantError(t, "delete", s.Delete("q", old.ID, old.Receipt), store.ErrMessageNotFound)
 		put(t, s, "new", 0, 0)
-		time.Sleep(time.Hour)
+		advance(time.Hour)
 		wantTexts(t, "get", get(t, s, 32, time.Second), "new")
 	})
 }

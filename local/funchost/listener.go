@@ -1,0 +1,207 @@
+package funchost
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The times of the host's queue listener (azure-sdk-for-net, QueueListener.cs; azure-webjobs-sdk 3, the same).
+const (
+	invisibility  = 10 * time.Minute // of a message that a function works on
+	renewal       = invisibility / 2
+	renewalRepeat = time.Minute // after one that failed
+)
+
+// messageQueue is what a listener needs of a queue.
+type messageQueue interface {
+	take(ctx context.Context, n int, hidden time.Duration) ([]message, error)
+	hide(ctx context.Context, m *message, hidden time.Duration) error
+	remove(ctx context.Context, m *message) error
+	copyToPoison(ctx context.Context, m *message) error
+}
+
+// listener runs a function for each message of a queue.
+type listener struct {
+	fn      queueFunction
+	options queueOptions
+	queue   messageQueue
+	console *console
+	// invoke runs the function. It returns nil when the message is done with.
+	invoke func(ctx context.Context, m message, body []byte) error
+}
+
+// listen takes messages until polling ends, and returns when those under way are done. When life ends they are given
+// up at once, and stay where they are: invisible until their time has come.
+func (l *listener) listen(polling, life context.Context) {
+	var processing sync.WaitGroup
+	defer processing.Wait()
+	underWay, done := 0, make(chan struct{}, l.options.batchSize+l.options.newBatchThreshold)
+	interval := backOff{most: l.options.maxInterval}
+	reachable := true
+	for polling.Err() == nil {
+		messages, err := l.queue.take(polling, l.options.batchSize, invisibility)
+		if (err == nil) != reachable && polling.Err() == nil {
+			reachable = err == nil
+			l.tellReachable(err)
+		}
+		for _, m := range messages {
+			underWay++
+			processing.Go(func() {
+				l.process(life, &m)
+				done <- struct{}{}
+			})
+		}
+		if len(messages) == 0 {
+			select {
+			case <-polling.Done():
+			case <-time.After(interval.next()):
+			}
+			continue
+		}
+		interval = backOff{most: l.options.maxInterval}
+		for underWay > l.options.newBatchThreshold && polling.Err() == nil {
+			select {
+			case <-polling.Done():
+			case <-done:
+				underWay--
+			}
+		}
+	}
+}
+
+// tellReachable prints that the queue service went away or came back, once each.
+func (l *listener) tellReachable(err error) {
+	if err != nil {
+		l.console.fail("The queue '%s' of function '%s' cannot be read, and will be tried again: %v", l.fn.queue, l.fn.name, err)
+		return
+	}
+	l.console.info("The queue '%s' of function '%s' can be read again.", l.fn.queue, l.fn.name)
+}
+
+// process does with one message what has to be done.
+func (l *listener) process(life context.Context, m *message) {
+	tooOften := fmt.Sprintf("Message has reached MaxDequeueCount of %d.", l.options.maxDequeueCount)
+	if m.dequeueCount > l.options.maxDequeueCount {
+		l.report(m, l.giveUp(life, m, tooOften))
+		return
+	}
+	body, err := l.decode(m.text)
+	if err != nil {
+		l.report(m, l.giveUp(life, m, fmt.Sprintf("Message '%s' cannot be decoded: %v.", m.id, err)))
+		return
+	}
+	err = l.invokeKeeping(life, m, body)
+	switch {
+	case err == nil:
+		ctx, cancel := outlive(life)
+		defer cancel()
+		l.report(m, l.queue.remove(ctx, m))
+	case life.Err() != nil: // nobody can tell what became of it
+	case l.fn.poisonQueue() == "": // it would come back at once, for ever
+	case m.dequeueCount >= l.options.maxDequeueCount:
+		l.report(m, l.giveUp(life, m, tooOften))
+	default:
+		ctx, cancel := outlive(life)
+		defer cancel()
+		l.report(m, l.queue.hide(ctx, m, l.options.visibilityTimeout))
+	}
+}
+
+// decode returns a message's content.
+func (l *listener) decode(text string) ([]byte, error) {
+	if l.options.plain {
+		return []byte(text), nil
+	}
+	// .NET takes white space anywhere.
+	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+	if err != nil {
+		return nil, fmt.Errorf("not base64, which messageEncoding asks for: %w", err)
+	}
+	return data, nil
+}
+
+// invokeKeeping runs the function and keeps the message invisible meanwhile.
+func (l *listener) invokeKeeping(life context.Context, m *message, body []byte) error {
+	given := *m
+	ended := make(chan struct{})
+	var keeping sync.WaitGroup
+	keeping.Go(func() { l.keep(life, m, ended) })
+	defer keeping.Wait()
+	defer close(ended)
+	return l.invoke(life, given, body)
+}
+
+// keep renews a message's invisibility at half time until ended is closed. A renewal under way is finished: its answer
+// holds the receipt with which the message can be deleted.
+func (l *listener) keep(life context.Context, m *message, ended <-chan struct{}) {
+	ctx, cancel := outlive(life)
+	defer cancel()
+	for next := renewal; ; {
+		select {
+		case <-ended:
+			return
+		case <-time.After(next):
+		}
+		next = renewal
+		if err := l.queue.hide(ctx, m, invisibility); err != nil {
+			l.report(m, err)
+			next = renewalRepeat
+		}
+	}
+}
+
+// giveUp moves a message to the poison queue. Where there is none it stays as it is.
+func (l *listener) giveUp(life context.Context, m *message, why string) error {
+	poison := l.fn.poisonQueue()
+	if poison == "" {
+		return nil
+	}
+	ctx, cancel := outlive(life)
+	defer cancel()
+	l.console.print(warning, "%s Moving message to queue '%s'.", why, poison)
+	if err := l.queue.copyToPoison(ctx, m); err != nil {
+		return err //nolint:wrapcheck // it says what was done
+	}
+	return l.queue.remove(ctx, m) //nolint:wrapcheck // it says what was done
+}
+
+// report prints what failed. The message comes again when its invisibility ends.
+func (l *listener) report(m *message, err error) {
+	if err != nil {
+		l.console.fail("Message '%s' of queue '%s': %v", m.id, l.fn.queue, err)
+	}
+}
+
+// outlive returns a context for what has to be finished although the host stops. It ends a little after life.
+func outlive(life context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(life))
+	unbind := context.AfterFunc(life, func() { time.AfterFunc(closeTimeout, cancel) })
+	return ctx, func() { unbind(); cancel() }
+}
+
+// backOff is how long to wait between two looks into a queue that has nothing: about twice as long each time, at
+// random a little more or less, so that the instances of an app do not look all at once
+// (azure-webjobs-sdk, RandomizedExponentialBackoffStrategy.cs).
+type backOff struct {
+	most  time.Duration
+	tries int
+}
+
+func (b *backOff) next() time.Duration {
+	// Beyond this the longest interval is reached, whatever it may be.
+	const maxTries = 32
+	d := minPollingInterval
+	if b.tries < maxTries {
+		spread := 0.8 + 0.4*rand.Float64() //nolint:gosec // G404: this keeps instances apart, it is no secret
+		d += time.Duration(spread * float64(minPollingInterval) * float64(int64(1)<<b.tries))
+		b.tries++
+	} else {
+		d = b.most
+	}
+	return min(d, b.most)
+}

@@ -1,0 +1,194 @@
+package funchost_test
+
+import (
+	"encoding/base64"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
+	"github.com/go-json-experiment/json"
+
+	"userrelay/local/funchost"
+	"userrelay/local/storagequeue"
+)
+
+// queueApp is an app with one function beside the standard ones: Drain, which a message in the queue "jobs" starts.
+// The members are those of host.json's extensions.queues, and change what makes the tests fast.
+func queueApp(members map[string]any) app {
+	queues := map[string]any{"maxPollingInterval": "00:00:00.1"}
+	maps.Copy(queues, members)
+	a := standard()
+	a.top["extensions"] = map[string]any{"queues": queues}
+	a.functions["Drain"] = drain("")
+	return a
+}
+
+// drain is a function.json with the members added.
+func drain(members string) string {
+	return `{"bindings":[{"type":"queueTrigger","direction":"in","name":"job","queueName":"jobs","connection":"AzureWebJobsStorage"` + members + `}]}`
+}
+
+// queues are a host, its handler's notes, and the queues beside it.
+type queues struct {
+	*rig
+	jobs, poison *azqueue.QueueClient
+	seen         string // the file in which the handler notes what it saw
+}
+
+// queueConfig hosts the app with a queue service of its own, whose queue is there. It returns the host's
+// configuration and the rest of the rig.
+func queueConfig(t *testing.T, a app, probe string) (funchost.Config, *queues) {
+	t.Helper()
+	connection := storage(t, "127.0.0.1:0")
+	q := &queues{
+		jobs: openQueue(t, connection, "jobs"), poison: openQueue(t, connection, "jobs-poison"),
+		seen: filepath.Join(t.TempDir(), "seen"),
+	}
+	if _, err := q.jobs.Create(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config(t, funchost.Forward, "seen="+q.seen+"&"+probe)
+	cfg.Dir = a.write(t)
+	cfg.Env = append(cfg.Env, "AzureWebJobsStorage="+connection)
+	return cfg, q
+}
+
+// startQueues starts such a host.
+func startQueues(t *testing.T, a app, probe string) *queues {
+	t.Helper()
+	cfg, q := queueConfig(t, a, probe)
+	q.rig = start(t, cfg)
+	return q
+}
+
+// storage starts a queue service and returns its connection string.
+func storage(t *testing.T, addr string) string {
+	t.Helper()
+	server, err := storagequeue.Start(storagequeue.Config{Addr: addr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server.ConnectionString()
+}
+
+// closing makes requests that leave no connection behind.
+type closing struct{}
+
+func (closing) Do(r *http.Request) (*http.Response, error) {
+	r.Close = true
+	return http.DefaultTransport.RoundTrip(r) //nolint:wrapcheck // the client wraps it
+}
+
+func openQueue(t *testing.T, connection, name string) *azqueue.QueueClient {
+	t.Helper()
+	client, err := azqueue.NewQueueClientFromConnectionString(connection, name, &azqueue.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Transport: closing{}, Retry: policy.RetryOptions{MaxRetries: -1}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// put puts a message as the handler does: in base64.
+func (q *queues) put(t *testing.T, text string) {
+	t.Helper()
+	putRaw(t, q.jobs, base64.StdEncoding.EncodeToString([]byte(text)))
+}
+
+func putRaw(t *testing.T, queue *azqueue.QueueClient, text string) {
+	t.Helper()
+	if _, err := queue.EnqueueMessage(t.Context(), text, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// left is how many messages a queue holds, also those that are invisible. A queue that is not there has none.
+func left(t *testing.T, queue *azqueue.QueueClient) int {
+	t.Helper()
+	properties, err := queue.GetProperties(t.Context(), nil)
+	if queueerror.HasCode(err, queueerror.QueueNotFound) {
+		return 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(*properties.ApproximateMessagesCount)
+}
+
+// visible are the texts of a queue's messages that can be seen.
+func visible(t *testing.T, queue *azqueue.QueueClient) []string {
+	t.Helper()
+	number := int32(32)
+	answer, err := queue.PeekMessages(t.Context(), &azqueue.PeekMessagesOptions{NumberOfMessages: &number})
+	if queueerror.HasCode(err, queueerror.QueueNotFound) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, m := range answer.Messages {
+		texts = append(texts, *m.MessageText)
+	}
+	return texts
+}
+
+// noted is an invocation as the handler saw it.
+type noted struct {
+	seen
+	invocation struct{ Data, Metadata map[string]any }
+}
+
+// text is a value of the invocation's metadata, which is a string.
+func (n noted) text(name string) string {
+	text, _ := n.invocation.Metadata[name].(string)
+	return text
+}
+
+// calls waits until the handler has been called n times for messages, and returns what it saw.
+func (q *queues) calls(t *testing.T, n int) []noted {
+	t.Helper()
+	var lines []string
+	eventually(t, "the handler's calls", func() bool {
+		data, err := os.ReadFile(q.seen)
+		if err != nil {
+			return false
+		}
+		lines = strings.SplitAfter(string(data), "\n")
+		lines = lines[:len(lines)-1] // what follows the last newline
+		return len(lines) >= n
+	})
+	var all []noted
+	for _, line := range lines {
+		var call noted
+		if err := json.Unmarshal([]byte(line), &call.seen); err != nil {
+			t.Fatal(err)
+		}
+		if len(call.Body) > 0 {
+			if err := json.Unmarshal(call.Body, &call.invocation); err != nil {
+				t.Fatalf("%v: %s", err, call.Body)
+			}
+		}
+		all = append(all, call)
+	}
+	return all
+}
+
+// executed waits until so many invocations have ended.
+func (q *queues) executed(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, "the end of the invocations", func() bool { return q.console.count("Executed 'Functions.Drain'") >= n })
+}

@@ -1,0 +1,282 @@
+package portal
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Outbox is the queue in which events wait while Kafka is away, and the queue for messages that were given up.
+// A look takes nothing out. Its error is shown to people: it must hold no secret.
+type Outbox interface {
+	Waiting(ctx context.Context) (QueueLook, error)
+	Poisoned(ctx context.Context) (QueueLook, error)
+}
+
+// QueueLook is what can be seen of a queue from outside.
+type QueueLook struct {
+	Count    int            // about how many messages there are, with those that are invisible for now
+	Messages []QueueMessage // the oldest that can be seen
+}
+
+// QueueMessage is one message of a queue.
+type QueueMessage struct {
+	ID       string
+	Text     string // as it lies in the queue
+	Inserted time.Time
+}
+
+// waitingEvent is one event in the outbox.
+type waitingEvent struct {
+	UserID     string `json:"userId"`
+	EventID    string `json:"eventId"`
+	Since      string `json:"since"` // RFC 3339
+	ErrorClass string `json:"errorClass,omitempty"`
+	Operation  string `json:"operation,omitempty"`
+	// Visible is false while somebody tries to deliver it, and until the next try: then it is known from telemetry only.
+	Visible bool   `json:"visible"`
+	Text    string `json:"text,omitempty"` // of a message that is no event
+
+	at time.Time
+}
+
+// drainedEvent is an event that went from the outbox into Kafka.
+type drainedEvent struct {
+	Time      string   `json:"time"`
+	UserID    string   `json:"userId"`
+	EventID   string   `json:"eventId"`
+	QueuedMs  *float64 `json:"queuedMs"` // null where the item does not tell
+	Operation string   `json:"operation,omitempty"`
+	Place     *Place   `json:"place"`
+}
+
+// poisonedMessage is a message that was given up.
+type poisonedMessage struct {
+	ID      string `json:"id"`
+	Reason  string `json:"reason"`
+	Since   string `json:"since"`
+	UserID  string `json:"userId,omitempty"`
+	EventID string `json:"eventId,omitempty"`
+	Text    string `json:"text"` // readable, whatever the message was
+}
+
+// outboxState is what is known of the outbox.
+type outboxState struct {
+	Readable bool              `json:"readable"`
+	Reason   string            `json:"reason,omitempty"` // where the queues cannot be read
+	Waiting  int               `json:"waiting"`          // about how many, as they were read last; so the next
+	Poisoned int               `json:"poisoned"`
+	Events   []waitingEvent    `json:"events"`   // that wait, the newest first, at most maxShown
+	Messages []poisonedMessage `json:"messages"` // poisoned, the newest first
+	Drained  []drainedEvent    `json:"drained"`  // the newest first
+}
+
+const (
+	lookPeriod = time.Second
+	lookLimit  = 2 * time.Second // for both queues
+	maxShown   = 50
+	maxDrained = 10
+)
+
+// queues follows the two queues of the outbox.
+type queues struct {
+	outbox  Outbox
+	changed func()
+
+	mu                sync.Mutex
+	waiting, poisoned QueueLook
+	failed            error // why they are not known; nil: they are
+}
+
+// follow looks at the queues again and again until ctx ends.
+func (q *queues) follow(ctx context.Context) {
+	tick := time.NewTicker(lookPeriod)
+	defer tick.Stop()
+	for {
+		q.look(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (q *queues) look(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	waiting, err := q.outbox.Waiting(limited)
+	poisoned, err2 := q.outbox.Poisoned(limited)
+	if err == nil {
+		err = err2
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err != nil { // what was seen before stays
+		waiting, poisoned = q.waiting, q.poisoned
+	}
+	if same(q.waiting, waiting) && same(q.poisoned, poisoned) && (err == nil) == (q.failed == nil) {
+		return
+	}
+	q.waiting, q.poisoned, q.failed = waiting, poisoned, err
+	q.changed()
+}
+
+func same(a, b QueueLook) bool { return a.Count == b.Count && slices.Equal(a.Messages, b.Messages) }
+
+// latest returns what was seen last, and why it may not be true any more.
+func (q *queues) latest() (waiting, poisoned QueueLook, failed error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting, q.poisoned, q.failed
+}
+
+func (p *Portal) outbox(w http.ResponseWriter, _ *http.Request) {
+	s := outboxState{Events: []waitingEvent{}, Messages: []poisonedMessage{}, Drained: []drainedEvent{}}
+	drained := p.store.find(Query{Event: "drained", Newest: keepItems})
+	for _, item := range drained[:min(maxDrained, len(drained))] {
+		s.Drained = append(s.Drained, newDrained(item))
+	}
+	if p.queues == nil {
+		s.Reason = "no outbox is known to this program"
+		writeJSON(w, http.StatusOK, s)
+		return
+	}
+	waiting, poisoned, failed := p.queues.latest()
+	if s.Readable = failed == nil; !s.Readable {
+		s.Reason = failed.Error()
+	}
+	s.Waiting, s.Poisoned = waiting.Count, poisoned.Count
+	gone := slices.Concat(drained, p.store.find(Query{Event: "withdrawn"})) // stored in Kafka after all
+	s.Events = waitingEvents(waiting, p.store.find(Query{Event: "outboxed", Newest: keepItems}), gone)
+	for _, m := range slices.Backward(poisoned.Messages) {
+		s.Messages = append(s.Messages, newPoisoned(m))
+	}
+	writeJSON(w, http.StatusOK, s)
+}
+
+// waitingEvents returns what can be seen in the queue, and as many as are invisible of the events that telemetry says
+// were put there and are not gone.
+func waitingEvents(look QueueLook, outboxed, gone []*Item) []waitingEvent {
+	events, known := []waitingEvent{}, map[string]bool{}
+	for _, m := range look.Messages {
+		event := newWaiting(m)
+		known[event.EventID] = true
+		events = append(events, event)
+	}
+	for _, item := range gone {
+		known[item.Properties["eventId"]] = true
+	}
+	for _, item := range outboxed {
+		p := item.Properties
+		if len(events) >= look.Count || known[p["eventId"]] {
+			continue
+		}
+		known[p["eventId"]] = true
+		events = append(events, waitingEvent{
+			UserID: p["userId"], EventID: p["eventId"], ErrorClass: p["errorClass"],
+			Since: item.Time, Operation: item.Tags["ai.operation.id"], at: item.at,
+		})
+	}
+	slices.SortStableFunc(events, func(a, b waitingEvent) int { return b.at.Compare(a.at) })
+	return events[:min(maxShown, len(events))]
+}
+
+func newDrained(item *Item) drainedEvent {
+	p := item.Properties
+	d := drainedEvent{Time: item.Time, UserID: p["userId"], EventID: p["eventId"], Operation: item.Tags["ai.operation.id"]}
+	if ms, err := strconv.ParseFloat(p["queuedMs"], 64); err == nil && ms >= 0 && ms < 1e15 {
+		d.QueuedMs = &ms
+	}
+	if place, ok := placeOf(p); ok {
+		d.Place = &place
+	}
+	return d
+}
+
+// storedEvent is the part that is read here of an event in the outbox, which lies there as a CloudEvent in JSON.
+type storedEvent struct {
+	SpecVersion string `json:"specversion"`
+	ID          string `json:"id"`
+	Subject     string `json:"subject"`
+	Traceparent string `json:"traceparent"`
+	QueuedTime  string `json:"queuedtime"`
+	ErrorClass  string `json:"errorclass"`
+}
+
+var errNoEvent = errors.New("it is not an event")
+
+func readEvent(content []byte) (storedEvent, error) {
+	var e storedEvent
+	if err := json.Unmarshal(content, &e); err != nil || e.SpecVersion == "" || e.ID == "" {
+		return storedEvent{}, errNoEvent
+	}
+	return e, nil
+}
+
+// content returns what a message's text holds: bytes in base64, else the text itself.
+func content(s string) (data []byte, isBase64 bool) {
+	data, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return []byte(s), false
+	}
+	return data, true
+}
+
+func newWaiting(m QueueMessage) waitingEvent {
+	data, _ := content(m.Text)
+	e, err := readEvent(data)
+	if err != nil {
+		return waitingEvent{Since: stamp(m.Inserted), at: m.Inserted, Visible: true, Text: *text(data)}
+	}
+	at := timeOr(e.QueuedTime, m.Inserted)
+	w := waitingEvent{UserID: e.Subject, EventID: e.ID, ErrorClass: e.ErrorClass, Since: stamp(at), at: at, Visible: true}
+	if parts := strings.Split(e.Traceparent, "-"); len(parts) == 4 {
+		w.Operation = parts[1]
+	}
+	return w
+}
+
+// givenUp is how the handler puts a message into the poison queue.
+type givenUp struct {
+	Reason       string  `json:"reason"`
+	Message      *string `json:"message"`
+	PoisonedTime string  `json:"poisonedtime"`
+}
+
+func newPoisoned(m QueueMessage) poisonedMessage {
+	data, isBase64 := content(m.Text)
+	out := poisonedMessage{ID: m.ID, Since: stamp(m.Inserted), Reason: "the Functions host tried it too often"}
+	var g givenUp
+	if json.Unmarshal(data, &g) == nil && g.Reason != "" && g.Message != nil {
+		out.Reason, out.Since = g.Reason, stamp(timeOr(g.PoisonedTime, m.Inserted))
+		data, _ = content(*g.Message)
+	} else if !isBase64 {
+		out.Reason = "the Functions host could not read it: it is not base64"
+	}
+	out.Text = *text(data)
+	if e, err := readEvent(data); err == nil {
+		out.UserID, out.EventID = e.Subject, e.ID
+	}
+	return out
+}
+
+func timeOr(s string, otherwise time.Time) time.Time {
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t
+	}
+	return otherwise
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

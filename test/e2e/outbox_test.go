@@ -1,0 +1,262 @@
+package e2e_test
+
+import (
+	"encoding/base64"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+	"github.com/go-json-experiment/json"
+
+	"userrelay/handler/outbox"
+	"userrelay/local/storagequeue"
+	"userrelay/test/faultproxy"
+)
+
+// startQueues starts the queues of a storage account, and returns the setting for them.
+func startQueues(t *testing.T) (s *storagequeue.Server, setting string) {
+	t.Helper()
+	s, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close the queues: %v", err)
+		}
+	})
+	return s, "AzureWebJobsStorage=" + s.ConnectionString()
+}
+
+func openQueue(t *testing.T, connection, name string) *azqueue.QueueClient {
+	t.Helper()
+	q, err := azqueue.NewQueueClientFromConnectionString(connection, name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// waiting is how many messages a queue has, hidden ones included.
+func waiting(t *testing.T, q *azqueue.QueueClient) int {
+	t.Helper()
+	properties, err := q.GetProperties(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(*properties.ApproximateMessagesCount)
+}
+
+// kept is the answer to a registration that is in the outbox.
+type kept struct {
+	EventID   string `json:"eventId"`
+	Outbox    string `json:"outbox"`
+	MessageID string `json:"messageId"`
+}
+
+func (r reply) kept(t *testing.T) kept {
+	t.Helper()
+	var k kept
+	if err := json.Unmarshal([]byte(r.body), &k, json.RejectUnknownMembers(true)); err != nil {
+		t.Fatalf("answer %d %s: %v", r.status, r.body, err)
+	}
+	if r.status != http.StatusAccepted || k.EventID == "" || k.Outbox != outbox.QueueName || k.MessageID == "" {
+		t.Errorf("got %d %s, want 202 and where it is", r.status, r.body)
+	}
+	r.inTime(t)
+	return k
+}
+
+// TestOutbox takes the broker away from all that a user starts, and gives it back: what was answered 202 is in the topic
+// soon, once, and the telemetry tells the way.
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	l := startLocal(t)
+	l.registerWithKey(t, `{"userId":"before"}`).stored(t)
+	l.switchBroker(t, "false")
+	answers := map[string]kept{}
+	for _, user := range []string{"auth0|out-1", "auth0|out-2", "auth0|out-3"} {
+		answers[user] = l.registerWithKey(t, `{"userId":"`+user+`","tenant":"acme"}`).kept(t)
+	}
+	l.switchBroker(t, "true")
+	queue := openQueue(t, l.addresses.Outbox.ConnectionString, l.addresses.Outbox.Queue)
+	eventually(t, "the outbox is empty", func() bool { return waiting(t, queue) == 0 })
+	records := l.records(t)
+	for user, answer := range answers {
+		copies := 0
+		for _, r := range records {
+			if r.header("ce_id") == answer.EventID {
+				copies++
+				if r.Key != user || r.header("ce_source") != "urn:auth0:acme" || r.Value != `{"userId":"`+user+`"}` {
+					t.Errorf("the record of %s: %+v", user, r)
+				}
+			}
+		}
+		if copies != 1 {
+			t.Errorf("%s is in the topic %d times", user, copies)
+		}
+		var events []string
+		eventually(t, "telemetry of "+user, func() bool {
+			events = nil
+			items, _ := l.page.find(t, "eventId", answer.EventID)
+			for _, i := range items {
+				if event := i.Properties["event"]; event != "" {
+					events = append(events, event)
+				}
+			}
+			return strings.Contains(strings.Join(events, " "), "drained") || strings.Contains(strings.Join(events, " "), "withdrawn")
+		})
+		if told := strings.Join(events, " "); !strings.Contains(told, "received") || !strings.Contains(told, "outboxed") {
+			t.Errorf("told of %s: %s", user, told)
+		}
+	}
+}
+
+// TestLateAnswer cuts the broker's answers off: the registrations go into the outbox, and come out of it when the answers
+// come after all, without anybody to drain it.
+func TestLateAnswer(t *testing.T) {
+	t.Parallel()
+	kafka := startBroker(t)
+	queues, setting := startQueues(t)
+	h := startHandler(t, kafka.setting(), "OUTBOX=on", setting)
+	h.register(t, `{"userId":"before"}`).stored(t)
+	kafka.set(t, faultproxy.Faults{BlackHole: true})
+	k := h.register(t, `{"userId":"late"}`).kept(t)
+	queue := openQueue(t, queues.ConnectionString(), outbox.QueueName)
+	if n := waiting(t, queue); n != 1 {
+		t.Errorf("%d messages in the outbox", n)
+	}
+	kafka.set(t, faultproxy.Faults{})
+	eventually(t, "the copy is taken back", func() bool { return waiting(t, queue) == 0 })
+	copies := 0
+	for _, r := range kafka.records(t) {
+		if r.header("ce_id") == k.EventID {
+			copies++
+		}
+	}
+	if copies != 1 {
+		t.Errorf("the topic has it %d times", copies)
+	}
+}
+
+// TestRepeats shows that an id of the caller's choice is stored once, and one that is derived as often as it comes.
+func TestRepeats(t *testing.T) {
+	t.Parallel()
+	kafka := startBroker(t)
+	h := startHandler(t, kafka.setting())
+	first := h.register(t, `{"userId":"a"}`, "Idempotency-Key: k-1")
+	second := h.register(t, `{"userId":"a"}`, "Idempotency-Key: k-1")
+	if first.stored(t) != second.stored(t) || first.header.Get("Idempotency-Replayed") != "" || second.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("first %+v, then %+v", first, second)
+	}
+	if other := h.register(t, `{"userId":"b"}`, "Idempotency-Key: k-1"); other.status != http.StatusUnprocessableEntity {
+		t.Errorf("for another user: %+v", other)
+	}
+	h.register(t, `{"userId":"c"}`).stored(t)
+	h.register(t, `{"userId":"c"}`).stored(t)
+	if n := len(kafka.records(t)); n != 3 {
+		t.Errorf("%d records, want 3", n)
+	}
+}
+
+// TestOutboxSettings shows what the outbox needs, and that no value is told.
+func TestOutboxSettings(t *testing.T) {
+	t.Parallel()
+	const broker, secret = "KAFKA_BROKERS=127.0.0.1:9", "Pr1vate"
+	for name, c := range map[string]struct {
+		env   []string
+		wrong string // setting that is named, "" where all is well
+	}{
+		"no account":              {nil, "AzureWebJobsStorage"},
+		"switched off":            {[]string{"OUTBOX=off"}, ""},
+		"neither on nor off":      {[]string{"OUTBOX=" + secret}, "OUTBOX"},
+		"the emulator":            {[]string{"AzureWebJobsStorage=UseDevelopmentStorage=true"}, ""},
+		"a connection string":     {[]string{"AzureWebJobsStorage=AccountName=abc;AccountKey=c2VjcmV0"}, ""},
+		"no connection string":    {[]string{"AzureWebJobsStorage=" + secret}, "AzureWebJobsStorage"},
+		"an identity":             {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=managedidentity", "AzureWebJobsStorage__clientId=c"}, ""},
+		"an address":              {[]string{"AzureWebJobsStorage__queueServiceUri=https://abc.queue.core.windows.net"}, ""},
+		"an address in the clear": {[]string{"AzureWebJobsStorage__queueServiceUri=http://" + secret}, "AzureWebJobsStorage__queueServiceUri"},
+		"an empty placeholder":    {[]string{"AzureWebJobsStorage=", "AzureWebJobsStorage__accountName=abc"}, ""},
+		"another credential":      {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=" + secret}, "AzureWebJobsStorage__credential"},
+		"half an application":     {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__clientSecret=" + secret}, "AzureWebJobsStorage__clientSecret"},
+		"two identities":          {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__clientId=" + secret, "AzureWebJobsStorage__managedIdentityResourceId=x"}, "AzureWebJobsStorage__managedIdentityResourceId"},
+		"too long together":       {[]string{"AzureWebJobsStorage__accountName=abc", "OUTBOX_TIMEOUT=3s"}, "OUTBOX_TIMEOUT"},
+		"no duration":             {[]string{"AzureWebJobsStorage__accountName=abc", "OUTBOX_TIMEOUT=" + secret}, "OUTBOX_TIMEOUT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := runHandler(t, append([]string{"OUTBOX=", broker}, c.env...), "-check")
+			if (code == 0) != (c.wrong == "") || c.wrong != "" && !strings.HasPrefix(stderr, c.wrong+": ") || strings.Contains(stdout+stderr, secret) {
+				t.Errorf("code %d, stdout %q, stderr %q, want %q to be named", code, stdout, stderr, c.wrong)
+			}
+		})
+	}
+}
+
+// TestPoisonCommands shows what lies in the poison queue, and moves back what can be drained.
+func TestPoisonCommands(t *testing.T) {
+	t.Parallel()
+	queues, setting := startQueues(t)
+	env := []string{"OUTBOX=on", "KAFKA_BROKERS=127.0.0.1:9", setting}
+	poison := openQueue(t, queues.ConnectionString(), outbox.QueueName+"-poison")
+	message, err := os.ReadFile("testdata/message.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := poison.Create(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range [][]byte{message, []byte("hello")} {
+		if _, err := poison.EnqueueMessage(t.Context(), base64.StdEncoding.EncodeToString(m), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := runHandler(t, env, "-poison", "list")
+	if code != 0 || stderr != "" || !strings.Contains(stdout, `user "auth0|61de2511fd334200aa221dff"`) || !strings.Contains(stdout, "cannot be drained") {
+		t.Errorf("list: code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	code, stdout, stderr = runHandler(t, env, "-poison", "resend")
+	if code != 0 || stderr != "" || lastLine(stdout) != "1 messages sent again, 1 left that cannot be drained" {
+		t.Errorf("resend: code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	if n := waiting(t, openQueue(t, queues.ConnectionString(), outbox.QueueName)); n != 1 {
+		t.Errorf("%d messages in the outbox", n)
+	}
+	for _, c := range []struct {
+		env, args []string
+		code      int
+		says      string
+	}{
+		{env, []string{"-poison", "eat"}, 2, "-poison must be list or resend"},
+		{[]string{"OUTBOX=off", "KAFKA_BROKERS=127.0.0.1:9"}, []string{"-poison", "list"}, 2, "OUTBOX is off"},
+		{append(env, "AzureWebJobsStorage=AccountName=devstoreaccount1;AccountKey=c2VjcmV0;QueueEndpoint="+queues.URL()), []string{"-poison", "list"}, 1, "AuthenticationFailed"},
+	} {
+		if code, _, stderr := runHandler(t, c.env, c.args...); code != c.code || !strings.Contains(stderr, c.says) {
+			t.Errorf("%v: code %d, stderr %q, want %d and %q", c.args, code, stderr, c.code, c.says)
+		}
+	}
+}
+
+// TestCheckConnectOutbox shows that -check -connect tries the queue and the telemetry endpoint.
+func TestCheckConnectOutbox(t *testing.T) {
+	t.Parallel()
+	kafka := startBroker(t)
+	queues, setting := startQueues(t)
+	env := []string{kafka.setting(), "OUTBOX=on", setting}
+	code, stdout, _ := runHandler(t, env, "-check", "-connect")
+	if code != 0 || !strings.Contains(stdout, "ok    outbox: ") || !strings.Contains(stdout, "WARN  telemetry: ") {
+		t.Errorf("code %d, stdout %q", code, stdout)
+	}
+	code, stdout, stderr := runHandler(t, append(env, "AzureWebJobsStorage=AccountName=devstoreaccount1;AccountKey=c2VjcmV0;QueueEndpoint="+queues.URL(),
+		"APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9/"), "-check", "-connect")
+	for _, want := range []string{"FAIL  outbox: ", "AuthenticationFailed", "AccountKey", "FAIL  telemetry: ", "APPLICATIONINSIGHTS_CONNECTION_STRING"} {
+		if code == 0 || !strings.Contains(stdout, want) {
+			t.Errorf("code %d, stdout %q, stderr %q, want %q", code, stdout, stderr, want)
+		}
+	}
+	if strings.Contains(stdout, "c2VjcmV0") {
+		t.Errorf("the key is printed: %q", stdout)
+	}
+}
