@@ -28,6 +28,7 @@ type options struct {
 	data     string   // folder that keeps the topic and the outbox between runs
 	kafka    string   // a broker of the user's own, host:port
 	topic    string   // of Kafka
+	azurite  bool     // and not the stand-in of the queues
 	noHost   bool     // neither host nor handler
 	extra    []string // settings, NAME=VALUE
 	env      []string // environment of this process
@@ -43,6 +44,7 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&o.data, "data", "", "keep the topic and the outbox in this `folder` between runs")
 	flags.StringVar(&o.kafka, "kafka", "", "use the broker at this `host:port` instead of one of its own")
 	flags.StringVar(&o.topic, "topic", "user-events", "Kafka topic")
+	flags.BoolVar(&o.azurite, "azurite", false, "keep the outbox in Azurite, which has blobs for func start, too; needs Node.js and npm ci --prefix test/azurite")
 	flags.BoolVar(&o.noHost, "no-host", false, "start neither host nor handler, and print the settings for func start")
 	flags.Func("env", "one more setting for the handler, `NAME=VALUE`; may be repeated", func(s string) error {
 		if name, _, ok := strings.Cut(s, "="); !ok || name == "" {

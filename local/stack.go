@@ -38,7 +38,7 @@ type stack struct {
 
 	broker  *broker.Broker // nil where the user has one
 	brokers string
-	queues  *storagequeue.Server
+	queues  queues
 	portal  *portal.Portal
 	page    string // address of the portal
 	key     string // of the function
@@ -62,7 +62,7 @@ func runStack(ctx context.Context, o options, out io.Writer) (err error) {
 		defer func() { err = errors.Join(err, s.broker.Close()) }()
 		s.brokers = s.broker.Address()
 	}
-	if err := s.startQueues(); err != nil { //nolint:contextcheck // it is closed in order
+	if err := s.startQueues(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.queues.Close()) }()
@@ -88,16 +88,34 @@ func runStack(ctx context.Context, o options, out io.Writer) (err error) {
 
 func (s *stack) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
 
+// queues are those of a storage account.
+type queues interface {
+	ConnectionString() string
+	Close() error
+}
+
 // startQueues serves the storage account's queues, in which the outbox is.
-func (s *stack) startQueues() error {
-	folder := ""
-	if s.data != "" {
-		folder = filepath.Join(s.data, "outbox")
+func (s *stack) startQueues(ctx context.Context) error {
+	folder := func(name string) string {
+		if s.data == "" {
+			return ""
+		}
+		return filepath.Join(s.data, name)
 	}
-	var err error
-	if s.queues, err = storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0", Dir: folder}); err != nil {
+	if s.azurite {
+		s.say("Starting Azurite …")
+		a, err := startAzurite(ctx, folder("azurite"))
+		if err != nil {
+			return err
+		}
+		s.queues = a
+		return nil
+	}
+	q, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0", Dir: folder("outbox")}) //nolint:contextcheck // it is closed in order
+	if err != nil {
 		return fmt.Errorf("start the stand-in of the Storage queues: %w", err)
 	}
+	s.queues = q
 	return nil
 }
 

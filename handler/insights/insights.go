@@ -116,17 +116,17 @@ func (t *Telemetry) Poisoned(ctx context.Context, err error) {
 }
 
 // Diverted tells that registrations go straight to the outbox.
-func (t *Telemetry) Diverted() {
+func (t *Telemetry) Diverted(ctx context.Context) {
 	const message = "Kafka is away: registrations go straight to the outbox"
-	t.log.Warn(message)
-	t.item(context.Background(), slog.LevelWarn, message, properties{{"event", "diverted"}})
+	t.log.WarnContext(ctx, message)
+	t.item(ctx, slog.LevelWarn, message, properties{{"event", "diverted"}})
 }
 
 // Resumed tells that registrations go to Kafka again.
-func (t *Telemetry) Resumed() {
+func (t *Telemetry) Resumed(ctx context.Context) {
 	const message = "Kafka is back: registrations go to it again"
-	t.log.Info(message)
-	t.item(context.Background(), slog.LevelInfo, message, properties{{"event", "resumed"}})
+	t.log.InfoContext(ctx, message)
+	t.item(ctx, slog.LevelInfo, message, properties{{"event", "resumed"}})
 }
 
 // Sent tells of one attempt to store a record. Its span is the parent of what consumers do with the record.

@@ -37,11 +37,12 @@ func newBreaker(o Observer) *breaker {
 		Timeout:     probeEvery,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= tripAfter },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
+			ctx := context.Background() // whose attempt it was is of no interest
 			switch {
 			case from == gobreaker.StateClosed:
-				o.Diverted()
+				o.Diverted(ctx)
 			case to == gobreaker.StateClosed:
-				o.Resumed()
+				o.Resumed(ctx)
 			}
 		},
 		IsSuccessful: func(err error) bool {

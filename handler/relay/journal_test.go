@@ -103,9 +103,9 @@ func (j *journal) Poisoned(ctx context.Context, err error) {
 	j.note(ctx, "Poisoned for "+string(delivery.ClassOf(err)))
 }
 
-func (j *journal) Diverted() { j.note(nil, "Diverted") } //nolint:staticcheck // SA1012: there is none
+func (j *journal) Diverted(ctx context.Context) { j.note(ctx, "Diverted") }
 
-func (j *journal) Resumed() { j.note(nil, "Resumed") } //nolint:staticcheck // SA1012: there is none
+func (j *journal) Resumed(ctx context.Context) { j.note(ctx, "Resumed") }
 
 // relay returns one without an outbox.
 func (j *journal) relay() *relay.Relay {

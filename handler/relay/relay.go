@@ -44,8 +44,8 @@ type Observer interface {
 	Poisoned(ctx context.Context, err error)
 	Refused(ctx context.Context, e registration.Event, err error)
 	// Diverted and Resumed tell that registrations go straight to the outbox, and that they do no longer.
-	Diverted()
-	Resumed()
+	Diverted(ctx context.Context)
+	Resumed(ctx context.Context)
 }
 
 // Outcome says where a registration is stored: in Kafka, or in the outbox where Outbox has an ID.

@@ -89,7 +89,7 @@ func (s *Server) serve(listener net.Listener, certificate *tls.Certificate) {
 		IdleTimeout:       idleLimit,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // of clients that say no TLS and the like
-		Protocols:         new(http.Protocols), // HTTP/1.1 only, like the service
+		Protocols:         new(http.Protocols),                                     // HTTP/1.1 only, like the service
 	}
 	server.Protocols.SetHTTP1(true)
 	if certificate != nil {

@@ -114,6 +114,30 @@ func TestOutbox(t *testing.T) {
 	}
 }
 
+// TestAzurite shows that the queues may be those of Azurite, whose blobs func needs, and that it ends with all the rest.
+func TestAzurite(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("../azurite/node_modules"); err != nil {
+		if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
+			t.Fatal("Azurite is missing: npm ci --prefix test/azurite")
+		}
+		t.Skip("skipped: Azurite is missing; it needs Node.js, and `make test-queue` installs it")
+	}
+	l := startLocal(t, "-azurite", "-no-host")
+	connection := l.addresses.Outbox.ConnectionString
+	if !strings.Contains(connection, "BlobEndpoint=http://127.0.0.1:") {
+		t.Errorf("the connection string is for queues only: %s", connection)
+	}
+	l.says(t, `^ +"AzureWebJobsStorage": "(.*)",$`)
+	if _, err := openQueue(t, connection, "q-1").Create(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	l.end(t)
+	if _, err := openQueue(t, connection, "q-2").Create(t.Context(), nil); err == nil {
+		t.Error("Azurite is there still")
+	}
+}
+
 // TestLateAnswer cuts the broker's answers off: the registrations go into the outbox, and come out of it when the answers
 // come after all, without anybody to drain it.
 func TestLateAnswer(t *testing.T) {

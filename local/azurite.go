@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// Azurite is Microsoft's emulator of a storage account, in Node.js. It has blobs, which the real Functions host needs
+// beside queues.
+const (
+	azuriteMain = "test/azurite/node_modules/azurite/dist/src/azurite.js"
+	// The account that everybody knows (Microsoft Learn, "Use the Azurite emulator").
+	azuriteAccount = "devstoreaccount1"
+	azuriteKey     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+	azuriteLimit = 30 * time.Second // for its start
+)
+
+// azurite is one that runs.
+type azurite struct {
+	blobs, queues, tables int // ports
+	process               *exec.Cmd
+	stdin                 io.Closer // it ends when this is closed, as it is when this process is gone
+	folder                string    // to remove; "" where it is the user's
+}
+
+// startAzurite starts one that keeps its data in dir, or in a folder that goes with it.
+func startAzurite(ctx context.Context, dir string) (*azurite, error) {
+	main, err := filepath.Abs(azuriteMain)
+	if err != nil {
+		return nil, fmt.Errorf("find Azurite: %w", err)
+	}
+	if _, err := os.Stat(main); err != nil {
+		return nil, errors.New("azurite is not there; it needs Node.js 20, and this installs it: npm ci --prefix test/azurite")
+	}
+	a := &azurite{}
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "userrelay-azurite-"); err != nil {
+			return nil, fmt.Errorf("make a folder for Azurite: %w", err)
+		}
+		a.folder = dir
+	}
+	for _, port := range []*int{&a.blobs, &a.queues, &a.tables} {
+		if *port, err = freePort(ctx); err != nil {
+			return nil, errors.Join(err, a.remove())
+		}
+	}
+	const endsWithStdin = `process.stdin.resume().on("end", () => process.exit(1)); require(process.argv[1])`
+	a.process = exec.Command("node", "-e", endsWithStdin, "--", main, "--silent", "--skipApiVersionCheck", "--disableTelemetry", //nolint:gosec,noctx // G204: constants, numbers and a folder of ours; Close ends it
+		"--location", dir, "--blobHost", "127.0.0.1", "--blobPort", strconv.Itoa(a.blobs),
+		"--queueHost", "127.0.0.1", "--queuePort", strconv.Itoa(a.queues), "--tableHost", "127.0.0.1", "--tablePort", strconv.Itoa(a.tables))
+	if a.stdin, err = a.process.StdinPipe(); err == nil {
+		err = a.process.Start()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start Azurite: %w", err), a.remove())
+	}
+	if err := a.ready(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// ready waits until all three services take connections.
+func (a *azurite) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, azuriteLimit)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for _, port := range []int{a.blobs, a.queues, a.tables} {
+		for {
+			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp4", address(port))
+			if err == nil {
+				_ = conn.Close()
+				break
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return fmt.Errorf("wait for Azurite: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// ConnectionString names all three services.
+func (a *azurite) ConnectionString() string {
+	at := func(port int) string { return "http://" + address(port) + "/" + azuriteAccount }
+	return "DefaultEndpointsProtocol=http;AccountName=" + azuriteAccount + ";AccountKey=" + azuriteKey +
+		";BlobEndpoint=" + at(a.blobs) + ";QueueEndpoint=" + at(a.queues) + ";TableEndpoint=" + at(a.tables) + ";"
+}
+
+// Close ends it.
+func (a *azurite) Close() error {
+	_ = a.stdin.Close()
+	_ = a.process.Process.Kill()
+	_ = a.process.Wait() // killed
+	return a.remove()
+}
+
+func (a *azurite) remove() error {
+	if a.folder == "" {
+		return nil
+	}
+	if err := os.RemoveAll(a.folder); err != nil {
+		return fmt.Errorf("remove Azurite's folder: %w", err)
+	}
+	return nil
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// freePort returns a port on which nobody listens.
+func freePort(ctx context.Context) (int, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	_, text, err := net.SplitHostPort(l.Addr().String())
+	if err = errors.Join(err, l.Close()); err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	return port, nil
+}
