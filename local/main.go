@@ -26,7 +26,7 @@ type options struct {
 	pagePort int      // of the page and the telemetry endpoint; 0 takes a free one
 	ready    string   // file to write when all of it answers
 	data     string   // folder that keeps the topic and the outbox between runs
-	kafka    string   // a broker of the user's own, host:port
+	kafka    string   // a broker of the user's own, host:port, or apacheName
 	topic    string   // of Kafka
 	azurite  bool     // and not the stand-in of the queues
 	noHost   bool     // neither host nor handler
@@ -42,7 +42,7 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 	flags.IntVar(&o.pagePort, "page", 0, "port of the page; 0 takes a free one")
 	flags.StringVar(&o.ready, "ready", "", "write the addresses to this `file` as JSON when all of it answers")
 	flags.StringVar(&o.data, "data", "", "keep the topic and the outbox in this `folder` between runs")
-	flags.StringVar(&o.kafka, "kafka", "", "use the broker at this `host:port` instead of one of its own")
+	flags.StringVar(&o.kafka, "kafka", "", "use the broker at this `host:port` instead of one of its own, or \"apache\": a real one from KAFKA_HOME, which needs Java")
 	flags.StringVar(&o.topic, "topic", "user-events", "Kafka topic")
 	flags.BoolVar(&o.azurite, "azurite", false, "keep the outbox in Azurite, which has blobs for func start, too; needs Node.js and npm ci --prefix test/azurite")
 	flags.BoolVar(&o.noHost, "no-host", false, "start neither host nor handler, and print the settings for func start")

@@ -23,6 +23,7 @@ import (
 	"userrelay/local/portal"
 	"userrelay/local/portal/peek"
 	"userrelay/local/storagequeue"
+	"userrelay/test/realkafka"
 )
 
 // The node that stands for this app in Application Insights; any GUID does.
@@ -50,18 +51,11 @@ func runStack(ctx context.Context, o options, out io.Writer) (err error) {
 		return errors.New("run it in the project's folder, the one with host.json: go run ./local")
 	}
 	s := &stack{options: o, out: out, brokers: o.kafka, key: rand.Text()}
-	if s.brokers == "" {
-		s.say("Starting a Kafka broker in this process …")
-		folder := ""
-		if o.data != "" {
-			folder = filepath.Join(o.data, "broker")
-		}
-		if s.broker, err = broker.Start(o.topic, folder); err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.broker.Close()) }()
-		s.brokers = s.broker.Address()
+	stopKafka, err := s.startKafka(ctx)
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, stopKafka()) }()
 	if err := s.startQueues(ctx); err != nil {
 		return err
 	}
@@ -86,6 +80,36 @@ func runStack(ctx context.Context, o options, out io.Writer) (err error) {
 	return s.host(ctx)
 }
 
+// startKafka starts the broker, where the user has none.
+func (s *stack) startKafka(ctx context.Context) (stop func() error, err error) {
+	switch s.kafka {
+	case apacheName:
+		apache, err := s.startApache(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.brokers = strings.Join(apache.Bootstrap(realkafka.Plaintext), ",")
+		return apache.Close, nil
+	case "":
+		s.say("Starting a Kafka broker in this process …")
+		if s.broker, err = broker.Start(s.topic, s.folder("broker")); err != nil {
+			return nil, err
+		}
+		s.brokers = s.broker.Address()
+		return s.broker.Close, nil
+	default:
+		return func() error { return nil }, nil
+	}
+}
+
+// folder is where something keeps its data, "" for one that goes with it.
+func (s *stack) folder(name string) string {
+	if s.data == "" {
+		return ""
+	}
+	return filepath.Join(s.data, name)
+}
+
 func (s *stack) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
 
 // queues are those of a storage account.
@@ -96,22 +120,16 @@ type queues interface {
 
 // startQueues serves the storage account's queues, in which the outbox is.
 func (s *stack) startQueues(ctx context.Context) error {
-	folder := func(name string) string {
-		if s.data == "" {
-			return ""
-		}
-		return filepath.Join(s.data, name)
-	}
 	if s.azurite {
 		s.say("Starting Azurite …")
-		a, err := startAzurite(ctx, folder("azurite"))
+		a, err := startAzurite(ctx, s.folder("azurite"))
 		if err != nil {
 			return err
 		}
 		s.queues = a
 		return nil
 	}
-	q, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0", Dir: folder("outbox")}) //nolint:contextcheck // it is closed in order
+	q, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0", Dir: s.folder("outbox")}) //nolint:contextcheck // it is closed in order
 	if err != nil {
 		return fmt.Errorf("start the stand-in of the Storage queues: %w", err)
 	}

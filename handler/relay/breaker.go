@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -56,15 +55,12 @@ func newBreaker(o Observer) *breaker {
 	})}
 }
 
-// allow returns a function that must be told how the attempt ended, whose first call counts; or an error while Kafka is
-// away.
+// allow returns a function that must be told once how the attempt ended, or an error while Kafka is away.
 func (b *breaker) allow() (report func(error), err error) {
-	done, err := b.gobreaker.Allow()
-	if err != nil {
+	if report, err = b.gobreaker.Allow(); err != nil {
 		return nil, &delivery.Error{Class: delivery.Unavailable, Op: "wait for Kafka", Err: errDiverted}
 	}
-	var once sync.Once
-	return func(err error) { once.Do(func() { done(err) }) }, nil
+	return report, nil
 }
 
 // wait is allow, but waits while Kafka is away, until ctx ends.

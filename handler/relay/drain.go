@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"userrelay/handler/delivery"
@@ -48,10 +49,12 @@ func (r *Relay) sendHeld(ctx context.Context, e registration.Event) (delivery.Re
 	if r.breaker != nil {
 		hold, cancel := context.WithTimeout(ctx, drainHold)
 		defer cancel()
-		var err error
-		if report, err = r.breaker.wait(hold); err != nil {
+		done, err := r.breaker.wait(hold)
+		if err != nil {
 			return delivery.RecordMetadata{}, e, err
 		}
+		var first sync.Once
+		report = func(err error) { first.Do(func() { done(err) }) }
 	}
 	// Whether Kafka is there is known before the final outcome.
 	late := time.AfterFunc(r.kafkaTimeout, func() { report(errLate) })

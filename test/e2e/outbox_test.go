@@ -13,6 +13,7 @@ import (
 	"userrelay/handler/outbox"
 	"userrelay/local/storagequeue"
 	"userrelay/test/faultproxy"
+	"userrelay/test/realkafka"
 )
 
 // startQueues starts the queues of a storage account, and returns the setting for them.
@@ -111,6 +112,20 @@ func TestOutbox(t *testing.T) {
 		if told := strings.Join(events, " "); !strings.Contains(told, "received") || !strings.Contains(told, "outboxed") {
 			t.Errorf("told of %s: %s", user, told)
 		}
+	}
+}
+
+// TestApache runs all of it with a real Kafka, twice on the same folder.
+func TestApache(t *testing.T) {
+	t.Parallel()
+	realkafka.HomeForTest(t)
+	data := t.TempDir()
+	for i := range 2 {
+		l := startLocal(t, "-kafka", "apache", "-data", data)
+		if got := l.registerWithKey(t, `{"userId":"a"}`).stored(t); got.Offset != int64(i) {
+			t.Errorf("run %d: stored at %+v", i, got)
+		}
+		l.end(t)
 	}
 }
 
