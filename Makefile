@@ -4,7 +4,7 @@ FUZZTIME := 30s
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/userrelay
 GOLANGCI := $(TOOLS)/golangci-lint/$(GOLANGCI_VERSION)/golangci-lint
 
-.PHONY: help build run test test-kafka test-page test-queries test-queue fuzz bench lint fmt
+.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 fuzz bench lint fmt
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,11 @@ test-page: ## Run the tests of the local page in a browser (Node.js, Chromium)
 test-queue: ## Run the tests of the Storage queue's stand-in, and the same on Azurite (Node.js)
 	npm ci --prefix test/azurite --no-audit --no-fund
 	go test -race ./local/storagequeue/...
+
+test-auth0: ## Run the tests of the Auth0 side (Node.js 20.19 or newer)
+	npm ci --prefix auth0 --no-audit --no-fund
+	npm ci --prefix test/auth0 --no-audit --no-fund
+	go test ./auth0/... ./test/auth0
 
 test-queries: ## Check the queries for Application Insights (Node.js)
 	npm ci --prefix tools/kql --no-audit --no-fund

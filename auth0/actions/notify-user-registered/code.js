@@ -1,0 +1,170 @@
+'use strict';
+
+// Post User Registration, v2: tells the function of every newly registered user, and does not give up at the first
+// failure, since Auth0 does not run an Action again. Node 22, no dependencies.
+//
+// Secrets of the Action:
+//   FUNCTION_URL  the function's address, https; one with ?code=… will do too
+//   FUNCTION_KEY  the function's key, where it is not in FUNCTION_URL
+//   SEND_PROFILE  "true" sends the profile (personal data) and the tenant's name; else the user id goes out alone
+//
+// One line says how it ended, a thrown error where the user was not delivered: only that shows in the tenant's log. No
+// line holds an address, a key or a profile, and none is longer than the 256 characters that Auth0 keeps.
+
+const { createHash, randomBytes } = require('node:crypto');
+
+const ATTEMPT_MS = 7_000; // time for a cold start; Auth0 asks for less than 10 s
+const TOTAL_MS = 16_000; // Auth0 kills the trigger at 20 s, which its Actions share
+const BACKOFF_MS = [250, 1_000, 2_500];
+const LONGEST_WAIT_MS = 5_000; // whatever Retry-After says: who waits longer has no time left
+const SHORTEST_ATTEMPT_MS = 250;
+const LONGEST_ANSWER = 64 * 1024; // the function's own answers are shorter than 1 KiB
+
+exports.onExecutePostUserRegistration = async (event) => {
+  const { url, key } = target(event.secrets);
+  const userId = text(event.user.user_id);
+  if (!userId) throw new Error('user not sent: event.user.user_id is missing');
+  const id = eventId(text(event.tenant?.id), userId, text(event.user.created_at));
+  const trace = randomBytes(16).toString('hex');
+  const request = { method: 'POST', redirect: 'manual', body: payload(event) };
+
+  const started = Date.now();
+  const left = () => TOTAL_MS - (Date.now() - started);
+  for (let attempt = 1; ; attempt++) {
+    request.headers = headers(key, id, trace);
+    const outcome = await send(url, request, id, Math.min(ATTEMPT_MS, left()));
+    const said = `${outcome.said}, attempts=${attempt}, id=${id}, trace=${trace}`;
+    if (outcome.stored) return console.log(`user sent: ${said}`);
+
+    const wait = Math.max(backoff(attempt), Math.min(outcome.retryAfter, LONGEST_WAIT_MS));
+    if (!outcome.again || wait + SHORTEST_ATTEMPT_MS > left()) throw new Error(`user not sent: ${said}`);
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+};
+
+// target reads the secrets. The key goes into a header, also where it was pasted with the address: what is in an address
+// ends up in logs.
+function target(secrets = {}) {
+  let url;
+  try {
+    url = new URL(secret(secrets, 'FUNCTION_URL'));
+  } catch (error) {
+    throw error instanceof TypeError ? misconfigured('FUNCTION_URL', 'is missing or no URL') : error;
+  }
+  const local = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  if (url.protocol !== 'https:' && !(local && url.protocol === 'http:')) throw misconfigured('FUNCTION_URL', 'must begin with https://');
+  if (url.username || url.password) throw misconfigured('FUNCTION_URL', 'must have no user and password');
+
+  let key = secret(secrets, 'FUNCTION_KEY');
+  for (const [name, value] of [...url.searchParams]) {
+    if (name.toLowerCase() !== 'code') continue; // the host takes it in any case
+    key ||= value.replaceAll(' ', '+'); // no key has a space: it was a plus that was pasted as it is
+    url.searchParams.delete(name);
+  }
+  if (!/^[!-~]*$/.test(key)) throw misconfigured('FUNCTION_KEY', 'has characters that no key has');
+  return { url, key };
+}
+
+function secret(secrets, name) {
+  const value = text(secrets[name]).trim();
+  if (/^(##|@@).*\1$/.test(value)) throw misconfigured(name, 'is a placeholder: it was not set when the Action was deployed');
+  return value;
+}
+
+const misconfigured = (name, problem) => new Error(`user not sent: the secret ${name} ${problem}`);
+
+const text = (value) => (typeof value === 'string' ? value : '');
+
+// eventId names the registration. The event has no id of its own; the same user gets the same one, here, in the function
+// (registration.DeriveID) and in the backfill.
+function eventId(tenant, userId, createdAt) {
+  const hash = createHash('sha256').update([tenant, userId, createdAt].join('\n')).digest('hex');
+  return `a0pur_${hash.slice(0, 32)}`;
+}
+
+function payload({ user, tenant, secrets }) {
+  if (text(secrets.SEND_PROFILE).trim() !== 'true') return JSON.stringify({ userId: user.user_id });
+  return JSON.stringify({ userId: user.user_id, tenant: tenant?.id, user });
+}
+
+// headers are those of one attempt: a span of its own (W3C Trace Context) in the trace of all.
+function headers(key, id, trace) {
+  return {
+    'content-type': 'application/json',
+    'idempotency-key': id,
+    traceparent: `00-${trace}-${randomBytes(8).toString('hex')}-01`,
+    ...(key && { 'x-functions-key': key }),
+  };
+}
+
+// send makes one attempt and says what came of it: stored, or worth another attempt, and when.
+async function send(url, request, id, limit) {
+  const cut = new AbortController();
+  const timer = setTimeout(() => cut.abort(), limit);
+  let outcome;
+  try {
+    const response = await fetch(url, { ...request, signal: cut.signal });
+    outcome = judge(response, await read(response.body), id);
+  } catch (error) {
+    // Not its message: that can hold the address.
+    outcome = { again: true, retryAfter: 0, said: cut.signal.aborted ? 'no answer in time' : `no connection (${code(error)})` };
+  }
+  clearTimeout(timer);
+  return outcome;
+}
+
+// read returns the body, or what fits of it. Read to its end, it leaves the connection for the next run.
+async function read(body) {
+  const chunks = [];
+  let length = 0;
+  for await (const chunk of body ?? []) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > LONGEST_ANSWER) break;
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+function judge(response, body, id) {
+  const { status } = response;
+  const said = `HTTP ${status}`;
+  if (response.ok) {
+    // A wrong address can answer 200 too, with a page. Only the function knows the event's id.
+    if (answered(body) === id) return { stored: true, said: status === 202 ? `${said} (in the outbox)` : said };
+    return { again: false, retryAfter: 0, said: `${said}, but not from the function; check FUNCTION_URL` };
+  }
+  const again = status === 408 || status === 429 || status >= 500;
+  return { again, retryAfter: again ? retryAfter(response.headers.get('retry-after')) : 0, said: said + hint(status) };
+}
+
+function answered(body) {
+  try {
+    return JSON.parse(body).eventId;
+  } catch {
+    return undefined;
+  }
+}
+
+function hint(status) {
+  if (status === 401 || status === 403) return '; check FUNCTION_KEY';
+  if (status === 404 || status === 405 || (status >= 300 && status < 400)) return '; check FUNCTION_URL';
+  return '';
+}
+
+// retryAfter reads the header in both its forms, seconds and a date, as milliseconds from now.
+function retryAfter(header) {
+  if (!header) return 0;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
+  return Math.max(0, ms || 0);
+}
+
+// backoff spreads the attempts of users who registered at the same time.
+function backoff(attempt) {
+  return BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length) - 1] * (0.75 + Math.random() / 2);
+}
+
+// code is an error code such as ECONNREFUSED, and nothing else that an error may say.
+function code(error) {
+  const found = text(error?.cause?.code || error?.code);
+  return /^[A-Z0-9_]{1,48}$/.test(found) ? found : 'unknown';
+}

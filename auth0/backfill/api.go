@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	neturl "net/url"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	apiAttempts      = 8
+	apiLimit         = 30 * time.Second // one request
+	longestAPIAnswer = 256 << 20        // a page of 100 large profiles
+)
+
+// api is the Management API of a tenant. It is used by one goroutine at a time.
+type api struct {
+	domain      string
+	credentials credentials
+	client      *http.Client
+
+	token string
+	pause time.Time // no request before
+}
+
+// get asks for a path until it is answered 200, and reads the answer. It keeps to the limits that the answers tell
+// (x-ratelimit-remaining and -reset, Retry-After).
+func (a *api) get(ctx context.Context, path string, query neturl.Values, into any) error {
+	renewed := false
+	backoff := time.Second
+	for attempt := 1; ; attempt++ {
+		if err := a.authorize(ctx); err != nil {
+			return err
+		}
+		status, err := a.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, into)
+		switch {
+		case err == nil:
+			return nil
+		case status == http.StatusUnauthorized && a.credentials.token == "" && !renewed:
+			a.token, renewed = "", true // a day has passed
+			continue
+		case status == http.StatusForbidden:
+			return fmt.Errorf("%w: the application needs the permission read:users", err)
+		case status >= 400 && status < 500 && status != http.StatusTooManyRequests, attempt == apiAttempts:
+			return err
+		}
+		if !sleep(ctx, backoff) {
+			return context.Cause(ctx)
+		}
+		backoff = min(2*backoff, 30*time.Second)
+	}
+}
+
+// authorize gets a token where there is none.
+func (a *api) authorize(ctx context.Context) error {
+	if a.token != "" {
+		return nil
+	}
+	if a.token = a.credentials.token; a.token != "" {
+		return nil
+	}
+	body, err := json.Marshal(map[string]string{
+		"grant_type": "client_credentials", "client_id": a.credentials.id, "client_secret": a.credentials.secret,
+		"audience": a.domain + "/api/v2/",
+	}, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return fmt.Errorf("write the request for a token: %w", err)
+	}
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	if _, err := a.call(ctx, http.MethodPost, "/oauth/token", body, &answer); err != nil {
+		return err
+	}
+	if answer.Token == "" {
+		return errors.New("POST /oauth/token: an answer without a token")
+	}
+	a.token = answer.Token
+	return nil
+}
+
+// call makes one request, not before the time that an earlier answer told. The error names the path without its query, and
+// nothing of the answer. status is 0 where there was none.
+func (a *api) call(ctx context.Context, method, path string, body []byte, into any) (status int, err error) {
+	if wait := time.Until(a.pause); wait > 0 && !sleep(ctx, wait) {
+		return 0, context.Cause(ctx)
+	}
+	bare, _, _ := bytes.Cut([]byte(path), []byte("?"))
+	wrap := func(err error) error { return fmt.Errorf("%s %s: %w", method, bare, err) }
+	ctx, cancel := context.WithTimeoutCause(ctx, apiLimit, errNoAnswer)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, a.domain+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, wrap(errors.New("no such address")) // it was checked
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if a.token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	res, err := a.client.Do(req)
+	if err != nil {
+		return 0, wrap(withoutAddress(ctx, err))
+	}
+	defer func() { _ = res.Body.Close() }()
+	a.obey(res)
+	if res.StatusCode != http.StatusOK {
+		return res.StatusCode, wrap(fmt.Errorf("HTTP %d", res.StatusCode))
+	}
+	text, err := io.ReadAll(io.LimitReader(res.Body, longestAPIAnswer))
+	if err != nil {
+		return 0, wrap(withoutAddress(ctx, err))
+	}
+	if err := json.Unmarshal(text, into, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+		return 0, wrap(errors.New("an answer that is no such JSON"))
+	}
+	return res.StatusCode, nil
+}
+
+// obey sets the pause that the answer asks for.
+func (a *api) obey(res *http.Response) {
+	reset, err := strconv.ParseInt(res.Header.Get("X-RateLimit-Reset"), 10, 64)
+	if limited := res.StatusCode == http.StatusTooManyRequests; err == nil && (limited || res.Header.Get("X-RateLimit-Remaining") == "0") {
+		a.pause = time.Unix(reset, 0)
+	} else if limited {
+		a.pause = time.Now().Add(retryAfter(res.Header))
+	}
+	if latest := time.Now().Add(5 * time.Minute); a.pause.After(latest) {
+		a.pause = latest // clocks differ
+	}
+}

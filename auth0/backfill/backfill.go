@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	// So many users in a row who were not delivered are not the users' fault.
+	failuresInARow = 10
+	progressEvery  = 5 * time.Second
+)
+
+// backfill sends users and counts what became of them.
+type backfill struct {
+	options
+	tenant   string
+	function *function // nil: a dry run
+	sent     *state
+	stderr   io.Writer
+
+	mu     sync.Mutex // guards what follows, and stderr
+	report report
+	inARow int // failures
+}
+
+// run sends the users. The error says why it did not reach the end.
+func (b *backfill) run(ctx context.Context, users func(context.Context) iter.Seq2[user, error]) error {
+	begin := time.Now()
+	var progress sync.WaitGroup
+	defer progress.Wait()
+	done := make(chan struct{})
+	defer close(done)
+	progress.Go(func() { b.progress(begin, done) })
+
+	pace := time.NewTicker(max(time.Duration(float64(time.Second)/b.rate), 1))
+	defer pace.Stop()
+	senders, sending := errgroup.WithContext(ctx) // the first error stops all
+	senders.SetLimit(b.parallel)
+	err := b.feed(sending, users(sending), pace.C, func(u user, id string) {
+		senders.Go(func() error { return b.send(sending, u, id) })
+	})
+	if stopped := senders.Wait(); stopped != nil {
+		return stopped
+	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted; with -state the next run leaves out who was delivered")
+	}
+	return err
+}
+
+// feed hands on the users who are to be sent, at the pace of the ticks.
+func (b *backfill) feed(ctx context.Context, users iter.Seq2[user, error], pace <-chan time.Time, send func(user, string)) error {
+	queued := map[string]bool{}
+	for u, err := range users {
+		if unreadable, ok := errors.AsType[*unreadableError](err); ok {
+			b.missed("not sent", unreadable.where, unreadable.err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		id := u.eventID(b.tenant)
+		if !b.wanted(u, id, queued[id]) {
+			continue
+		}
+		queued[id] = true
+		if b.function == nil {
+			continue
+		}
+		select {
+		case <-pace:
+			send(u, id)
+		case <-ctx.Done():
+			return nil // run tells why
+		}
+	}
+	return nil
+}
+
+// wanted counts a user who was read, and says whether it is to be sent.
+func (b *backfill) wanted(u user, id string, queued bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.report.read++
+	switch {
+	case !u.within(b.from, b.to):
+		b.report.outside++
+		return false
+	case queued:
+		b.report.twice++
+		return false
+	case b.sent.has(id):
+		b.report.before++
+		return false
+	}
+	b.report.wanted(u.created)
+	return true
+}
+
+// send delivers one user. The error is a reason to stop.
+func (b *backfill) send(ctx context.Context, u user, id string) error {
+	where, err := b.function.deliver(ctx, u, id)
+	if err == nil {
+		err := b.sent.add(id)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.inARow = 0
+		b.report.delivered++
+		if where == inOutbox {
+			b.report.outbox++
+		}
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil // not the user's fault, and it is among those who are left
+	}
+	b.missed("not delivered", u.id, err)
+	if refused, ok := errors.AsType[*refusedError](err); ok && refused.final {
+		return fmt.Errorf("stopped: %w", err)
+	} else if ok && refused.user {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.inARow++; b.inARow == failuresInARow {
+		return fmt.Errorf("stopped: %d users in a row were not delivered; run it again later", failuresInARow)
+	}
+	return nil
+}
+
+// missed tells of a user who was not sent or not delivered. What is told holds no more of the user than the id.
+func (b *backfill) missed(what, who string, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if what == "not sent" {
+		b.report.read++
+		b.report.unreadable++
+	} else {
+		b.report.failed++
+	}
+	_, _ = fmt.Fprintf(b.stderr, "%s: %+q: %v\n", what, who, err)
+}
+
+// progress says how far it is, until done.
+func (b *backfill) progress(begin time.Time, done <-chan struct{}) {
+	tick := time.NewTicker(progressEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			b.mu.Lock()
+			r := b.report
+			_, _ = fmt.Fprintf(b.stderr, "%d read, %d delivered, %d not; %.1f a second\n",
+				r.read, r.delivered, r.missed(), float64(r.delivered)/time.Since(begin).Seconds())
+			b.mu.Unlock()
+		case <-done:
+			return
+		}
+	}
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/registration"
+)
+
+// TestExport sends what export jobs write, in the ways in which files come along.
+func TestExport(t *testing.T) {
+	t.Parallel()
+	plain := exportOf(3)
+	for name, text := range map[string]string{
+		"plain":          plain,
+		"gzip":           zipped(plain),
+		"two gzip parts": zipped(plain[:len(plain)/2]) + zipped(plain[len(plain)/2:]),
+		"Windows":        "\uFEFF" + strings.ReplaceAll(plain, "\n", "\r\n"),
+		"blank lines":    "\n\n" + strings.ReplaceAll(plain, "\n", "\n \n"),
+		"no line feed":   strings.TrimSuffix(plain, "\n"),
+		"twice":          plain + plain,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &target{}
+			f.send(t, "", "-rate", "1000", "-parallel", "1", file(t, text)).says(t, 0, "       3  delivered", "       0  not delivered")
+			if diff := cmp.Diff(userIDs(3), f.ids()); diff != "" {
+				t.Errorf("users (-want +got):\n%s", diff)
+			}
+		})
+	}
+	f := &target{}
+	f.send(t, plain, "-rate", "1000", "-").says(t, 0, "       3  users read", "       3  delivered")
+	f.send(t, exportOf(0), "-").says(t, 0, "       0  users read", "       0  delivered")
+}
+
+// TestRequest looks at what is sent for a user, with the profile and without.
+func TestRequest(t *testing.T) {
+	t.Parallel()
+	const profile = `{"user_id":"auth0|żółw🎉","created_at":"2026-11-21T19:00:00.123Z","email":"jane@example.com","x":"\ud800","x":[1.50,null]}`
+	want := post{key: key, userID: "auth0|żółw🎉"}
+	want.id = registration.DeriveID("acme-dev", want.userID, "2026-11-21T19:00:00.123Z")
+	for flag, body := range map[string]string{
+		"-profile=false": `{"userId":"auth0|żółw🎉","user":{"created_at":"2026-11-21T19:00:00.123Z"}}`,
+		"-profile": `{"userId":"auth0|żółw🎉","tenant":"acme-dev","user":` +
+			strings.Replace(profile, `\ud800`, "\uFFFD", 1) + `}`, // a lone surrogate is no text; the function writes that too
+	} {
+		f := &target{}
+		f.send(t, profile, flag, "-").says(t, 0)
+		if len(f.posts) != 1 {
+			t.Fatalf("got %d requests", len(f.posts))
+		}
+		want.body = body
+		got := f.posts[0]
+		got.userID = want.userID // the stand-in reads no member that stands there twice
+		if got != want {
+			t.Errorf("%s: got %+v, want %+v", flag, got, want)
+		}
+	}
+}
+
+// TestIDs holds the ids that are sent against the table that the Action and the handler keep to.
+func TestIDs(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("..", "testdata", "ids.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []struct {
+		Name      string `json:"name"`
+		Tenant    string `json:"tenant"`
+		UserID    string `json:"userId"`
+		CreatedAt string `json:"createdAt"`
+		EventID   string `json:"eventId"`
+	}
+	if err := json.Unmarshal(text, &rows); err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, row := range rows {
+		if row.Tenant == "" || row.CreatedAt == "" {
+			continue // the program sends no such user
+		}
+		checked++
+		line, err := json.Marshal(map[string]string{"user_id": row.UserID, "created_at": row.CreatedAt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &target{}
+		env := append(functionEnv(), "AUTH0_TENANT="+row.Tenant)
+		start(t.Context(), t, world{"https://fn.example": f}, env, string(line), "-").says(t, 0)
+		if got := f.posts[0]; got.id != row.EventID || got.userID != row.UserID {
+			t.Errorf("%s: got %s for %q, want %s for %q", row.Name, got.id, got.userID, row.EventID, row.UserID)
+		}
+	}
+	if checked == 0 {
+		t.Error("nothing was checked")
+	}
+}
+
+// TestUnreadable shows that one line that is no user keeps no other from being sent, and is told.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	for name, line := range map[string]string{
+		"no user id":      `{"created_at":"2026-11-21T00:00:00.000Z"}`,
+		"empty user id":   `{"user_id":"","created_at":"2026-11-21T00:00:00.000Z"}`,
+		"no created_at":   `{"user_id":"auth0|x","email":"jane@example.com"}`,
+		"no time":         `{"user_id":"auth0|x","created_at":"jane@example.com"}`,
+		"another type":    `{"user_id":1,"created_at":"2026-11-21T00:00:00.000Z"}`,
+		"not JSON":        `user_id,created_at`,
+		"half":            `{"user_id":"auth0|x","created_at":"2026-11-21T0`,
+		"two in one":      `{"user_id":"auth0|x","created_at":"2026-11-21T00:00:00Z"}{}`,
+		"a list":          `[{"user_id":"auth0|x","created_at":"2026-11-21T00:00:00Z"}]`,
+		"null":            `null`,
+		"not even text":   "\x00\xff\xfe",
+		"not gzip, quite": "\x1f\x8c",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &target{}
+			name := file(t, exportOf(1)+line+"\n"+exportOf(2))
+			f.send(t, "", "-rate", "1000", "-parallel", "1", name).says(t, 1, "       1  not understood, not sent", "       2  delivered")
+			if diff := cmp.Diff(userIDs(2), f.ids()); diff != "" {
+				t.Errorf("users (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestBadFile shows that a file that cannot be read to its end is told, after what could be read was sent.
+func TestBadFile(t *testing.T) {
+	t.Parallel()
+	packed := zipped(exportOf(50))
+	for name, c := range map[string]struct{ text, says string }{
+		"cut off":       {packed[:len(packed)-10], "unexpected EOF"},
+		"damaged":       {packed[:len(packed)-8] + "\x00\x00\x00\x00\x00\x00\x00\x00", "gzip: invalid checksum"},
+		"header only":   {packed[:5], "unexpected EOF"},
+		"endless line":  {`{"user_id":"` + strings.Repeat("x", longestLine), "bufio.Scanner: token too long"},
+		"a folder":      {"", "is a directory"},
+		"no such thing": {"", "no such file or directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := file(t, c.text)
+			switch name {
+			case "a folder":
+				path = t.TempDir()
+			case "no such thing":
+				path += "x"
+			}
+			r := (&target{}).send(t, "", "-rate", "1000", path)
+			if r.code != 1 || !strings.Contains(r.stderr, c.says) {
+				t.Errorf("got exit code %d, want 1 and %q\n%s", r.code, c.says, r.stderr)
+			}
+		})
+	}
+}
+
+// TestSpanOfExport sends those alone who were created in the span; its end is not in it.
+func TestSpanOfExport(t *testing.T) {
+	t.Parallel()
+	f := &target{}
+	f.send(t, exportOf(10), "-rate", "1000", "-parallel", "1", "-from", "2026-11-21T01:00:03+01:00", "-to", "2026-11-21T00:00:05Z", "-").
+		says(t, 0, "      10  users read", "       8  created outside the time span", "       2  delivered")
+	if diff := cmp.Diff([]string{"auth0|3", "auth0|4"}, f.ids()); diff != "" {
+		t.Errorf("users (-want +got):\n%s", diff)
+	}
+}
+
+// FuzzReadUser looks for a line that makes a user whose event id is not the one of the Action.
+func FuzzReadUser(f *testing.F) {
+	for _, line := range []string{exportOf(1), `{"user_id":"a","created_at":"2026-11-21T00:00:00Z","x":"\ud800"}`, `null`, "{", `{"user_id":"a","user_id":"b"}`} {
+		f.Add([]byte(line))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		u, err := readUser(line)
+		if err != nil {
+			if err.Error() != errIncomplete.Error() {
+				t.Errorf("the error may repeat the profile: %v", err)
+			}
+			return
+		}
+		if u.id == "" || u.createdAt == "" || u.created.IsZero() && !strings.HasPrefix(u.createdAt, "0001-01-01") {
+			t.Errorf("got %+v", u)
+		}
+		if _, err := (&function{}).body(u); err != nil {
+			t.Errorf("it cannot be sent: %v", err)
+		}
+		if _, err := (&function{profile: true}).body(u); err != nil {
+			t.Errorf("its profile cannot be sent: %v", err)
+		}
+	})
+}

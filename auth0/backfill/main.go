@@ -1,0 +1,153 @@
+// Backfill sends users that Auth0 has through the function, so that those arrive whom the Action or Auth0 gave up on.
+//
+// It reads users as Auth0's export job writes them, or from the Management API's search for a time span, and posts each as
+// the Action does, with the same event id: a user who had arrived becomes a copy that consumers drop by its ce_id.
+//
+//	go run ./auth0/backfill -help
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"os"
+	"time"
+
+	"userrelay/handler/parent"
+)
+
+const usage = `Sends users that Auth0 has through the function, with the event ids of the Action.
+
+  backfill [flags] FILE…                     users of an export job (newline-delimited JSON, gzip too; - is stdin)
+  backfill [flags] -from TIME [-to TIME]     users of the Management API who were created in the time span
+
+Environment:
+  FUNCTION_URL         the function's address; one with ?code=… will do too
+  FUNCTION_KEY         the function's key, where it is not in FUNCTION_URL
+  AUTH0_TENANT         the tenant's name, as the Action's event.tenant.id has it: a part of the event ids
+  AUTH0_DOMAIN         the tenant's own domain, for the Management API; not a custom domain
+  AUTH0_CLIENT_ID      of an application that may read:users,
+  AUTH0_CLIENT_SECRET  or instead of both
+  AUTH0_TOKEN          a token of the Management API
+
+Exit code: 0 everybody was delivered; 1 somebody was not, or it was interrupted; 2 it was not understood.
+
+Flags:
+`
+
+func main() {
+	ctx, stop := parent.Context()
+	client := &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // no key goes elsewhere
+	}
+	code := run(ctx, os.Args[1:], os.Environ(), client, os.Stdin, os.Stdout, os.Stderr) //nolint:forbidigo // settings are read here
+	stop()
+	os.Exit(code)
+}
+
+// options are what the flags say.
+type options struct {
+	from, to time.Time // zero: not given
+	rate     float64   // users a second
+	parallel int       // users under way
+	profile  bool
+	dryRun   bool
+	state    string // file
+	files    []string
+}
+
+func run(ctx context.Context, args, env []string, client *http.Client, stdin io.Reader, stdout, stderr io.Writer) int {
+	o, err := readOptions(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		_, _ = fmt.Fprintf(stderr, "backfill: %v\n", err)
+		return 2
+	}
+	s, err := readSettings(env, o)
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "backfill: %v\n", err)
+		return 2
+	}
+	sent, err := openState(o.state)
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "backfill: %v\n", err)
+		return 2
+	}
+	b := &backfill{options: o, tenant: s.tenant, sent: sent, stderr: stderr}
+	if !o.dryRun {
+		b.function = &function{url: s.url, key: s.key, profile: o.profile, tenant: s.tenant, client: client}
+	}
+	err = b.run(ctx, func(ctx context.Context) iter.Seq2[user, error] { return users(ctx, o, s, client, stdin) })
+	err = errors.Join(err, sent.close())
+	b.report.write(stdout, o.dryRun)
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "backfill: %v\n", err)
+	}
+	if err != nil || b.report.missed() > 0 {
+		return 1
+	}
+	return 0
+}
+
+// users are those of the files, or of the Management API.
+func users(ctx context.Context, o options, s settings, client *http.Client, stdin io.Reader) iter.Seq2[user, error] {
+	if len(o.files) > 0 {
+		return exported(o.files, stdin)
+	}
+	return (&search{api: &api{domain: s.domain, credentials: s.credentials, client: client}, profile: o.profile}).users(ctx, o.from, o.to)
+}
+
+func readOptions(args []string, stderr io.Writer) (options, error) {
+	o := options{}
+	flags := flag.NewFlagSet("backfill", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // the caller tells the error
+	flags.Func("from", "users created at this `time` (RFC 3339) or later", timeFlag(&o.from))
+	flags.Func("to", "users created before this `time` (RFC 3339); now, where only -from is given", timeFlag(&o.to))
+	flags.Float64Var(&o.rate, "rate", 10, "users a second, at most")
+	flags.IntVar(&o.parallel, "parallel", 4, "users under way at a time, at most")
+	flags.BoolVar(&o.profile, "profile", false, "send the profiles too, as the Action does with SEND_PROFILE")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "read and count the users, and send nothing")
+	flags.StringVar(&o.state, "state", "", "remember in this `file` who was delivered, and leave them out the next time")
+	err := flags.Parse(args)
+	o.files = flags.Args()
+	if errors.Is(err, flag.ErrHelp) {
+		_, _ = fmt.Fprint(stderr, usage)
+		flags.SetOutput(stderr)
+		flags.PrintDefaults()
+	}
+	if err != nil {
+		return o, err
+	}
+	if o.to.IsZero() && !o.from.IsZero() {
+		o.to = time.Now()
+	}
+	return o, errors.Join(
+		when(len(o.files) == 0 && o.from.IsZero(), "name the files of an export job, or a time span with -from; see -help"),
+		when(!o.from.IsZero() && !o.from.Before(o.to), "-from must be before -to"),
+		when(!(0 < o.rate && o.rate <= 1000), "-rate must be more than 0 and at most 1000"),
+		when(o.parallel < 1 || o.parallel > 100, "-parallel must be 1 to 100"),
+	)
+}
+
+// when returns an error where something is wrong.
+func when(wrong bool, text string) error {
+	if wrong {
+		return errors.New(text)
+	}
+	return nil
+}
+
+func timeFlag(to *time.Time) func(string) error {
+	return func(s string) (err error) {
+		if *to, err = time.Parse(time.RFC3339, s); err != nil {
+			return errors.New("must be a time such as 2026-11-21T00:00:00Z")
+		}
+		return nil
+	}
+}

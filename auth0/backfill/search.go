@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	neturl "net/url"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	perPage    = 100  // the most that the API gives
+	maxResults = 1000 // of one search; it gives no more, however many there are
+	rereads    = 3    // of a span whose users change while they are read
+)
+
+// search finds users by the time of their creation.
+type search struct {
+	api     *api
+	profile bool // else two members of it do
+}
+
+// span is a time span in ms, both ends included: created_at has no finer time.
+type span struct{ from, to int64 }
+
+// users yields those created from a time on and before another. A span with too many of them is halved until it has few
+// enough. An error is the last, but for an *unreadableError.
+func (s *search) users(ctx context.Context, from, to time.Time) iter.Seq2[user, error] {
+	return func(yield func(user, error) bool) {
+		waiting := []span{{from.Add(time.Millisecond - 1).UnixMilli(), to.Add(-1).UnixMilli()}}
+		for len(waiting) > 0 {
+			last := len(waiting) - 1
+			next := waiting[last]
+			waiting = waiting[:last]
+			if next.from > next.to {
+				continue
+			}
+			found, total, err := s.read(ctx, next)
+			if err != nil {
+				yield(user{}, fmt.Errorf("search for users: %w", err))
+				return
+			}
+			if total >= maxResults {
+				middle := next.from + (next.to-next.from)/2
+				if middle == next.to {
+					yield(user{}, fmt.Errorf("search for users: %d in one millisecond, %s; use an export job", total, next))
+					return
+				}
+				waiting = append(waiting, span{middle + 1, next.to}, span{next.from, middle})
+				continue
+			}
+			for i, text := range found {
+				u, err := readUser(text)
+				if err != nil {
+					err = &unreadableError{fmt.Sprintf("%s, user %d", next, i+1), err}
+				}
+				if !yield(u, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// read reads all pages of a span, but for one that has too many users. A user who is deleted meanwhile moves another to a
+// page that was read already: then it reads the span again.
+func (s *search) read(ctx context.Context, of span) (found []jsontext.Value, total int, err error) {
+	for range rereads {
+		var whole bool
+		if found, total, whole, err = s.readOnce(ctx, of); err != nil || whole {
+			return found, total, err
+		}
+	}
+	return nil, 0, fmt.Errorf("%d of %d came, %s", len(found), total, of)
+}
+
+// readOnce reads the pages, and says whether they are one whole: as many users as there are, and no fewer on any page.
+func (s *search) readOnce(ctx context.Context, of span) (found []jsontext.Value, total int, whole bool, err error) {
+	for number := 0; ; number++ {
+		var page struct {
+			Users []jsontext.Value `json:"users"`
+			Total int              `json:"total"`
+		}
+		if err := s.api.get(ctx, "/api/v2/users", s.query(of, number), &page); err != nil {
+			return nil, 0, false, err
+		}
+		if number > 0 && page.Total != total {
+			return found, page.Total, false, nil
+		}
+		found, total = append(found, page.Users...), page.Total
+		if total >= maxResults || len(found) >= total {
+			return found, total, true, nil
+		}
+		if len(page.Users) == 0 {
+			return found, total, false, nil
+		}
+	}
+}
+
+func (s *search) query(of span, page int) neturl.Values {
+	query := neturl.Values{
+		"q":              {"created_at:" + of.String()},
+		"search_engine":  {"v3"},
+		"sort":           {"created_at:1"},
+		"page":           {strconv.Itoa(page)},
+		"per_page":       {strconv.Itoa(perPage)},
+		"include_totals": {"true"},
+	}
+	if !s.profile {
+		query.Set("fields", "user_id,created_at")
+		query.Set("include_fields", "true")
+	}
+	return query
+}
+
+// String is the span as the search's syntax has it.
+func (s span) String() string {
+	text := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
+	return "[" + text(s.from) + " TO " + text(s.to) + "]"
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"net"
+	neturl "net/url"
+	"regexp"
+	"strings"
+
+	"userrelay/handler/registration"
+)
+
+// settings are what the environment says.
+type settings struct {
+	url    string // of the function, without its key
+	key    string
+	tenant string
+
+	domain      string // https://…, without a path
+	credentials credentials
+}
+
+// credentials are for the Management API: a token, or what gets one.
+type credentials struct{ id, secret, token string }
+
+// readSettings reads what the options need. The error names all that is wrong, and no value.
+func readSettings(env []string, o options) (settings, error) {
+	values := map[string]string{}
+	for _, setting := range env {
+		name, value, _ := strings.Cut(setting, "=")
+		values[name] = strings.TrimSpace(value)
+	}
+	s := settings{tenant: values["AUTH0_TENANT"]}
+	problems := []error{when(!registration.ValidTenant(s.tenant), "AUTH0_TENANT: must be the tenant's name, as in event.tenant.id")}
+	if !o.dryRun {
+		var err error
+		s.url, s.key, err = functionAddress(values["FUNCTION_URL"], values["FUNCTION_KEY"])
+		problems = append(problems, err)
+	}
+	if len(o.files) == 0 {
+		var err error
+		s.domain, err = apiAddress(values["AUTH0_DOMAIN"])
+		s.credentials = credentials{values["AUTH0_CLIENT_ID"], values["AUTH0_CLIENT_SECRET"], values["AUTH0_TOKEN"]}
+		c := s.credentials
+		problems = append(problems, err,
+			when(c.token == "" && (c.id == "" || c.secret == ""), "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, or AUTH0_TOKEN: must be set"))
+	}
+	return s, errors.Join(problems...)
+}
+
+// functionAddress takes the key out of the address, where it stands in it.
+func functionAddress(address, key string) (url, used string, err error) {
+	u, err := neturl.Parse(address)
+	if err != nil || !secure(u) || u.User != nil {
+		return "", "", errors.New("FUNCTION_URL: must be an address that begins with https://")
+	}
+	query := u.Query()
+	for name, values := range query {
+		if strings.EqualFold(name, "code") {
+			if key == "" {
+				key = strings.ReplaceAll(values[0], " ", "+") // no key has a space: it was a plus
+			}
+			query.Del(name)
+		}
+	}
+	u.RawQuery = query.Encode()
+	if !regexp.MustCompile(`^[!-~]*$`).MatchString(key) {
+		return "", "", errors.New("FUNCTION_KEY: has characters that no key has")
+	}
+	return u.String(), key, nil
+}
+
+// apiAddress takes a domain as AUTH0_DOMAIN has it elsewhere, or the address of a stand-in.
+func apiAddress(domain string) (string, error) {
+	if !strings.Contains(domain, "://") {
+		domain = "https://" + domain
+	}
+	u, err := neturl.Parse(strings.TrimSuffix(domain, "/"))
+	if err != nil || !secure(u) || u.User != nil || u.Path != "" || u.RawQuery != "" {
+		return "", errors.New("AUTH0_DOMAIN: must be the tenant's domain, such as acme.eu.auth0.com")
+	}
+	return u.String(), nil
+}
+
+// secure says whether secrets may be sent there: https, or this machine.
+func secure(u *neturl.URL) bool {
+	ip := net.ParseIP(u.Hostname())
+	local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	return u.Hostname() != "" && (u.Scheme == "https" || u.Scheme == "http" && local)
+}

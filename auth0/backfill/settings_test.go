@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestSettings shows that all that is wrong is told at once, without a value, and nothing is sent.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	const address, theKey = "FUNCTION_URL: must be an address that begins with https://", "FUNCTION_KEY: has characters that no key has"
+	const theTenant = "AUTH0_TENANT: must be the tenant's name, as in event.tenant.id"
+	const domain = "AUTH0_DOMAIN: must be the tenant's domain, such as acme.eu.auth0.com"
+	const credentials = "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, or AUTH0_TOKEN: must be set"
+	from := []string{"-from", "2026-11-21T00:00:00Z"}
+	for name, c := range map[string]struct {
+		env  []string
+		args []string
+		says []string
+	}{
+		"none for a file":     {nil, []string{"-"}, []string{theTenant, address}},
+		"none for the API":    {nil, from, []string{theTenant, address, domain, credentials}},
+		"dry run of a file":   {nil, []string{"-dry-run", "-"}, []string{theTenant}},
+		"a path":              {[]string{"AUTH0_DOMAIN=acme.eu.auth0.com/api/v2"}, from, []string{theTenant, address, domain, credentials}},
+		"id without secret":   {append(functionEnv(), "AUTH0_DOMAIN=acme.eu.auth0.com", "AUTH0_CLIENT_ID=x"), from, []string{credentials}},
+		"http":                {append(functionEnv(), "FUNCTION_URL=http://fn.example/?code="+key), []string{"-"}, []string{address}},
+		"http, almost local":  {append(functionEnv(), "FUNCTION_URL=http://127.0.0.1.fn.example/"), []string{"-"}, []string{address}},
+		"user and password":   {append(functionEnv(), "FUNCTION_URL=https://jane:"+key+"@fn.example/"), []string{"-"}, []string{address}},
+		"no scheme":           {append(functionEnv(), "FUNCTION_URL=fn.example/api"), []string{"-"}, []string{address}},
+		"unsound address":     {append(functionEnv(), "FUNCTION_URL=https://fn.example/%zz"+key), []string{"-"}, []string{address}},
+		"key of two lines":    {append(functionEnv(), "FUNCTION_KEY="+key+"\r\nx: y"), []string{"-"}, []string{theKey}},
+		"tenant is a domain?": {append(functionEnv(), "AUTH0_TENANT=https://acme"), []string{"-"}, []string{theTenant}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t.Context(), t, world{}, c.env, exportOf(1), c.args...)
+			if want := "backfill: " + strings.Join(c.says, "\n") + "\n"; r.code != 2 || r.stderr != want || r.stdout != "" {
+				t.Errorf("got exit code %d and %q, want 2 and %q", r.code, r.stdout+r.stderr, want)
+			}
+		})
+	}
+}
+
+// TestFlags shows what is told of flags that make no sense.
+func TestFlags(t *testing.T) {
+	t.Parallel()
+	for says, args := range map[string][]string{
+		"name the files of an export job, or a time span with -from; see -help": nil,
+		"-from must be before -to":                               {"-from", "2026-11-21T00:00:00Z", "-to", "2026-11-21T00:00:00Z"},
+		"-rate must be more than 0 and at most 1000":             {"-rate", "NaN", "-"},
+		"-parallel must be 1 to 100":                             {"-parallel", "0", "-"},
+		"must be a time such as 2026-11-21T00:00:00Z":            {"-from", "yesterday"},
+		"flag provided but not defined: -key":                    {"-key", key},
+		"-rate must be more than 0 and at most 1000\n-parallel ": {"-rate", "1001", "-parallel", "101", "-"},
+	} {
+		r := start(t.Context(), t, world{}, functionEnv(), exportOf(1), args...)
+		if r.code != 2 || !strings.Contains(r.stderr, says) {
+			t.Errorf("%q: got exit code %d and %q, want 2 and %q", args, r.code, r.stderr, says)
+		}
+	}
+	r := start(t.Context(), t, world{}, nil, "", "-help")
+	r.says(t, 0, "Environment:", "  -dry-run")
+}
+
+// TestKeyInAddress shows that a key that was pasted with the address is sent in the header alone.
+func TestKeyInAddress(t *testing.T) {
+	t.Parallel()
+	for address, sent := range map[string]string{
+		"?code=a%2Fb%3D%3D": "a/b==", "?Code=a/b==": "a/b==", "?code=a+b": "a+b", "?code=&x=1": "", "": "", "#code=x": "",
+	} {
+		f := &target{answer: func(_ http.ResponseWriter, r *http.Request, _ post, _ int) bool {
+			if r.URL.Query().Has("code") || r.URL.Query().Has("Code") {
+				t.Errorf("%s: asked for %s", address, r.URL)
+			}
+			return false
+		}}
+		env := []string{"FUNCTION_URL=" + functionURL + address, "AUTH0_TENANT=acme-dev"}
+		start(context.Background(), t, world{"https://fn.example": f}, env, exportOf(1), "-").says(t, 0)
+		if got := f.posts[0].key; got != sent {
+			t.Errorf("%s: got key %q, want %q", address, got, sent)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// state are the event ids that were delivered, by this run or, with a file, by an earlier one. The file holds one id a
+// line: hashes, no users.
+type state struct {
+	mu   sync.Mutex
+	ids  map[string]bool
+	file *os.File // nil: none
+}
+
+// openState reads the file of that name, which may not exist yet. "" is none.
+func openState(name string) (*state, error) {
+	s := &state{ids: map[string]bool{}}
+	if name == "" {
+		return s, nil
+	}
+	err := s.read(name)
+	if err == nil {
+		s.file, err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the state: %w", err)
+	}
+	return s, nil
+}
+
+func (s *state) read(name string) error {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	whole := text[:bytes.LastIndexByte(text, '\n')+1]
+	if !regexp.MustCompile(`^(a0pur_[0-9a-f]{32}\r?\n)*(a0?p?u?r?_?[0-9a-f]{0,32})?$`).Match(text) {
+		return errors.New("the file holds something else; name a file of this program, or a new one")
+	}
+	for line := range strings.Lines(string(whole)) {
+		s.ids[strings.TrimSpace(line)] = true
+	}
+	if len(whole) < len(text) {
+		// A run that was killed has left half a line. It must not become the beginning of the next.
+		return os.Truncate(name, int64(len(whole)))
+	}
+	return nil
+}
+
+// has says whether the id was delivered.
+func (s *state) has(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[id]
+}
+
+// add notes that the id was delivered.
+func (s *state) add(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ids[id] = true
+	if s.file == nil {
+		return nil
+	}
+	if _, err := s.file.WriteString(id + "\n"); err != nil {
+		return fmt.Errorf("write the state: %w", err)
+	}
+	return nil
+}
+
+func (s *state) close() error {
+	if s.file == nil {
+		return nil
+	}
+	if err := s.file.Close(); err != nil {
+		return fmt.Errorf("close the state: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+// The event's id, and the forms of users that Auth0 has.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { key, run, serve, signup, stored, testdata } from './rig.mjs';
+
+async function sent(event) {
+  return serve(stored, async ({ url, seen }) => {
+    const { line, threw } = await run({ ...event, secrets: { FUNCTION_URL: url, FUNCTION_KEY: key, ...event.secrets } });
+    assert.equal(threw, false, line);
+    return seen[0];
+  });
+}
+
+test('the id is the one of the table that the function and the backfill keep to', async () => {
+  const table = testdata('ids.json');
+  assert.ok(table.length > 0);
+  for (const { name, tenant, userId, createdAt, eventId } of table) {
+    const { headers, body } = await sent({ tenant: { id: tenant }, user: { user_id: userId, created_at: createdAt } });
+    assert.equal(headers['idempotency-key'], eventId, name);
+    assert.equal(JSON.parse(body).userId, userId, name);
+  }
+});
+
+test('what is not known is empty', async () => {
+  const { tenant, userId, eventId } = testdata('ids.json').find(({ createdAt }) => createdAt === '');
+  for (const created_at of [undefined, null, 5]) {
+    const { headers } = await sent({ tenant: { id: tenant }, user: { user_id: userId, created_at } });
+    assert.equal(headers['idempotency-key'], eventId);
+  }
+  const known = testdata('ids.json').find((row) => row.tenant === '');
+  const { headers } = await sent({ user: { user_id: known.userId, created_at: known.createdAt } });
+  assert.equal(headers['idempotency-key'], known.eventId);
+});
+
+test('a user without an id is told', async () => {
+  for (const user_id of [undefined, null, '', 5]) {
+    const event = signup({ FUNCTION_URL: 'https://example.invalid/' });
+    const { line } = await run({ ...event, user: { ...event.user, user_id } });
+    assert.equal(line, 'user not sent: event.user.user_id is missing');
+  }
+});
+
+test('users of every kind arrive as they are', async () => {
+  for (const name of ['database-signup', 'passwordless-email', 'passwordless-sms', 'management-api']) {
+    const event = testdata(`events/${name}.json`);
+    assert.equal((await sent(event)).body, JSON.stringify({ userId: event.user.user_id }), name);
+    const { body, headers } = await sent({ ...event, secrets: { SEND_PROFILE: 'true' } });
+    assert.deepEqual(JSON.parse(body), { userId: event.user.user_id, tenant: event.tenant.id, user: event.user }, name);
+    assert.equal(Number(headers['content-length']), Buffer.byteLength(body));
+  }
+});
+
+test('a large profile arrives whole, and its lone surrogates as escapes', async () => {
+  const user_metadata = { note: 'ż'.repeat(500_000), half: '\ud83d' };
+  const event = signup({ SEND_PROFILE: 'true' });
+  const { body } = await sent({ ...event, user: { ...event.user, user_metadata } });
+  assert.deepEqual(JSON.parse(body).user.user_metadata, user_metadata);
+  assert.ok(body.includes('"half":"\\ud83d"'));
+});

@@ -1,0 +1,147 @@
+package auth0
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+)
+
+// checkEventStream posts what an Event Stream does, with the key in a header of one's own (custom_header).
+func (s *stack) checkEventStream(t *testing.T) {
+	t.Helper()
+	key := "X-Functions-Key: " + s.Key
+	requests := filepath.Join(root, "handler", "registration", "testdata", "requests")
+	social := string(read(t, filepath.Join(sources, "testdata", "events", "event-stream-social.json")))
+	for _, c := range []struct {
+		body, id, user, source, time, purpose string
+	}{
+		{social, "evt_7TgxYsun9oWdkAaOBEEH2M", "google-oauth2|103547991597142817347", "urn:auth0:acme-dev.eu.auth0.com", "2026-11-21T19:00:04.01Z", ""},
+		{
+			string(read(t, filepath.Join(requests, "event-stream.json"))),
+			"evt_6SfwXrtm8nVcjzzNCFFH1L", "auth0|679fb1b1e809445f129bc18d", "urn:auth0:acme.us.auth0.com", "2025-02-02T17:56:01.573Z", "test",
+		},
+	} {
+		for _, mediaType := range []string{"application/json", "application/cloudevents+json"} { // the second time is a redelivery
+			_, answer := s.send(t, http.MethodPost, s.URL, c.body, http.StatusOK, key, "Content-Type: "+mediaType)
+			if answer["eventId"] != c.id {
+				t.Errorf("got %v", answer)
+			}
+		}
+		records := s.of(t, c.user)
+		if len(records) == 0 {
+			t.Errorf("%s is not in the topic", c.user)
+		}
+		for _, r := range records {
+			got := [4]string{r.headers["ce_id"], r.headers["ce_source"], r.headers["ce_time"], r.headers["ce_a0purpose"]}
+			if want := [4]string{c.id, c.source, c.time, c.purpose}; got != want {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		}
+	}
+	deleted := strings.NewReplacer("user.created", "user.deleted", "103547991597142817347", "another").Replace(social)
+	_, answer := s.send(t, http.MethodPost, s.URL, deleted, http.StatusOK, key, "Content-Type: application/json")
+	if answer["ignored"] != "user.deleted" {
+		t.Errorf("got %v", answer)
+	}
+	if n := len(s.of(t, "google-oauth2|another")); n != 0 {
+		t.Errorf("an event of another type made %d records", n)
+	}
+}
+
+// checkArticles runs Actions as two articles have them, with nothing but the address changed.
+func (s *stack) checkArticles(t *testing.T) {
+	t.Helper()
+	module(t, ".", "axios/package.json")
+	address := map[string]any{"FUNCTION_URL": s.URL + "?code=" + s.Key}
+	for _, c := range []struct {
+		caller  string
+		members []string
+	}{
+		{"axios", []string{"eventId", "offset", "partition", "timestamp", "topic"}},
+		{"kafka-rest", []string{"offset", "partition", "timestamp", "topic"}},
+	} {
+		id := "auth0|" + c.caller
+		e := withUser(t, event(t, "database-signup"), id)
+		a := startAction(t, filepath.Join("callers", c.caller+".js"), e, address, 1)
+		<-a.ended
+		var said struct {
+			Status int            `json:"status"`
+			Data   map[string]any `json:"data"`
+		}
+		if err := json.Unmarshal([]byte(a.line(t)), &said); err != nil {
+			t.Fatalf("%s: %v, %s", c.caller, err, a.threw)
+		}
+		records := s.of(t, id)
+		if len(records) != 1 {
+			t.Fatalf("%s: got %d records", c.caller, len(records))
+		}
+		place := fmt.Sprintf("%v@%v", said.Data["partition"], said.Data["offset"])
+		if said.Status != http.StatusOK || said.Data["topic"] != topic || place != records[0].place {
+			t.Errorf("%s: got %+v, want 200 and the place %s of the record", c.caller, said, records[0].place)
+		}
+		var members []string
+		for _, name := range c.members {
+			if said.Data[name] != nil {
+				members = append(members, name)
+			}
+		}
+		if diff := cmp.Diff(c.members, members); diff != "" {
+			t.Errorf("%s: members of the answer (-want +got):\n%s", c.caller, diff)
+		}
+		hasProfile := strings.Contains(records[0].value, "jane.doe+test@example.com")
+		if want := c.caller == "kafka-rest"; hasProfile != want {
+			t.Errorf("%s: got value %s", c.caller, records[0].value)
+		}
+	}
+}
+
+// checkBackfill sends an export through the function: one user whom the Action has sent, and one whom it gave up on. Both have
+// the event ids that the Action gives.
+func (s *stack) checkBackfill(t *testing.T) {
+	t.Helper()
+	signup := withUser(t, event(t, "database-signup"), "auth0|sent")
+	logged, _ := runAction(t, signup, s.secrets(), 1)
+	matches(t, logged, sent200)
+	lost := withUser(t, event(t, "passwordless-email"), "email|lost")
+	var export bytes.Buffer
+	packed := gzip.NewWriter(&export)
+	for _, e := range []map[string]any{signup, lost} {
+		user, _ := userOf(t, e)
+		_, _ = fmt.Fprintln(packed, jsonOf(t, user)) // a buffer takes all
+	}
+	_ = packed.Close()
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "users.json.gz"), export.Bytes())
+
+	env := []string{"FUNCTION_URL=" + s.URL, "FUNCTION_KEY=" + s.Key, "AUTH0_TENANT=acme-dev"}
+	done := execute(t, folder, env, backfillBinary, "-state", "state", "users.json.gz")
+	if done.code != 0 || !strings.Contains(done.stdout, "       2  delivered\n") || strings.Contains(done.String(), s.Key) {
+		t.Fatalf("exit code %d\n%s", done.code, done)
+	}
+	for _, e := range []map[string]any{signup, lost} {
+		user, id := userOf(t, e)
+		records := s.of(t, id)
+		if len(records) == 0 {
+			t.Errorf("%s is not in the topic", id)
+		}
+		for _, r := range records {
+			if got, want := r.headers["ce_id"], derived(t, e); got != want {
+				t.Errorf("%s: got ce_id %s, want %s", id, got, want)
+			}
+		}
+		if got := records[len(records)-1].headers["ce_time"]; id == "email|lost" && !strings.HasPrefix(fmt.Sprint(user["created_at"]), strings.TrimSuffix(got, "Z")) {
+			t.Errorf("%s: got ce_time %s, want %v", id, got, user["created_at"])
+		}
+	}
+	done = execute(t, folder, env, backfillBinary, "-state", "state", "users.json.gz")
+	if done.code != 0 || !strings.Contains(done.stdout, "       2  delivered by an earlier run\n") {
+		t.Errorf("again: exit code %d\n%s", done.code, done)
+	}
+}

@@ -1,0 +1,147 @@
+package auth0
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	functionURL = "https://app.example.com/api/RegisterUser"
+	functionKey = `key:'#"\/=&*!|>%@==` // characters that mean something to YAML
+)
+
+func functionEnv() []string {
+	return []string{"FUNCTION_URL=" + functionURL, "FUNCTION_KEY=" + functionKey}
+}
+
+// deploy imports one file of a folder as docs/auth0.md says. The tool takes its time, up to a minute where others work: it
+// compiles a schema of all that a tenant can have.
+func deploy(t *testing.T, a *tenant, folder, file string, env []string) outcome {
+	t.Helper()
+	cli, err := filepath.Abs(module(t, sources, "auth0-deploy-cli/lib/index.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := execute(t, folder, append(a.env(), env...), node(t), cli, "import", "-c", "config.json", "-i", file)
+	for _, secret := range []string{functionKey, clientSecret, accessToken} {
+		if strings.Contains(done.String(), secret) {
+			t.Errorf("the output of the import of %s holds a secret:\n%s", file, done)
+		}
+	}
+	return done
+}
+
+// wantChanges checks that the import went well and what it sent.
+func (a *tenant) wantChanges(t *testing.T, done outcome, want ...sent) {
+	t.Helper()
+	if done.code != 0 {
+		t.Fatalf("exit code %d\n%s", done.code, done)
+	}
+	if diff := cmp.Diff(want, a.changes(), cmp.AllowUnexported(sent{})); diff != "" {
+		t.Errorf("sent to the tenant (-want +got):\n%s", diff)
+	}
+}
+
+// theAction is what has to arrive at the tenant.
+func theAction(t *testing.T) map[string]any {
+	t.Helper()
+	return map[string]any{
+		"name": "notify-user-registered", "code": string(read(t, actionCode)), "runtime": "node22", "dependencies": []any{},
+		"supported_triggers": []any{map[string]any{"id": "post-user-registration", "version": "v2"}},
+		"secrets": []any{
+			map[string]any{"name": "FUNCTION_URL", "value": functionURL},
+			map[string]any{"name": "SEND_PROFILE", "value": "false"},
+			map[string]any{"name": "FUNCTION_KEY", "value": functionKey},
+		},
+	}
+}
+
+// TestDeployNew deploys the Action to a tenant that has nothing.
+func TestDeployNew(t *testing.T) {
+	t.Parallel()
+	a := startTenant(t)
+	done := deploy(t, a, sources, "action.yaml", functionEnv())
+	a.wantChanges(t, done, sent{"POST actions/actions", theAction(t)}, sent{"POST actions/actions/act-1/deploy", nil})
+}
+
+// TestDeployAgain deploys the Action to a tenant that has it, and the Event Stream. They stand in one file for once: a
+// second import would take as long again.
+func TestDeployAgain(t *testing.T) {
+	t.Parallel()
+	a := startTenant(t)
+	a.has(func() {
+		a.actions = []map[string]any{{
+			"id": "act-1", "name": "notify-user-registered", "code": "older", "runtime": "node18", "status": "built",
+			"supported_triggers": []any{map[string]any{"id": "post-user-registration", "version": "v2"}},
+			"secrets":            []any{map[string]any{"name": "FUNCTION_URL"}},
+		}}
+	})
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "both.yaml"), bytes.Join([][]byte{
+		read(t, filepath.Join(sources, "action.yaml")), read(t, filepath.Join(sources, "event-stream.yaml")),
+	}, nil))
+	write(t, filepath.Join(folder, "config.json"), read(t, filepath.Join(sources, "config.json")))
+	write(t, filepath.Join(folder, "actions", "notify-user-registered", "code.js"), read(t, actionCode))
+
+	done := deploy(t, a, folder, "both.yaml", functionEnv())
+	a.wantChanges(t, done,
+		sent{"PATCH actions/actions/act-1", theAction(t)},
+		sent{"POST actions/actions/act-1/deploy", nil},
+		sent{"POST event-streams", map[string]any{
+			"name": "userrelay", "status": "enabled",
+			"subscriptions": []any{map[string]any{"event_type": "user.created"}},
+			"destination": map[string]any{"type": "webhook", "configuration": map[string]any{
+				"webhook_endpoint": functionURL,
+				"webhook_authorization": map[string]any{
+					"method": "custom_header", "header_key": "x-functions-key", "header_value": functionKey,
+				},
+			}},
+		}})
+}
+
+// TestDeployUnset shows that nothing is deployed where a secret is not set, and that the error shows no other.
+func TestDeployUnset(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"action.yaml", "event-stream.yaml"} {
+		for unset, env := range map[string][]string{
+			"FUNCTION_KEY": functionEnv()[:1], "FUNCTION_URL": functionEnv()[1:],
+		} {
+			t.Run(file+" "+unset, func(t *testing.T) {
+				t.Parallel()
+				a := startTenant(t)
+				done := deploy(t, a, sources, file, env)
+				if changes := a.changes(); done.code == 0 || len(changes) > 0 {
+					t.Errorf("got exit code %d and %v, want a failure and no change\n%s", done.code, changes, done)
+				}
+				if !strings.Contains(done.String(), "@@"+unset+"@@") {
+					t.Errorf("the error does not name %s:\n%s", unset, done)
+				}
+			})
+		}
+	}
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func write(t *testing.T, file string, text []byte) {
+	t.Helper()
+	err := os.MkdirAll(filepath.Dir(file), 0o700)
+	if err == nil {
+		err = os.WriteFile(file, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

