@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/segmentio/kafka-go/sasl"
@@ -28,6 +29,7 @@ import (
 	"userrelay/handler/parent"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/handler/token"
 )
 
 // Exit codes. The Functions host starts a handler again that ends with anything but 0, so 0 is for a person's Ctrl-C
@@ -61,8 +63,9 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		return exitOK
 	case err != nil:
 		return exitConfig
-	case flags.NArg() > 0, *connect && !*check:
-		_, _ = fmt.Fprintln(stderr, "handler takes no arguments but flags, and -connect goes with -check; see handler -help")
+	}
+	if text := misused(flags.NArg(), *check, *connect, *poison); text != "" {
+		_, _ = fmt.Fprintln(stderr, text+"; see handler -help")
 		return exitConfig
 	}
 	if *version {
@@ -89,6 +92,17 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		log.Error("The handler ends", "error", err)
 	}
 	return code
+}
+
+// misused says what is wrong with the flags, "" where nothing is.
+func misused(arguments int, check, connect bool, poison string) string {
+	switch {
+	case arguments > 0, connect && !check, check && poison != "":
+		return "handler takes no arguments but flags, -connect goes with -check, and -poison alone"
+	case poison != "" && poison != poisonList && poison != poisonResend:
+		return "-poison must be list or resend"
+	}
+	return ""
 }
 
 // reportSettings prints what is wrong with the settings: one line each, and all of it again on the last line, since the
@@ -230,13 +244,17 @@ func mechanism(k kafkaSettings) (sasl.Mechanism, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find an Azure identity for OAUTHBEARER: %w", err)
 		}
-		source := func(ctx context.Context) (string, time.Time, error) {
-			token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{k.Scope}})
-			return token.Token, token.ExpiresOn, err
-		}
-		return kafka.OAuthBearer(source, k.Extension), nil
+		return kafka.OAuthBearer(tokensOf(credential, k.Scope), k.Extension), nil
 	default:
 		return kafka.SCRAM(k.Mechanism, k.Username, k.Password)
+	}
+}
+
+// tokensOf are an identity's tokens for a scope.
+func tokensOf(credential azcore.TokenCredential, scope string) token.Source {
+	return func(ctx context.Context) (string, time.Time, error) {
+		t, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+		return t.Token, t.ExpiresOn, err
 	}
 }
 

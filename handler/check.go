@@ -52,7 +52,7 @@ func checkOutbox(ctx context.Context, s settings, stdout io.Writer) bool {
 	if s.Outbox == nil {
 		return say(stdout, kafka.Warning, subject, "Switched off: while Kafka is away, registrations are refused.")
 	}
-	q, err := newOutbox(s.Outbox)
+	q, err := newOutbox(s.Outbox) //nolint:contextcheck // it ends with Close
 	if err != nil {
 		return say(stdout, kafka.Failure, subject, err.Error())
 	}

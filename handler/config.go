@@ -41,6 +41,22 @@ func (e configError) Error() string {
 	return fmt.Sprintf("%d wrong: %s", len(e), strings.Join(e, "; "))
 }
 
+// lookup returns a function that finds settings in an environment as the Functions host does: without regard to case. One
+// that is spelt as asked for wins.
+func lookup(environ []string) func(name string) string {
+	exact, folded := map[string]string{}, map[string]string{}
+	for _, setting := range environ {
+		name, value, _ := strings.Cut(setting, "=")
+		exact[name], folded[strings.ToLower(name)] = value, value
+	}
+	return func(name string) string {
+		if value, ok := exact[name]; ok {
+			return value
+		}
+		return folded[strings.ToLower(name)]
+	}
+}
+
 // environment reads settings and collects what is wrong with them.
 type environment struct {
 	get   func(string) string

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,14 +20,19 @@ type outboxSettings struct {
 }
 
 // storageIdentity is what the settings AzureWebJobsStorage__… say of an identity (Microsoft Learn, "Guidance for
-// developing Azure Functions", common properties for identity-based connections).
+// developing Azure Functions", common properties for identity-based connections; ClientFactory of Microsoft.Extensions.Azure).
 type storageIdentity struct {
-	managed    bool
-	clientID   string
-	resourceID string
-	tenantID   string // with clientID and secret: an application
-	secret     string
+	kind     string                   // of credential: "" the one that the machine has, managedIdentity, workloadIdentity
+	managed  azidentity.ManagedIDKind // nil: the app's own
+	clientID string
+	tenantID string
+	secret   string // of an application
 }
+
+const (
+	managedIdentity  = "managedidentity"
+	workloadIdentity = "workloadidentity"
+)
 
 const storage = "AzureWebJobsStorage"
 
@@ -43,44 +49,61 @@ func loadOutbox(env *environment) *outboxSettings {
 	return o
 }
 
+// loadAccount reads the account as the host does, in its order (azure-webjobs-sdk, StorageClientProvider and
+// ConfigurationExtensions): another order could make the handler fill a queue that nobody drains.
 func loadAccount(env *environment) outbox.Account {
-	const address, name = storage + "__queueServiceUri", storage + "__accountName"
-	setting, parse := storage, outbox.ParseConnectionString
-	switch { // in the host's order
-	case env.text(storage) != "":
-	case env.text(address) != "":
-		setting, parse = address, outbox.AccountAt
-	case env.text(name) != "":
-		setting, parse = name, outbox.NamedAccount
-	default:
-		env.fail(storage, "is missing, and so is "+name+": the storage account that holds the outbox; OUTBOX=off does without one")
-		return outbox.Account{}
+	for _, setting := range []struct {
+		name  string
+		parse func(string) (outbox.Account, error)
+	}{
+		{"ConnectionStrings__" + storage, outbox.ParseConnectionString},
+		{"CUSTOMCONNSTR_" + storage, outbox.ParseConnectionString},
+		{storage, outbox.ParseConnectionString},
+		{storage + "__accountName", outbox.NamedAccount},
+		{storage + "__queueServiceUri", outbox.AccountAt},
+	} {
+		text := env.text(setting.name)
+		if text == "" {
+			continue
+		}
+		account, err := setting.parse(text)
+		if err != nil {
+			env.fail(setting.name, err.Error())
+		}
+		return account
 	}
-	account, err := parse(env.text(setting))
-	if err != nil {
-		env.fail(setting, err.Error())
-	}
-	return account
+	env.fail(storage, "is missing, and so is "+storage+"__accountName: the storage account that holds the outbox; OUTBOX=off does without one")
+	return outbox.Account{}
 }
 
 func loadStorageIdentity(env *environment) storageIdentity {
-	const credential, clientID, resourceID, tenantID, secret = storage + "__credential", storage + "__clientId",
-		storage + "__managedIdentityResourceId", storage + "__tenantId", storage + "__clientSecret"
+	const secret = storage + "__clientSecret"
 	i := storageIdentity{
-		managed:  env.oneOf(credential, "", "managedidentity") != "",
-		clientID: env.text(clientID), resourceID: env.text(resourceID),
-		tenantID: env.text(tenantID), secret: env.get(secret),
+		kind:     env.oneOf(storage+"__credential", "", managedIdentity, workloadIdentity),
+		clientID: env.text(storage + "__clientId"), tenantID: env.text(storage + "__tenantId"), secret: env.get(secret),
 	}
+	var named []string // settings that name a managed identity
+	for name, id := range map[string]azidentity.ManagedIDKind{
+		"clientId":                  azidentity.ClientID(i.clientID),
+		"managedIdentityClientId":   azidentity.ClientID(env.text(storage + "__managedIdentityClientId")),
+		"managedIdentityObjectId":   azidentity.ObjectID(env.text(storage + "__managedIdentityObjectId")),
+		"managedIdentityResourceId": azidentity.ResourceID(env.text(storage + "__managedIdentityResourceId")),
+	} {
+		if id.String() != "" {
+			named, i.managed = append(named, storage+"__"+name), id
+		}
+	}
+	slices.Sort(named)
 	switch {
-	case i.clientID != "" && i.resourceID != "":
-		env.fail(resourceID, "must be absent where "+clientID+" names the identity")
-	case i.managed && i.secret != "":
-		env.fail(secret, "must be absent with "+credential+"=managedidentity")
+	case i.kind != "" && i.secret != "":
+		env.fail(secret, "must be absent where "+storage+"__credential names another kind of identity")
 	case i.secret != "" && (i.tenantID == "" || i.clientID == ""):
-		env.fail(secret, fmt.Sprintf("needs %s and %s beside it", tenantID, clientID))
+		env.fail(secret, "needs "+storage+"__tenantId and "+storage+"__clientId beside it")
+	case i.kind != workloadIdentity && i.secret == "" && len(named) > 1:
+		env.fail(named[1], "must be absent where "+named[0]+" names the identity")
 	}
-	if i.secret == "" && (i.clientID != "" || i.resourceID != "") {
-		i.managed = true // whose, if not a managed identity's?
+	if i.kind == "" && i.secret == "" && i.managed != nil {
+		i.kind = managedIdentity // whose, if not a managed identity's?
 	}
 	return i
 }
@@ -94,17 +117,12 @@ func (i storageIdentity) credential() (azcore.TokenCredential, error) {
 	switch {
 	case i.secret != "":
 		c, err = azidentity.NewClientSecretCredential(i.tenantID, i.clientID, strings.TrimSpace(i.secret), nil)
-	case i.managed:
-		var options azidentity.ManagedIdentityCredentialOptions
-		switch {
-		case i.clientID != "":
-			options.ID = azidentity.ClientID(i.clientID)
-		case i.resourceID != "":
-			options.ID = azidentity.ResourceID(i.resourceID)
-		}
-		c, err = azidentity.NewManagedIdentityCredential(&options)
+	case i.kind == managedIdentity:
+		c, err = azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: i.managed})
+	case i.kind == workloadIdentity:
+		c, err = azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientID: i.clientID, TenantID: i.tenantID})
 	default:
-		c, err = azidentity.NewDefaultAzureCredential(nil)
+		c, err = azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{TenantID: i.tenantID})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("find the identity for the storage account: %w", err)
@@ -116,10 +134,11 @@ func (i storageIdentity) credential() (azcore.TokenCredential, error) {
 func newOutbox(s *outboxSettings) (*outbox.Queue, error) {
 	config := outbox.Config{Account: s.Account}
 	if s.Account.ByIdentity() {
-		var err error
-		if config.Credential, err = s.Identity.credential(); err != nil {
+		credential, err := s.Identity.credential()
+		if err != nil {
 			return nil, err
 		}
+		config.Tokens = tokensOf(credential, outbox.Scope)
 	}
 	q, err := outbox.New(config)
 	if err != nil {

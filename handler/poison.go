@@ -4,19 +4,20 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"userrelay/handler/outbox"
 )
 
-const poisonLimit = 10 * time.Minute // for a large poison queue
+// What -poison can be told to do.
+const (
+	poisonList   = "list"
+	poisonResend = "resend"
+)
 
 // handlePoison shows what the poison queue holds, or moves it back into the outbox.
 func handlePoison(s settings, what string, stdout, stderr io.Writer) int {
-	if what != "list" && what != "resend" {
-		_, _ = fmt.Fprintln(stderr, "-poison must be list or resend")
-		return exitConfig
-	}
 	if s.Outbox == nil {
 		_, _ = fmt.Fprintln(stderr, "settings: OUTBOX is off: there is no poison queue")
 		return exitConfig
@@ -27,9 +28,9 @@ func handlePoison(s settings, what string, stdout, stderr io.Writer) int {
 		return exitConfig
 	}
 	defer q.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), poisonLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), outbox.ResendLimit)
 	defer cancel()
-	if what == "list" {
+	if what == poisonList {
 		err = listPoison(ctx, q, stdout)
 	} else {
 		err = resendPoison(ctx, q, stdout)
@@ -73,9 +74,9 @@ func poisonLine(p outbox.Poisoned) string {
 	if p.Err != nil {
 		what = "cannot be drained: " + p.Err.Error()
 	}
-	reason := p.Reason
-	if reason == "" {
-		reason = "Given up by the host after its last try."
+	reason := strconv.Quote(p.Reason) // whoever may write into the queue may have written anything
+	if p.Reason == "" {
+		reason = "given up by the host after its last try"
 	}
 	state := "there  "
 	if p.Sent {

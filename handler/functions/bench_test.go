@@ -33,6 +33,7 @@ func (instant) Forwarded(context.Context, registration.Event, delivery.RecordMet
 func (instant) Refused(context.Context, registration.Event, error)                     {}
 func (instant) Panicked(context.Context, any, []byte)                                  {}
 func (instant) Unhealthy(context.Context, error)                                       {}
+func (instant) NotDrained(context.Context, error)                                      {}
 func (instant) Healthy(context.Context)                                                {}
 
 // discard is an answer that nobody reads.

@@ -30,24 +30,27 @@ const (
 // answer 2xx makes the host delete the message, any other makes it come again.
 func (h *Handler) drainOutbox(w http.ResponseWriter, r *http.Request) {
 	if h.stopping.Load() || !h.drains.enter() {
-		busy().write(w)
+		problem{
+			Status: http.StatusServiceUnavailable, Type: "busy", retryAfter: 1,
+			Detail: "The function has too many messages in work or is shutting down. The message stays in the queue.",
+		}.write(w)
 		return
 	}
 	defer h.drains.leave()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxInvocation))
-	if err != nil {
-		unread(err).write(w)
+	if err != nil || unhurried(w) != nil { // too long for any message, or the host is gone
+		w.Header().Set("Connection", "close")
+		problem{Status: http.StatusBadRequest, Type: "invalid-invocation", Detail: "The body did not arrive, or has more than 1 MiB."}.write(w)
 		return
-	}
-	if err := unhurried(w); err != nil {
-		panic(err) // the server's writers can all do it
 	}
 	message, err := readInvocation(body)
 	if err != nil {
+		h.observer.NotDrained(r.Context(), err)
 		problem{Status: http.StatusBadRequest, Type: "invalid-invocation", Detail: err.Error() + "."}.write(w)
 		return
 	}
 	if err := h.drainer.Drain(r.Context(), message); err != nil {
+		h.observer.NotDrained(r.Context(), err)
 		problem{
 			Status: http.StatusInternalServerError, Type: "not-drained",
 			Detail: "The message is not stored in Kafka. It stays in the queue.",

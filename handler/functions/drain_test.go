@@ -101,7 +101,6 @@ func TestDrainReadsEveryForm(t *testing.T) {
 
 func TestDrainRefuses(t *testing.T) {
 	t.Parallel()
-	h := (&parts{}).handler(t)
 	for name, body := range map[string]string{
 		"nothing":                 ``,
 		"no JSON":                 marker,
@@ -115,10 +114,18 @@ func TestDrainRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			invoke(t, h, body).wantProblem(t, http.StatusBadRequest, "invalid-invocation")
+			p := &parts{}
+			invoke(t, p.handler(t), body).wantProblem(t, http.StatusBadRequest, "invalid-invocation")
+			if len(p.notDrained) != 1 {
+				t.Errorf("told of %v", p.notDrained)
+			}
 		})
 	}
-	invoke(t, h, `{"Data":{"message":"`+strings.Repeat("x", 1<<20)+`"}}`).wantProblem(t, http.StatusRequestEntityTooLarge, "too-large")
+	h := (&parts{}).handler(t)
+	invoke(t, h, `{"Data":{"message":"`+strings.Repeat("x", 1<<20)+`"}}`).wantProblem(t, http.StatusBadRequest, "invalid-invocation")
+	if got := serve(t, h, request(t, http.MethodPost, drain, strings.NewReader(`{"Data":{"message":"x"}}`))); got.status != http.StatusBadRequest {
+		t.Errorf("without a connection whose limits can be lifted: answer %d %s", got.status, got.body)
+	}
 	got := serve(t, h, request(t, http.MethodGet, drain, http.NoBody))
 	got.wantProblem(t, http.StatusMethodNotAllowed, "method-not-allowed")
 	ended := (&parts{}).handler(t)
@@ -132,6 +139,9 @@ func TestNotDrained(t *testing.T) {
 	for _, err := range []error{errors.New(marker), &delivery.Error{Class: delivery.Unavailable, Op: "produce", Err: errors.New(marker)}} {
 		p := &parts{drain: func(context.Context, []byte) error { return err }}
 		invoke(t, p.handler(t), `{"Data":{"message":"x"}}`).wantProblem(t, http.StatusInternalServerError, "not-drained")
+		if len(p.notDrained) != 1 || !errors.Is(p.notDrained[0], err) {
+			t.Errorf("told of %v", p.notDrained)
+		}
 	}
 }
 

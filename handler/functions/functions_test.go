@@ -38,6 +38,8 @@ type parts struct {
 	panicked  func(ctx context.Context, value any, stack []byte)
 	unhealthy func(ctx context.Context, err error)
 	healthy   func(ctx context.Context)
+
+	notDrained []error
 }
 
 func (p *parts) Deliver(ctx context.Context, e registration.Event) (relay.Outcome, error) {
@@ -77,6 +79,8 @@ func (p *parts) Unhealthy(ctx context.Context, err error) {
 	}
 	p.unhealthy(ctx, err)
 }
+
+func (p *parts) NotDrained(_ context.Context, err error) { p.notDrained = append(p.notDrained, err) }
 
 func (p *parts) Healthy(ctx context.Context) {
 	if p.healthy == nil {

@@ -33,6 +33,8 @@ type Observer interface {
 	Panicked(ctx context.Context, value any, stack []byte)
 	// Unhealthy and Healthy are called when the result of the check changes.
 	Unhealthy(ctx context.Context, err error)
+	// NotDrained is called when a message stays in the queue.
+	NotDrained(ctx context.Context, err error)
 	Healthy(ctx context.Context)
 }
 

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/microsoft/ApplicationInsights-Go/appinsights"
@@ -35,6 +36,8 @@ type Telemetry struct {
 	send   string // name of the dependency
 	target string // of the dependency
 	queue  string
+
+	undrained atomic.Int64 // when NotDrained told last, in ns since 1970
 }
 
 // Config says where telemetry goes.
@@ -108,6 +111,18 @@ func (t *Telemetry) Withdrawn(ctx context.Context, e registration.Event, md deli
 func (t *Telemetry) Drained(ctx context.Context, e registration.Event, md delivery.RecordMetadata, queued time.Duration) {
 	t.trace(ctx, slog.LevelInfo, "Drained to "+placeText(md),
 		append(eventProperties("drained", e).place(md), property{"queuedMs", strconv.FormatInt(queued.Milliseconds(), 10)}))
+}
+
+// NotDrained tells that a message stays in the outbox for now. Of many only one a second is told.
+func (t *Telemetry) NotDrained(ctx context.Context, err error) {
+	const message = "Not drained, the message stays in the outbox"
+	now := time.Now().UnixNano()
+	last := t.undrained.Load()
+	if now-last < int64(time.Second) || !t.undrained.CompareAndSwap(last, now) {
+		return
+	}
+	t.log.WarnContext(ctx, message, "errorClass", string(delivery.ClassOf(err)), "doing", err)
+	t.item(ctx, slog.LevelWarn, message, properties{{"event", "undrained"}}.failed(err))
 }
 
 // Poisoned tells that a message of the outbox can never be drained, and lies in the poison queue.

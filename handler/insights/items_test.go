@@ -9,6 +9,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -122,6 +123,15 @@ func promises() map[string]promise {
 				Properties: event("drained", "topic=user-events", "partition=3", "offset=317", "queuedMs=61000"),
 			},
 		},
+		"not drained": {
+			func(ctx context.Context, t *insights.Telemetry) {
+				t.NotDrained(ctx, failedWith(delivery.NotAuthorized))
+			},
+			toldItem{
+				Kind: "trace", Text: "Not drained, the message stays in the outbox", Severity: appinsights.Warning,
+				Properties: map[string]string{"event": "undrained", "errorClass": "not-authorized"},
+			},
+		},
 		"poisoned": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Poisoned(ctx, failedWith(delivery.Invalid)) },
 			toldItem{
@@ -206,6 +216,22 @@ func promises() map[string]promise {
 
 func telemetryOf(sink insights.Sink, log *slog.Logger, lines bool) *insights.Telemetry {
 	return insights.New(insights.Config{Sink: sink, Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events", Queue: "userrelay-outbox"})
+}
+
+// Of many messages that stay in the outbox, one a second is told.
+func TestManyNotDrained(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sink := &itemSink{}
+		telemetry := telemetryOf(sink, slog.New(slog.DiscardHandler), false)
+		for range 50 {
+			telemetry.NotDrained(t.Context(), failedWith(delivery.Unavailable))
+			<-time.After(100 * time.Millisecond)
+		}
+		if n := len(sink.told(t)); n != 5 {
+			t.Errorf("%d items in 5 s", n)
+		}
+	})
 }
 
 func TestItems(t *testing.T) {

@@ -142,6 +142,9 @@ func (l *lane) deliver(ctx context.Context, batches []batch) {
 			l.p.complain(fail("produce", unknown[0].cause, true))
 		}
 		for i := range unknown { // one by one: their partitions may have different leaders by now
+			if time.Since(now) > giveUpAfter {
+				break // an attempt may take long, and there may be many
+			}
 			l.attempt(ctx, unknown[i:i+1], l.p.leaderNow(unknown[i].partition))
 		}
 		unknown = l.p.settle(l, unknown)

@@ -108,7 +108,7 @@ func New(c Config) *Producer {
 func (p *Producer) begin(c Config) {
 	p.background.Go(func() { p.keep(p.life) })
 	if o, ok := c.SASL.(*oauthBearer); ok {
-		p.background.Go(func() { o.tokens.renew(p.life) })
+		p.background.Go(func() { o.tokens.Renew(p.life) })
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"userrelay/handler/token"
 )
 
 // Plain logs in with a user name and a password that go over the connection as they are.
@@ -33,12 +35,12 @@ func SCRAM(mechanism, username, password string) (sasl.Mechanism, error) {
 }
 
 // OAuthBearer logs in with tokens of the source (RFC 7628). Extensions are for brokers that want to be told more (KIP-342).
-func OAuthBearer(source TokenSource, extensions map[string]string) sasl.Mechanism {
-	return &oauthBearer{tokens: newTokens(source), extensions: extensions}
+func OAuthBearer(source token.Source, extensions map[string]string) sasl.Mechanism {
+	return &oauthBearer{tokens: token.NewCache(source), extensions: extensions}
 }
 
 type oauthBearer struct {
-	tokens     *tokens
+	tokens     *token.Cache
 	extensions map[string]string
 }
 
@@ -47,12 +49,12 @@ func (*oauthBearer) Name() string { return "OAUTHBEARER" }
 
 // Start makes the first message of a login. The context carries the time limit of the connection.
 func (o *oauthBearer) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
-	token, err := o.tokens.get(ctx)
+	bearer, err := o.tokens.Get(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", errToken, err)
 	}
 	var b strings.Builder
-	b.WriteString("n,,\x01auth=Bearer " + token + "\x01")
+	b.WriteString("n,,\x01auth=Bearer " + bearer + "\x01")
 	for _, key := range slices.Sorted(maps.Keys(o.extensions)) {
 		b.WriteString(key + "=" + o.extensions[key] + "\x01")
 	}

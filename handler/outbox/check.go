@@ -14,8 +14,10 @@ func (q *Queue) Check(ctx context.Context) error {
 	if err := q.Prepare(ctx); err != nil {
 		return err
 	}
-	lives, hidden := int32(60), int32(59) // should it not be deleted, it is gone before anybody sees it
-	resp, err := q.messages.EnqueueMessage(ctx, base64.StdEncoding.EncodeToString([]byte("check")),
+	// Should it not be deleted, it can be seen for a second before it is gone. It says that it is for a later version of the
+	// program, so that it is not taken for poison.
+	lives, hidden := int32(60), int32(59)
+	resp, err := q.messages.EnqueueMessage(ctx, base64.StdEncoding.EncodeToString([]byte(`{"userrelayversion":1000000}`)),
 		&azqueue.EnqueueMessageOptions{TimeToLive: &lives, VisibilityTimeout: &hidden})
 	if err != nil {
 		return wrap("put a message", err)

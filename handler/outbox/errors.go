@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
 
 // Error says why the queue did not do what was asked. Its text names the operation and the cause in a word of the
@@ -15,7 +15,7 @@ import (
 type Error struct {
 	Op     string // what was being done
 	Status int    // the answer's; 0: there was none
-	Code   string // the answer's error code: "AuthenticationFailed", "QueueNotFound"; or "Timeout", "NoConnection", "NoToken"
+	Code   string // the answer's error code: "AuthenticationFailed", "QueueNotFound"; or "HTTP 500", "Timeout", "NoConnection", "NoAnswer", "NoToken"
 	Err    error
 }
 
@@ -27,6 +27,9 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// errNoToken says that there is no token at hand.
+var errNoToken = errors.New("no token")
 
 // wrap makes an *Error of what the client returned, or nil of nil.
 func wrap(op string, err error) error {
@@ -40,22 +43,17 @@ func wrap(op string, err error) error {
 	if e.Code != "" {
 		return e
 	}
-	_, dial := errors.AsType[*net.OpError](err)
-	_, token := errors.AsType[*azidentity.AuthenticationFailedError](err)
-	_, unable := errors.AsType[interface {
-		error
-		NonRetriable()
-	}](err)
+	dial, isNet := errors.AsType[*net.OpError](err)
 	switch {
-	case token:
+	case errors.Is(err, errNoToken):
 		e.Code = "NoToken"
+	case e.Status != 0:
+		e.Code = "HTTP " + strconv.Itoa(e.Status)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		e.Code = "Timeout"
-	case dial:
+	case isNet && dial.Op == "dial":
 		e.Code = "NoConnection"
-	case e.Status == 0 && unable:
-		e.Code = "NoToken" // azidentity marks so what it does not try again
-	case e.Status == 0:
+	default:
 		e.Code = "NoAnswer"
 	}
 	return e

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -21,6 +22,7 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
+	"userrelay/handler/token"
 )
 
 // QueueName is the queue's name. DrainOutbox/function.json has the same; the host adds "-poison" for what it gives up.
@@ -28,10 +30,9 @@ const QueueName = "userrelay-outbox"
 
 const poisonName = QueueName + "-poison"
 
-// One attempt of a request, and how often a failed one is made again. A Put has 1.5 s in all.
+// A Put has 1.5 s in all.
 const (
-	tryTimeout  = 700 * time.Millisecond
-	tries       = 2
+	tries       = 2 // of what the service has certainly not done
 	retryDelay  = 50 * time.Millisecond
 	dialTimeout = 500 * time.Millisecond
 	idleConns   = 64 // kept open; more are for a moment only
@@ -40,24 +41,33 @@ const (
 
 // Config says which account holds the queue.
 type Config struct {
-	Account    Account
-	Credential azcore.TokenCredential // where the account is entered by an identity
-	Client     *http.Client           // nil: one of its own
+	Account Account
+	Tokens  token.Source // where the account is entered by an identity: tokens for Scope
+	Client  *http.Client // nil: one of its own
 }
+
+// Scope is what tokens must be for.
+const Scope = "https://storage.azure.com/.default"
 
 // Queue is the outbox. It is safe for use by several goroutines.
 type Queue struct {
 	messages, poison *azqueue.QueueClient
 	transport        *http.Transport // nil where the client is not its own
+	tokens           *token.Cache    // nil: the account is entered otherwise
+	end              context.CancelFunc
+	background       sync.WaitGroup
 }
 
-// New returns the outbox. It connects to nothing yet; Close lets go of its connections.
+// New returns the outbox, which begins to ask for a token if it needs one. It must be closed.
 func New(c Config) (*Queue, error) {
 	q := &Queue{}
+	if c.Account.ByIdentity() {
+		q.tokens = token.NewCache(c.Tokens)
+	}
 	if c.Client == nil {
 		q.transport = &http.Transport{
 			Proxy:       http.ProxyFromEnvironment,
-			DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, TLSHandshakeTimeout: tryTimeout,
+			DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext, TLSHandshakeTimeout: dialTimeout,
 			ForceAttemptHTTP2: true, MaxIdleConns: idleConns, MaxIdleConnsPerHost: idleConns, IdleConnTimeout: idleTimeout,
 		}
 		c.Client = &http.Client{
@@ -66,19 +76,27 @@ func New(c Config) (*Queue, error) {
 		}
 	}
 	var err error
-	if q.messages, err = c.client(QueueName); err != nil {
+	if q.messages, err = c.client(QueueName, q.tokens); err != nil {
 		return nil, err
 	}
-	q.poison, err = c.client(poisonName)
-	return q, err
+	if q.poison, err = c.client(poisonName, q.tokens); err != nil {
+		return nil, err
+	}
+	life, end := context.WithCancel(context.Background())
+	q.end = end
+	if q.tokens != nil {
+		q.background.Go(func() { q.tokens.Renew(life) })
+	}
+	return q, nil
 }
 
 // client returns the client of one queue.
-func (c Config) client(queue string) (*azqueue.QueueClient, error) {
+func (c Config) client(queue string, tokens *token.Cache) (*azqueue.QueueClient, error) {
 	options := &azqueue.ClientOptions{ClientOptions: policy.ClientOptions{
-		Transport: c.Client,
+		Transport:        c.Client,
+		PerRetryPolicies: []policy.Policy{doubt{}},
 		Retry: policy.RetryOptions{
-			MaxRetries: tries - 1, TryTimeout: tryTimeout, RetryDelay: retryDelay, MaxRetryDelay: 2 * retryDelay,
+			MaxRetries: tries - 1, RetryDelay: retryDelay, MaxRetryDelay: 2 * retryDelay, ShouldRetry: certainlyNotDone,
 		},
 	}}
 	address := c.Account.url + queue
@@ -95,7 +113,7 @@ func (c Config) client(queue string) (*azqueue.QueueClient, error) {
 	case c.Account.sas != "":
 		client, err = azqueue.NewQueueClientWithNoCredential(address+"?"+c.Account.sas, options)
 	default:
-		client, err = azqueue.NewQueueClient(address, c.Credential, options)
+		client, err = azqueue.NewQueueClient(address, atHand{tokens}, options)
 	}
 	if err != nil {
 		return nil, &Error{Op: "set up the client of the queue", Err: err}
@@ -103,8 +121,32 @@ func (c Config) client(queue string) (*azqueue.QueueClient, error) {
 	return client, nil
 }
 
-// Close lets go of idle connections.
+// atHand gives out the token that is at hand. The client's own cache makes callers wait for a new one beyond their time.
+type atHand struct{ tokens *token.Cache }
+
+func (a atHand) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	bearer, expires, ok := a.tokens.Current()
+	if !ok {
+		return azcore.AccessToken{}, errNoToken
+	}
+	return azcore.AccessToken{Token: bearer, ExpiresOn: expires}, nil
+}
+
+// identified waits for the first token, for those who have the time.
+func (q *Queue) identified(ctx context.Context) error {
+	if q.tokens == nil {
+		return nil
+	}
+	if _, err := q.tokens.Get(ctx); err != nil {
+		return wrap("get a token for the storage account", fmt.Errorf("%w: %w", errNoToken, err))
+	}
+	return nil
+}
+
+// Close lets go of what it holds. No call may be under way.
 func (q *Queue) Close() {
+	q.end()
+	q.background.Wait()
 	if q.transport != nil {
 		q.transport.CloseIdleConnections()
 	}
@@ -112,6 +154,9 @@ func (q *Queue) Close() {
 
 // Prepare makes the queues where they are missing, which also fetches the first token and opens a connection.
 func (q *Queue) Prepare(ctx context.Context) error {
+	if err := q.identified(ctx); err != nil {
+		return err
+	}
 	for _, client := range []*azqueue.QueueClient{q.messages, q.poison} {
 		if err := create(ctx, client); err != nil {
 			return err
@@ -128,7 +173,8 @@ func create(ctx context.Context, client *azqueue.QueueClient) error {
 	return wrap("create the queue", err)
 }
 
-// Put stores a message, which nobody sees before the time given is over: whole seconds, up to 7 days.
+// Put stores a message, which nobody sees before the time given is over: whole seconds, up to 7 days. The error is a
+// *delivery.Error, of class UnknownOutcome where the message may be stored all the same.
 func (q *Queue) Put(ctx context.Context, m registration.Message, hidden time.Duration) (delivery.Message, error) {
 	kept, err := put(ctx, q.messages, m.Encode(), hidden)
 	kept.Queue = QueueName
@@ -137,24 +183,31 @@ func (q *Queue) Put(ctx context.Context, m registration.Message, hidden time.Dur
 
 // put stores a message that never expires in a queue, which it makes where it is missing.
 func put(ctx context.Context, client *azqueue.QueueClient, message []byte, hidden time.Duration) (delivery.Message, error) {
-	const op = "put the message"
 	forever, after := int32(-1), int32(hidden/time.Second)
 	options := &azqueue.EnqueueMessageOptions{TimeToLive: &forever, VisibilityTimeout: &after}
 	text := base64.StdEncoding.EncodeToString(message)
-	resp, err := client.EnqueueMessage(ctx, text, options)
+	watched, doubtful := withDoubt(ctx)
+	resp, err := client.EnqueueMessage(watched, text, options)
 	if codeOf(err) == "QueueNotFound" {
-		if err := create(ctx, client); err != nil {
-			return delivery.Message{}, err
+		if err = create(ctx, client); err == nil {
+			resp, err = client.EnqueueMessage(watched, text, options)
 		}
-		resp, err = client.EnqueueMessage(ctx, text, options)
+	}
+	if err == nil && (len(resp.Messages) != 1 || resp.Messages[0] == nil || resp.Messages[0].MessageID == nil || resp.Messages[0].PopReceipt == nil) {
+		err = fmt.Errorf("an answer of %d messages, or one without an id", len(resp.Messages))
 	}
 	if err != nil {
-		return delivery.Message{}, wrap(op, err)
-	}
-	if len(resp.Messages) != 1 || resp.Messages[0] == nil || resp.Messages[0].MessageID == nil || resp.Messages[0].PopReceipt == nil {
-		return delivery.Message{}, &Error{Op: op, Err: fmt.Errorf("an answer of %d messages, or one without an id", len(resp.Messages))}
+		return delivery.Message{}, notPut(wrap("put the message", err), doubtful())
 	}
 	return delivery.Message{ID: *resp.Messages[0].MessageID, Receipt: *resp.Messages[0].PopReceipt}, nil
+}
+
+func notPut(err error, doubtful bool) error {
+	class := delivery.Unavailable
+	if doubtful {
+		class = delivery.UnknownOutcome
+	}
+	return &delivery.Error{Class: class, Op: err.Error(), Err: err}
 }
 
 // Delete deletes a message. It fails where somebody has seen the message since.

@@ -48,6 +48,9 @@ type Poisoned struct {
 
 // ListPoisoned returns the first messages of the poison queue, at most 32, which all stay where they are.
 func (q *Queue) ListPoisoned(ctx context.Context) ([]Poisoned, error) {
+	if err := q.identified(ctx); err != nil {
+		return nil, err
+	}
 	most := int32(32)
 	resp, err := q.poison.PeekMessages(ctx, &azqueue.PeekMessagesOptions{NumberOfMessages: &most})
 	if codeOf(err) == "QueueNotFound" {
@@ -85,20 +88,27 @@ func valueOf[T any](p *T) (v T) {
 	return v
 }
 
-// resendHold is how long a message that is being sent again is hidden from others who do the same.
-const resendHold = time.Minute
+// resendHold is how long a message that is being sent again is hidden, also from Resend itself.
+const (
+	resendHold = 15 * time.Minute
+	// ResendLimit is how long Resend may take: a message that it leaves must not be seen twice.
+	ResendLimit = 10 * time.Minute
+)
 
 // Resend moves the messages of the poison queue that can be drained back into the outbox, and tells of each message that
 // it saw. A message is deleted only after its copy is stored; those that cannot be drained stay.
 func (q *Queue) Resend(ctx context.Context, tell func(Poisoned)) error {
-	seen := map[string]bool{}
+	ctx, cancel := context.WithTimeout(ctx, ResendLimit)
+	defer cancel()
+	if err := q.identified(ctx); err != nil {
+		return err
+	}
 	var left []Poisoned
 	for {
 		p, ok, err := q.nextPoisoned(ctx)
-		if err != nil || !ok || seen[p.ID] {
+		if err != nil || !ok {
 			return errors.Join(err, q.putBack(ctx, left))
 		}
-		seen[p.ID] = true
 		if p.Err == nil {
 			if _, err := put(ctx, q.messages, p.raw, 0); err != nil {
 				return errors.Join(err, q.putBack(ctx, append(left, p)))
@@ -135,7 +145,8 @@ func (q *Queue) nextPoisoned(ctx context.Context) (Poisoned, bool, error) {
 func (q *Queue) putBack(ctx context.Context, messages []Poisoned) error {
 	now := int32(0)
 	for _, p := range messages {
-		if _, err := q.poison.UpdateMessage(ctx, p.ID, p.receipt, p.text, &azqueue.UpdateMessageOptions{VisibilityTimeout: &now}); err != nil {
+		_, err := q.poison.UpdateMessage(ctx, p.ID, p.receipt, p.text, &azqueue.UpdateMessageOptions{VisibilityTimeout: &now})
+		if err != nil && codeOf(err) != "PopReceiptMismatch" && codeOf(err) != "MessageNotFound" { // somebody else has it
 			return wrap("show the message in the poison queue again", err)
 		}
 	}

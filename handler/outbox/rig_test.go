@@ -11,13 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"go.uber.org/goleak"
 
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
+	"userrelay/handler/token"
 	"userrelay/local/storagequeue"
 )
 
@@ -118,13 +117,13 @@ func message(i int) registration.Message {
 }
 
 // tokens is an identity that has a token, or not.
-type tokens struct{ token string }
-
-func (s tokens) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	if s.token == "" {
-		return azcore.AccessToken{}, errNoIdentity
+func tokens(t string) token.Source {
+	return func(context.Context) (string, time.Time, error) {
+		if t == "" {
+			return "", time.Time{}, errNoIdentity
+		}
+		return t, time.Now().Add(time.Hour), nil
 	}
-	return azcore.AccessToken{Token: s.token, ExpiresOn: time.Now().Add(time.Hour)}, nil
 }
 
 var errNoIdentity = errors.New("no identity")
@@ -145,8 +144,8 @@ func secured(t *testing.T) (*storagequeue.Server, *http.Client) {
 	return s, &http.Client{Transport: transport}
 }
 
-// token makes one as Entra ID does, but for its signature.
-func token(audience string, expires time.Time) string {
+// bearer makes a token as Entra ID does, but for its signature.
+func bearer(audience string, expires time.Time) string {
 	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	return part(`{"alg":"none","typ":"JWT"}`) + "." + part(`{"aud":"`+audience+`","iss":"https://sts.windows.net/00000000-0000-0000-0000-000000000000/",`+
 		`"nbf":`+strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10)+`,"iat":`+strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10)+

@@ -63,10 +63,10 @@ func (m Message) Encode() []byte {
 	}
 	if len(s.Data) <= MaxMessage { // the encoder takes its time with what is larger
 		b, err := json.Marshal(s, jsontext.AllowDuplicateNames(true))
-		if err != nil {
-			panic(err) // strings are made valid, and the profile is JSON that was written by the same package
+		if m.Event.Profile == nil && err != nil {
+			panic(err) // strings are made valid
 		}
-		if len(b) <= MaxMessage || m.Event.Profile == nil {
+		if err == nil && (len(b) <= MaxMessage || m.Event.Profile == nil) { // a profile may be as deep as JSON may be, and lies deeper here
 			return b
 		}
 	}

@@ -92,6 +92,22 @@ func TestMessageWithLargeProfile(t *testing.T) {
 	}
 }
 
+// A profile is as deep as JSON may be, and lies deeper in the message.
+func TestMessageWithDeepProfile(t *testing.T) {
+	t.Parallel()
+	for _, depth := range []int{9000, 9998, 9999} {
+		body := `{"user_id":"auth0|1","a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`
+		e, err := (registration.Decoder{Profile: true}).Decode([]byte(body), "", time.Unix(1, 0))
+		if err != nil {
+			t.Fatalf("depth %d: %v", depth, err)
+		}
+		m, err := registration.ParseMessage(registration.Message{Event: e, Queued: time.Unix(2, 0)}.Encode())
+		if err != nil || m.Event.UserID != "auth0|1" || (m.Event.Profile == nil) != m.Event.ProfileOmitted {
+			t.Errorf("depth %d: %.80v, %v", depth, m, err)
+		}
+	}
+}
+
 func TestParseMessageRefuses(t *testing.T) {
 	t.Parallel()
 	sound := string(message().Encode())

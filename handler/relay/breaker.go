@@ -23,11 +23,12 @@ var (
 	errDiverted = errors.New("kafka is away")
 	errPanicked = errors.New("the attempt did not return")
 	errLate     = errors.New("no answer in time")
+	errGone     = errors.New("the caller is gone")
 )
 
 // breaker knows whether Kafka is away, so that no registration waits for it in vain.
 type breaker struct {
-	gobreaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	circuit *gobreaker.TwoStepCircuitBreaker[struct{}]
 }
 
 func newBreaker(o Observer) *breaker {
@@ -44,6 +45,7 @@ func newBreaker(o Observer) *breaker {
 				o.Resumed(ctx)
 			}
 		},
+		IsExcluded: func(err error) bool { return errors.Is(err, errGone) }, // says nothing about Kafka
 		IsSuccessful: func(err error) bool {
 			switch delivery.ClassOf(err) {
 			case "", delivery.Invalid, delivery.TooLarge: // one record's fault
@@ -57,7 +59,7 @@ func newBreaker(o Observer) *breaker {
 
 // allow returns a function that must be told once how the attempt ended, or an error while Kafka is away.
 func (b *breaker) allow() (report func(error), err error) {
-	if report, err = b.gobreaker.Allow(); err != nil {
+	if report, err = b.circuit.Allow(); err != nil {
 		return nil, &delivery.Error{Class: delivery.Unavailable, Op: "wait for Kafka", Err: errDiverted}
 	}
 	return report, nil

@@ -56,12 +56,16 @@ func (r *Relay) sendHeld(ctx context.Context, e registration.Event) (delivery.Re
 		var first sync.Once
 		report = func(err error) { first.Do(func() { done(err) }) }
 	}
+	defer func() { report(errPanicked) }() // should it not return
 	// Whether Kafka is there is known before the final outcome.
 	late := time.AfterFunc(r.kafkaTimeout, func() { report(errLate) })
 	defer late.Stop()
 	limit, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	md, sent, err := r.sendFitting(limit, e)
+	if ctx.Err() != nil {
+		report(errGone)
+	}
 	report(err)
 	if after := delivery.LateOf(err); after != nil && ctx.Err() == nil {
 		more, cancel := context.WithTimeout(ctx, hiddenFor)

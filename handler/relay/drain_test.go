@@ -3,7 +3,9 @@ package relay_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +14,7 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
+	"userrelay/handler/relay"
 )
 
 func queued() registration.Message {
@@ -177,6 +180,77 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 		start := time.Now()
 		if err := j.with(t, &store{}).Drain(ctx, queued().Encode()); err == nil || time.Since(start) != time.Second {
 			t.Errorf("error %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// open makes Kafka count as away.
+func open(t *testing.T, j *journal, r *relay.Relay) {
+	t.Helper()
+	for range 5 {
+		if _, err := r.Deliver(t.Context(), registration.Event{UserID: "auth0|1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.want(t, slices.Concat(slices.Repeat([]string{"Received", "Produce", "Sent", "Put", "Outboxed for unavailable"}, 4),
+		[]string{"Received", "Produce", "Sent", "Diverted", "Put", "Outboxed for unavailable"})...)
+}
+
+// A fault of the program while a drain sees whether Kafka is back leaves the way to Kafka open for the next one.
+func TestDrainPanics(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		j.produce = func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
+			switch n := len(j.records); {
+			case n <= 5:
+				return delivery.RecordMetadata{}, fails(delivery.Unavailable)
+			case n == 6:
+				panic("fault")
+			default:
+				return stored(), nil
+			}
+		}
+		r := j.with(t, &store{})
+		open(t, j, r)
+		<-time.After(2 * time.Second)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic is gone")
+				}
+			}()
+			_ = r.Drain(t.Context(), queued().Encode())
+		}()
+		<-time.After(2 * time.Second)
+		if out, err := r.Deliver(t.Context(), event()); err != nil || out.Kafka != stored() {
+			t.Errorf("afterwards: %+v, %v", out, err)
+		}
+	})
+}
+
+// Drains that end because the program does say nothing about Kafka.
+func TestDrainsAreGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		j.produce = func(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
+			return waits(time.Second, nil)(ctx, r)
+		}
+		r := j.with(t, &store{})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		var drains sync.WaitGroup
+		for range 20 {
+			drains.Go(func() {
+				if err := r.Drain(ctx, queued().Encode()); err == nil {
+					t.Error("drained")
+				}
+			})
+		}
+		drains.Wait()
+		if out, err := r.Deliver(t.Context(), event()); err != nil || out.Kafka != stored() {
+			t.Errorf("afterwards: %+v, %v", out, err)
 		}
 	})
 }

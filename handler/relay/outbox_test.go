@@ -58,9 +58,12 @@ func (s *store) Delete(_ context.Context, m delivery.Message) error {
 	return s.stuck
 }
 
-func (s *store) Show(_ context.Context, m delivery.Message, _ registration.Message) error {
+func (s *store) Show(ctx context.Context, m delivery.Message, _ registration.Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	s.shown = append(s.shown, m.ID+" "+m.Receipt)
 	return s.stuck
 }
@@ -168,13 +171,17 @@ func TestWhereItGoes(t *testing.T) {
 			lately(time.Hour, nil), &store{put: time.Hour},
 			want{relay.Outcome{}, delivery.UnknownOutcome, 3500 * time.Millisecond, []string{"Received", "Produce", "Sent", "Put", "Refused"}},
 		},
+		"the outbox may have it": {
+			waits(time.Second, fails(delivery.Unavailable)), &store{fails: fails(delivery.UnknownOutcome)},
+			want{relay.Outcome{}, delivery.UnknownOutcome, time.Second, []string{"Received", "Produce", "Sent", "Put", "Refused"}},
+		},
 		"the outbox fails, and meanwhile Kafka answers": {
 			lately(2500*time.Millisecond, nil), &store{put: time.Second, fails: errQueue},
 			want{inKafka, "", 3 * time.Second, []string{"Received", "Produce", "Sent", "Put", "Forwarded"}},
 		},
 		"the outbox fails, and meanwhile Kafka refuses": {
 			lately(2500*time.Millisecond, fails(delivery.Unavailable)), &store{put: time.Second, fails: errQueue},
-			want{relay.Outcome{}, delivery.UnknownOutcome, 3 * time.Second, []string{"Received", "Produce", "Sent", "Put", "Refused"}},
+			want{relay.Outcome{}, delivery.Unavailable, 3 * time.Second, []string{"Received", "Produce", "Sent", "Put", "Refused"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -243,7 +250,7 @@ func TestLateAnswer(t *testing.T) {
 		"stored, and drained, too": {lately(12*time.Second, nil), errQueue, want{90 * time.Second, []string{both}, nil, false}},
 		"certainly not":            {lately(12*time.Second, fails(delivery.Unavailable)), nil, want{90 * time.Second, nil, []string{both}, false}},
 		"given up":                 {lately(time.Minute, fails(delivery.UnknownOutcome)), nil, want{90 * time.Second, nil, []string{both}, false}},
-		"never answered":           {lately(time.Hour, nil), nil, want{90 * time.Second, nil, []string{both}, false}},
+		"never answered":           {lately(time.Hour, nil), nil, want{90 * time.Second, nil, nil, false}},
 		"not sent at all":          {waits(0, fails(delivery.Unavailable)), nil, want{0, nil, nil, false}},
 		"unknown for good":         {waits(0, fails(delivery.UnknownOutcome)), nil, want{0, nil, nil, false}},
 	} {

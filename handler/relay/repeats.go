@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 )
 
@@ -42,7 +43,8 @@ func (s *repeats) once(e registration.Event, store func() (Outcome, error)) (Out
 		s.mu.Unlock()
 		return f.replay(e.UserID)
 	}
-	f := &first{id: e.ID, userID: e.UserID, done: make(chan struct{}), err: errPanicked} // should store not return
+	f := &first{id: e.ID, userID: e.UserID, done: make(chan struct{})}
+	f.err = &delivery.Error{Class: delivery.UnknownOutcome, Op: "store the first", Err: errPanicked} // should store not return
 	s.byID[e.ID] = f
 	s.mu.Unlock()
 	defer s.end(f)

@@ -134,7 +134,7 @@ func TestRepeatOfPanic(t *testing.T) {
 			_, _ = r.Deliver(t.Context(), event())
 		})
 		synctest.Wait()
-		if _, err := r.Deliver(t.Context(), event()); delivery.ClassOf(err) != delivery.Fatal {
+		if _, err := r.Deliver(t.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
 			t.Errorf("the repeat has %v", err)
 		}
 		first.Wait()

@@ -17,31 +17,41 @@ import (
 //	anything else, and the outbox has it             Outboxed; hidden while Kafka may have it too
 //	neither, but Kafka's late answer has come        Forwarded
 //	neither, and Kafka had not been asked            Kafka, whatever the breaker says
-//	neither                                          Refused, with Kafka's reason
+//	neither                                          Refused, with Kafka's reason, unless the outbox may have it after all
 func (r *Relay) store(ctx context.Context, e registration.Event) (Outcome, error) {
-	md, sent, err := r.forward(ctx, e)
-	if err == nil {
+	md, sent, kafkaErr := r.forward(ctx, e)
+	if kafkaErr == nil {
 		return r.forwarded(ctx, sent, md)
 	}
-	if r.outbox == nil || delivery.ClassOf(err) == delivery.Invalid {
-		return r.refused(ctx, sent, err)
+	if r.outbox == nil || delivery.ClassOf(kafkaErr) == delivery.Invalid {
+		return r.refused(ctx, sent, kafkaErr)
 	}
-	if kept, err := r.keep(ctx, e, err); err == nil {
+	kept, outboxErr := r.keep(ctx, e, kafkaErr)
+	if outboxErr == nil {
 		return Outcome{EventID: e.ID, Outbox: kept}, nil
 	}
-	switch late := delivery.LateOf(err); {
-	case late != nil:
+	if md, sent, kafkaErr = r.lastResort(ctx, e, sent, kafkaErr); kafkaErr == nil {
+		return r.forwarded(ctx, sent, md)
+	}
+	if delivery.ClassOf(outboxErr) == delivery.UnknownOutcome {
+		return r.refused(ctx, sent, outboxErr) // it may be in the outbox, whatever Kafka says
+	}
+	return r.refused(ctx, sent, kafkaErr)
+}
+
+// lastResort is for an event that the outbox did not take: Kafka's late answer may have come, and if the breaker kept the
+// event from Kafka, Kafka is asked all the same.
+func (r *Relay) lastResort(ctx context.Context, e, sent registration.Event, kafkaErr error) (delivery.RecordMetadata, registration.Event, error) {
+	if late := delivery.LateOf(kafkaErr); late != nil {
 		ended, cancel := context.WithCancel(ctx)
 		cancel() // there is no time left to wait
-		if place, lateErr := late(ended); lateErr == nil {
-			return r.forwarded(ctx, sent, place)
-		}
-	case errors.Is(err, errDiverted):
-		if md, sent, err = r.send(ctx, e); err == nil {
-			return r.forwarded(ctx, sent, md)
-		}
+		md, err := late(ended)
+		return md, sent, err
 	}
-	return r.refused(ctx, sent, err)
+	if errors.Is(kafkaErr, errDiverted) {
+		return r.send(ctx, e)
+	}
+	return delivery.RecordMetadata{}, sent, kafkaErr
 }
 
 func (r *Relay) forwarded(ctx context.Context, e registration.Event, md delivery.RecordMetadata) (Outcome, error) {
@@ -135,12 +145,13 @@ func (r *Relay) watch(ctx context.Context, m registration.Message, kept delivery
 		defer cancel()
 		defer context.AfterFunc(r.life, cancel)() //nolint:contextcheck // it ends with the relay, not with the request
 		md, err := late(limit)
-		if err != nil {
+		switch {
+		case limit.Err() != nil: // it shows by itself
+		case err != nil:
 			_ = r.outbox.Show(limit, kept, m) // if that fails it shows by itself, later
-			return
-		}
-		if r.outbox.Delete(limit, kept) == nil {
+		case r.outbox.Delete(limit, kept) == nil:
 			r.observer.Withdrawn(ctx, m.Event, md)
-		} // else it is a copy, and Drain will tell of it
+		default: // it is a copy, and Drain will tell of it
+		}
 	})
 }

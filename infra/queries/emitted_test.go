@@ -55,14 +55,15 @@ func calls() map[string]func(context.Context, *insights.Telemetry) {
 				t.Outboxed(ctx, event, err)
 			}
 		},
-		"Withdrawn": func(ctx context.Context, t *insights.Telemetry) { t.Withdrawn(ctx, event, place) },
-		"Drained":   func(ctx context.Context, t *insights.Telemetry) { t.Drained(ctx, event, place, time.Minute) },
-		"Poisoned":  func(ctx context.Context, t *insights.Telemetry) { t.Poisoned(ctx, failures()[0]) },
-		"Diverted":  func(ctx context.Context, t *insights.Telemetry) { t.Diverted(ctx) },
-		"Resumed":   func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx) },
-		"Panicked":  func(ctx context.Context, t *insights.Telemetry) { t.Panicked(ctx, "fault", nil) },
-		"Unhealthy": func(ctx context.Context, t *insights.Telemetry) { t.Unhealthy(ctx, errors.New("away")) },
-		"Healthy":   func(ctx context.Context, t *insights.Telemetry) { t.Healthy(ctx) },
+		"Withdrawn":  func(ctx context.Context, t *insights.Telemetry) { t.Withdrawn(ctx, event, place) },
+		"Drained":    func(ctx context.Context, t *insights.Telemetry) { t.Drained(ctx, event, place, time.Minute) },
+		"NotDrained": func(ctx context.Context, t *insights.Telemetry) { t.NotDrained(ctx, failures()[0]) },
+		"Poisoned":   func(ctx context.Context, t *insights.Telemetry) { t.Poisoned(ctx, failures()[0]) },
+		"Diverted":   func(ctx context.Context, t *insights.Telemetry) { t.Diverted(ctx) },
+		"Resumed":    func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx) },
+		"Panicked":   func(ctx context.Context, t *insights.Telemetry) { t.Panicked(ctx, "fault", nil) },
+		"Unhealthy":  func(ctx context.Context, t *insights.Telemetry) { t.Unhealthy(ctx, errors.New("away")) },
+		"Healthy":    func(ctx context.Context, t *insights.Telemetry) { t.Healthy(ctx) },
 	}
 }
 

@@ -127,6 +127,7 @@ func (quiet) Received(context.Context, registration.Event)                      
 func (quiet) Sent(context.Context, delivery.Send)                                    {}
 func (quiet) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
 func (quiet) Refused(context.Context, registration.Event, error)                     {}
+func (quiet) NotDrained(context.Context, error)                                      {}
 func (quiet) Panicked(context.Context, any, []byte)                                  {}
 func (quiet) Unhealthy(context.Context, error)                                       {}
 func (quiet) Healthy(context.Context)                                                {}

@@ -1,0 +1,128 @@
+package token_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"userrelay/handler/token"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var errService = errors.New("the service is away")
+
+// service is an identity service whose tokens are numbers.
+type service struct {
+	takes, lives time.Duration
+	away         atomic.Bool
+	asked        atomic.Int64
+}
+
+func (s *service) token(ctx context.Context) (string, time.Time, error) {
+	n := s.asked.Add(1)
+	select {
+	case <-time.After(s.takes):
+	case <-ctx.Done():
+		return "", time.Time{}, ctx.Err()
+	}
+	if s.away.Load() {
+		return "", time.Time{}, errService
+	}
+	return strconv.FormatInt(n, 10), time.Now().Add(s.lives), nil
+}
+
+func TestGet(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{takes: time.Second, lives: time.Hour}
+		c := token.NewCache(s.token)
+		if _, _, ok := c.Current(); ok {
+			t.Error("an empty cache has a token")
+		}
+		var all sync.WaitGroup
+		for range 50 { // at once, and they ask once
+			all.Go(func() {
+				if got, err := c.Get(t.Context()); got != "1" || err != nil {
+					t.Errorf("token %q, error %v", got, err)
+				}
+			})
+		}
+		all.Wait()
+		<-time.After(59*time.Minute - time.Second)
+		if got, err := c.Get(t.Context()); got != "1" || err != nil {
+			t.Errorf("a minute before its end: token %q, error %v", got, err)
+		}
+		<-time.After(2 * time.Second)
+		if got, err := c.Get(t.Context()); got != "2" || err != nil {
+			t.Errorf("then: token %q, error %v", got, err)
+		}
+	})
+}
+
+// Who waits for a token waits no longer than it may, whoever has asked for it.
+func TestGetInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := token.NewCache((&service{takes: time.Hour}).token)
+		start := time.Now()
+		var all sync.WaitGroup
+		for i := range 10 {
+			all.Go(func() {
+				limit := time.Duration(i+1) * time.Second
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				if _, err := c.Get(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != limit {
+					t.Errorf("error %v after %v, want it after %v", err, time.Since(start), limit)
+				}
+			})
+		}
+		all.Wait()
+		if _, err := c.Get(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("without a limit: %v", err)
+		}
+	})
+}
+
+// A new token is there before the old one has ended, and an outage of the service is bridged.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{takes: time.Second, lives: time.Hour}
+		c := token.NewCache(s.token)
+		ctx, cancel := context.WithCancel(t.Context())
+		var renewing sync.WaitGroup
+		renewing.Go(func() { c.Renew(ctx) })
+		defer renewing.Wait()
+		defer cancel()
+		<-time.After(2 * time.Second)
+		s.away.Store(true)
+		for range 58 {
+			if got, _, ok := c.Current(); got != "1" || !ok {
+				t.Fatalf("token %q, good %t", got, ok)
+			}
+			<-time.After(time.Minute)
+		}
+		s.away.Store(false)
+		<-time.After(15 * time.Second)
+		if got, expires, ok := c.Current(); got == "1" || !ok || time.Until(expires) < 59*time.Minute {
+			t.Errorf("after the outage: token %q until %v, good %t", got, expires, ok)
+		}
+		asked := s.asked.Load()
+		<-time.After(29 * time.Minute)
+		if now := s.asked.Load(); now != asked {
+			t.Errorf("asked %d times in the first half of a token's life", now-asked)
+		}
+		<-time.After(2 * time.Minute)
+		if now := s.asked.Load(); now != asked+1 {
+			t.Errorf("asked %d times after it", now-asked)
+		}
+	})
+}
