@@ -3,8 +3,12 @@ GOLANGCI_VERSION := v2.15.0
 FUZZTIME := 30s
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/userrelay
 GOLANGCI := $(TOOLS)/golangci-lint/$(GOLANGCI_VERSION)/golangci-lint
+ACTIONLINT_VERSION := v1.7.12
+ACTIONLINT := $(TOOLS)/actionlint/$(ACTIONLINT_VERSION)/actionlint
+AZURERM_VERSION := $(shell sed -n 's|.*hashicorp/terraform-provider-azurerm \(v[^ ]*\).*|\1|p' tools/terraform/go.mod)
+AZURERM := $(TOOLS)/terraform-provider-azurerm/$(AZURERM_VERSION)/terraform-provider-azurerm
 
-.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 fuzz bench lint fmt
+.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 test-infra package provider drill fuzz bench lint fmt
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +46,19 @@ test-queries: ## Check the queries for Application Insights (Node.js)
 bench: ## Measure beside other relays and write docs/benchmarks.md; KAFKA_HOME=… adds a real Kafka
 	KAFKA_HOME='$(KAFKA_HOME)' go run ./test/bench
 
+drill: ## Break all of it, with a real Apache Kafka, and write docs/reliability.md: make drill KAFKA_HOME=…
+	KAFKA_HOME='$(KAFKA_HOME)' go run ./test/drill
+
+test-infra: $(AZURERM) ## Check infrastructure, alerts and package (Terraform 1.11, Node.js)
+	@command -v terraform >/dev/null || { echo 'Terraform 1.11 or later is missing: developer.hashicorp.com/terraform/install'; exit 1; }
+	npm ci --prefix tools/kql --no-audit --no-fund
+	go test ./infra/... ./tools/package
+
+package: ## Make the package for Azure, and the list of what is in it
+	go run ./tools/package -o userrelay.zip -sbom userrelay.cdx.json
+
+provider: $(AZURERM) ## Build Terraform's provider, once for each version (about 10 minutes)
+
 fuzz: ## Look for inputs that break a decoder, FUZZTIME=30s for each
 	@go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' ./... | while read -r dir; do \
 		grep -ho '^func Fuzz[A-Za-z]*' "$$dir"/*_test.go 2>/dev/null | sed 's/^func //' | while read -r name; do \
@@ -49,12 +66,13 @@ fuzz: ## Look for inputs that break a decoder, FUZZTIME=30s for each
 		done || exit 1; \
 	done
 
-lint: $(GOLANGCI) ## Check style and habits, on all systems that the code is for
+lint: $(GOLANGCI) $(ACTIONLINT) ## Check style and habits, on all systems that the code is for
 	$(GOLANGCI) run ./...
 	GOOS=windows go vet ./...
 	GOOS=darwin go vet ./...
 	go mod tidy -diff
 	shellcheck .ci/run
+	$(ACTIONLINT)
 
 fmt: $(GOLANGCI) ## Format the code
 	$(GOLANGCI) fmt ./...
@@ -63,3 +81,10 @@ $(GOLANGCI): tools/golangci-lint/go.mod
 	@echo 'Building golangci-lint $(GOLANGCI_VERSION); it takes some minutes, once.'
 	cd tools/golangci-lint && go build -o $(@D)/ tool
 	@touch $@
+
+$(ACTIONLINT):
+	cd tools/actionlint && go build -o $(@D)/ tool
+
+$(AZURERM): # no prerequisite: the path has the version, and a fresh clone must not build it again
+	@echo 'Building Terraform provider azurerm $(AZURERM_VERSION); it takes about 10 minutes, once.'
+	cd tools/terraform && go build -trimpath -ldflags='-s -w' -o $(@D)/ github.com/hashicorp/terraform-provider-azurerm

@@ -158,8 +158,12 @@ func (q *Queue) Prepare(ctx context.Context) error {
 		return err
 	}
 	for _, client := range []*azqueue.QueueClient{q.messages, q.poison} {
-		if err := create(ctx, client); err != nil {
-			return err
+		_, err := client.GetProperties(ctx, nil)
+		if codeOf(err) == "QueueNotFound" { // who may use a queue need not have the right to make one
+			err = create(ctx, client)
+		}
+		if err != nil {
+			return wrap("look at the queue", err)
 		}
 	}
 	return nil

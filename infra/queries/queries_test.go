@@ -3,23 +3,19 @@
 package queries_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
-)
 
-const howTo = "needs Node 20 and `npm ci` in tools/kql"
+	"userrelay/infra/internal/kql"
+)
 
 // queries returns the text of each query by its file's name.
 func queries(t *testing.T) map[string]string {
@@ -121,7 +117,7 @@ func unknown(sent []item, query string) (all []string, err error) {
 
 func TestQueriesAskForWhatIsSent(t *testing.T) {
 	t.Parallel()
-	sent := emitted(t)
+	sent := slices.Concat(emitted(t), ofHost())
 	for file, query := range queries(t) {
 		missing, err := unknown(sent, query)
 		if err != nil {
@@ -136,7 +132,7 @@ func TestQueriesAskForWhatIsSent(t *testing.T) {
 // Every name in every query, misspelt, must be noticed: else the test above checks nothing.
 func TestMisspeltNamesAreNoticed(t *testing.T) {
 	t.Parallel()
-	sent := emitted(t)
+	sent := slices.Concat(emitted(t), ofHost())
 	tried := 0
 	for file, query := range queries(t) {
 		p, err := read(query)
@@ -180,42 +176,21 @@ func TestQueriesSayWhatTheyAnswer(t *testing.T) {
 	}
 }
 
-// finding is what the Kusto language service says.
-type finding struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
 // check gives files to the Kusto language service. Where that is missing the test is skipped, or fails when CI is set.
-func check(t *testing.T, files ...string) (all []finding) {
+func check(t *testing.T, files ...string) []kql.Finding {
 	t.Helper()
-	const program = "../../tools/kql/check.mjs"
-	_, missing := os.Stat(filepath.Join(filepath.Dir(program), "node_modules", "@kusto", "language-service-next"))
-	node, err := exec.LookPath("node")
-	if err = errors.Join(err, missing); err != nil {
+	checker, err := kql.New("../..")
+	if err != nil {
 		if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
-			t.Fatal("CI is set and nothing may be skipped: " + howTo)
+			t.Fatal("CI is set and nothing may be skipped: " + kql.HowTo)
 		}
-		t.Skip("skipped: " + howTo)
+		t.Skip("skipped: " + kql.HowTo + " (make test-queries)")
 	}
-	command := exec.CommandContext(t.Context(), node, append([]string{program}, files...)...)
-	var complaint bytes.Buffer
-	command.Stderr = &complaint
-	out, err := command.Output()
-	dec := jsontext.NewDecoder(bytes.NewReader(out))
-	for dec.PeekKind() == '{' {
-		var f finding
-		if err := json.UnmarshalDecode(dec, &f); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, f)
+	found, err := checker.Check(t.Context(), files...)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if (err != nil) != (len(all) > 0) || complaint.Len() > 0 {
-		t.Fatalf("node: %v: %s", err, complaint.String())
-	}
-	return all
+	return found
 }
 
 // Also, what is wrong in a copy of a query must be noticed in each: else nothing is checked.

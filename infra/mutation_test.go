@@ -1,0 +1,181 @@
+package infra_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"userrelay/infra/internal/kql"
+)
+
+// Gates are the checks that a mistake runs into, in order. The later ones are tests of a file.
+const (
+	byTemplate = "template"
+	byValidate = "validate"
+	byEvents   = eventHubsTests
+	byForeign  = "tests/foreign_kafka.tftest.hcl"
+	byInputs   = "tests/inputs.tftest.hcl"
+	byQueries  = "queries"
+	bySecrets  = "secrets"
+)
+
+// mistake is one that somebody may make, and the gate that must find it.
+type mistake struct {
+	name, file, right, wrong, gate string
+}
+
+func mistakes() []mistake {
+	const functionApp, site = "function_app.tf", templateFile
+	return []mistake{
+		// The app.
+		{"the runtime of the native worker", site, `"name": "custom"`, `"name": "go"`, byTemplate},
+		{"a version that starts nothing", site, `"version": "1.0"`, `"version": "1.0.0"`, byTemplate},
+		{"a misspelt member", site, `"perInstanceConcurrency"`, `"perInstanceConcurency"`, byTemplate},
+		{"an identity that it does not have", site, `"keyVaultReferenceIdentity": "[parameters('identityId')]"`, `"keyVaultReferenceIdentity": "SystemAssigned"`, byTemplate},
+		{"HTTP without TLS", site, `"httpsOnly": true`, `"httpsOnly": false`, byTemplate},
+		{"passwords for publishing", site, `"properties": { "allow": false }`, `"properties": { "allow": true }`, byTemplate},
+		{"an old TLS", site, `"scmMinTlsVersion": "1.2"`, `"scmMinTlsVersion": "1.0"`, byTemplate},
+		{"a list of addresses that forbids nobody", site, `'Allow', 'Deny'`, `'Allow', 'Allow'`, byTemplate},
+		{"a package that is read with a key", site, `"type": "UserAssignedIdentity"`, `"type": "StorageAccountConnectionString"`, byTemplate},
+		{"a parameter that nobody declares", site, `parameters('planId')`, `parameters('plan')`, byTemplate},
+		{"an API that is not there", site, `"apiVersion": "2024-11-01"`, `"apiVersion": "2024-11-31"`, byTemplate},
+		{"a connection string for storage", functionApp, `AzureWebJobsStorage__accountName = azurerm_storage_account.this.name`, `AzureWebJobsStorage = azurerm_storage_account.this.primary_connection_string`, byEvents},
+		{"no client id for storage", functionApp, `AzureWebJobsStorage__clientId    = azurerm_user_assigned_identity.app.client_id`, ``, byEvents},
+		{"the principal for the client", functionApp, `AZURE_CLIENT_ID = azurerm_user_assigned_identity.app.client_id`, `AZURE_CLIENT_ID = azurerm_user_assigned_identity.app.principal_id`, byEvents},
+		{"the platform's limit of requests", functionApp, `httpConcurrency        = { value = var.http_concurrency }`, ``, byEvents},
+		{"settings that must not be on this plan", functionApp, `KAFKA_TOPIC = var.topic`, "KAFKA_TOPIC = var.topic\nFUNCTIONS_WORKER_RUNTIME = \"custom\"", byEvents},
+		{"another plan", functionApp, `"FC1"`, `"FC2"`, byValidate},
+
+		// What it stands on.
+		{"keys for storage", "storage.tf", `shared_access_key_enabled        = false`, `shared_access_key_enabled        = true`, byEvents},
+		{"a public container", "storage.tf", `container_access_type = "private"`, `container_access_type = "blob"`, byEvents},
+		{"a queue that nobody drains", "storage.tf", `"userrelay-outbox", `, `"user-relay-outbox", `, byEvents},
+		{"storage in one data centre by default", "variables.tf", `default     = "ZRS"`, `default     = "LRS"`, byEvents},
+		{"keys for telemetry", "main.tf", `local_authentication_enabled = false # the connection string opens nothing`, ``, byEvents},
+		{"sampling", "main.tf", `sampling_percentage          = 100`, `sampling_percentage          = 50`, byEvents},
+		{"an unknown attribute", "main.tf", `sampling_percentage`, `sampling_percent`, byValidate},
+		{"a tier without Kafka", "kafka.tf", `"Standard"`, `"Basic"`, byEvents},
+		{"keys for Event Hubs", "kafka.tf", `local_authentication_enabled = false`, `local_authentication_enabled = true`, byEvents},
+		{"a name where an id belongs", "kafka.tf", `namespace_id    = azurerm_eventhub_namespace.this[0].id`, `namespace_id    = azurerm_eventhub_namespace.this[0].name`, byEvents},
+		{"a resource that is not there", "kafka.tf", `azurerm_eventhub_namespace.this[0].name}`, `azurerm_eventhub_namespace.that[0].name}`, byValidate},
+		{"a login in the clear", "kafka.tf", `KAFKA_SASL_MECHANISM = "OAUTHBEARER"`, `KAFKA_SASL_MECHANISM = "PLAIN"`, byEvents},
+		{"a vault that can be purged", "keyvault.tf", `purge_protection_enabled   = true`, `purge_protection_enabled   = false`, byForeign},
+		{"a reference to no secret", "keyvault.tf", `KAFKA_SASL_PASSWORD = "kafka-sasl-password"`, `KAFKA_SASL_PASSWORD = "kafka-password"`, byForeign},
+
+		// Roles.
+		{"the receiver's role for the sender's", "roles.tf", `2b629674-e913-4c01-ae53-ef4638d8f975`, `a638d3c7-ab3a-418d-83e6-5f17a39d4fde`, byEvents},
+		{"a role on all of the namespace", "roles.tf", `azurerm_eventhub.topic[0].id`, `azurerm_eventhub_namespace.this[0].id`, byEvents},
+		{"a role on the resource group", "roles.tf", `scope = azurerm_application_insights.this.id`, `scope = azurerm_resource_group.this.id`, byEvents},
+		{"a role too many", "roles.tf", `# Monitoring Metrics Publisher`, "all = { scope = azurerm_resource_group.this.id, role = \"b24988ac-6180-42a0-ab88-20f7382dd24c\" }", byEvents},
+		{"the vault's officer", "roles.tf", `4633458b-17de-408a-b874-0445c86b69e6`, `b86a8fe4-44ce-4948-aee5-eccb2c155cd7`, byForeign},
+
+		// Monitoring.
+		{"an alert that reaches nobody", "monitoring.tf", `action_groups = [azurerm_monitor_action_group.this.id]`, `action_groups = []`, byEvents},
+		{"an alert less", "monitoring.tf", `    poisoned = {`, `    poison = {`, byEvents},
+		{"a frequency that is not offered", "monitoring.tf", `every = "PT5M", window = "PT15M", where = "| where failed >= 5"`, `every = "PT7M", window = "PT15M", where = ""`, byEvents},
+		{"a column that is not there", "monitoring.tf", `| where failures >= 5`, `| where failure >= 5`, byQueries},
+		{"a query of the workbook's own", "workbook.tf", `local.queries[part.query]`, `"traces | take 10 // ${part.query}"`, byQueries},
+		{"a query that nobody looks at", "workbook.tf", `{ query = "sampled", title = "Telemetry that was sampled (there should be none)", show = "table", time = 1 },`, ``, byQueries},
+
+		// Secrets and inputs.
+		{"a key in an output", "outputs.tf", `value = azurerm_resource_group.this.name`, `value = nonsensitive(azurerm_storage_account.this.primary_access_key)`, bySecrets},
+		{"a key in a tag", "function_app.tf", `tags                = local.tags`, `tags                = merge(local.tags, { key = azurerm_log_analytics_workspace.this.primary_shared_key })`, bySecrets},
+		{"names that are too long", "variables.tf", `{2,11}`, `{2,15}`, byInputs},
+		{"everybody's addresses", "variables.tf", `endswith(ip, "/0")`, `endswith(ip, "/00")`, byInputs},
+		{"passwords in settings", "variables.tf", `KAFKA_(BROKERS|TOPIC|SASL|`, `KAFKA_(BROKERS|TOPIC|`, byInputs},
+	}
+}
+
+// find puts a folder to the test of the template, which costs nothing, and then to the one that is wanted. It returns the
+// one that found something, and what.
+func find(ctx context.Context, tf terraform, checker kql.Checker, known schemas, folder, want string) (gate string, err error) {
+	text, err := os.ReadFile(filepath.Join(folder, templateFile))
+	if err != nil {
+		return "", err
+	}
+	t, err := readTemplate(text)
+	if err == nil {
+		err = known.check(t)
+	}
+	if err != nil || want == byTemplate {
+		return byTemplate, err
+	}
+	switch want {
+	case byValidate:
+		return want, tf.validate(ctx, folder)
+	case byQueries, bySecrets:
+		s, err := tf.applied(ctx, folder, eventHubsTests)
+		if err != nil {
+			return eventHubsTests, err
+		}
+		if want == bySecrets {
+			return want, errors.Join(checkSecrets(s), checkKeysAreOff(s))
+		}
+		return want, checkQueries(ctx, checker, folder, s)
+	default:
+		return want, tf.test(ctx, folder, want)
+	}
+}
+
+// TestMistakesAreFound makes realistic mistakes, each in a copy, and looks which check finds them: a check that finds
+// nothing is worth nothing.
+func TestMistakesAreFound(t *testing.T) {
+	t.Parallel()
+	tf, checker := newTerraform(t), newChecker(t)
+	known, err := microsoft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mistakes() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			folder := copied(t)
+			path := filepath.Join(folder, m.file)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spoilt := strings.Replace(string(text), m.right, m.wrong, 1)
+			if spoilt == string(text) {
+				t.Fatalf("%s has no %q", m.file, m.right)
+			}
+			if err := os.WriteFile(path, []byte(spoilt), 0o600); err != nil { //nolint:gosec // G703: a copy of ours in a temporary folder
+				t.Fatal(err)
+			}
+			gate, err := find(t.Context(), tf, checker, known, folder, m.gate)
+			switch {
+			case err == nil:
+				t.Error("nothing finds it")
+			case gate != m.gate:
+				t.Errorf("found by %s, not by %s: %v", gate, m.gate, err)
+			}
+		})
+	}
+}
+
+// copied returns a copy of what Terraform reads.
+func copied(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	for _, pattern := range []string{"*.tf", "templates/*.json", "queries/*.kql", "tests/*.hcl", "tests/mocks/*.hcl"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("nothing fits %s: %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(folder, file)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, text, 0o600)); err != nil { //nolint:gosec // G703: the same
+				t.Fatal(fmt.Errorf("copy %s: %w", file, err))
+			}
+		}
+	}
+	return folder
+}

@@ -1,0 +1,122 @@
+// Package infra_test checks what makes the app in Azure, without Azure: the configuration with Terraform's real provider
+// and a mocked cloud, the template against Microsoft's schemas, the queries of alerts and workbook against the tables, and
+// all of these checks against mistakes that they must find.
+package infra_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// terraform runs Terraform with the provider that was built from its source.
+type terraform struct {
+	program string
+	config  string // a CLI configuration that names the provider's folder
+}
+
+const terraformHowTo = "needs Terraform 1.11 or later (developer.hashicorp.com/terraform/install) and its provider: make test-infra builds that"
+
+// newTerraform finds Terraform and the provider. Where they are missing the test is skipped, or fails when CI is set.
+func newTerraform(t *testing.T) terraform {
+	t.Helper()
+	program, err := exec.LookPath("terraform")
+	folder, missing := providerFolder()
+	if err == nil {
+		err = missing
+	}
+	if err != nil {
+		if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
+			t.Fatalf("CI is set and nothing may be skipped: %s (%v)", terraformHowTo, err)
+		}
+		t.Skipf("skipped: %s (%v)", terraformHowTo, err)
+	}
+	config := filepath.Join(t.TempDir(), "terraform.tfrc")
+	text := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"hashicorp/azurerm\" = %q\n  }\n}\ndisable_checkpoint = true\n", folder)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return terraform{program, config}
+}
+
+// providerFolder returns where the Makefile puts the provider: by its version, in the folder for caches.
+func providerFolder() (string, error) {
+	mod, err := os.ReadFile("../tools/terraform/go.mod")
+	if err != nil {
+		return "", err
+	}
+	m := regexp.MustCompile(`hashicorp/terraform-provider-azurerm (v\S+)`).FindSubmatch(mod)
+	if m == nil {
+		return "", errors.New("no version of the provider in tools/terraform/go.mod")
+	}
+	cache := os.Getenv("XDG_CACHE_HOME") //nolint:forbidigo // a test has no main to read settings in
+	if cache == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		cache = filepath.Join(home, ".cache")
+	}
+	folder := filepath.Join(cache, "userrelay", "terraform-provider-azurerm", string(m[1]))
+	_, err = os.Stat(filepath.Join(folder, "terraform-provider-azurerm")) //nolint:gosec // G703: the user's own folder for caches
+	return folder, err
+}
+
+// run runs a command of Terraform in a folder. The error has what it printed.
+func (tf terraform) run(ctx context.Context, folder string, args ...string) ([]byte, error) {
+	command := exec.CommandContext(ctx, tf.program, append([]string{"-chdir=" + folder}, args...)...)
+	// Nothing of the user's: neither a configuration nor a login, nor variables.
+	command.Env = []string{"TF_CLI_CONFIG_FILE=" + tf.config, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1", "PATH=", "HOME=" + filepath.Dir(tf.config)}
+	var complaint bytes.Buffer
+	command.Stderr = &complaint
+	out, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("terraform %s: %w\n%s%s", strings.Join(args, " "), err, out, complaint.String())
+	}
+	return out, nil
+}
+
+func (tf terraform) validate(ctx context.Context, folder string) error {
+	_, err := tf.run(ctx, folder, "validate", "-no-color")
+	return err
+}
+
+// test runs the tests in a file, or in all where none is named.
+func (tf terraform) test(ctx context.Context, folder, file string) error {
+	args := []string{"test", "-no-color"}
+	if file != "" {
+		args = append(args, "-filter="+file)
+	}
+	_, err := tf.run(ctx, folder, args...)
+	return err
+}
+
+func TestTerraform(t *testing.T) {
+	t.Parallel()
+	tf := newTerraform(t)
+	t.Run("fmt", func(t *testing.T) {
+		t.Parallel()
+		if out, err := tf.run(t.Context(), ".", "fmt", "-check", "-recursive", "-diff"); err != nil {
+			t.Errorf("%v%s", err, out)
+		}
+	})
+	t.Run("validate", func(t *testing.T) {
+		t.Parallel()
+		if err := tf.validate(t.Context(), "."); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("test", func(t *testing.T) {
+		t.Parallel()
+		if err := tf.test(t.Context(), ".", ""); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// built is the handler as it was built.
+type built struct {
+	binary []byte
+	info   *buildinfo.BuildInfo
+}
+
+// build builds the handler for Azure's Linux instances into the file: without cgo, so that it needs nothing of the system
+// there, and without what differs from machine to machine.
+func build(ctx context.Context, root, binary string) (built, error) {
+	binary, err := filepath.Abs(binary)
+	if err != nil {
+		return built{}, fmt.Errorf("find the handler's place: %w", err)
+	}
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./handler") //nolint:gosec // G204: constants, but for a temporary file
+	command.Dir = root
+	// What a user has set for other builds must not show in this one.
+	command.Env = append(command.Environ(),
+		"GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOFIPS140=off", "GOWORK=off")
+	if out, err := command.CombinedOutput(); err != nil {
+		return built{}, fmt.Errorf("build the handler: %w\n%s", err, bytes.TrimSpace(out))
+	}
+	content, err := os.ReadFile(binary)
+	if err != nil {
+		return built{}, fmt.Errorf("read the handler: %w", err)
+	}
+	info, err := buildinfo.Read(bytes.NewReader(content))
+	if err != nil {
+		return built{}, fmt.Errorf("read what the handler is made of: %w", err)
+	}
+	return built{content, info}, nil
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	cyclonedx "github.com/CycloneDX/cyclonedx-go"
+)
+
+// bill returns what the handler is made of: the modules and the standard library that Go has written into the binary, so
+// it lists what is really in there and nothing else. The same binary gives the same text.
+func bill(handler built) ([]byte, error) {
+	sum := sha256.Sum256(handler.binary)
+	main := cyclonedx.Component{
+		BOMRef:  handler.info.Main.Path,
+		Type:    cyclonedx.ComponentTypeApplication,
+		Name:    handler.info.Main.Path,
+		Version: version(handler.info.Settings),
+		Hashes:  &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: hex.EncodeToString(sum[:])}},
+	}
+	parts := []cyclonedx.Component{library("std", strings.TrimPrefix(handler.info.GoVersion, "go"))}
+	for _, module := range handler.info.Deps {
+		if module.Replace != nil {
+			module = module.Replace
+		}
+		parts = append(parts, library(module.Path, module.Version))
+	}
+	needs := make([]string, 0, len(parts))
+	for _, part := range parts {
+		needs = append(needs, part.BOMRef)
+	}
+
+	bom := cyclonedx.NewBOM()
+	// A document that is made of the binary alone is known by the binary, and has no time.
+	bom.SerialNumber = serial([16]byte(sum[:16]))
+	bom.Metadata = &cyclonedx.Metadata{Component: &main}
+	bom.Components = &parts
+	bom.Dependencies = &[]cyclonedx.Dependency{{Ref: main.BOMRef, Dependencies: &needs}}
+	var text bytes.Buffer
+	if err := cyclonedx.NewBOMEncoder(&text, cyclonedx.BOMFileFormatJSON).SetPretty(true).Encode(bom); err != nil {
+		return nil, fmt.Errorf("write what the handler is made of: %w", err)
+	}
+	return text.Bytes(), nil
+}
+
+// serial makes a UUID of version 8 (RFC 9562), whose bits are ours to choose.
+func serial(id [16]byte) string {
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return fmt.Sprintf("urn:uuid:%x-%x-%x-%x-%x", id[0:4], id[4:6], id[6:8], id[8:10], id[10:16])
+}
+
+// library is a Go module as a part of the handler (package-url/purl-spec, type golang).
+func library(path, version string) cyclonedx.Component {
+	purl := "pkg:golang/" + path + "@" + strings.ReplaceAll(version, "+", "%2B")
+	return cyclonedx.Component{
+		BOMRef: purl, Type: cyclonedx.ComponentTypeLibrary, Name: path, Version: version, PackageURL: purl,
+	}
+}
+
+// version is the commit of which the handler was built, marked where files had been changed since.
+func version(settings []debug.BuildSetting) string {
+	revision, changed := "", false
+	for _, s := range settings {
+		switch s.Key {
+		case "vcs.revision":
+			revision = s.Value
+		case "vcs.modified":
+			changed = s.Value == "true"
+		}
+	}
+	if changed {
+		revision += "+changed"
+	}
+	return revision
+}
