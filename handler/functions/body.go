@@ -29,7 +29,7 @@ func take(used *atomic.Int64, n, limit int64) bool {
 }
 
 const (
-	smallBody = 512      // bytes; room for {"userId": …}
+	smallBody = 512      // bytes; room for {"userId": …} where the length is not known
 	firstRoom = 16 << 10 // bytes taken at once for a body that says how long it is
 )
 
@@ -40,7 +40,10 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte,
 	release = func() { h.gate.bytes.Add(-held) }
 
 	src := http.MaxBytesReader(w, r.Body, MaxBody)
-	room := min(max(r.ContentLength+1, smallBody), firstRoom) // one more than announced, to see the end in one read
+	room := int64(smallBody)
+	if r.ContentLength >= 0 {
+		room = min(r.ContentLength+1, firstRoom) // one more than announced, to see the end in one read
+	}
 	for {
 		if len(body) == cap(body) {
 			if !take(&h.gate.bytes, room, h.gate.maxBytes) {

@@ -28,7 +28,7 @@ const (
 
 // drainOutbox is the function of the queue trigger. Unlike the HTTP functions it gets the host's invocation envelope. An
 // answer 2xx makes the host delete the message, any other makes it come again.
-func (h *Handler) drainOutbox(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) drainOutbox(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	if h.stopping.Load() || !h.drains.enter() {
 		problem{
 			Status: http.StatusServiceUnavailable, Type: "busy", retryAfter: 1,
@@ -45,12 +45,12 @@ func (h *Handler) drainOutbox(w http.ResponseWriter, r *http.Request) {
 	}
 	message, err := readInvocation(body)
 	if err != nil {
-		h.observer.NotDrained(r.Context(), err)
+		h.observer.NotDrained(ctx, err)
 		problem{Status: http.StatusBadRequest, Type: "invalid-invocation", Detail: err.Error() + "."}.write(w)
 		return
 	}
-	if err := h.drainer.Drain(r.Context(), message); err != nil {
-		h.observer.NotDrained(r.Context(), err)
+	if err := h.drainer.Drain(ctx, message); err != nil {
+		h.observer.NotDrained(ctx, err)
 		problem{
 			Status: http.StatusInternalServerError, Type: "not-drained",
 			Detail: "The message is not stored in Kafka. It stays in the queue.",

@@ -107,11 +107,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serve(w, r, f)
 }
 
-func ready(w http.ResponseWriter, _ *http.Request) {
+func ready(_ context.Context, w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("userrelay\n"))
 }
 
-func notFound(w http.ResponseWriter, _ *http.Request) {
+func notFound(_ context.Context, w http.ResponseWriter, _ *http.Request) {
 	problem{Status: http.StatusNotFound, Type: "not-found", Detail: "The functions are /api/RegisterUser and /api/Health."}.write(w)
 }

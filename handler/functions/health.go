@@ -24,9 +24,9 @@ type health struct {
 	known   bool
 }
 
-func (h *health) serve(w http.ResponseWriter, r *http.Request) {
+func (h *health) serve(ctx context.Context, w http.ResponseWriter, _ *http.Request) {
 	status, word := http.StatusOK, "ok"
-	if h.check(r.Context()) != nil {
+	if h.check(ctx) != nil {
 		status, word = http.StatusServiceUnavailable, "degraded"
 	}
 	writeJSON(w, status, "application/json", struct {

@@ -16,7 +16,7 @@ import (
 type function struct {
 	name    string
 	methods []string // nil: any
-	serve   http.HandlerFunc
+	serve   func(ctx context.Context, w http.ResponseWriter, r *http.Request)
 }
 
 // serve runs a function within its invocation: method, trace context, panics.
@@ -24,8 +24,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, f function) {
 	op := trace.Start(r.Header.Get("Traceparent"), strings.Join(r.Header.Values("Tracestate"), ","))
 	op.InvocationID = invocationID(r.Header)
 	op.Name = f.name
-	ctx := trace.NewContext(r.Context(), op)
-	r = r.WithContext(ctx)
+	ctx := trace.NewContext(r.Context(), op) // beside the request: a request with another context is a copy
 
 	sent := &sentWriter{ResponseWriter: w}
 	defer func() {
@@ -42,7 +41,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, f function) {
 		}.write(sent)
 		return
 	}
-	f.serve(sent, r)
+	f.serve(ctx, sent, r)
 }
 
 // recovered answers a request whose handling panicked.

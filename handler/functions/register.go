@@ -1,6 +1,7 @@
 package functions
 
 import (
+	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -36,7 +37,7 @@ type ignored struct {
 }
 
 // registerUser stores one registration.
-func (h *Handler) registerUser(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) registerUser(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	if p := h.refuse(r); p != nil {
 		p.write(w)
 		return
@@ -58,7 +59,7 @@ func (h *Handler) registerUser(w http.ResponseWriter, r *http.Request) {
 		answerUndecoded(w, err)
 		return
 	}
-	outcome, err := h.deliver.Deliver(r.Context(), event)
+	outcome, err := h.deliver.Deliver(ctx, event)
 	if err != nil {
 		p := problemOf(err)
 		p.EventID = event.ID

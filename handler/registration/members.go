@@ -16,9 +16,13 @@ func lenient() []jsontext.Options {
 
 // members are the known members of one JSON object.
 type members struct {
-	path string // of the object, with a dot at its end, for errors
-	list []member
+	path  string // of the object, with a dot at its end, for errors
+	known [maxKnown]member
+	n     int // of them
 }
+
+// maxKnown is how many members of one object are known at most. An array lies on the stack.
+const maxKnown = 15
 
 type member struct {
 	name  string
@@ -28,9 +32,9 @@ type member struct {
 
 // readMembers reads the object raw, called path in errors, and keeps the members that are known.
 func readMembers(path string, raw []byte, known ...string) (members, error) {
-	m := members{path: path, list: make([]member, len(known))}
+	m := members{path: path, n: len(known)}
 	for i, name := range known {
-		m.list[i].name = name
+		m.known[i].name = name
 	}
 	dec := jsontext.NewDecoder(bytes.NewBuffer(raw), lenient()...)
 	if dec.PeekKind() != jsontext.KindBeginObject {
@@ -76,9 +80,9 @@ func (m *members) notObject() error {
 }
 
 func (m *members) find(name string) *member {
-	for i := range m.list {
-		if m.list[i].name == name {
-			return &m.list[i]
+	for i := range m.known[:m.n] {
+		if m.known[i].name == name {
+			return &m.known[i]
 		}
 	}
 	return nil

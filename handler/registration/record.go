@@ -1,7 +1,6 @@
 package registration
 
 import (
-	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -58,15 +57,15 @@ func (e Event) value() []byte {
 }
 
 func (e Event) headers() []Header {
-	h := slices.Grow([]Header{
-		{"ce_specversion", "1.0"},
-		{"ce_id", e.ID},
-		{"ce_type", Type},
-		{"ce_source", e.Source},
-		{"ce_time", e.Time.UTC().Format(time.RFC3339Nano)},
-		{"ce_subject", e.UserID},
-		{"content-type", "application/json"},
-	}, 4)
+	h := append(make([]Header, 0, 11), // with those below, and two of the trace
+		Header{"ce_specversion", "1.0"},
+		Header{"ce_id", e.ID},
+		Header{"ce_type", Type},
+		Header{"ce_source", e.Source},
+		Header{"ce_time", e.Time.UTC().Format(time.RFC3339Nano)},
+		Header{"ce_subject", e.UserID},
+		Header{"content-type", "application/json"},
+	)
 	if e.Test {
 		h = append(h, Header{"ce_a0purpose", "test"})
 	}

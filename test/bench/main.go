@@ -21,6 +21,7 @@ import (
 
 	"userrelay/handler/parent"
 	"userrelay/test/bench/report"
+	"userrelay/test/machine"
 )
 
 func main() {
@@ -111,9 +112,9 @@ func measure(ctx context.Context, o options, dir string, progress io.Writer) (*r
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
-	result := &report.Run{Date: time.Now(), Command: o.command, Machine: machine()}
+	result := &report.Run{Date: time.Now(), Command: o.command, Machine: machine.Words()}
 	var err error
-	if result.Versions, err = versions(o.kafkaHome, b.program("relay"), b.program("broker")); err != nil {
+	if result.Versions, err = machine.Versions(o.kafkaHome, b.program("relay"), b.program("broker")); err != nil {
 		return nil, err
 	}
 	if result.Binary, err = size(b.program("handler")); err != nil {

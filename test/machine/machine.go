@@ -1,4 +1,5 @@
-package main
+// Package machine says in words what a benchmark or a drill ran on.
+package machine
 
 import (
 	"bytes"
@@ -13,8 +14,8 @@ import (
 	"strconv"
 )
 
-// machine says in words what the benchmark runs on.
-func machine() string {
+// Words describes the machine: cores, memory, system.
+func Words() string {
 	s := fmt.Sprintf("%d cores", runtime.NumCPU())
 	if n := memory(); n > 0 {
 		s += fmt.Sprintf(", %.0f GiB of memory", math.Round(float64(n)/(1<<30)))
@@ -44,8 +45,9 @@ func memory() int64 {
 
 var kafkaJar = regexp.MustCompile(`^kafka_[\d.]+-(\d+\.\d+\.\d+)\.jar$`)
 
-// versions names what matters for the figures, with versions: the libraries of the programs, and Kafka's.
-func versions(kafkaHome string, programs ...string) ([]string, error) {
+// Versions names what matters for figures, with versions: Go, the libraries of the programs, and the Kafka in kafkaHome, ""
+// for none.
+func Versions(kafkaHome string, programs ...string) ([]string, error) {
 	all := []string{runtime.Version()}
 	names := map[string]string{
 		"github.com/segmentio/kafka-go":      "kafka-go",

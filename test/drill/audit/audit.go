@@ -1,0 +1,119 @@
+// Package audit holds what callers were answered against what lies in the topic.
+//
+// Records are known by their header ce_id. An event whose caller was answered 200 or 202 must lie there, once is best; what
+// lies there and was not answered so is no fault: the caller would try again, with the same id.
+package audit
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"userrelay/test/realkafka"
+)
+
+// Outcome is what a caller saw of one event. Every event is sent once.
+type Outcome struct {
+	ID     string
+	Status int           // of the answer; 0: none came
+	Start  time.Time     // when the request was due
+	Took   time.Duration // from then to the whole answer, or to the end of patience
+	// Partition and Offset are what an answer 200 says.
+	Partition int32
+	Offset    int64
+	// RetryAfter says that the answer has a header of that name.
+	RetryAfter bool
+}
+
+// Stored says that the caller was promised that the event is stored.
+func (o *Outcome) Stored() bool { return o.Status == 200 || o.Status == 202 }
+
+// Report counts events.
+type Report struct {
+	Requests int
+	Status   map[int]int // answers by status; 0: no answer
+
+	Stored     int      // answered 200 or 202
+	Lost       []string // of these, the ids that do not lie in the topic
+	Elsewhere  int      // answered 200, and they lie in the topic, but not where the answer says
+	Copies     int      // records beyond the first of an id
+	Unanswered int      // events that lie in the topic without such an answer
+	Foreign    int      // records with no id, or one that nobody sent
+}
+
+// Not2xx is how many events were not answered 200 or 202.
+func (r *Report) Not2xx() int { return r.Requests - r.Stored }
+
+// Failed is how many answers had a status of 500 and more.
+func (r *Report) Failed() (n int) {
+	for status, count := range r.Status {
+		if status >= 500 {
+			n += count
+		}
+	}
+	return n
+}
+
+func (r *Report) String() string {
+	return fmt.Sprintf("%d events: %d answered 200, %d 202, %d otherwise, %d not at all; %d lost, %d copies, %d stored but not answered so",
+		r.Requests, r.Status[200], r.Status[202], r.Not2xx()-r.Status[0], r.Status[0], len(r.Lost), r.Copies, r.Unanswered)
+}
+
+type place struct {
+	partition int32
+	offset    int64
+}
+
+// Compare holds the outcomes against all records of the topic.
+func Compare(outcomes []Outcome, log []realkafka.Record) Report {
+	r := Report{Requests: len(outcomes), Status: map[int]int{}}
+	places := make(map[string][]place, len(log))
+	for i := range log {
+		id := ID(&log[i])
+		places[id] = append(places[id], place{log[i].Partition, log[i].Offset})
+	}
+	for i := range outcomes {
+		o := &outcomes[i]
+		at := places[o.ID]
+		delete(places, o.ID)
+		r.Status[o.Status]++
+		r.Copies += max(0, len(at)-1)
+		switch {
+		case !o.Stored():
+			r.Unanswered += min(1, len(at))
+			continue
+		case len(at) == 0:
+			r.Lost = append(r.Lost, o.ID)
+		case o.Status == 200 && !slices.Contains(at, place{o.Partition, o.Offset}):
+			r.Elsewhere++
+		}
+		r.Stored++
+	}
+	for _, at := range places { // what is left was sent by nobody
+		r.Foreign += len(at)
+	}
+	return r
+}
+
+// ID is a record's event id, "" where it has none.
+func ID(r *realkafka.Record) string {
+	for _, h := range r.Headers {
+		if h.Key == "ce_id" {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+// Quantile is the time within which the share q of the outcomes came, which may be in any order. It is 0 for none.
+func Quantile(outcomes []Outcome, q float64) time.Duration {
+	if len(outcomes) == 0 {
+		return 0
+	}
+	took := make([]time.Duration, len(outcomes))
+	for i := range outcomes {
+		took[i] = outcomes[i].Took
+	}
+	slices.Sort(took)
+	return took[min(len(took)-1, int(q*float64(len(took))))]
+}

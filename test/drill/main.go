@@ -1,0 +1,180 @@
+// Drill breaks what the handler depends on, and the handler itself, and counts what became of the registrations. It ends
+// with a table, and writes docs/reliability.md, which says what each drill does.
+//
+//	KAFKA_HOME=… go run ./test/drill               all of it, a quarter of an hour
+//	KAFKA_HOME=… go run ./test/drill -short        all but the longest, in seconds: counts only. No page
+//	KAFKA_HOME=… go run ./test/drill -only=outage  one of them, or several with commas between them. No page
+//	KAFKA_HOME=… go run ./test/drill -soak=30m     with a steady load of that length at the end
+//
+// It returns an error when a limit is missed, or when something that must fail does not. KAFKA_HOME names an unpacked
+// Apache Kafka 4.x. It needs Java 17, and signals that halt a process: not on Windows.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"userrelay/handler/parent"
+	"userrelay/test/drill/report"
+	"userrelay/test/machine"
+)
+
+func main() {
+	ctx, stop := parent.Context()
+	defer stop()
+	kafkaHome := os.Getenv("KAFKA_HOME") //nolint:forbidigo // the one place where settings come from
+	if err := run(ctx, os.Args[1:], ".", kafkaHome, os.Stdout, os.Stderr); err != nil {
+		_, _ = fmt.Fprintf(os.Stderr, "drill: %v\n", err)
+		stop()
+		os.Exit(1) //nolint:gocritic // exitAfterDefer: stop has been called
+	}
+}
+
+// options are what the flags say.
+type options struct {
+	short     bool
+	only      []string
+	soak      time.Duration
+	out       string // file for the page; empty: none
+	console   string // file for what hosts and handlers print; empty: thrown away
+	kafkaHome string
+	root      string // the project's folder
+	command   string // to run the same again
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	o := options{command: "go run ./test/drill"}
+	flags := flag.NewFlagSet("drill", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&o.short, "short", false, "all but the longest in some seconds each: counts only, no times, no page")
+	flags.Func("only", "run these `drills`, with commas between them: "+strings.Join(names(), ", "), func(s string) error {
+		o.only = strings.Split(s, ",")
+		return checkNames(o.only)
+	})
+	flags.DurationVar(&o.soak, "soak", 0, "with a steady load of this length at the end")
+	flags.StringVar(&o.out, "out", filepath.Join("docs", "reliability.md"), "`file` for the page; empty: none")
+	flags.StringVar(&o.console, "console", "", "`file` for what hosts and handlers print")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case flags.NArg() > 0 || o.soak < 0:
+		return o, errors.New("drill takes no arguments but flags; see -help")
+	case o.soak == 0 && slices.Contains(o.only, "soak"):
+		return o, errors.New("how long the soak takes must be said: -soak=30m")
+	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) {
+		given[f.Name] = true
+		switch f.Name {
+		case "out", "console", "only":
+		case "short":
+			o.command += " -short"
+		default:
+			o.command += " -" + f.Name + "=" + f.Value.String()
+		}
+	})
+	if o.only != nil {
+		o.command += " -only=" + strings.Join(o.only, ",")
+	}
+	if (o.short || o.only != nil) && !given["out"] {
+		o.out = ""
+	}
+	return o, nil
+}
+
+// run is the whole program. Progress goes to stdout.
+func run(ctx context.Context, args []string, root, kafkaHome string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	o.root, o.kafkaHome = root, kafkaHome
+	switch {
+	case kafkaHome == "":
+		return errors.New("KAFKA_HOME must name an unpacked Apache Kafka 4; see docs/testing.md")
+	case runtime.GOOS == "windows":
+		return errors.New("windows has no signals that halt a process")
+	}
+	if _, err := os.Stat(filepath.Join(root, "host.json")); err != nil {
+		return errors.New("run it in the project's folder, the one with host.json: go run ./test/drill")
+	}
+	result, err := drillAll(ctx, o, stdout)
+	if err != nil {
+		return err
+	}
+	if err := result.Table(stdout); err != nil {
+		return fmt.Errorf("print the table: %w", err)
+	}
+	// What was missed is on the page, too: it is written first.
+	return errors.Join(write(result, o), result.Check())
+}
+
+// drillAll runs the drills that were asked for, one after the other. The error is of what they have in common.
+func drillAll(ctx context.Context, o options, progress io.Writer) (result *report.Run, err error) {
+	start := time.Now()
+	r, err := startRig(ctx, o, progress)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	result = &report.Run{Date: start, Command: o.command, Machine: machine.Words()}
+	if result.Versions, err = machine.Versions(o.kafkaHome, r.program("handler")); err != nil {
+		return nil, err
+	}
+	for _, d := range drills() {
+		if !d.wanted(o) {
+			continue
+		}
+		row := &report.Row{Number: d.number, Name: d.name, About: d.about, Short: o.short}
+		r.say("%d %s", d.number, d.name)
+		began := time.Now()
+		if err := r.ready(ctx); err != nil {
+			row.Err = err
+		} else {
+			row.Err = d.run(ctx, r, row)
+		}
+		row.Took = time.Since(began)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		result.Rows = append(result.Rows, row)
+	}
+	result.Took = time.Since(start)
+	return result, nil
+}
+
+// write writes the page.
+func write(r *report.Run, o options) error {
+	if o.out == "" {
+		return nil
+	}
+	file := o.out
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(o.root, file)
+	}
+	before, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read the page of the last run: %w", err)
+	}
+	var page strings.Builder
+	if err := r.Markdown(&page, report.Notes(string(before))); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, []byte(page.String()), 0o644); err != nil { //nolint:gosec // G306: for everybody
+		return fmt.Errorf("write the page: %w", err)
+	}
+	return nil
+}
