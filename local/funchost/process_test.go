@@ -188,7 +188,7 @@ func TestHandlerNeverListens(t *testing.T) {
 func TestHandlerNeverAnswersTheProbe(t *testing.T) {
 	t.Parallel()
 	cfg := config(t, funchost.Forward, "rootgate="+filepath.Join(t.TempDir(), "never"))
-	cfg.Dir = impatient("00:00:00.75").write(t)
+	cfg.Dir = impatient("00:00:03").write(t) // a busy machine needs a second to start a program
 	r := start(t, cfg)
 	r.call(t, "GET", open, "").wantEmpty(t, http.StatusInternalServerError)
 	wantStopped(t, r, "waited too long")

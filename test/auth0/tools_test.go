@@ -17,7 +17,7 @@ import (
 const (
 	root     = "../.."         // the project's folder, from here
 	sources  = root + "/auth0" // the Auth0 side
-	patience = 3 * time.Minute // for one program, on a busy machine
+	patience = 8 * time.Minute // for one program, on a busy machine
 	// actionCode is what Auth0 runs.
 	actionCode = sources + "/actions/notify-user-registered/code.js"
 	howTo      = "needs Node 20.19 or newer, and `npm ci` in auth0 and test/auth0: make test-auth0"
