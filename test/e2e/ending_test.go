@@ -36,7 +36,7 @@ func TestParentKilled(t *testing.T) {
 	}
 	port := freePort(t)
 	h := &handlerRun{port: port, client: newClient(t, "http://"+loopback(port))}
-	h.process = startProcess(t, []string{startBroker(t).setting(), portSetting(port)}, self, beParent, handlerBinary)
+	h.process = startProcess(t, []string{noOutbox, startBroker(t).setting(), portSetting(port)}, self, beParent, handlerBinary)
 	if !h.ready(t) {
 		t.Fatal("the handler does not start")
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // patience is how long a test waits for something that has to happen.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // process is a child process and what it prints.
 type process struct {
