@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
@@ -162,15 +163,29 @@ const loopback = "127.0.0.1"
 
 // handlerPort checks that the port from host.json can be listened on, or finds a free one.
 func handlerPort(ctx context.Context, configured int) (int, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(configured)))
-	if err != nil {
-		return 0, fmt.Errorf("unable to bind to port %d for the handler (customHandler.port): %w", configured, err)
+	// Below the ports that systems give to outgoing connections and to listeners on port 0: one of those could be gone by
+	// the time the handler listens, to this host's own listener even.
+	const lowest, highest, tries = 15_000, 30_000, 100
+	port, n := configured, 1
+	if configured == 0 {
+		n = tries
 	}
-	port := listener.Addr().(*net.TCPAddr).Port //nolint:errcheck // what a tcp listener has
-	if err := listener.Close(); err != nil {
-		return 0, fmt.Errorf("free the handler's port: %w", err)
+	var last error
+	for range n {
+		if configured == 0 {
+			port = lowest + rand.IntN(highest-lowest) //nolint:gosec // G404: any port will do
+		}
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
+		if err != nil {
+			last = err
+			continue
+		}
+		if err := listener.Close(); err != nil {
+			return 0, fmt.Errorf("free the handler's port: %w", err)
+		}
+		return port, nil
 	}
-	return port, nil
+	return 0, fmt.Errorf("unable to bind to port %d for the handler (customHandler.port): %w", port, last)
 }
 
 // clientAddr is the address as configured, with the port that was taken.
