@@ -11,16 +11,15 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"userrelay/local/devstorage"
+	"userrelay/local/freeport"
 )
 
 // Azurite is Microsoft's emulator of a storage account, in Node.js. It has blobs, which the real Functions host needs
 // beside queues.
 const (
-	azuriteMain = "test/azurite/node_modules/azurite/dist/src/azurite.js"
-	// The account that everybody knows (Microsoft Learn, "Use the Azurite emulator").
-	azuriteAccount = "devstoreaccount1"
-	azuriteKey     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-
+	azuriteMain  = "test/azurite/node_modules/azurite/dist/src/azurite.js"
 	azuriteLimit = 30 * time.Second // for its start
 )
 
@@ -49,7 +48,7 @@ func startAzurite(ctx context.Context, dir string) (*azurite, error) {
 		a.folder = dir
 	}
 	for _, port := range []*int{&a.blobs, &a.queues, &a.tables} {
-		if *port, err = freePort(ctx); err != nil {
+		if *port, err = freeport.Find(ctx); err != nil {
 			return nil, errors.Join(err, a.remove())
 		}
 	}
@@ -94,8 +93,8 @@ func (a *azurite) ready(ctx context.Context) error {
 
 // ConnectionString names all three services.
 func (a *azurite) ConnectionString() string {
-	at := func(port int) string { return "http://" + address(port) + "/" + azuriteAccount }
-	return "DefaultEndpointsProtocol=http;AccountName=" + azuriteAccount + ";AccountKey=" + azuriteKey +
+	at := func(port int) string { return "http://" + address(port) + "/" + devstorage.Account }
+	return "DefaultEndpointsProtocol=http;AccountName=" + devstorage.Account + ";AccountKey=" + devstorage.Key +
 		";BlobEndpoint=" + at(a.blobs) + ";QueueEndpoint=" + at(a.queues) + ";TableEndpoint=" + at(a.tables) + ";"
 }
 
@@ -118,20 +117,3 @@ func (a *azurite) remove() error {
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-// freePort returns a port on which nobody listens.
-func freePort(ctx context.Context) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	_, text, err := net.SplitHostPort(l.Addr().String())
-	if err = errors.Join(err, l.Close()); err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	port, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	return port, nil
-}

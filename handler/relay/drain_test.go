@@ -15,6 +15,7 @@ import (
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/handler/trace"
 )
 
 func queued() registration.Message {
@@ -125,7 +126,7 @@ func TestDrainedRecord(t *testing.T) {
 	if diff := cmp.Diff(want, j.records[0]); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
-	if op := traceOf(j.contexts[0]); op.TraceID != traceID || op.SpanID != spanID || op.InvocationID != "inv" {
+	if op := trace.FromContext(j.contexts[0]); op.TraceID != traceID || op.SpanID != spanID || op.InvocationID != "inv" {
 		t.Errorf("told within %+v", op)
 	}
 }

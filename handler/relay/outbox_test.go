@@ -15,7 +15,6 @@ import (
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
-	"userrelay/handler/trace"
 )
 
 // store is an outbox in memory.
@@ -409,5 +408,3 @@ func ended(ctx context.Context) context.Context {
 	cancel()
 	return ctx
 }
-
-func traceOf(ctx context.Context) trace.Operation { return trace.FromContext(ctx) }

@@ -8,12 +8,14 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"userrelay/local/uuid"
 )
 
 // command makes the command line of one launch of the handler, as host.json describes it.
 // The process is killed, not asked, when ctx ends: the real host sends no signal either.
 func (a *app) command(ctx context.Context, port int) *exec.Cmd {
-	id, number := newUUID(), strconv.Itoa(port)
+	id, number := uuid.New(), strconv.Itoa(port)
 	env := append(environment{}, a.env...)
 	env = append(env,
 		"FUNCTIONS_CUSTOMHANDLER_PORT="+number,

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"userrelay/local/uuid"
 )
 
 // Kestrel's limits, in bytes but for the last.
@@ -111,7 +113,7 @@ func (h *Host) ping(w http.ResponseWriter, r *http.Request) {
 
 // invoke runs a function and answers the client.
 func (h *Host) invoke(w http.ResponseWriter, r *http.Request, fn *function) {
-	id, start := newUUID(), time.Now()
+	id, start := uuid.New(), time.Now()
 	h.console.info("Executing 'Functions.%s' (Reason='This function was programmatically called via the host APIs.', Id=%s)", fn.name, id)
 	a, err := h.call(w, r, fn, id)
 	h.executed(fn.name, id, start, err)

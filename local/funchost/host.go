@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"userrelay/local/freeport"
 )
 
 // Kestrel's timeouts and .NET's for kept connections.
@@ -163,29 +164,13 @@ const loopback = "127.0.0.1"
 
 // handlerPort checks that the port from host.json can be listened on, or finds a free one.
 func handlerPort(ctx context.Context, configured int) (int, error) {
-	// Below the ports that systems give to outgoing connections and to listeners on port 0: one of those could be gone by
-	// the time the handler listens, to this host's own listener even.
-	const lowest, highest, tries = 15_000, 30_000, 100
-	port, n := configured, 1
 	if configured == 0 {
-		n = tries
+		return freeport.Find(ctx)
 	}
-	var last error
-	for range n {
-		if configured == 0 {
-			port = lowest + rand.IntN(highest-lowest) //nolint:gosec // G404: any port will do
-		}
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
-		if err != nil {
-			last = err
-			continue
-		}
-		if err := listener.Close(); err != nil {
-			return 0, fmt.Errorf("free the handler's port: %w", err)
-		}
-		return port, nil
+	if err := freeport.Check(ctx, configured); err != nil {
+		return 0, fmt.Errorf("unable to bind to port %d for the handler (customHandler.port): %w", configured, err)
 	}
-	return 0, fmt.Errorf("unable to bind to port %d for the handler (customHandler.port): %w", port, last)
+	return configured, nil
 }
 
 // clientAddr is the address as configured, with the port that was taken.

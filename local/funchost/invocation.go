@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"userrelay/local/uuid"
 )
 
 // errNoResult is an answer that makes the host wait for ever for the result of the function.
@@ -19,7 +21,7 @@ var errNoResult = errors.New("the answer has no result")
 
 // runForMessage runs a function for a message of its queue.
 func (h *Host) runForMessage(ctx context.Context, fn queueFunction, m message, body []byte) error {
-	id, start := newUUID(), time.Now()
+	id, start := uuid.New(), time.Now()
 	payload, err := newQueueInvocation(fn, m, body, start)
 	if err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"userrelay/local/uuid"
 )
 
 // newQueueInvocation returns the body of an invocation for a message, with the host's own way of writing values:
@@ -26,7 +28,7 @@ func newQueueInvocation(fn queueFunction, m message, body []byte, now time.Time)
 	metadata.set("sys", map[string]string{
 		"MethodName": fn.name,
 		"UtcNow":     now.UTC().Format("2006-01-02T15:04:05.0000000Z"),
-		"RandGuid":   newUUID(),
+		"RandGuid":   uuid.New(),
 	})
 	if !fn.binary {
 		text := strings.ToValidUTF8(string(body), "\uFFFD")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"userrelay/local/devstorage"
 )
 
 // queueFunction is one function that a message in a queue starts.
@@ -18,9 +20,8 @@ type queueFunction struct {
 }
 
 // developmentStorage is what UseDevelopmentStorage=true stands for, as all of Azure's libraries have it.
-const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;" +
-	"AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;" +
-	"QueueEndpoint=http://127.0.0.1:10001/devstoreaccount1"
+const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=" + devstorage.Account + ";AccountKey=" + devstorage.Key +
+	";QueueEndpoint=http://127.0.0.1:" + devstorage.QueuePort + "/" + devstorage.Account
 
 // newQueueFunction reads a queueTrigger.
 func newQueueFunction(name string, trigger binding, env environment) (queueFunction, error) {

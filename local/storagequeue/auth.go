@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"userrelay/local/devstorage"
 )
 
 // maxSkew is by how much a request's date may differ from the service's clock.
@@ -56,7 +58,7 @@ func checkSignature(r *http.Request, q query, credentials string) error {
 	if err != nil || time.Since(at).Abs() > maxSkew {
 		return errAuthentication
 	}
-	key, err := base64.StdEncoding.DecodeString(accountKey)
+	key, err := base64.StdEncoding.DecodeString(devstorage.Key)
 	if err != nil {
 		return err
 	}

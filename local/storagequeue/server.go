@@ -11,14 +11,12 @@ import (
 	"sync"
 	"time"
 
+	"userrelay/local/devstorage"
 	"userrelay/local/storagequeue/internal/store"
 )
 
-// The account that development tools share. Its key is public: it protects nothing, and lets clients sign as they would.
-const (
-	account    = "devstoreaccount1"
-	accountKey = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-)
+// account is the only one there is.
+const account = devstorage.Account
 
 // Config says where the service listens and what it keeps.
 type Config struct {
@@ -110,7 +108,7 @@ func (s *Server) serve(listener net.Listener, certificate *tls.Certificate) {
 
 // ConnectionString returns what clients ask for: endpoint, account and key.
 func (s *Server) ConnectionString() string {
-	return "DefaultEndpointsProtocol=" + s.scheme + ";AccountName=" + account + ";AccountKey=" + accountKey + ";QueueEndpoint=" + s.url + ";"
+	return "DefaultEndpointsProtocol=" + s.scheme + ";AccountName=" + account + ";AccountKey=" + devstorage.Key + ";QueueEndpoint=" + s.url + ";"
 }
 
 // URL returns the service's endpoint, http://127.0.0.1:PORT/devstoreaccount1.

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"userrelay/local/freeport"
 	"userrelay/test/bench/child"
 	"userrelay/test/bench/load"
 	"userrelay/test/bench/report"
@@ -80,7 +80,7 @@ func topicsOf(names []report.Relay) []string {
 // spawn starts a relay's process and does not wait for it. It must be stopped.
 func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) (r *relay, err error) {
 	r = &relay{name: name, topic: topicOf(name), sum: report.Sum{Relay: name, Records: -1, Items: -1}}
-	port, err := freePort(ctx)
+	port, err := freeport.Find(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (b *bench) endpoint(ctx context.Context, r *relay) (addr string, err error)
 		}
 		return r.ingest.addr, nil
 	case report.Dead:
-		port, err := freePort(ctx)
+		port, err := freeport.Find(ctx)
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
 	case report.Hanging:
 		if r.silent, err = b.startIngest("-hang"); err != nil {
@@ -156,22 +156,6 @@ func (r *relay) ready(ctx context.Context) error {
 			return fmt.Errorf("wait for %s: no answer 200 in %v, last: %w", r.name, readyLimit, err)
 		}
 	}
-}
-
-// freePort returns a port that nobody listens on, below those that the system gives to outgoing connections: one of
-// those could be gone by the time it is used.
-func freePort(ctx context.Context) (int, error) {
-	const lowest, highest, tries = 15_000, 30_000, 100
-	var last error
-	for range tries {
-		port := lowest + rand.IntN(highest-lowest) //nolint:gosec // G404: any port will do
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, l.Close()
-		}
-		last = err
-	}
-	return 0, fmt.Errorf("find a free port in %d tries: %w", tries, last)
 }
 
 // startBroker starts an in-process style broker in a process of its own.

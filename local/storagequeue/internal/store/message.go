@@ -3,7 +3,6 @@ package store
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"fmt"
 	"time"
 )
 
@@ -20,14 +19,6 @@ type Message struct {
 
 // Never is the expiry of a message that does not expire, the last moment that the service's dates can say.
 func Never() time.Time { return time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC) }
-
-// newID returns a random UUID, version 4.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
 
 // newReceipt returns a receipt like the service's own: base64, whose + and / a client must escape in a URL.
 func newReceipt() string {

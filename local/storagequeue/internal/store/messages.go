@@ -1,11 +1,15 @@
 package store
 
-import "time"
+import (
+	"time"
+
+	"userrelay/local/uuid"
+)
 
 // Put adds a message that becomes visible after hidden and expires after life; a life of 0 has no end.
 func (s *Store) Put(name, text string, hidden, life time.Duration) (m Message, err error) {
 	err = s.doIn(name, func(_ *queue, now time.Time) error {
-		m = Message{ID: newID(), Text: text, Inserted: now, Expires: Never(), Visible: now.Add(hidden), Receipt: newReceipt()}
+		m = Message{ID: uuid.New(), Text: text, Inserted: now, Expires: Never(), Visible: now.Add(hidden), Receipt: newReceipt()}
 		if life > 0 {
 			m.Expires = now.Add(life)
 		}
