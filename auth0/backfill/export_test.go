@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
@@ -83,7 +84,7 @@ func TestIDs(t *testing.T) {
 	}
 	checked := 0
 	for _, row := range rows {
-		if row.Tenant == "" || row.CreatedAt == "" {
+		if _, err := time.Parse(time.RFC3339Nano, row.CreatedAt); row.Tenant == "" || err != nil {
 			continue // the program sends no such user
 		}
 		checked++

@@ -41,5 +41,5 @@ func (u user) eventID(tenant string) string { return registration.DeriveID(tenan
 
 // within says whether the user was created in the span; a bound that is zero is none.
 func (u user) within(from, to time.Time) bool {
-	return !u.created.Before(from) && (to.IsZero() || u.created.Before(to))
+	return (from.IsZero() || !u.created.Before(from)) && (to.IsZero() || u.created.Before(to))
 }

@@ -33,6 +33,15 @@ test('what is not known is empty', async () => {
   assert.equal(headers['idempotency-key'], known.eventId);
 });
 
+test('a time of creation that is a Date gives the id of its text', async () => {
+  const { tenant, userId, createdAt, eventId } = testdata('ids.json')[0];
+  const { headers } = await sent({ tenant: { id: tenant }, user: { user_id: userId, created_at: new Date(createdAt) } });
+  assert.equal(headers['idempotency-key'], eventId);
+  const none = testdata('ids.json').find((row) => row.createdAt === '');
+  const { headers: invalid } = await sent({ tenant: { id: tenant }, user: { user_id: userId, created_at: new Date(NaN) } });
+  assert.equal(invalid['idempotency-key'], none.eventId);
+});
+
 test('a user without an id is told', async () => {
   for (const user_id of [undefined, null, '', 5]) {
     const event = signup({ FUNCTION_URL: 'https://example.invalid/' });

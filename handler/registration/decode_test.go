@@ -28,6 +28,9 @@ func date(s string) time.Time {
 
 // derived is the event id of a registration that came without one, as the documentation tells it.
 func derived(tenant, userID, createdAt string) string {
+	if at, err := time.Parse(time.RFC3339Nano, createdAt); err == nil && 0 <= at.UTC().Year() && at.UTC().Year() <= 9999 {
+		createdAt = at.UTC().Format("2006-01-02T15:04:05.000Z")
+	}
 	sum := sha256.Sum256([]byte(tenant + "\n" + userID + "\n" + createdAt))
 	return "a0pur_" + hex.EncodeToString(sum[:])[:32]
 }

@@ -69,10 +69,10 @@ type IgnoredError struct {
 func (e *IgnoredError) Error() string { return "ignored: events of this type are not forwarded" }
 
 // DeriveID returns the event id of a registration whose sender gave none: the same for the same tenant, user id and
-// time of creation. createdAt is the text of the profile's created_at, or empty; so is tenant where it is not known.
-// The Action that comes with this project makes the same id.
+// time of creation, however that is spelt. createdAt is the text of the profile's created_at, or empty; so is tenant where
+// it is not known. The Actions that come with this project make the same id.
 func DeriveID(tenant, userID, createdAt string) string {
-	return "a0pur_" + hash(tenant+"\n"+userID+"\n"+createdAt)
+	return "a0pur_" + hash(tenant+"\n"+userID+"\n"+canonical(createdAt))
 }
 
 func hash(s string) string {

@@ -24,7 +24,7 @@ exports.onExecutePostUserRegistration = async (event) => {
   const { url, key } = target(event.secrets);
   const userId = text(event.user.user_id);
   if (!userId) throw new Error('user not sent: event.user.user_id is missing');
-  const id = eventId(text(event.tenant?.id), userId, text(event.user.created_at));
+  const id = eventId(text(event.tenant?.id), userId, time(event.user.created_at));
   const trace = randomBytes(16).toString('hex');
   const request = { method: 'POST', redirect: 'manual', body: payload(event) };
 
@@ -75,11 +75,29 @@ const misconfigured = (name, problem) => new Error(`user not sent: the secret ${
 
 const text = (value) => (typeof value === 'string' ? value : '');
 
+// time is a time's text, also of a Date, as JSON has it.
+const time = (value) => text(value?.toISOString ? JSON.parse(JSON.stringify(value)) : value);
+
 // eventId names the registration. The event has no id of its own; the same user gets the same one, here, in the function
 // (registration.DeriveID) and in the backfill.
 function eventId(tenant, userId, createdAt) {
-  const hash = createHash('sha256').update([tenant, userId, createdAt].join('\n')).digest('hex');
+  const hash = createHash('sha256').update([tenant, userId, canonical(createdAt)].join('\n')).digest('hex');
   return `a0pur_${hash.slice(0, 32)}`;
+}
+
+// canonical is the one spelling of a time that ids are made of: UTC, with milliseconds, the rest cut off. What is no time
+// of RFC 3339 stays as it is.
+function canonical(createdAt) {
+  const parts = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:Z|([+-])(\d\d):(\d\d))$/.exec(createdAt);
+  if (!parts) return createdAt;
+  const [, year, month, day, hour, minute, second, fraction = '', sign = '+', zoneHour = '00', zoneMinute = '00'] = parts;
+  const local = new Date(0);
+  local.setUTCFullYear(year, month - 1, day);
+  if (local.getUTCMonth() !== month - 1 || local.getUTCDate() !== Number(day)) return createdAt; // 30 February
+  if ([hour > 23, minute > 59, second > 59, zoneHour > 23, zoneMinute > 59].includes(true)) return createdAt;
+  local.setUTCHours(hour, minute, second, fraction.padEnd(3, '0').slice(0, 3));
+  const utc = new Date(local.getTime() - Number(`${sign}1`) * (zoneHour * 60 + Number(zoneMinute)) * 60_000).toISOString();
+  return utc.length === 24 ? utc : createdAt; // a year of more than four digits
 }
 
 function payload({ user, tenant, secrets }) {

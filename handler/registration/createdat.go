@@ -1,0 +1,30 @@
+package registration
+
+import "time"
+
+// canonical returns the one spelling of a time that event ids are made of: UTC, with milliseconds, as Auth0 writes
+// created_at. 19:00:00.1234+00:00 and 19:00:00.123Z are one moment, and have to give one id. What is no time of RFC 3339
+// stays as it is. The Action does the same (auth0/actions/shared), and auth0/testdata/ids.json holds them together.
+func canonical(createdAt string) string {
+	if len(createdAt) == len("2006-01-02T15:04:05.000Z") && createdAt[len(createdAt)-1] == 'Z' {
+		return createdAt // either canonical, or no time
+	}
+	t, ok := parseTime(createdAt)
+	if !ok || !strict(createdAt) {
+		return createdAt
+	}
+	return t.Truncate(time.Millisecond).Format("2006-01-02T15:04:05.000Z")
+}
+
+// strict says that s, which time.Parse took for a time of RFC 3339, is one. That function also takes hours of one digit, a
+// comma before the fraction, and offsets up to +24:60.
+func strict(s string) bool {
+	if s[len("2006-01-02T")+2] != ':' || s[len("2006-01-02T15:04:05")] == ',' {
+		return false
+	}
+	if s[len(s)-1] == 'Z' {
+		return true
+	}
+	offset := s[len(s)-len("00:00"):]
+	return offset[:2] < "24" && offset[3] < '6'
+}
