@@ -11,6 +11,7 @@ import (
 	"github.com/microsoft/ApplicationInsights-Go/appinsights"
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 
+	"userrelay/handler/insights"
 	"userrelay/handler/kafka"
 	"userrelay/handler/outbox"
 )
@@ -36,7 +37,7 @@ func say(stdout io.Writer, grade kafka.Grade, subject, text string) bool {
 }
 
 func checkKafka(ctx context.Context, s settings, stdout io.Writer) bool {
-	cluster, err := kafkaConfig(s.Kafka, nil)
+	cluster, err := kafkaConfig(s.Kafka)
 	if err != nil {
 		return say(stdout, kafka.Failure, "kafka", err.Error())
 	}
@@ -72,17 +73,19 @@ func checkTelemetry(s settings, stdout io.Writer) bool {
 		return say(stdout, kafka.Warning, subject, "There is no APPLICATIONINSIGHTS_CONNECTION_STRING: registrations cannot be found in the portal.")
 	}
 	var told bytes.Buffer
-	sender, err := telemetrySender(s, slog.New(slog.NewTextHandler(&told, &slog.HandlerOptions{
+	config, err := telemetryConfig(s)
+	if err != nil {
+		return say(stdout, kafka.Failure, subject, err.Error())
+	}
+	config.Log = slog.New(slog.NewTextHandler(&told, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
 				return slog.Attr{}
 			}
 			return a
 		},
-	})))
-	if err != nil {
-		return say(stdout, kafka.Failure, subject, err.Error())
-	}
+	}))
+	sender := insights.NewSender(config)
 	sender.Track(appinsights.NewTraceTelemetry("userrelay: the connection is checked", contracts.Information))
 	sender.Close(checkLimit)
 	if sender.Stats().Accepted == 0 {

@@ -129,20 +129,3 @@ func (i storageIdentity) credential() (azcore.TokenCredential, error) {
 	}
 	return c, nil
 }
-
-// newOutbox sets up the outbox.
-func newOutbox(s *outboxSettings) (*outbox.Queue, error) {
-	config := outbox.Config{Account: s.Account}
-	if s.Account.ByIdentity() {
-		credential, err := s.Identity.credential()
-		if err != nil {
-			return nil, err
-		}
-		config.Tokens = tokensOf(credential, outbox.Scope)
-	}
-	q, err := outbox.New(config)
-	if err != nil {
-		return nil, fmt.Errorf("set up the outbox: %w", err)
-	}
-	return q, nil
-}

@@ -31,7 +31,7 @@ const (
 // connections makes the connections to the brokers and knows those that are open.
 type connections struct {
 	tls    *tls.Config
-	dialer net.Dialer
+	below  func(ctx context.Context, network, address string) (net.Conn, error)
 	maxAge time.Duration
 
 	mu     sync.Mutex
@@ -39,15 +39,16 @@ type connections struct {
 	closed bool
 }
 
-func newConnections(config *tls.Config) *connections {
-	return &connections{
-		tls: config, dialer: net.Dialer{Timeout: dialTimeout}, maxAge: maxAge, open: map[*conn]struct{}{},
+func newConnections(config *tls.Config, dial func(ctx context.Context, network, address string) (net.Conn, error)) *connections {
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
+	return &connections{tls: config, below: dial, maxAge: maxAge, open: map[*conn]struct{}{}}
 }
 
 // dial opens a connection, with TLS where it is configured: kafka-go's own would hide what lies below it.
 func (cs *connections) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	tcp, err := cs.dialer.DialContext(ctx, network, address)
+	tcp, err := cs.below(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}

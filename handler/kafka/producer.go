@@ -58,6 +58,8 @@ type Config struct {
 	TLS      *tls.Config    // nil: plain connections
 	SASL     sasl.Mechanism // nil: no login
 	Log      *slog.Logger   // told of the connection's state; nil: nobody
+	// Dial opens a connection to a broker, below TLS. nil: TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Producer writes to one topic. It is safe for use by several goroutines.
@@ -117,7 +119,7 @@ func newProducer(c Config) *Producer {
 	p := &Producer{
 		topic:          c.Topic,
 		addr:           kafkago.TCP(c.Brokers...),
-		conns:          newConnections(c.TLS),
+		conns:          newConnections(c.TLS, c.Dial),
 		log:            c.Log,
 		attemptTimeout: attemptTimeout,
 		brokerTimeout:  brokerTimeout,

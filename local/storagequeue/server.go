@@ -25,6 +25,8 @@ type Config struct {
 	// Dir is the folder in which queues outlive the process, however it ends. It is made if need be, and belongs to one
 	// server at a time. "" keeps them in memory.
 	Dir string
+	// Listener is where it listens instead of Addr, which is then what clients call it.
+	Listener net.Listener
 	// Certificate makes it an https service, which takes bearer tokens as well as the key. nil: http, and the key only.
 	Certificate *tls.Certificate
 }
@@ -46,15 +48,18 @@ func Start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("queue service: %w", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.Addr)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("queue service: %w", err), queues.Close())
+	listener, address := c.Listener, c.Addr
+	if listener == nil {
+		if listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", c.Addr); err != nil {
+			return nil, errors.Join(fmt.Errorf("queue service: %w", err), queues.Close())
+		}
+		address = listener.Addr().String()
 	}
 	s := &Server{scheme: "http", store: queues}
 	if c.Certificate != nil {
 		s.scheme = "https"
 	}
-	s.url = s.scheme + "://" + listener.Addr().String() + "/" + account
+	s.url = s.scheme + "://" + address + "/" + account
 	s.serve(listener, c.Certificate)
 	return s, nil
 }

@@ -1,0 +1,158 @@
+// Package app puts the handler together: the functions, what decides where a registration goes, the producer, the outbox
+// and telemetry. The program and the simulation of it run the same.
+//
+// It promises an order: what is asked by others ends before them, and telemetry last, since it has the end of all else to
+// tell. All that reaches beyond the process comes with the configuration: networks, identities, the listener.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"userrelay/handler/functions"
+	"userrelay/handler/insights"
+	"userrelay/handler/kafka"
+	"userrelay/handler/outbox"
+	"userrelay/handler/registration"
+	"userrelay/handler/relay"
+)
+
+const (
+	// What is in work when the handler is told to end gets this long. A delivery takes at most 4 s.
+	drainLimit     = 4500 * time.Millisecond
+	prepareLimit   = 30 * time.Second       // for making the outbox ready
+	relayLimit     = 200 * time.Millisecond // for copies in the outbox of what Kafka has
+	producerLimit  = 200 * time.Millisecond // for records whose callers are gone
+	telemetryLimit = 500 * time.Millisecond // for the last items
+)
+
+// Config says what the handler works with.
+type Config struct {
+	Kafka        kafka.Config // its Log is the handler's
+	KafkaTimeout time.Duration
+
+	Outbox        *outbox.Config // nil: there is none
+	OutboxTimeout time.Duration
+
+	Decoder registration.Decoder
+
+	Insights *insights.SenderConfig // its Log is the console; nil: console only
+	Lines    bool                   // a console line for every event
+
+	Version string
+	Console *slog.Logger
+}
+
+// App is a handler that is ready to serve.
+type App struct {
+	topic, version string
+	log            *slog.Logger
+	handler        *functions.Handler
+	relay          *relay.Relay
+	producer       *kafka.Producer
+	outbox         *outbox.Queue    // nil: there is none
+	sender         *insights.Sender // nil: console only
+}
+
+// New sets a handler up, which begins to connect. It must be closed. It fails where the configuration cannot be used.
+func New(c Config) (*App, error) {
+	a := &App{topic: c.Kafka.Topic, version: c.Version, log: c.Console}
+	if c.Outbox != nil {
+		var err error
+		if a.outbox, err = outbox.New(*c.Outbox); err != nil {
+			return nil, fmt.Errorf("set up the outbox: %w", err)
+		}
+	}
+	var sink insights.Sink
+	if c.Insights != nil {
+		config := *c.Insights
+		config.Log = c.Console
+		a.sender = insights.NewSender(config)
+		sink, a.log = a.sender, slog.New(insights.WithItems(c.Console.Handler(), a.sender))
+	}
+	broker, _, _ := net.SplitHostPort(c.Kafka.Brokers[0]) // for telemetry to name
+	telemetry := insights.New(insights.Config{
+		Sink: sink, Log: c.Console, // what is told of registrations makes items of its own
+		Lines: c.Lines, Broker: broker, Topic: c.Kafka.Topic, Queue: outbox.QueueName,
+	})
+	cluster := c.Kafka
+	cluster.Log = a.log
+	a.producer = kafka.New(cluster)
+	where := relay.Config{Producer: a.producer, Observer: telemetry, KafkaTimeout: c.KafkaTimeout}
+	if a.outbox != nil {
+		where.Outbox, where.OutboxTimeout = a.outbox, c.OutboxTimeout
+	}
+	a.relay = relay.New(where)
+	a.handler = functions.New(functions.Config{
+		Decoder: c.Decoder, Deliver: a.relay, Drain: a.relay, Kafka: a.producer, Observer: telemetry,
+	})
+	return a, nil
+}
+
+// Log is the console, and Application Insights where there is a connection to it.
+func (a *App) Log() *slog.Logger { return a.log }
+
+// Serve answers the Functions host on the listener, which it closes, until ctx ends, and then what is in work. An error is
+// why it could not until then.
+func (a *App) Serve(ctx context.Context, l net.Listener) error {
+	defer a.prepareOutbox(ctx)()
+	a.log.InfoContext(ctx, "The handler listens", "address", l.Addr().String(), "version", a.version, "topic", a.topic,
+		"outbox", a.outbox != nil, "telemetry", a.sender != nil)
+	err := functions.Serve(ctx, l, a.handler, a.log, drainLimit)
+	if err != nil && ctx.Err() != nil {
+		a.log.WarnContext(ctx, "Requests were cut off at the end", "error", err)
+		return nil
+	}
+	return err
+}
+
+// Close ends the handler. Serve must have returned.
+func (a *App) Close() {
+	a.closeProducer() // first: it answers for all records
+	a.closeRelay()
+	if a.outbox != nil {
+		a.outbox.Close()
+	}
+	if a.sender != nil {
+		a.sender.Close(telemetryLimit)
+	}
+}
+
+// prepareOutbox makes the outbox ready, so that the first registration that needs it does not wait. stop ends that.
+func (a *App) prepareOutbox(ctx context.Context) (stop func()) {
+	if a.outbox == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, prepareLimit)
+	var prepared sync.WaitGroup
+	prepared.Go(func() {
+		if err := a.outbox.Prepare(ctx); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+			a.log.WarnContext(ctx, "The outbox cannot be used: while Kafka is away, registrations are refused", "why", err, "todo", outbox.Advice(err))
+		}
+	})
+	return func() {
+		cancel()
+		prepared.Wait()
+	}
+}
+
+// closeRelay ends the relay: it takes back from the outbox what Kafka has.
+func (a *App) closeRelay() {
+	ctx, cancel := context.WithTimeout(context.Background(), relayLimit)
+	defer cancel()
+	a.relay.Close(ctx)
+}
+
+// closeProducer ends the producer. What the drained requests wanted is done by then.
+func (a *App) closeProducer() {
+	ctx, cancel := context.WithTimeout(context.Background(), producerLimit)
+	defer cancel()
+	if err := a.producer.Close(ctx); err != nil {
+		a.log.WarnContext(ctx, "Records were under way at the end", "error", err)
+	}
+}

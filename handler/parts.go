@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/segmentio/kafka-go/sasl"
+
+	"userrelay/handler/app"
+	"userrelay/handler/insights"
+	"userrelay/handler/kafka"
+	"userrelay/handler/outbox"
+	"userrelay/handler/registration"
+	"userrelay/handler/token"
+)
+
+// appConfig makes the handler's configuration of the settings.
+func appConfig(s settings, console *slog.Logger) (app.Config, error) {
+	c := app.Config{
+		KafkaTimeout: s.Kafka.Timeout,
+		Decoder:      registration.Decoder{Tenant: s.Tenant, Profile: s.Profile},
+		Lines:        s.Lines, Version: buildVersion(), Console: console,
+	}
+	var err error
+	if c.Kafka, err = kafkaConfig(s.Kafka); err != nil {
+		return app.Config{}, err
+	}
+	if s.Outbox != nil {
+		queue, err := outboxConfig(s.Outbox)
+		if err != nil {
+			return app.Config{}, err
+		}
+		c.Outbox, c.OutboxTimeout = &queue, s.Outbox.Timeout
+	}
+	if s.Insights != nil {
+		telemetry, err := telemetryConfig(s)
+		if err != nil {
+			return app.Config{}, err
+		}
+		c.Insights = &telemetry
+	}
+	return c, nil
+}
+
+// telemetryConfig makes the configuration of what sends items to Application Insights.
+func telemetryConfig(s settings) (insights.SenderConfig, error) {
+	c := insights.SenderConfig{Connection: *s.Insights, Role: s.Role, Instance: s.Instance, Version: buildVersion()}
+	if s.Identity != nil {
+		tokens, err := s.Identity.TokenSource(s.Insights.Audience)
+		if err != nil {
+			return insights.SenderConfig{}, err
+		}
+		c.Token = tokens
+	}
+	return c, nil
+}
+
+// outboxConfig makes the outbox's configuration of the settings.
+func outboxConfig(s *outboxSettings) (outbox.Config, error) {
+	c := outbox.Config{Account: s.Account}
+	if s.Account.ByIdentity() {
+		credential, err := s.Identity.credential()
+		if err != nil {
+			return outbox.Config{}, err
+		}
+		c.Tokens = tokensOf(credential, outbox.Scope)
+	}
+	return c, nil
+}
+
+// newOutbox sets up the outbox.
+func newOutbox(s *outboxSettings) (*outbox.Queue, error) {
+	c, err := outboxConfig(s)
+	if err != nil {
+		return nil, err
+	}
+	q, err := outbox.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("set up the outbox: %w", err)
+	}
+	return q, nil
+}
+
+// kafkaConfig makes the producer's configuration of the settings.
+func kafkaConfig(k kafkaSettings) (kafka.Config, error) {
+	login, err := mechanism(k)
+	return kafka.Config{Brokers: k.Brokers, Topic: k.Topic, ClientID: "userrelay", TLS: k.TLS, SASL: login}, err
+}
+
+// mechanism returns the login, or nil where there is none.
+func mechanism(k kafkaSettings) (sasl.Mechanism, error) {
+	switch k.Mechanism {
+	case "":
+		return nil, nil //nolint:nilnil // no login is none
+	case "PLAIN":
+		return kafka.Plain(k.Username, k.Password), nil
+	case "OAUTHBEARER":
+		credential, err := azidentity.NewDefaultAzureCredential(nil)
+		if err != nil {
+			return nil, fmt.Errorf("find an Azure identity for OAUTHBEARER: %w", err)
+		}
+		return kafka.OAuthBearer(tokensOf(credential, k.Scope), k.Extension), nil
+	default:
+		return kafka.SCRAM(k.Mechanism, k.Username, k.Password)
+	}
+}
+
+// tokensOf are an identity's tokens for a scope.
+func tokensOf(credential azcore.TokenCredential, scope string) token.Source {
+	return func(ctx context.Context) (string, time.Time, error) {
+		t, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+		return t.Token, t.ExpiresOn, err
+	}
+}

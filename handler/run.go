@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"userrelay/handler/app"
+	"userrelay/handler/console"
+	"userrelay/handler/parent"
+)
+
+// Exit codes. The Functions host starts a handler again that ends with anything but 0, so 0 is for a person's Ctrl-C
+// and for runs that were asked to end.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitConfig = 2
+	exitTerm   = 128 + int(syscall.SIGTERM)
+)
+
+// run is the whole program but for the process around it.
+func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("handler", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	check := flags.Bool("check", false, "check the settings in the environment, and end")
+	connect := flags.Bool("connect", false, "with -check: reach for all that the settings name, too")
+	poison := flags.String("poison", "", "list: show what lies in the poison queue, and end; resend: move it back into the outbox")
+	version := flags.Bool("version", false, "print the version, and end")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitConfig
+	}
+	if text := misused(flags.NArg(), *check, *connect, *poison); text != "" {
+		_, _ = fmt.Fprintln(stderr, text+"; see handler -help")
+		return exitConfig
+	}
+	if *version {
+		_, _ = fmt.Fprintf(stdout, "userrelay %s\n", buildVersion())
+		return exitOK
+	}
+	s, err := load(getenv, !*check && *poison == "")
+	if err != nil {
+		return reportSettings(stderr, err)
+	}
+	if *poison != "" {
+		return handlePoison(s, *poison, stdout, stderr)
+	}
+	if *check {
+		_, _ = fmt.Fprintln(stdout, "settings: valid")
+		if *connect {
+			return checkConnections(s, stdout)
+		}
+		return exitOK
+	}
+	log := console.New(stdout, stderr, console.Options{Level: s.LogLevel, JSON: s.JSON})
+	code, err := serve(s, log)
+	if err != nil {
+		log.Error("The handler ends", "error", err)
+	}
+	return code
+}
+
+// misused says what is wrong with the flags, "" where nothing is.
+func misused(arguments int, check, connect bool, poison string) string {
+	switch {
+	case arguments > 0, connect && !check, check && poison != "":
+		return "handler takes no arguments but flags, -connect goes with -check, and -poison alone"
+	case poison != "" && poison != poisonList && poison != poisonResend:
+		return "-poison must be list or resend"
+	}
+	return ""
+}
+
+// reportSettings prints what is wrong with the settings: one line each, and all of it again on the last line, since the
+// Functions host quotes only the last three.
+func reportSettings(stderr io.Writer, err error) int {
+	if wrong, ok := errors.AsType[configError](err); ok {
+		for _, line := range wrong {
+			_, _ = fmt.Fprintln(stderr, line)
+		}
+	}
+	_, _ = fmt.Fprintf(stderr, "settings: %v\n", err)
+	return exitConfig
+}
+
+// serve answers the Functions host until the process is told to end.
+func serve(s settings, log *slog.Logger) (int, error) {
+	ctx, reason, stop := untilTold()
+	defer stop()
+
+	config, err := appConfig(s, log)
+	if err != nil {
+		return exitConfig, err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)))
+	if err != nil {
+		return exitFailed, fmt.Errorf("listen: %w", err)
+	}
+	handler, err := app.New(config)
+	if err != nil {
+		return exitConfig, errors.Join(err, listener.Close())
+	}
+	defer handler.Close()
+	if err := handler.Serve(ctx, listener); err != nil {
+		return exitFailed, err
+	}
+	code := reason()
+	handler.Log().Info("The handler ends", "because", context.Cause(ctx), "code", code)
+	return code, nil
+}
+
+// untilTold returns a context that ends when the process is told to end or its parent is gone, and a function that then
+// says with which code it should. stop must be called.
+func untilTold() (ctx context.Context, code func() int, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	var watchers sync.WaitGroup
+	watchers.Go(func() { cancel(parent.Wait(ctx)) })
+	watchers.Go(func() {
+		select {
+		case s := <-signals:
+			cancel(told{s})
+		case <-ctx.Done():
+		}
+	})
+	code = func() int {
+		t, _ := errors.AsType[told](context.Cause(ctx))
+		switch t.signal {
+		case os.Interrupt:
+			return exitOK
+		case syscall.SIGTERM:
+			return exitTerm
+		default:
+			return exitFailed
+		}
+	}
+	return ctx, code, func() {
+		signal.Stop(signals)
+		cancel(nil)
+		watchers.Wait()
+	}
+}
+
+// told is a signal that ends the program.
+type told struct{ signal os.Signal }
+
+func (t told) Error() string { return "told to end: " + t.signal.String() }
+
+// buildVersion is the version of the program: its module version where it was installed as one, else its commit.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return s.Value[:12]
+		}
+	}
+	return info.Main.Version
+}
