@@ -39,7 +39,7 @@ type Host struct {
 	app         *app
 	guard       guard
 	console     *console
-	transport   *http.Transport
+	transport   handlerTransport
 	storage     *http.Transport // to the queue service
 	worker      *worker
 	server      *http.Server
@@ -107,11 +107,7 @@ func newHost(cfg Config, a *app, port int) *Host {
 			MaxIdleConnsPerHost: a.file.queues.batchSize + a.file.queues.newBatchThreshold,
 			IdleConnTimeout:     handlerIdleTimeout,
 		},
-		transport: &http.Transport{
-			MaxIdleConnsPerHost: 1 << 16, // .NET keeps every connection
-			IdleConnTimeout:     handlerIdleTimeout,
-			DisableCompression:  true, // neither ask for it nor undo it
-		},
+		transport: newHandlerTransport(),
 	}
 	h.worker = &worker{
 		command:     func(ctx context.Context) *exec.Cmd { return a.command(ctx, port) },

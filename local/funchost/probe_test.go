@@ -97,6 +97,20 @@ func (p *probe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err)
 	}
+	if code := tell.Get("early"); code != "" { // before the body
+		w.WriteHeader(number(code))
+		return
+	}
+	if tell.Has("count") { // instead of keeping it
+		n, _ := io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, strconv.FormatInt(n, 10))
+		return
+	}
+	for _, code := range tell["informational"] {
+		w.Header().Set("X-Informational", code)
+		w.WriteHeader(number(code))
+		w.Header().Del("X-Informational")
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)

@@ -1,6 +1,7 @@
 package funchost
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -51,9 +52,24 @@ func (h *Host) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request
 	}()
 	w.Header()["Content-Type"] = nil // keeps net/http from guessing one
 	out := r.WithContext(ctx)
-	out.Body = http.MaxBytesReader(w, r.Body, h.app.bodyLimit)
+	if out.Body, err = whole(w, r, h.app.bodyLimit); err != nil {
+		return err
+	}
 	proxy.ServeHTTP(w, out)
 	return err
+}
+
+// whole returns the request's body. One whose length is known lies in memory: the host's HTTP trigger reads it before the
+// request is proxied.
+func whole(w http.ResponseWriter, r *http.Request, limit int64) (io.ReadCloser, error) {
+	if r.ContentLength <= 0 {
+		return http.MaxBytesReader(w, r.Body, limit), nil
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	return io.NopCloser(bytes.NewReader(body)), nil
 }
 
 // rewrite makes the outgoing request. Hop-by-hop and X-Forwarded headers are gone already.
@@ -73,8 +89,9 @@ func (h *Host) rewrite(pr *httputil.ProxyRequest, id string) {
 	}
 }
 
-// retrying tries a request again for about two seconds while the handler cannot be reached, or drops the
-// connection, for as long as nothing of the body was read.
+// retrying tries a request again for about two seconds while the handler cannot be reached, or drops the connection. A
+// body can be sent once: when some of it was read, what is left of the tries fails without reaching the handler, and
+// takes its time all the same.
 type retrying struct{ http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
@@ -86,9 +103,13 @@ func (t retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Body = body
 	}
 	delay := proxyFirstDelay
+	var resp *http.Response
+	var err error
 	for attempt := 1; ; attempt++ {
-		resp, err := t.RoundTripper.RoundTrip(req)
-		if err == nil || attempt == proxyAttempts || body.started.Load() || ctx.Err() != nil {
+		if attempt == 1 || !body.started.Load() {
+			resp, err = t.RoundTripper.RoundTrip(req)
+		}
+		if err == nil || attempt == proxyAttempts || ctx.Err() != nil {
 			return resp, err //nolint:wrapcheck // a RoundTripper passes on what the one below says
 		}
 		select {

@@ -65,7 +65,7 @@ type worker struct {
 	initTimeout time.Duration
 	errorsOnly  bool
 	console     *console
-	transport   *http.Transport
+	transport   handlerTransport
 
 	mu      sync.Mutex
 	current *launch

@@ -1,0 +1,89 @@
+package funchost_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"testing"
+
+	"userrelay/local/funchost"
+)
+
+// TestEarlyAnswer shows what becomes of an answer that the handler gives before it has read the body: where it closes the
+// connection while the host still sends, the caller gets 500. Both modes send first and listen then.
+func TestEarlyAnswer(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes() {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, config(t, mode.mode, ""))
+			// More than the system keeps on the way for a reader that does not read.
+			r.call(t, "POST", open, strings.Repeat("x", 48<<20), tell("early", "413")).wantEmpty(t, http.StatusInternalServerError)
+			if got := r.call(t, "POST", open, "small", tell("early", "413")); got.status != http.StatusRequestEntityTooLarge {
+				t.Errorf("a body that was sent whole: got %d (%v), want the handler's 413", got.status, got.err)
+			}
+			if got := r.call(t, "POST", open, "x").seen(t); got.Hits == 0 {
+				t.Error("the handler is not heard any more")
+			}
+		})
+	}
+}
+
+// TestLargestBody shows that the host lets 100 MiB pass, and answers 500 to one byte more.
+func TestLargestBody(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes() {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, config(t, mode.mode, ""))
+			largest := strings.Repeat("x", 100<<20)
+			if got := r.call(t, "POST", open, largest, tell("count", "")); got.body != strconv.Itoa(len(largest)) {
+				t.Errorf("the handler has counted %q (%v), want all of it", got.body, got.err)
+			}
+			// The host reads nothing of it, so the client may meet a closed connection instead of the answer.
+			if got := r.call(t, "POST", open, largest+"x"); got.err == nil && got.status != http.StatusInternalServerError {
+				t.Errorf("one byte more: got %d, want 500", got.status)
+			}
+		})
+	}
+}
+
+// TestInformationalAnswers shows that the host keeps them to itself.
+func TestInformationalAnswers(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes() {
+		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, config(t, mode.mode, ""))
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+				Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+					t.Errorf("the client got %d %v", code, header)
+					return nil
+				},
+			})
+			got := r.do(r.request(t, "POST", open, "body", tell("informational", "100", "informational", "103")).WithContext(ctx))
+			if s := got.seen(t); string(s.Body) != "body" {
+				t.Errorf("the handler has seen %q", s.Body)
+			}
+			wantHeaders(t, got.header, map[string]string{"X-Informational": "", "Server": "Kestrel"})
+		})
+	}
+}
+
+// TestExpectedContinue is the client's own: it waits for 100 Continue, and gets the host's.
+func TestExpectedContinue(t *testing.T) {
+	t.Parallel()
+	r := start(t, config(t, funchost.Proxy, ""))
+	continued := make(chan struct{}, 1)
+	ctx := httptrace.WithClientTrace(context.WithoutCancel(t.Context()), &httptrace.ClientTrace{
+		Got100Continue: func() { continued <- struct{}{} },
+	})
+	r.client.Transport.(*http.Transport).ExpectContinueTimeout = patience //nolint:errcheck // what it is
+	if got := r.do(r.request(t, "POST", open, "body", "Expect: 100-continue").WithContext(ctx)).seen(t); string(got.Body) != "body" {
+		t.Errorf("the handler has seen %q", got.Body)
+	}
+	receive(t, "100 Continue", continued)
+}

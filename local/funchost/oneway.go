@@ -1,0 +1,104 @@
+package funchost
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+)
+
+// handlerTransport takes requests to the handler as .NET's client does: it sends the whole of a request before it reads
+// anything of the answer, and keeps informational answers (100 Continue, 103) to itself. So a handler that answers and
+// closes the connection while the body is still under way is not heard: the body cannot be sent, the request has failed,
+// and the caller gets 500.
+type handlerTransport struct{ *http.Transport }
+
+func newHandlerTransport() handlerTransport {
+	return handlerTransport{&http.Transport{
+		MaxIdleConnsPerHost: 1 << 16, // .NET keeps every connection
+		IdleConnTimeout:     handlerIdleTimeout,
+		DisableCompression:  true, // neither ask for it nor undo it
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err //nolint:wrapcheck // the transport looks at it
+			}
+			return &oneWay{Conn: conn}, nil
+		},
+	}}
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t handlerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	var conn atomic.Pointer[oneWay]
+	ctx := httptrace.WithClientTrace(untraced{req.Context()}, &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			if c, ok := info.Conn.(*oneWay); ok {
+				c.begin()
+				conn.Store(c)
+			}
+		},
+		WroteRequest: func(httptrace.WroteRequestInfo) {
+			if c := conn.Load(); c != nil {
+				c.end()
+			}
+		},
+	})
+	return t.Transport.RoundTrip(req.WithContext(ctx)) //nolint:wrapcheck,contextcheck // what the one below says; the request's own context
+}
+
+// untraced is a context without the trace of whoever made the request: a proxy's would relay informational answers.
+type untraced struct{ context.Context } //nolint:containedctx // it is one
+
+func (c untraced) Value(key any) any {
+	v := c.Context.Value(key)
+	if _, ok := v.(*httptrace.ClientTrace); ok {
+		return nil
+	}
+	return v
+}
+
+// oneWay is a connection on which nothing is heard while a request is being sent.
+type oneWay struct {
+	net.Conn
+
+	mu      sync.Mutex
+	sending chan struct{} // closed when the request has been sent, or cannot be; nil where none is being sent
+}
+
+func (c *oneWay) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sending == nil {
+		c.sending = make(chan struct{})
+	}
+}
+
+func (c *oneWay) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sending != nil {
+		close(c.sending)
+		c.sending = nil
+	}
+}
+
+// Read implements [net.Conn]. It may have begun to wait long before the request.
+func (c *oneWay) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.mu.Lock()
+	sending := c.sending
+	c.mu.Unlock()
+	if sending != nil {
+		<-sending
+	}
+	return n, err //nolint:wrapcheck // io.EOF has to stay itself
+}
+
+// Close implements [net.Conn]. A request whose connection is gone is not sent any more.
+func (c *oneWay) Close() error {
+	defer c.end()
+	return c.Conn.Close() //nolint:wrapcheck // the transport looks at it
+}
