@@ -29,8 +29,8 @@ type Send struct {
 	Err      error
 }
 
-// Message says where the outbox keeps a registration.
-type Message struct {
+// Kept says where the outbox keeps a registration.
+type Kept struct {
 	Queue   string
 	ID      string // of the queue's making
 	Receipt string // what the queue wants to see before it changes or deletes the message ("pop receipt")
@@ -55,6 +55,7 @@ const (
 	Throttled      Class = "throttled"       // not stored; the broker is asked for more than it gives
 	NotAuthorized  Class = "not-authorized"  // not stored until an operator mends the login or its rights
 	UnknownTopic   Class = "unknown-topic"   // not stored until an operator makes the topic
+	TopicRule      Class = "topic-rule"      // not stored until an operator mends a rule of the topic or this machine's clock
 	TooLarge       Class = "too-large"       // the broker or the topic takes only smaller records
 	Invalid        Class = "invalid"         // the broker calls the record itself wrong; it will never be stored
 	Fatal          Class = "fatal"           // a fault of this program or its set-up that no waiting mends

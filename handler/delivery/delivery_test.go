@@ -44,6 +44,7 @@ func TestClassTexts(t *testing.T) {
 		delivery.Throttled:      "throttled",
 		delivery.NotAuthorized:  "not-authorized",
 		delivery.UnknownTopic:   "unknown-topic",
+		delivery.TopicRule:      "topic-rule",
 		delivery.TooLarge:       "too-large",
 		delivery.Invalid:        "invalid",
 		delivery.Fatal:          "fatal",

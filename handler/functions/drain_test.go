@@ -60,7 +60,7 @@ func invoke(t *testing.T, h http.Handler, body string) answer {
 // Whatever form an invocation has, the message is the one that was put into the queue.
 func TestDrainReadsEveryForm(t *testing.T) {
 	t.Parallel()
-	event := string(registration.Message{
+	event := string(registration.Envelope{
 		Event:  registration.Event{ID: "e-1", UserID: `auth0|"ż\`, Source: "urn:auth0:acme", Time: time.Unix(1, 0)},
 		Queued: time.Unix(2, 0),
 	}.Encode())
@@ -222,7 +222,7 @@ func TestServeWithDrains(t *testing.T) {
 // An outcome in the outbox is 202, and a repeat says that it is one.
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
-	kept := relay.Outcome{EventID: "e-1", Outbox: delivery.Message{Queue: "userrelay-outbox", ID: "m-1", Receipt: marker}}
+	kept := relay.Outcome{EventID: "e-1", Outbox: delivery.Kept{Queue: "userrelay-outbox", ID: "m-1", Receipt: marker}}
 	inOutbox := `{"eventId":"e-1","outbox":"userrelay-outbox","messageId":"m-1"}`
 	for name, c := range map[string]struct {
 		outcome  relay.Outcome

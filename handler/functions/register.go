@@ -167,7 +167,7 @@ func problemOf(err error) problem {
 		p.Detail = "No answer came in time: the registration may be stored or not. Send it again; a copy has the same event id."
 	case delivery.Invalid:
 		p = problem{Status: http.StatusInternalServerError, Type: "record-refused", Detail: "Kafka calls the record invalid. Sending it again does not help; the fault is recorded."}
-	case delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic, delivery.TooLarge, delivery.Fatal:
+	case delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic, delivery.TopicRule, delivery.TooLarge, delivery.Fatal:
 	}
 	return p
 }

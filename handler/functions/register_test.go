@@ -114,6 +114,7 @@ func TestNotStored(t *testing.T) {
 		delivery.NotAuthorized:  {503, "2", "not-stored", "Service Unavailable", notStored},
 		delivery.UnknownTopic:   {503, "2", "not-stored", "Service Unavailable", notStored},
 		delivery.TooLarge:       {503, "2", "not-stored", "Service Unavailable", notStored},
+		delivery.TopicRule:      {503, "2", "not-stored", "Service Unavailable", notStored},
 		delivery.Fatal:          {503, "2", "not-stored", "Service Unavailable", notStored},
 		delivery.Invalid:        {500, "", "record-refused", "Internal Server Error", invalid},
 		"no class":              {503, "2", "not-stored", "Service Unavailable", notStored},

@@ -64,8 +64,13 @@ func New(c Config) *Telemetry {
 }
 
 func eventProperties(event string, e registration.Event) properties {
-	p := make(properties, 0, 7) // room for a place, and for the class of an error
-	return append(p, property{"event", event}, property{"userId", e.UserID}, property{"eventId", e.ID})
+	p := append(make(properties, 0, 9), property{"event", event}) // room for a place, and for the class of an error
+	return p.of(e)
+}
+
+// of adds what an event is known by: an event id is good for one source, a user id for one tenant.
+func (p properties) of(e registration.Event) properties {
+	return append(p, property{"userId", e.UserID}, property{"eventId", e.ID}, property{"source", e.Source})
 }
 
 func (p properties) place(md delivery.RecordMetadata) properties {
@@ -149,8 +154,7 @@ func (t *Telemetry) Sent(ctx context.Context, s delivery.Send) {
 	if t.sink == nil {
 		return
 	}
-	p := make(properties, 0, 6)
-	p = append(p, property{"userId", s.Event.UserID}, property{"eventId", s.Event.ID})
+	p := make(properties, 0, 7).of(s.Event)
 	if s.Err == nil {
 		p = p.place(s.Metadata)
 	} else {
@@ -176,7 +180,7 @@ func (t *Telemetry) Put(ctx context.Context, p delivery.Put) {
 	}
 	t.sink.Track(&record{
 		at: p.Start, operation: trace.FromContext(ctx), text: "put " + t.queue,
-		properties: properties{{"userId", p.Event.UserID}, {"eventId", p.Event.ID}},
+		properties: properties{}.of(p.Event),
 		call: &call{
 			kind: queueType, target: t.queue, id: p.Span.SpanID, result: result, duration: p.Duration, success: p.Err == nil,
 		},

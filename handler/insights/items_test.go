@@ -70,7 +70,7 @@ type promise struct {
 
 func promises() map[string]promise {
 	event := func(event string, more ...string) map[string]string {
-		p := map[string]string{"event": event, "userId": "auth0|1", "eventId": "e-1"}
+		p := map[string]string{"event": event, "userId": "auth0|1", "eventId": "e-1", "source": "urn:auth0:acme"}
 		for _, pair := range more {
 			key, value, _ := strings.Cut(pair, "=")
 			p[key] = value
@@ -142,7 +142,7 @@ func promises() map[string]promise {
 		"put": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Put(ctx, putEvent(nil)) },
 			toldItem{
-				Kind: "dependency", Text: "put userrelay-outbox", Properties: map[string]string{"userId": "auth0|1", "eventId": "e-1"},
+				Kind: "dependency", Text: "put userrelay-outbox", Properties: map[string]string{"userId": "auth0|1", "eventId": "e-1", "source": "urn:auth0:acme"},
 				Dependency: toldDependency{
 					Type: "Azure queue", Target: "userrelay-outbox", ID: "00f067aa0ba902b7",
 					ResultCode: "0", Duration: "0.00:00:00.0300000", Success: true,
@@ -154,7 +154,7 @@ func promises() map[string]promise {
 				t.Put(ctx, putEvent(errors.New("put the message: Timeout")))
 			},
 			toldItem{
-				Kind: "dependency", Text: "put userrelay-outbox", Properties: map[string]string{"userId": "auth0|1", "eventId": "e-1"},
+				Kind: "dependency", Text: "put userrelay-outbox", Properties: map[string]string{"userId": "auth0|1", "eventId": "e-1", "source": "urn:auth0:acme"},
 				Dependency: toldDependency{
 					Type: "Azure queue", Target: "userrelay-outbox", ID: "00f067aa0ba902b7",
 					ResultCode: "put the message: Timeout", Duration: "0.00:00:00.0300000",
@@ -193,7 +193,7 @@ func promises() map[string]promise {
 	}
 	for _, class := range []delivery.Class{
 		delivery.Unavailable, delivery.UnknownOutcome, delivery.Throttled, delivery.NotAuthorized,
-		delivery.UnknownTopic, delivery.TooLarge, delivery.Invalid, delivery.Fatal,
+		delivery.UnknownTopic, delivery.TopicRule, delivery.TooLarge, delivery.Invalid, delivery.Fatal,
 	} {
 		all["refused: "+string(class)] = promise{
 			func(ctx context.Context, t *insights.Telemetry) { t.Refused(ctx, registeredEvent(), failedWith(class)) },
@@ -203,7 +203,7 @@ func promises() map[string]promise {
 			func(ctx context.Context, t *insights.Telemetry) { t.Sent(ctx, sentEvent(failedWith(class))) },
 			toldItem{
 				Kind: "dependency", Text: "send user-events",
-				Properties: map[string]string{"userId": "auth0|1", "eventId": "e-1", "topic": "user-events", "errorClass": string(class)},
+				Properties: map[string]string{"userId": "auth0|1", "eventId": "e-1", "source": "urn:auth0:acme", "topic": "user-events", "errorClass": string(class)},
 				Dependency: toldDependency{
 					Type: "Queue Message | kafka", Target: "b-1.example.com/user-events", ID: "00f067aa0ba902b7",
 					ResultCode: string(class), Duration: "0.00:00:00.0300000",

@@ -103,8 +103,8 @@ func TestNobodyThere(t *testing.T) {
 	q := open(t, "AccountName=abc;AccountKey="+key+";QueueEndpoint="+s.URL)
 	for what, call := range map[string]func() error{
 		"put":    func() error { _, err := q.Put(limited(t), message(1), 0); return err },
-		"delete": func() error { return q.Delete(limited(t), delivery.Message{ID: "a", Receipt: "b"}) },
-		"show":   func() error { return q.Show(limited(t), delivery.Message{ID: "a", Receipt: "b"}, message(1)) },
+		"delete": func() error { return q.Delete(limited(t), delivery.Kept{ID: "a", Receipt: "b"}) },
+		"show":   func() error { return q.Show(limited(t), delivery.Kept{ID: "a", Receipt: "b"}, message(1)) },
 		"poison": func() error { return q.Poison(limited(t), []byte("x"), "y") },
 		"list":   func() error { _, err := q.ListPoisoned(limited(t)); return err },
 		"resend": func() error { return q.Resend(limited(t), func(outbox.Poisoned) {}) },

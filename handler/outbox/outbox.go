@@ -179,14 +179,14 @@ func create(ctx context.Context, client *azqueue.QueueClient) error {
 
 // Put stores a message, which nobody sees before the time given is over: whole seconds, up to 7 days. The error is a
 // *delivery.Error, of class UnknownOutcome where the message may be stored all the same.
-func (q *Queue) Put(ctx context.Context, m registration.Message, hidden time.Duration) (delivery.Message, error) {
+func (q *Queue) Put(ctx context.Context, m registration.Envelope, hidden time.Duration) (delivery.Kept, error) {
 	kept, err := put(ctx, q.messages, m.Encode(), hidden)
 	kept.Queue = QueueName
 	return kept, err
 }
 
 // put stores a message that never expires in a queue, which it makes where it is missing.
-func put(ctx context.Context, client *azqueue.QueueClient, message []byte, hidden time.Duration) (delivery.Message, error) {
+func put(ctx context.Context, client *azqueue.QueueClient, message []byte, hidden time.Duration) (delivery.Kept, error) {
 	forever, after := int32(-1), int32(hidden/time.Second)
 	options := &azqueue.EnqueueMessageOptions{TimeToLive: &forever, VisibilityTimeout: &after}
 	text := base64.StdEncoding.EncodeToString(message)
@@ -201,9 +201,9 @@ func put(ctx context.Context, client *azqueue.QueueClient, message []byte, hidde
 		err = fmt.Errorf("an answer of %d messages, or one without an id", len(resp.Messages))
 	}
 	if err != nil {
-		return delivery.Message{}, notPut(wrap("put the message", err), doubtful())
+		return delivery.Kept{}, notPut(wrap("put the message", err), doubtful())
 	}
-	return delivery.Message{ID: *resp.Messages[0].MessageID, Receipt: *resp.Messages[0].PopReceipt}, nil
+	return delivery.Kept{ID: *resp.Messages[0].MessageID, Receipt: *resp.Messages[0].PopReceipt}, nil
 }
 
 func notPut(err error, doubtful bool) error {
@@ -215,13 +215,13 @@ func notPut(err error, doubtful bool) error {
 }
 
 // Delete deletes a message. It fails where somebody has seen the message since.
-func (q *Queue) Delete(ctx context.Context, kept delivery.Message) error {
+func (q *Queue) Delete(ctx context.Context, kept delivery.Kept) error {
 	_, err := q.messages.DeleteMessage(ctx, kept.ID, kept.Receipt, nil)
 	return wrap("delete the message", err)
 }
 
 // Show makes a hidden message visible. It fails where somebody has seen the message since.
-func (q *Queue) Show(ctx context.Context, kept delivery.Message, m registration.Message) error {
+func (q *Queue) Show(ctx context.Context, kept delivery.Kept, m registration.Envelope) error {
 	at := int32(0)
 	_, err := q.messages.UpdateMessage(ctx, kept.ID, kept.Receipt, base64.StdEncoding.EncodeToString(m.Encode()),
 		&azqueue.UpdateMessageOptions{VisibilityTimeout: &at})

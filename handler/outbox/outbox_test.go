@@ -19,7 +19,7 @@ func TestPut(t *testing.T) {
 	s := service(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	m := message(1)
-	m.Event.Profile = []byte(`{"a":"` + strings.Repeat("x", registration.MaxMessage) + `"}`)
+	m.Event.Profile = []byte(`{"a":"` + strings.Repeat("x", registration.MaxEnvelope) + `"}`)
 	kept, err := q.Put(limited(t), m, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ func (q *Queue) Poison(ctx context.Context, message []byte, reason string) error
 	if err != nil {
 		panic(err) // reasons are constants of this program
 	}
-	if len(b) > registration.MaxMessage {
+	if len(b) > registration.MaxEnvelope {
 		b = message
 	}
 	_, err = put(ctx, q.poison, b, 0)
@@ -38,7 +38,7 @@ type Poisoned struct {
 	ID      string
 	Since   time.Time
 	Reason  string // why it is there; "" where the host gave it up after its last try
-	Message registration.Message
+	Message registration.Envelope
 	Err     error // why it cannot be drained; nil where it can be sent again
 	Sent    bool  // again, by Resend
 
@@ -77,7 +77,7 @@ func readPoisoned(id, receipt, text *string, since *time.Time) Poisoned {
 	if json.Unmarshal(p.raw, &wrapped) == nil && wrapped.Message != nil {
 		p.raw, p.Reason = wrapped.Message, wrapped.Reason
 	}
-	p.Message, p.Err = registration.ParseMessage(p.raw)
+	p.Message, p.Err = registration.ParseEnvelope(p.raw)
 	return p
 }
 

@@ -21,7 +21,7 @@ func TestPoison(t *testing.T) {
 	if list, err := q.ListPoisoned(limited(t)); err != nil || len(list) != 0 {
 		t.Fatalf("without a queue: %v, %v", list, err)
 	}
-	large := bytes.Repeat([]byte("x"), registration.MaxMessage)
+	large := bytes.Repeat([]byte("x"), registration.MaxEnvelope)
 	later := bytes.Replace(message(3).Encode(), []byte(`version":1`), []byte(`version":2`), 1)
 	for _, m := range []struct {
 		message []byte
@@ -59,7 +59,7 @@ func TestPoison(t *testing.T) {
 	const unread = "body: must be a CloudEvent in JSON, as this program writes it into its outbox"
 	want := []string{
 		"e-1 Kafka calls the record invalid.", " It cannot be read. " + unread, "  " + unread,
-		" of a later version " + registration.ErrNewerMessage.Error(), "e-2 ", "  message: must be base64",
+		" of a later version " + registration.ErrNewerVersion.Error(), "e-2 ", "  message: must be base64",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("listed:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -89,7 +89,7 @@ func TestPoison(t *testing.T) {
 	if err != nil || len(list) != 4 || !strings.HasPrefix(list[0].Reason, "It cannot be read.") {
 		t.Errorf("what stays is not as it was: %+v, %v", list, err)
 	}
-	if !errors.Is(list[2].Err, registration.ErrNewerMessage) {
+	if !errors.Is(list[2].Err, registration.ErrNewerVersion) {
 		t.Errorf("of a later version: %v", list[2].Err)
 	}
 }

@@ -109,8 +109,8 @@ func count(t *testing.T, q *azqueue.QueueClient) int {
 	return int(*resp.ApproximateMessagesCount)
 }
 
-func message(i int) registration.Message {
-	return registration.Message{
+func message(i int) registration.Envelope {
+	return registration.Envelope{
 		Event:  registration.Event{ID: "e-" + strconv.Itoa(i), UserID: "auth0|ż", Source: "urn:auth0:acme", Time: time.Unix(1, 0).UTC()},
 		Queued: time.Unix(2, 0).UTC(), Reason: "unavailable",
 	}

@@ -6,6 +6,7 @@
 package registration
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -22,14 +23,17 @@ type Event struct {
 	// ID is the event id (CloudEvents id): 1 to 128 visible ASCII characters. The same registration sent again has
 	// the same ID.
 	ID string
-	// Chosen says that the caller chose ID. A derived ID names a registration, not a request: two requests for the
-	// same user without an id of their own share it.
+	// Chosen says that the caller chose what RepeatKey returns. A derived ID names a registration, not a request: two
+	// requests for the same user without an id of their own share it.
 	Chosen bool
 	// UserID is the Auth0 user id: 1 to 1024 bytes of UTF-8 without white space or control characters. It is unique
 	// within a tenant and may hold any other character, '|' and '@' among them.
 	UserID string
 	// Source is the CloudEvents source, a URI reference.
 	Source string
+	// Auth0Source and Auth0ID are the CloudEvent's own source and id, as Auth0 Event Streams sent it, where they are other
+	// than Source and ID; else empty. They are as sound as those.
+	Auth0Source, Auth0ID string
 	// Time is when the user was created as far as the request tells, else when the request came.
 	Time time.Time
 	// Test marks an event that Auth0 Event Streams sent as a test (a0purpose).
@@ -39,6 +43,15 @@ type Event struct {
 	Profile []byte
 	// ProfileOmitted says that there was a profile which did not fit.
 	ProfileOmitted bool
+}
+
+// RepeatKey is what requests have in common that send one registration again: an id is good for one source. For a
+// CloudEvent they are its own, whatever the record has.
+type RepeatKey struct{ Source, ID string }
+
+// RepeatKey returns the event's.
+func (e Event) RepeatKey() RepeatKey {
+	return RepeatKey{Source: cmp.Or(e.Auth0Source, e.Source), ID: cmp.Or(e.Auth0ID, e.ID)}
 }
 
 // WithoutProfile returns the event as it is stored where its profile does not fit. An event that has no profile is

@@ -53,7 +53,7 @@ func FuzzDecode(f *testing.F) {
 			if again, err = d.Decode(r.Value, "", received()); err != nil || again.UserID != e.UserID || string(again.Profile) != string(e.Profile) {
 				t.Fatalf("the record's value %q as a request: %+v, %v", r.Value, again, err)
 			}
-			m, err := registration.ParseMessage(registration.Message{Event: e, Queued: received()}.Encode())
+			m, err := registration.ParseEnvelope(registration.Envelope{Event: e, Queued: received()}.Encode())
 			if err != nil || m.Event.ID != e.ID || m.Event.UserID != e.UserID || !m.Event.Time.Equal(e.Time) {
 				t.Fatalf("by way of the outbox: %+v, %v, want %+v", m.Event, err, e)
 			}

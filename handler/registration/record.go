@@ -57,7 +57,7 @@ func (e Event) value() []byte {
 }
 
 func (e Event) headers() []Header {
-	h := append(make([]Header, 0, 11), // with those below, and two of the trace
+	h := append(make([]Header, 0, 13), // with those below, and two of the trace
 		Header{"ce_specversion", "1.0"},
 		Header{"ce_id", e.ID},
 		Header{"ce_type", Type},
@@ -71,6 +71,12 @@ func (e Event) headers() []Header {
 	}
 	if e.ProfileOmitted {
 		h = append(h, Header{"ce_profileomitted", "true"})
+	}
+	if e.Auth0Source != "" {
+		h = append(h, Header{"ce_auth0source", e.Auth0Source})
+	}
+	if e.Auth0ID != "" {
+		h = append(h, Header{"ce_auth0eventid", e.Auth0ID})
 	}
 	return h
 }

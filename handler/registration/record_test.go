@@ -94,6 +94,34 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// A CloudEvent's own source and id travel on beside those that all forms have in common, and a repeat is known by them.
+func TestRecordOfAStream(t *testing.T) {
+	t.Parallel()
+	e := registration.Event{
+		ID: "a0pur_1", Chosen: true, UserID: "auth0|1", Source: "urn:auth0:acme", Auth0Source: "urn:auth0:acme.eu.auth0.com", Auth0ID: "evt_1",
+		Time: received(),
+	}
+	r := e.Record()
+	for key, want := range map[string]string{
+		"ce_id": "a0pur_1", "ce_source": "urn:auth0:acme", "ce_auth0source": "urn:auth0:acme.eu.auth0.com", "ce_auth0eventid": "evt_1",
+	} {
+		if got, n := header(&r, key); got != want || n != 1 {
+			t.Errorf("%s = %q, %d times", key, got, n)
+		}
+	}
+	for name, c := range map[string]struct {
+		event registration.Event
+		want  registration.RepeatKey
+	}{
+		"of a stream": {e, registration.RepeatKey{Source: "urn:auth0:acme.eu.auth0.com", ID: "evt_1"}},
+		"of its own":  {registration.Event{ID: "e-1", Source: "urn:auth0:acme"}, registration.RepeatKey{Source: "urn:auth0:acme", ID: "e-1"}},
+	} {
+		if got := c.event.RepeatKey(); got != c.want {
+			t.Errorf("%s: repeats are known by %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
 func TestRecordKeepsTheProfileAsItCame(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ profile, want string }{

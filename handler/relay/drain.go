@@ -18,8 +18,8 @@ import (
 // It waits for Kafka to come back, and for the final outcome, up to 4 minutes in all: a message that is given back early
 // comes again as a copy, and each return costs one of its tries.
 func (r *Relay) Drain(ctx context.Context, message []byte) error {
-	m, err := registration.ParseMessage(message)
-	if errors.Is(err, registration.ErrNewerMessage) {
+	m, err := registration.ParseEnvelope(message)
+	if errors.Is(err, registration.ErrNewerVersion) {
 		return fmt.Errorf("read the message: %w", err)
 	}
 	if err != nil {

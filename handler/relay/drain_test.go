@@ -18,8 +18,8 @@ import (
 	"userrelay/handler/trace"
 )
 
-func queued() registration.Message {
-	return registration.Message{
+func queued() registration.Envelope {
+	return registration.Envelope{
 		Event: withProfile(), Traceparent: "00-" + traceID + "-" + spanID + "-01", Tracestate: "a=1", Queued: time.Now().UTC(), Reason: "unavailable",
 	}
 }

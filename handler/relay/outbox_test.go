@@ -24,40 +24,40 @@ type store struct {
 	stuck error         // of a Delete or a Show
 
 	mu       sync.Mutex
-	messages []registration.Message
+	messages []registration.Envelope
 	hidden   []time.Duration
 	deleted  []string
 	shown    []string
 	poisoned []string // reasons
 }
 
-func (s *store) Put(ctx context.Context, m registration.Message, hidden time.Duration) (delivery.Message, error) {
+func (s *store) Put(ctx context.Context, m registration.Envelope, hidden time.Duration) (delivery.Kept, error) {
 	select {
 	case <-time.After(s.put):
 	case <-ctx.Done():
-		return delivery.Message{}, ctx.Err()
+		return delivery.Kept{}, ctx.Err()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fails != nil {
-		return delivery.Message{}, s.fails
+		return delivery.Kept{}, s.fails
 	}
 	s.messages, s.hidden = append(s.messages, m), append(s.hidden, hidden)
 	return kept(len(s.messages)), nil
 }
 
-func kept(n int) delivery.Message {
-	return delivery.Message{Queue: "userrelay-outbox", ID: fmt.Sprint("m-", n), Receipt: fmt.Sprint("r-", n)}
+func kept(n int) delivery.Kept {
+	return delivery.Kept{Queue: "userrelay-outbox", ID: fmt.Sprint("m-", n), Receipt: fmt.Sprint("r-", n)}
 }
 
-func (s *store) Delete(_ context.Context, m delivery.Message) error {
+func (s *store) Delete(_ context.Context, m delivery.Kept) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.deleted = append(s.deleted, m.ID+" "+m.Receipt)
 	return s.stuck
 }
 
-func (s *store) Show(ctx context.Context, m delivery.Message, _ registration.Message) error {
+func (s *store) Show(ctx context.Context, m delivery.Kept, _ registration.Envelope) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ctx.Err() != nil {
@@ -216,7 +216,7 @@ func TestMessage(t *testing.T) {
 			t.Fatal(err)
 		}
 		span := j.puts[0].Span
-		want := registration.Message{
+		want := registration.Envelope{
 			Event: withProfile(), Traceparent: span.Traceparent(), Tracestate: "a=1", Queued: start, Reason: "throttled",
 		}
 		if diff := cmp.Diff(want, s.messages[0]); diff != "" {

@@ -22,10 +22,10 @@ type Producer interface {
 // Outbox keeps registrations while Kafka does not take them.
 type Outbox interface {
 	// Put stores a message, hidden for a time from those who drain.
-	Put(ctx context.Context, m registration.Message, hidden time.Duration) (delivery.Message, error)
+	Put(ctx context.Context, m registration.Envelope, hidden time.Duration) (delivery.Kept, error)
 	// Delete and Show delete a hidden message or make it visible; they fail where it has been seen.
-	Delete(ctx context.Context, kept delivery.Message) error
-	Show(ctx context.Context, kept delivery.Message, m registration.Message) error
+	Delete(ctx context.Context, kept delivery.Kept) error
+	Show(ctx context.Context, kept delivery.Kept, m registration.Envelope) error
 	// Poison stores what can never be drained where a person finds it.
 	Poison(ctx context.Context, message []byte, reason string) error
 }
@@ -52,7 +52,7 @@ type Observer interface {
 type Outcome struct {
 	EventID  string
 	Kafka    delivery.RecordMetadata
-	Outbox   delivery.Message
+	Outbox   delivery.Kept
 	Replayed bool // it was stored before, by a request with the same event id
 }
 
@@ -98,7 +98,7 @@ func New(c Config) *Relay {
 	r := &Relay{
 		producer: c.Producer, outbox: c.Outbox, observer: c.Observer,
 		kafkaTimeout: c.KafkaTimeout, outboxTimeout: c.OutboxTimeout,
-		repeats: repeats{byID: map[string]*first{}},
+		repeats: repeats{byKey: map[registration.RepeatKey]*first{}},
 	}
 	if c.Outbox != nil {
 		r.breaker = newBreaker(c.Observer)
@@ -122,7 +122,8 @@ func (r *Relay) Close(ctx context.Context) {
 // Deliver stores the registration. It has time limits of its own: a caller that leaves does not take the delivery along,
 // since what it did not hear of may be stored all the same. The error carries a delivery.Class, or is ErrIDTaken.
 //
-// An event id that the caller chose is stored once: a repeat within 5 minutes has the first one's outcome.
+// An event whose id the caller chose is stored once: a repeat, of the same source and id, within 5 minutes has the first
+// one's outcome.
 func (r *Relay) Deliver(ctx context.Context, e registration.Event) (Outcome, error) {
 	r.observer.Received(ctx, e)
 	ctx = context.WithoutCancel(ctx)

@@ -15,37 +15,38 @@ const (
 	rememberMost = 8192 // some 3 MB
 )
 
-// ErrIDTaken says that the caller chose an event id that another user's registration has.
+// ErrIDTaken says that the caller chose an event id that another user's registration of the same source has.
 var ErrIDTaken = errors.New("the event id belongs to another user's registration")
 
 // repeats stores what has an id of the caller's choice once, as far as this process knows.
 type repeats struct {
 	mu    sync.Mutex
-	byID  map[string]*first // under way or stored
-	order []*first          // those stored, by time
+	byKey map[registration.RepeatKey]*first // under way or stored
+	order []*first                          // those stored, by time
 }
 
 // first is the first request with an id.
 type first struct {
-	id, userID string
-	done       chan struct{} // closed when it has ended
-	ended      time.Time
-	outcome    Outcome
-	err        error
+	key     registration.RepeatKey
+	userID  string
+	done    chan struct{} // closed when it has ended
+	ended   time.Time
+	outcome Outcome
+	err     error
 }
 
-// once calls store for the first event of an id. A repeat gets the same outcome; one that comes while the first is under
+// once calls store for the first event of a source and id. A repeat gets the same outcome; one that comes while the first is under
 // way waits for it. A failure is not remembered.
 func (s *repeats) once(e registration.Event, store func() (Outcome, error)) (Outcome, error) {
 	s.mu.Lock()
 	s.forget(time.Now())
-	if f := s.byID[e.ID]; f != nil {
+	if f := s.byKey[e.RepeatKey()]; f != nil {
 		s.mu.Unlock()
 		return f.replay(e.UserID)
 	}
-	f := &first{id: e.ID, userID: e.UserID, done: make(chan struct{})}
+	f := &first{key: e.RepeatKey(), userID: e.UserID, done: make(chan struct{})}
 	f.err = &delivery.Error{Class: delivery.UnknownOutcome, Op: "store the first", Err: errPanicked} // should store not return
-	s.byID[e.ID] = f
+	s.byKey[f.key] = f
 	s.mu.Unlock()
 	defer s.end(f)
 	f.outcome, f.err = store()
@@ -70,7 +71,7 @@ func (s *repeats) end(f *first) {
 	defer s.mu.Unlock()
 	f.ended = time.Now()
 	if f.err != nil {
-		delete(s.byID, f.id)
+		delete(s.byKey, f.key)
 	} else {
 		s.order = append(s.order, f)
 	}
@@ -80,7 +81,7 @@ func (s *repeats) end(f *first) {
 // forget lets go of what is too old, or too much. s.mu is held.
 func (s *repeats) forget(now time.Time) {
 	for len(s.order) > 0 && (len(s.order) > rememberMost || now.Sub(s.order[0].ended) >= rememberFor) {
-		delete(s.byID, s.order[0].id)
+		delete(s.byKey, s.order[0].key)
 		s.order[0] = nil
 		s.order = s.order[1:]
 	}

@@ -33,6 +33,12 @@ func chosen(id, userID string) registration.Event {
 	return registration.Event{ID: id, Chosen: true, UserID: userID}
 }
 
+// of is an event of another source.
+func of(source string, e registration.Event) registration.Event {
+	e.Source = source
+	return e
+}
+
 func TestRepeats(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -42,14 +48,17 @@ func TestRepeats(t *testing.T) {
 		replay  bool
 		err     error
 	}{
-		"at the same time":      {chosen("e-1", "auth0|1"), 0, 1, true, nil},
-		"later":                 {chosen("e-1", "auth0|1"), time.Minute, 1, true, nil},
-		"just before 5 minutes": {chosen("e-1", "auth0|1"), 5 * time.Minute, 1, true, nil},
-		"after that":            {chosen("e-1", "auth0|1"), 5*time.Minute + time.Second, 2, false, nil},
-		"another id":            {chosen("e-2", "auth0|1"), time.Minute, 2, false, nil},
-		"another user":          {chosen("e-1", "auth0|2"), time.Minute, 1, false, relay.ErrIDTaken},
-		"meanwhile another":     {chosen("e-1", "auth0|2"), 0, 1, false, relay.ErrIDTaken},
-		"a derived id":          {registration.Event{ID: "e-1", UserID: "auth0|1"}, time.Minute, 2, false, nil},
+		"at the same time":                {chosen("e-1", "auth0|1"), 0, 1, true, nil},
+		"later":                           {chosen("e-1", "auth0|1"), time.Minute, 1, true, nil},
+		"just before 5 minutes":           {chosen("e-1", "auth0|1"), 5 * time.Minute, 1, true, nil},
+		"after that":                      {chosen("e-1", "auth0|1"), 5*time.Minute + time.Second, 2, false, nil},
+		"another id":                      {chosen("e-2", "auth0|1"), time.Minute, 2, false, nil},
+		"another source":                  {of("urn:auth0:other", chosen("e-1", "auth0|1")), time.Minute, 2, false, nil},
+		"meanwhile, another":              {of("urn:auth0:other", chosen("e-1", "auth0|1")), 0, 2, false, nil},
+		"of another source, another user": {of("urn:auth0:other", chosen("e-1", "auth0|2")), time.Minute, 2, false, nil},
+		"another user":                    {chosen("e-1", "auth0|2"), time.Minute, 1, false, relay.ErrIDTaken},
+		"meanwhile another":               {chosen("e-1", "auth0|2"), 0, 1, false, relay.ErrIDTaken},
+		"a derived id":                    {registration.Event{ID: "e-1", UserID: "auth0|1"}, time.Minute, 2, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +75,7 @@ func TestRepeats(t *testing.T) {
 				if !errors.Is(err, c.err) || out.Replayed != c.replay || len(j.records) != c.records {
 					t.Errorf("outcome %+v, error %v, %d records", out, err, len(j.records))
 				}
-				if firstOut.Replayed || firstOut.Kafka.Offset != 1 {
+				if firstOut.Replayed || firstOut.Kafka.Offset == 0 {
 					t.Errorf("the first one has %+v", firstOut)
 				}
 				if c.replay && (out.Kafka != firstOut.Kafka || out.EventID != "e-1") {
@@ -76,6 +85,35 @@ func TestRepeats(t *testing.T) {
 					t.Errorf("calls: %v", j.calls)
 				}
 			})
+		})
+	}
+}
+
+// A CloudEvent is known by its own source and id, whatever its record has in their place.
+func TestRepeatsOfAStream(t *testing.T) {
+	t.Parallel()
+	stream := func(source, id string) registration.Event {
+		return registration.Event{ID: "a0pur_1", Chosen: true, UserID: "auth0|1", Source: "urn:auth0:acme", Auth0Source: source, Auth0ID: id}
+	}
+	for name, c := range map[string]struct {
+		second registration.Event
+		replay bool
+	}{
+		"the same":       {stream("urn:a", "evt_1"), true},
+		"another id":     {stream("urn:a", "evt_2"), false},
+		"another source": {stream("urn:b", "evt_1"), false},
+		"of an Action":   {registration.Event{ID: "a0pur_1", Chosen: true, UserID: "auth0|1", Source: "urn:auth0:acme"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			j := &journal{produce: waits(0, nil, nil)}
+			r := j.with(t, &store{})
+			for i, e := range []registration.Event{stream("urn:a", "evt_1"), c.second} {
+				out, err := r.Deliver(t.Context(), e)
+				if err != nil || out.Replayed != (i == 1 && c.replay) || out.EventID != "a0pur_1" {
+					t.Errorf("%d: %+v, %v", i, out, err)
+				}
+			}
 		})
 	}
 }

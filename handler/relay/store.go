@@ -109,13 +109,13 @@ func (r *Relay) produce(ctx context.Context, e registration.Event) (delivery.Rec
 }
 
 // keep puts the event into the outbox. why is what Kafka has against it.
-func (r *Relay) keep(ctx context.Context, e registration.Event, why error) (delivery.Message, error) {
+func (r *Relay) keep(ctx context.Context, e registration.Event, why error) (delivery.Kept, error) {
 	late, hidden := delivery.LateOf(why), time.Duration(0)
 	if late != nil {
 		hidden = hiddenFor
 	}
 	span, start := trace.FromContext(ctx).Child(), time.Now()
-	m := registration.Message{
+	m := registration.Envelope{
 		Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: start, Reason: string(delivery.ClassOf(why)),
 	}
 	limit, cancel := context.WithTimeout(ctx, r.outboxTimeout)
@@ -123,7 +123,7 @@ func (r *Relay) keep(ctx context.Context, e registration.Event, why error) (deli
 	kept, err := r.outbox.Put(limit, m, hidden)
 	r.observer.Put(ctx, delivery.Put{Event: e, Span: span, Start: start, Duration: time.Since(start), Err: err})
 	if err != nil {
-		return delivery.Message{}, err
+		return delivery.Kept{}, err
 	}
 	r.observer.Outboxed(ctx, e, why)
 	if late != nil {
@@ -134,7 +134,7 @@ func (r *Relay) keep(ctx context.Context, e registration.Event, why error) (deli
 
 // watch waits for Kafka's late answer to a record that is in the outbox, too. Is it stored, the copy is taken back; is it
 // certainly not, the message becomes visible.
-func (r *Relay) watch(ctx context.Context, m registration.Message, kept delivery.Message, late func(context.Context) (delivery.RecordMetadata, error)) {
+func (r *Relay) watch(ctx context.Context, m registration.Envelope, kept delivery.Kept, late func(context.Context) (delivery.RecordMetadata, error)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {

@@ -30,7 +30,7 @@ type item struct {
 
 // calls has one for each thing that telemetry can be told.
 func calls() map[string]func(context.Context, *insights.Telemetry) {
-	event := registration.Event{ID: "e-1", UserID: "auth0|1"}
+	event := registration.Event{ID: "e-1", UserID: "auth0|1", Source: "urn:auth0:acme"}
 	place := delivery.RecordMetadata{Topic: "user-events", Partition: 3, Offset: 317}
 	return map[string]func(context.Context, *insights.Telemetry){
 		"Received":  func(ctx context.Context, t *insights.Telemetry) { t.Received(ctx, event) },
@@ -71,7 +71,7 @@ func calls() map[string]func(context.Context, *insights.Telemetry) {
 func failures() (all []error) {
 	for _, class := range []delivery.Class{
 		delivery.Unavailable, delivery.UnknownOutcome, delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic,
-		delivery.TooLarge, delivery.Invalid, delivery.Fatal,
+		delivery.TopicRule, delivery.TooLarge, delivery.Invalid, delivery.Fatal,
 	} {
 		all = append(all, &delivery.Error{Class: class, Op: "produce"})
 	}

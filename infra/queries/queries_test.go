@@ -176,6 +176,27 @@ func TestQueriesSayWhatTheyAnswer(t *testing.T) {
 	}
 }
 
+// An event id is good for one source, and a user id for one tenant: what joins on less takes two registrations for one.
+func TestQueriesKnowAnEventByAllOfIt(t *testing.T) {
+	t.Parallel()
+	joins := 0
+	for file, query := range queries(t) {
+		for _, on := range regexp.MustCompile(`\| join [^\n]* on ([^\n]*)`).FindAllStringSubmatch(query, -1) {
+			keys := strings.Split(on[1], ", ")
+			if !slices.Contains(keys, "eventId") {
+				continue
+			}
+			joins++
+			if !slices.Contains(keys, "source") || !slices.Contains(keys, "userId") {
+				t.Errorf("%s joins on %s", file, on[1])
+			}
+		}
+	}
+	if joins < 2 {
+		t.Errorf("%d joins by event were found", joins)
+	}
+}
+
 // check gives files to the Kusto language service. Where that is missing the test is skipped, or fails when CI is set.
 func check(t *testing.T, files ...string) []kql.Finding {
 	t.Helper()

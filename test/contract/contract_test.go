@@ -114,8 +114,8 @@ func (s *store) Check(context.Context) error { return s.err }
 // outbox keeps what it is given.
 type outbox struct{ relay.Outbox }
 
-func (outbox) Put(context.Context, registration.Message, time.Duration) (delivery.Message, error) {
-	return delivery.Message{Queue: "userrelay-outbox", ID: "800ae4b3-bdd2-4c08-badd-f08e5a34b865", Receipt: "x"}, nil
+func (outbox) Put(context.Context, registration.Envelope, time.Duration) (delivery.Kept, error) {
+	return delivery.Kept{Queue: "userrelay-outbox", ID: "800ae4b3-bdd2-4c08-badd-f08e5a34b865", Receipt: "x"}, nil
 }
 
 // quiet is an observer that wants to know nothing.

@@ -91,8 +91,8 @@ func (s *stand) resend(ctx context.Context, row *report.Row) error {
 }
 
 // event is an event as it lies in the outbox.
-func event(id string) registration.Message {
-	return registration.Message{
+func event(id string) registration.Envelope {
+	return registration.Envelope{
 		Event:  registration.Event{ID: id, UserID: "auth0|" + id, Source: "urn:auth0:drill", Time: time.Now()},
 		Queued: time.Now(), Reason: "unavailable",
 	}

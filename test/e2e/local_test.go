@@ -67,7 +67,7 @@ func (l *localRun) checkTelemetry(t *testing.T, answer stored, r record, userID 
 
 	invocation := received.Properties["InvocationId"]
 	l.says(t, `Executing 'Functions\.RegisterUser' \(.*Id=`+regexp.QuoteMeta(invocation)+`\)$`)
-	common := map[string]string{"userId": userID, "eventId": answer.EventID, "InvocationId": invocation}
+	common := map[string]string{"userId": userID, "eventId": answer.EventID, "source": r.header("ce_source"), "InvocationId": invocation}
 	with := func(more ...string) map[string]string {
 		all := maps.Clone(common)
 		for i := 0; i < len(more); i += 2 {

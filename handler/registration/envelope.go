@@ -8,13 +8,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxMessage is the largest message that Message.Encode makes, in bytes: a message of an Azure Storage queue has 64 KiB at
+// MaxEnvelope is the largest message that Envelope.Encode makes, in bytes: a message of an Azure Storage queue has 64 KiB at
 // most, and base64 makes four bytes of three ("Put Message", remarks).
-const MaxMessage = 48 << 10
+const MaxEnvelope = 48 << 10
 
-// Message is an event as it lies in the outbox: a CloudEvent in structured mode (CloudEvents, JSON format 1.0.2), so that
+// Envelope is an event as it lies in the outbox: a CloudEvent in structured mode (CloudEvents, JSON format 1.0.2), so that
 // a person can read it.
-type Message struct {
+type Envelope struct {
 	Event Event
 	// Traceparent and Tracestate are of the span that put it there, or empty.
 	Traceparent, Tracestate string
@@ -24,12 +24,12 @@ type Message struct {
 	Reason string
 }
 
-// messageVersion is the version of the form. A reader must be able to read what its predecessor wrote, and a form that its
+// envelopeVersion is the version of the form. A reader must be able to read what its predecessor wrote, and a form that its
 // predecessor cannot read needs a new number: after a rollback it waits in the queue for its reader.
-const messageVersion = 1
+const envelopeVersion = 1
 
-// ErrNewerMessage says that a message was written by a later version of the program, which must read it.
-var ErrNewerMessage = errors.New("the message has a form that this version of the program does not know")
+// ErrNewerVersion says that a message of the outbox was written by a later version of the program, which must read it.
+var ErrNewerVersion = errors.New("the message has a form that this version of the program does not know")
 
 // structured is the message's JSON. Names of attributes are lower case and have no separators, as CloudEvents wants it.
 type structured struct {
@@ -43,6 +43,8 @@ type structured struct {
 	DataContentType string         `json:"datacontenttype"`
 	Purpose         string         `json:"a0purpose,omitzero"`
 	ProfileOmitted  bool           `json:"profileomitted,omitzero"`
+	Auth0Source     string         `json:"auth0source,omitzero"`
+	Auth0ID         string         `json:"auth0eventid,omitzero"`
 	Traceparent     string         `json:"traceparent,omitzero"`
 	Tracestate      string         `json:"tracestate,omitzero"`
 	QueuedTime      string         `json:"queuedtime"`
@@ -50,23 +52,23 @@ type structured struct {
 	Data            jsontext.Value `json:"data"`
 }
 
-// Encode returns the message's JSON. A profile that makes it larger than MaxMessage is left out, as WithoutProfile does.
-func (m Message) Encode() []byte {
+// Encode returns the message's JSON. A profile that makes it larger than MaxEnvelope is left out, as WithoutProfile does.
+func (m Envelope) Encode() []byte {
 	s := structured{
-		SpecVersion: "1.0", Version: messageVersion, ID: m.Event.ID, Source: m.Event.Source, Type: Type,
+		SpecVersion: "1.0", Version: envelopeVersion, ID: m.Event.ID, Source: m.Event.Source, Type: Type,
 		Time: m.Event.Time.UTC().Format(time.RFC3339Nano), Subject: m.Event.UserID, DataContentType: "application/json",
-		ProfileOmitted: m.Event.ProfileOmitted, Traceparent: m.Traceparent, Tracestate: m.Tracestate,
+		ProfileOmitted: m.Event.ProfileOmitted, Auth0Source: m.Event.Auth0Source, Auth0ID: m.Event.Auth0ID, Traceparent: m.Traceparent, Tracestate: m.Tracestate,
 		QueuedTime: m.Queued.UTC().Format(time.RFC3339Nano), ErrorClass: m.Reason, Data: m.Event.value(),
 	}
 	if m.Event.Test {
 		s.Purpose = "test"
 	}
-	if len(s.Data) <= MaxMessage { // the encoder takes its time with what is larger
+	if len(s.Data) <= MaxEnvelope { // the encoder takes its time with what is larger
 		b, err := json.Marshal(s, jsontext.AllowDuplicateNames(true))
 		if m.Event.Profile == nil && err != nil {
 			panic(err) // strings are made valid
 		}
-		if err == nil && (len(b) <= MaxMessage || m.Event.Profile == nil) { // a profile may be as deep as JSON may be, and lies deeper here
+		if err == nil && (len(b) <= MaxEnvelope || m.Event.Profile == nil) { // a profile may be as deep as JSON may be, and lies deeper here
 			return b
 		}
 	}
@@ -74,17 +76,21 @@ func (m Message) Encode() []byte {
 	return m.Encode()
 }
 
-// ParseMessage reads what Encode wrote. The error is an *InvalidError, or ErrNewerMessage.
-func ParseMessage(b []byte) (Message, error) {
+// ParseEnvelope reads what Encode wrote. The error is an *InvalidError, or ErrNewerVersion.
+func ParseEnvelope(b []byte) (Envelope, error) {
+	// The version comes before all else: what another version calls a member of this form may be of another type.
+	var form struct {
+		Version int `json:"userrelayversion"`
+	}
+	if json.Unmarshal(b, &form, jsontext.AllowDuplicateNames(true)) == nil && form.Version > envelopeVersion {
+		return Envelope{}, ErrNewerVersion
+	}
 	var s structured
 	// Names stand more than once in the profile only, where Auth0 wrote them so.
 	if err := json.Unmarshal(b, &s, jsontext.AllowDuplicateNames(true)); err != nil {
-		return Message{}, &InvalidError{"body", "must be a CloudEvent in JSON, as this program writes it into its outbox"}
+		return Envelope{}, &InvalidError{"body", "must be a CloudEvent in JSON, as this program writes it into its outbox"}
 	}
-	if s.Version > messageVersion {
-		return Message{}, ErrNewerMessage
-	}
-	m := Message{
+	m := Envelope{
 		Event: Event{
 			ID: s.ID, Chosen: true, UserID: s.Subject, Source: s.Source, Test: s.Purpose == "test",
 			ProfileOmitted: s.ProfileOmitted,
@@ -93,24 +99,31 @@ func ParseMessage(b []byte) (Message, error) {
 	}
 	switch {
 	case s.SpecVersion != "1.0":
-		return Message{}, &InvalidError{"specversion", "must be 1.0"}
+		return Envelope{}, &InvalidError{"specversion", "must be 1.0"}
 	case s.Version < 1:
-		return Message{}, &InvalidError{"userrelayversion", "must be 1"}
+		return Envelope{}, &InvalidError{"userrelayversion", "must be 1"}
 	case s.Type != Type:
-		return Message{}, &InvalidError{"type", "must be " + Type}
+		return Envelope{}, &InvalidError{"type", "must be " + Type}
 	case !validID(s.ID):
-		return Message{}, &InvalidError{"id", idRule()}
+		return Envelope{}, &InvalidError{"id", idRule()}
 	case !validUserID(s.Subject):
-		return Message{}, &InvalidError{"subject", userIDRule()}
+		return Envelope{}, &InvalidError{"subject", userIDRule()}
 	case !validSource(s.Source):
-		return Message{}, &InvalidError{"source", "must be a URI reference"}
+		return Envelope{}, &InvalidError{"source", "must be a URI reference"}
+	}
+	// A registration is not lost for where it came from.
+	if validSource(s.Auth0Source) {
+		m.Event.Auth0Source = s.Auth0Source
+	}
+	if validID(s.Auth0ID) {
+		m.Event.Auth0ID = s.Auth0ID
 	}
 	var err error
 	if m.Event.Time, err = timeOf("time", s.Time); err != nil {
-		return Message{}, err
+		return Envelope{}, err
 	}
 	if m.Queued, err = timeOf("queuedtime", s.QueuedTime); err != nil {
-		return Message{}, err
+		return Envelope{}, err
 	}
 	m.Event.Profile, err = profileOf(s.Data, s.Subject)
 	return m, err

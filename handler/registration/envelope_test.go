@@ -12,8 +12,8 @@ import (
 	"userrelay/handler/registration"
 )
 
-func message() registration.Message {
-	return registration.Message{
+func keptEnvelope() registration.Envelope {
+	return registration.Envelope{
 		Event: registration.Event{
 			ID: "e-1", Chosen: true, UserID: `auth0|a"b\ż`, Source: "urn:auth0:acme", Time: time.Unix(1641950606, 804e6).UTC(), Test: true,
 			Profile: []byte(`{"name":"Jané","n":1.50,"n":2,"s":"` + "\ufffd" + `"}`),
@@ -23,21 +23,21 @@ func message() registration.Message {
 	}
 }
 
-func TestMessageIsReadable(t *testing.T) {
+func TestEnvelopeIsReadable(t *testing.T) {
 	t.Parallel()
 	const want = `{"specversion":"1.0","userrelayversion":1,"id":"e-1","source":"urn:auth0:acme","type":"user.created",` +
 		`"time":"2022-01-12T01:23:26.804Z","subject":"auth0|a\"b\\ż","datacontenttype":"application/json","a0purpose":"test",` +
 		`"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=1",` +
 		`"queuedtime":"2022-01-12T01:23:27.000000001Z","errorclass":"unavailable",` +
 		`"data":{"userId":"auth0|a\"b\\ż","user":{"name":"Jané","n":1.50,"n":2,"s":"` + "\ufffd" + `"}}}`
-	if diff := cmp.Diff(want, string(message().Encode())); diff != "" {
+	if diff := cmp.Diff(want, string(keptEnvelope().Encode())); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
 }
 
-func TestMessageComesBack(t *testing.T) {
+func TestEnvelopeComesBack(t *testing.T) {
 	t.Parallel()
-	bare := registration.Message{Event: plain("auth0|1"), Queued: time.Unix(2, 0).UTC()}
+	bare := registration.Envelope{Event: plain("auth0|1"), Queued: time.Unix(2, 0).UTC()}
 	bare.Event.Chosen = true
 	omitted := bare
 	omitted.Event.ProfileOmitted = true
@@ -47,17 +47,20 @@ func TestMessageComesBack(t *testing.T) {
 	longest.Event.UserID = strings.Repeat(`"`, 1024)
 	longest.Event.ID = strings.Repeat(`"`, 128)
 	longest.Event.Source = strings.Repeat(`"`, 2048)
+	longest.Event.Auth0Source, longest.Event.Auth0ID = longest.Event.Source, longest.Event.ID
 	longest.Tracestate = strings.Repeat(`"`, 512)
-	for name, m := range map[string]registration.Message{
-		"all of it": message(), "bare": bare, "profile omitted": omitted, "of the year 1": early, "longest texts": longest,
+	stream := bare
+	stream.Event.Auth0Source, stream.Event.Auth0ID = "urn:auth0:acme.eu.auth0.com", "evt_1"
+	for name, m := range map[string]registration.Envelope{
+		"all of it": keptEnvelope(), "bare": bare, "of a stream": stream, "profile omitted": omitted, "of the year 1": early, "longest texts": longest,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := m.Encode()
-			if len(b) > registration.MaxMessage {
+			if len(b) > registration.MaxEnvelope {
 				t.Errorf("%d bytes", len(b))
 			}
-			got, err := registration.ParseMessage(b)
+			got, err := registration.ParseEnvelope(b)
 			if err != nil {
 				t.Fatalf("%v: %s", err, b)
 			}
@@ -69,20 +72,20 @@ func TestMessageComesBack(t *testing.T) {
 }
 
 // A profile that does not fit is left out, and only then.
-func TestMessageWithLargeProfile(t *testing.T) {
+func TestEnvelopeWithLargeProfile(t *testing.T) {
 	t.Parallel()
-	m := message()
+	m := keptEnvelope()
 	size := func(n int) int {
 		m.Event.Profile = []byte(`{"a":"` + strings.Repeat("x", n) + `"}`)
 		return len(m.Encode())
 	}
-	room := registration.MaxMessage - size(0)
-	if got := size(room); got != registration.MaxMessage {
-		t.Errorf("a profile that just fits makes %d bytes, want %d", got, registration.MaxMessage)
+	room := registration.MaxEnvelope - size(0)
+	if got := size(room); got != registration.MaxEnvelope {
+		t.Errorf("a profile that just fits makes %d bytes, want %d", got, registration.MaxEnvelope)
 	}
 	for _, n := range []int{room + 1, 1 << 20} {
 		size(n)
-		got, err := registration.ParseMessage(m.Encode())
+		got, err := registration.ParseEnvelope(m.Encode())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +96,7 @@ func TestMessageWithLargeProfile(t *testing.T) {
 }
 
 // A profile is as deep as JSON may be, and lies deeper in the message.
-func TestMessageWithDeepProfile(t *testing.T) {
+func TestEnvelopeWithDeepProfile(t *testing.T) {
 	t.Parallel()
 	for _, depth := range []int{9000, 9998, 9999} {
 		body := `{"user_id":"auth0|1","a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`
@@ -101,16 +104,16 @@ func TestMessageWithDeepProfile(t *testing.T) {
 		if err != nil {
 			t.Fatalf("depth %d: %v", depth, err)
 		}
-		m, err := registration.ParseMessage(registration.Message{Event: e, Queued: time.Unix(2, 0)}.Encode())
+		m, err := registration.ParseEnvelope(registration.Envelope{Event: e, Queued: time.Unix(2, 0)}.Encode())
 		if err != nil || m.Event.UserID != "auth0|1" || (m.Event.Profile == nil) != m.Event.ProfileOmitted {
 			t.Errorf("depth %d: %.80v, %v", depth, m, err)
 		}
 	}
 }
 
-func TestParseMessageRefuses(t *testing.T) {
+func TestParseEnvelopeRefuses(t *testing.T) {
 	t.Parallel()
-	sound := string(message().Encode())
+	sound := string(keptEnvelope().Encode())
 	for name, c := range map[string]struct{ body, member string }{
 		"nothing":               {"", "body"},
 		"text":                  {"hello", "body"},
@@ -137,27 +140,54 @@ func TestParseMessageRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := registration.ParseMessage([]byte(c.body))
+			_, err := registration.ParseEnvelope([]byte(c.body))
 			invalid, ok := errors.AsType[*registration.InvalidError](err)
 			if !ok || invalid.Member != c.member {
 				t.Errorf("error = %v, want one of %s", err, c.member)
 			}
 		})
 	}
-	if _, err := registration.ParseMessage([]byte(strings.Replace(sound, `version":1`, `version":2`, 1))); !errors.Is(err, registration.ErrNewerMessage) {
-		t.Errorf("of a later version: %v", err)
+}
+
+// What a later version wrote waits for it, whatever its members are.
+func TestEnvelopeOfALaterVersion(t *testing.T) {
+	t.Parallel()
+	later := strings.Replace(string(keptEnvelope().Encode()), `version":1`, `version":2`, 1)
+	for name, body := range map[string]string{
+		"the same form":        later,
+		"a time of a number":   strings.Replace(later, `"time":"2022-01-12T01:23:26.804Z"`, `"time":1641950606`, 1),
+		"a source of an array": strings.Replace(later, `"source":"urn:auth0:acme"`, `"source":["urn:auth0:acme"]`, 1),
+		"the version alone":    `{"userrelayversion":1000000}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := registration.ParseEnvelope([]byte(body)); !errors.Is(err, registration.ErrNewerVersion) {
+				t.Errorf("error = %v", err)
+			}
+		})
 	}
 }
 
-func FuzzParseMessage(f *testing.F) {
-	f.Add(message().Encode())
+// Where a registration came from is told if it is sound, and never a reason to lose it.
+func TestEnvelopeWithUnsoundOrigin(t *testing.T) {
+	t.Parallel()
+	m := keptEnvelope()
+	m.Event.Auth0Source, m.Event.Auth0ID = "urn:x y", strings.Repeat("x", 129)
+	got, err := registration.ParseEnvelope(m.Encode())
+	if err != nil || got.Event.Auth0Source != "" || got.Event.Auth0ID != "" {
+		t.Errorf("%+v, %v", got.Event, err)
+	}
+}
+
+func FuzzParseEnvelope(f *testing.F) {
+	f.Add(keptEnvelope().Encode())
 	f.Add([]byte(`{"specversion":"1.0","userrelayversion":1,"data":{"userId":"a","userId":"b"}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := registration.ParseMessage(b)
+		m, err := registration.ParseEnvelope(b)
 		if err != nil {
 			return
 		}
-		again, err := registration.ParseMessage(m.Encode())
+		again, err := registration.ParseEnvelope(m.Encode())
 		if err != nil {
 			t.Fatalf("what was read cannot be read again: %v", err)
 		}
