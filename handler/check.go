@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/microsoft/ApplicationInsights-Go/appinsights"
@@ -17,6 +19,71 @@ import (
 )
 
 const checkLimit = 10 * time.Second // for the queue, and for telemetry
+
+// reportSettings prints what is wrong with the settings, one line for each. A terminal gets no more. Elsewhere all of it comes
+// again on the last line: the Functions host quotes the last three.
+func reportSettings(stderr io.Writer, warnings []string, err error) int {
+	printWarnings(stderr, warnings)
+	wrong, _ := errors.AsType[configError](err)
+	for _, line := range wrong {
+		_, _ = fmt.Fprintln(stderr, line)
+	}
+	if isTerminal(stderr) {
+		_, _ = fmt.Fprintln(stderr, wrong.count()+" wrong; see docs/settings.md")
+	} else {
+		_, _ = fmt.Fprintln(stderr, err)
+	}
+	return exitConfig
+}
+
+func printWarnings(w io.Writer, warnings []string) {
+	for _, line := range warnings {
+		_, _ = fmt.Fprintln(w, "WARN  "+line)
+	}
+}
+
+// isTerminal says whether a person reads what is written: all that is a character device is taken for a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// checkAll is what -check does with settings that are right as far as they can be read.
+func checkAll(s settings, connect bool, stdout, stderr io.Writer) int {
+	if wrong := checkLogins(s); wrong != nil {
+		return reportSettings(stderr, s.Warnings, wrong)
+	}
+	printWarnings(stdout, s.Warnings)
+	_, _ = fmt.Fprintln(stdout, "settings: valid")
+	if connect {
+		return checkConnections(s, stdout)
+	}
+	return exitOK
+}
+
+// checkLogins sets up each login, as the handler does when it starts. Nobody is asked for anything yet.
+func checkLogins(s settings) configError {
+	var wrong configError
+	const rule = ": needs an Azure identity, and none can be set up: "
+	if _, err := mechanism(s.Kafka); err != nil {
+		wrong = append(wrong, "KAFKA_SASL_MECHANISM"+rule+"look at the AZURE_… variables of the environment, above all AZURE_TOKEN_CREDENTIALS")
+	}
+	if s.Outbox != nil && s.Outbox.Account.ByIdentity() {
+		if _, err := s.Outbox.Identity.credential(); err != nil {
+			wrong = append(wrong, storage+"__credential"+rule+"look at "+storage+"__tenantId and __clientId, and at the AZURE_… variables of the environment")
+		}
+	}
+	if s.Insights != nil && s.Identity != nil {
+		if _, err := s.Identity.TokenSource(s.Insights.Audience); err != nil {
+			wrong = append(wrong, "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"+rule+"the platform has no managed identity of this kind")
+		}
+	}
+	return wrong
+}
 
 // checkConnections reaches for all that the settings name, and prints a line for each step.
 func checkConnections(s settings, stdout io.Writer) int {

@@ -32,112 +32,87 @@ type settings struct {
 	LogLevel slog.Level
 	JSON     bool // console lines are JSON
 	Lines    bool // a console line for every event
+
+	Warnings []string // of what looks like a mistake but can be lived with
 }
 
-// configError lists all that is wrong with the settings. It names settings and rules, never values.
-type configError []string
+// purpose is what the settings are read for.
+type purpose int
 
-func (e configError) Error() string {
-	return fmt.Sprintf("%d wrong: %s", len(e), strings.Join(e, "; "))
-}
+const (
+	toServe purpose = iota // to answer the Functions host, which sets the port
+	toCheck                // to find all that is wrong
+	toTend                 // to look after the poison queue
+)
 
-// lookup returns a function that finds settings in an environment as the Functions host does: without regard to case. One
-// that is spelt as asked for wins.
-func lookup(environ []string) func(name string) string {
-	exact, folded := map[string]string{}, map[string]string{}
-	for _, setting := range environ {
-		name, value, _ := strings.Cut(setting, "=")
-		exact[name], folded[strings.ToLower(name)] = value, value
-	}
-	return func(name string) string {
-		if value, ok := exact[name]; ok {
-			return value
-		}
-		return folded[strings.ToLower(name)]
-	}
-}
+const (
+	maxDelivery = 4 * time.Second        // an answer comes within it, whatever is broken
+	minTimeout  = 100 * time.Millisecond // less would take a sound broker or queue for a broken one
+)
 
-// environment reads settings and collects what is wrong with them.
-type environment struct {
-	get   func(string) string
-	wrong configError
-}
-
-func (e *environment) fail(name, rule string) { e.wrong = append(e.wrong, name+": "+rule) }
-
-// text returns a setting without the white space around it, which no setting means.
-func (e *environment) text(name string) string { return strings.TrimSpace(e.get(name)) }
-
-// oneOf returns a setting that must be one of the words, the first of which is the default. Case does not matter.
-func (e *environment) oneOf(name string, words ...string) string {
-	value := e.text(name)
-	if value == "" {
-		return words[0]
-	}
-	for _, w := range words {
-		if strings.EqualFold(value, w) {
-			return w
-		}
-	}
-	e.fail(name, "must be one of "+strings.Join(slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "" }), ", "))
-	return words[0]
-}
-
-func (e *environment) duration(name string, byDefault, limit time.Duration) time.Duration {
-	value := e.text(name)
-	if value == "" {
-		return byDefault
-	}
-	d, err := time.ParseDuration(value)
-	if err != nil || d <= 0 || d > limit {
-		e.fail(name, fmt.Sprintf("must be a duration such as %v, above 0 and at most %v", byDefault, limit))
-		return byDefault
-	}
-	return d
-}
-
-// load reads and checks all settings. serving says whether the program is to answer the Functions host, which sets the
-// port. The error is a configError.
-func load(get func(string) string, serving bool) (settings, error) {
-	env := &environment{get: get}
+// load reads and checks all settings. The error is a configError; warnings come with it, too.
+//
+// Registrations do not fail for telemetry's sake: wrong settings of telemetry are an error for -check only, else a warning.
+// Where there are other mistakes they are listed among them, so that all can be mended at once.
+func load(vars variables, what purpose) (settings, error) {
+	env := newEnvironment(vars)
 	s := settings{
 		Kafka:   loadKafka(env),
 		Outbox:  loadOutbox(env),
 		Profile: env.oneOf("RECORD_PROFILE", "id", "full") == "full",
 		Tenant:  env.text("AUTH0_TENANT"),
 	}
-	s.Port = loadPort(env, serving)
-	if s.Outbox != nil && s.Kafka.Timeout+s.Outbox.Timeout > maxDelivery {
-		env.fail("OUTBOX_TIMEOUT", fmt.Sprintf("must be at most %v together with KAFKA_TIMEOUT: callers do not wait longer", maxDelivery))
-	}
+	s.Port = loadPort(env, what)
+	checkTimeouts(env, s)
 	if s.Tenant != "" && !registration.ValidTenant(s.Tenant) {
 		env.fail("AUTH0_TENANT", "must be the tenant's name: 1 to 128 of the characters a-z A-Z 0-9 . _ -")
 	}
-	s.Insights, s.Identity = loadInsights(env)
 	s.Role, s.Instance = role(env), instance(env)
 	if err := s.LogLevel.UnmarshalText([]byte(env.oneOf("LOG_LEVEL", "info", "debug", "warn", "error"))); err != nil {
 		env.fail("LOG_LEVEL", "must be one of debug, info, warn, error") // oneOf lets none of these pass
 	}
 	development := strings.EqualFold(env.text("AZURE_FUNCTIONS_ENVIRONMENT"), "Development")
 	s.JSON = env.text("WEBSITE_SITE_NAME") != "" && !development
+	others := len(env.wrong)
+	s.Insights, s.Identity = loadInsights(env)
+	if others == 0 && what != toCheck && len(env.wrong) > 0 {
+		for _, line := range env.wrong {
+			env.warnings = append(env.warnings, line+"; until then there is no telemetry, and registrations are stored all the same")
+		}
+		env.wrong, s.Insights, s.Identity = nil, nil, nil
+	}
 	s.Lines = development || s.Insights == nil
+	warnUnknown(env)
+	s.Warnings = env.warnings
 	if len(env.wrong) > 0 {
-		return settings{}, env.wrong
+		return settings{Warnings: env.warnings}, env.wrong
 	}
 	return s, nil
 }
 
+// checkTimeouts checks that the answer to a registration that needs both timeouts comes in time.
+func checkTimeouts(env *environment, s settings) {
+	if s.Outbox == nil || s.Kafka.Timeout+s.Outbox.Timeout <= maxDelivery {
+		return
+	}
+	name, other := "OUTBOX_TIMEOUT", "KAFKA_TIMEOUT"
+	if env.text(name) == "" {
+		name, other = other, fmt.Sprintf("%s (%v)", name, s.Outbox.Timeout)
+	}
+	env.fail(name, fmt.Sprintf("must be at most %v together with %s: callers do not wait longer", maxDelivery, other))
+}
+
 func loadInsights(env *environment) (*insights.Connection, *insights.Authentication) {
+	const connectionName, name = "APPLICATIONINSIGHTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 	var connection *insights.Connection
-	if text := env.text("APPLICATIONINSIGHTS_CONNECTION_STRING"); text != "" {
+	if text := env.text(connectionName); text != "" {
 		c, err := insights.ParseConnection(text)
 		if err != nil {
-			env.fail("APPLICATIONINSIGHTS_CONNECTION_STRING", err.Error())
+			env.fail(connectionName, err.Error())
 		} else {
 			connection = &c
 		}
 	}
-	const name = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 	text := env.text(name)
 	if text == "" {
 		return connection, nil
@@ -146,15 +121,15 @@ func loadInsights(env *environment) (*insights.Connection, *insights.Authenticat
 	if err != nil {
 		env.fail(name, err.Error())
 	} else if connection != nil && !connection.Confidential() {
-		env.fail(name, "needs an ingestion endpoint of https in APPLICATIONINSIGHTS_CONNECTION_STRING: a token must not travel in the clear")
+		env.fail(name, "needs an ingestion endpoint of https in "+connectionName+": a token must not travel in the clear")
 	}
 	return connection, &a
 }
 
-func loadPort(env *environment, serving bool) int {
+func loadPort(env *environment, what purpose) int {
 	const name = "FUNCTIONS_CUSTOMHANDLER_PORT"
 	value := env.text(name)
-	if value == "" && !serving {
+	if value == "" && what != toServe {
 		return 0
 	}
 	port, err := strconv.Atoi(value)

@@ -42,13 +42,11 @@ func TestInsightsSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, err := load(func(name string) string {
-				return map[string]string{
-					"KAFKA_BROKERS": "127.0.0.1:9092", "OUTBOX": "off",
-					"APPLICATIONINSIGHTS_CONNECTION_STRING":     c.connection,
-					"APPLICATIONINSIGHTS_AUTHENTICATION_STRING": c.authentication,
-				}[name]
-			}, false)
+			s, err := load(variablesOf([]string{
+				"KAFKA_BROKERS=127.0.0.1:9092", "OUTBOX=off",
+				"APPLICATIONINSIGHTS_CONNECTION_STRING=" + c.connection,
+				"APPLICATIONINSIGHTS_AUTHENTICATION_STRING=" + c.authentication,
+			}), toCheck)
 			wrong, _ := errors.AsType[configError](err)
 			if diff := cmp.Diff(c.wrong, wrong); diff != "" {
 				t.Errorf("wrong (-want +got):\n%s", diff)

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // kafkaSettings say how to reach the topic.
@@ -24,10 +25,8 @@ type kafkaSettings struct {
 	Timeout   time.Duration
 }
 
-const maxDelivery = 4 * time.Second // an answer comes within it, whatever is broken
-
 func loadKafka(env *environment) kafkaSettings {
-	k := kafkaSettings{Topic: "user-events", Timeout: env.duration("KAFKA_TIMEOUT", 2*time.Second, maxDelivery)}
+	k := kafkaSettings{Topic: "user-events", Timeout: env.duration("KAFKA_TIMEOUT", 2*time.Second, minTimeout, maxDelivery)}
 	list := env.text("KAFKA_BROKERS")
 	if list == "" {
 		env.fail("KAFKA_BROKERS", "is missing: host:port, several with commas between them")
@@ -48,17 +47,21 @@ func loadKafka(env *environment) kafkaSettings {
 	return k
 }
 
-// protocol returns the security protocol. Without a setting it is the safe one: encrypted, but for loopback.
+// protocol returns the security protocol, "" where mistakes hide it. Without a setting it is the safe one: encrypted, but
+// for loopback.
 func protocol(env *environment, k *kafkaSettings) string {
 	const name = "KAFKA_SECURITY_PROTOCOL"
 	p := env.oneOf(name, "", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 	switch {
+	case env.failed[name], p == "" && (env.failed["KAFKA_SASL_MECHANISM"] || env.failed["KAFKA_BROKERS"]):
+		return "" // it cannot be known
 	case p == "" && k.Mechanism != "":
 		return "SASL_SSL"
 	case p == "" && loopback(k.Brokers):
 		return "PLAINTEXT"
 	case p == "":
 		return "SSL"
+	case env.failed["KAFKA_SASL_MECHANISM"]: // whether they go together depends on it
 	case strings.HasPrefix(p, "SASL_") && k.Mechanism == "":
 		env.fail(name, p+" needs KAFKA_SASL_MECHANISM")
 	case !strings.HasPrefix(p, "SASL_") && k.Mechanism != "":
@@ -69,11 +72,11 @@ func protocol(env *environment, k *kafkaSettings) string {
 
 func loadSASL(env *environment, k *kafkaSettings) {
 	k.Mechanism = env.oneOf("KAFKA_SASL_MECHANISM", "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
-	k.Username, k.Password = env.text("KAFKA_SASL_USERNAME"), env.get("KAFKA_SASL_PASSWORD")
+	k.Username, k.Password = env.text("KAFKA_SASL_USERNAME"), loadPassword(env)
 	k.Scope = env.text("KAFKA_OAUTH_SCOPE")
 	extensions := env.text("KAFKA_OAUTH_EXTENSIONS")
-	if k.Mechanism == "" && env.text("KAFKA_SASL_MECHANISM") != "" {
-		return // it is wrong, and whether the others are depends on it
+	if env.failed["KAFKA_SASL_MECHANISM"] {
+		return // whether the others are wrong depends on it
 	}
 	switch k.Mechanism {
 	case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
@@ -110,6 +113,21 @@ func loadSASL(env *environment, k *kafkaSettings) {
 	}
 }
 
+// loadPassword returns the password as it is: white space and quotes can be a part of it.
+func loadPassword(env *environment) string {
+	const name = "KAFKA_SASL_PASSWORD"
+	password := env.raw(name)
+	switch {
+	case !utf8.ValidString(password):
+		env.fail(name, "must be valid UTF-8: brokers take no other for a password")
+	case quoted(password):
+		env.warn(name, "begins and ends with quotes, which are taken for a part of the password: remove them if they are not")
+	case strings.TrimSpace(password) != password:
+		env.warn(name, "begins or ends with white space, which is taken for a part of the password: remove it if it is not")
+	}
+	return password
+}
+
 // parseExtensions reads name=value pairs with commas between them (KIP-342: names are letters, values printable).
 func parseExtensions(list string) (map[string]string, error) {
 	if list == "" {
@@ -129,8 +147,8 @@ func parseExtensions(list string) (map[string]string, error) {
 
 // loadTLS reads certificates. They are PEM text, in which \n may stand for a line's end as portals make it, or files.
 func loadTLS(env *environment, k *kafkaSettings, protocol string) {
-	ca, cert, key := env.text("KAFKA_TLS_CA"), env.text("KAFKA_TLS_CERT"), env.text("KAFKA_TLS_KEY")
-	if protocol != "SSL" && protocol != "SASL_SSL" {
+	ca, cert, key := strings.TrimSpace(env.raw("KAFKA_TLS_CA")), strings.TrimSpace(env.raw("KAFKA_TLS_CERT")), strings.TrimSpace(env.raw("KAFKA_TLS_KEY"))
+	if strings.HasSuffix(protocol, "PLAINTEXT") {
 		for name, value := range map[string]string{"KAFKA_TLS_CA": ca, "KAFKA_TLS_CERT": cert, "KAFKA_TLS_KEY": key} {
 			if value != "" {
 				env.fail(name, "is for the security protocols SSL and SASL_SSL")

@@ -37,68 +37,136 @@ const (
 const storage = "AzureWebJobsStorage"
 
 func loadOutbox(env *environment) *outboxSettings {
-	timeout := env.duration("OUTBOX_TIMEOUT", 1500*time.Millisecond, maxDelivery)
-	if env.oneOf("OUTBOX", "on", "off") == "off" {
+	timeout := env.duration("OUTBOX_TIMEOUT", 1500*time.Millisecond, minTimeout, maxDelivery)
+	if env.oneOf("OUTBOX", "on", "off") == "off" || env.failed["OUTBOX"] {
 		return nil
 	}
 	o := &outboxSettings{Timeout: timeout}
-	o.Account = loadAccount(env)
-	if o.Account.ByIdentity() {
-		o.Identity = loadStorageIdentity(env)
+	account, from := loadAccount(env)
+	o.Account = account
+	if from.name != "" && account.ByIdentity() {
+		o.Identity = loadStorageIdentity(env, from.section)
 	}
+	warnStorage(env, from)
 	return o
 }
 
-// loadAccount reads the account as the host does, in its order (azure-webjobs-sdk, StorageClientProvider and
-// ConfigurationExtensions): another order could make the handler fill a queue that nobody drains.
-func loadAccount(env *environment) outbox.Account {
-	for _, setting := range []struct {
-		name  string
-		parse func(string) (outbox.Account, error)
-	}{
-		{"ConnectionStrings__" + storage, outbox.ParseConnectionString},
-		{"CUSTOMCONNSTR_" + storage, outbox.ParseConnectionString},
-		{storage, outbox.ParseConnectionString},
-		{storage + "__accountName", outbox.NamedAccount},
-		{storage + "__queueServiceUri", outbox.AccountAt},
-	} {
-		text := env.text(setting.name)
-		if text == "" {
-			continue
-		}
-		account, err := setting.parse(text)
-		if err != nil {
-			env.fail(setting.name, err.Error())
-		}
-		return account
+// accountSetting is the setting that names the account, and the section of the configuration that it belongs to. Both are ""
+// where there is none or it is wrong.
+type accountSetting struct{ section, name string }
+
+// storageSections are where the host looks for the account that AzureWebJobsStorage names. The first that holds anything
+// counts (azure-webjobs-sdk, ConfigurationExtensions.GetWebJobsConnectionStringSection; the prefix CUSTOMCONNSTR_ is how App
+// Service hands over a connection string of its own list).
+func storageSections() []string {
+	var sections []string
+	for _, name := range []string{"AzureWebJobs" + storage, storage} {
+		sections = append(sections, "ConnectionStrings__"+name, "CUSTOMCONNSTR_"+name, name)
 	}
-	env.fail(storage, "is missing, and so is "+storage+"__accountName: the storage account that holds the outbox; OUTBOX=off does without one")
-	return outbox.Account{}
+	return sections
 }
 
-func loadStorageIdentity(env *environment) storageIdentity {
-	const secret = storage + "__clientSecret"
+// loadAccount reads the account as the host does, in its order: another order could make the handler fill a queue that
+// nobody drains. Within a section that is the connection string, then what StorageClientProvider reads, then what
+// ClientFactory of Microsoft.Extensions.Azure does.
+func loadAccount(env *environment) (outbox.Account, accountSetting) {
+	for _, section := range storageSections() {
+		for _, setting := range []struct {
+			name  string
+			parse func(string) (outbox.Account, error)
+		}{
+			{section, outbox.ParseConnectionString},
+			{section + "__accountName", outbox.NamedAccount},
+			{section + "__queueServiceUri", outbox.AccountAt},
+			{section + "__serviceUri", outbox.AccountAt},
+			{section + "__connectionString", outbox.ParseConnectionString},
+		} {
+			text := env.text(setting.name)
+			if text == "" && !env.failed[setting.name] {
+				continue
+			}
+			account, err := setting.parse(text)
+			if err != nil {
+				env.fail(setting.name, err.Error())
+				return outbox.Account{}, accountSetting{}
+			}
+			return account, accountSetting{section, setting.name}
+		}
+	}
+	env.fail(storage, "is missing, and so are "+storage+"__accountName and __queueServiceUri: the storage account that holds the outbox; OUTBOX=off does without one")
+	return outbox.Account{}, accountSetting{}
+}
+
+// warnStorage warns of what is set for the storage account and not read.
+func warnStorage(env *environment, from accountSetting) {
+	if value, ok := env.vars.exact[storage]; ok && strings.TrimSpace(value) == "" && from.section == storage {
+		env.warn(storage, "is set, but empty: the Functions host takes even that for a connection string, remove it")
+	}
+	prefix := fold(storage + "__")
+	for _, name := range env.vars.names {
+		part, ours := strings.CutPrefix(fold(name), prefix)
+		known := func(p string) bool { return strings.EqualFold(p, part) }
+		switch {
+		case env.asked[fold(name)] || !ours && fold(name) != fold(storage):
+		case !ours || slices.ContainsFunc(accountParts(), known):
+			if from.name != "" {
+				env.warn(name, "is not read: "+from.name+" comes before it")
+			}
+		case known("blobServiceUri") || known("tableServiceUri"):
+			if from.name == "" {
+				env.warn(name, "is not for queues: the outbox needs "+storage+"__queueServiceUri")
+			}
+		case slices.ContainsFunc(hostParts(), known):
+			env.warn(name, "is read by the Functions host only: the handler cannot log in that way")
+		default:
+			text := "is not read"
+			if meant := nearest(part, accountParts()); meant != "" {
+				text += ": is " + storage + "__" + meant + " meant?"
+			}
+			env.warn(name, text)
+		}
+	}
+}
+
+// accountParts are the settings of a section that are read.
+func accountParts() []string {
+	return []string{
+		"accountName", "queueServiceUri", "serviceUri", "connectionString", "credential", "clientId", "tenantId", "clientSecret",
+		"managedIdentityClientId", "managedIdentityObjectId", "managedIdentityResourceId",
+	}
+}
+
+// hostParts are those that only the host reads (ClientFactory of Microsoft.Extensions.Azure).
+func hostParts() []string {
+	return []string{
+		"clientCertificate", "clientCertificateStoreName", "clientCertificateStoreLocation", "additionallyAllowedTenants", "tokenFilePath",
+		"azureCloud", "serviceConnectionId", "systemAccessToken",
+	}
+}
+
+func loadStorageIdentity(env *environment, section string) storageIdentity {
+	secret := section + "__clientSecret"
 	i := storageIdentity{
-		kind:     env.oneOf(storage+"__credential", "", managedIdentity, workloadIdentity),
-		clientID: env.text(storage + "__clientId"), tenantID: env.text(storage + "__tenantId"), secret: env.get(secret),
+		kind:     env.oneOf(section+"__credential", "", managedIdentity, workloadIdentity),
+		clientID: env.text(section + "__clientId"), tenantID: env.text(section + "__tenantId"), secret: env.raw(secret),
 	}
 	var named []string // settings that name a managed identity
 	for name, id := range map[string]azidentity.ManagedIDKind{
 		"clientId":                  azidentity.ClientID(i.clientID),
-		"managedIdentityClientId":   azidentity.ClientID(env.text(storage + "__managedIdentityClientId")),
-		"managedIdentityObjectId":   azidentity.ObjectID(env.text(storage + "__managedIdentityObjectId")),
-		"managedIdentityResourceId": azidentity.ResourceID(env.text(storage + "__managedIdentityResourceId")),
+		"managedIdentityClientId":   azidentity.ClientID(env.text(section + "__managedIdentityClientId")),
+		"managedIdentityObjectId":   azidentity.ObjectID(env.text(section + "__managedIdentityObjectId")),
+		"managedIdentityResourceId": azidentity.ResourceID(env.text(section + "__managedIdentityResourceId")),
 	} {
 		if id.String() != "" {
-			named, i.managed = append(named, storage+"__"+name), id
+			named, i.managed = append(named, section+"__"+name), id
 		}
 	}
 	slices.Sort(named)
 	switch {
 	case i.kind != "" && i.secret != "":
-		env.fail(secret, "must be absent where "+storage+"__credential names another kind of identity")
+		env.fail(secret, "must be absent where "+section+"__credential names another kind of identity")
 	case i.secret != "" && (i.tenantID == "" || i.clientID == ""):
-		env.fail(secret, "needs "+storage+"__tenantId and "+storage+"__clientId beside it")
+		env.fail(secret, "needs "+section+"__tenantId and "+section+"__clientId beside it")
 	case i.kind != workloadIdentity && i.secret == "" && len(named) > 1:
 		env.fail(named[1], "must be absent where "+named[0]+" names the identity")
 	}

@@ -39,10 +39,12 @@ func appConfig(s settings, console *slog.Logger) (app.Config, error) {
 	}
 	if s.Insights != nil {
 		telemetry, err := telemetryConfig(s)
-		if err != nil {
-			return app.Config{}, err
+		if err != nil { // registrations do not fail for telemetry's sake
+			console.Warn("There is no telemetry; registrations are stored all the same", "setting", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "why", err)
+			c.Lines = true
+		} else {
+			c.Insights = &telemetry
 		}
-		c.Insights = &telemetry
 	}
 	return c, nil
 }

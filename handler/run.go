@@ -30,7 +30,7 @@ const (
 )
 
 // run is the whole program but for the process around it.
-func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+func run(args []string, vars variables, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("handler", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	check := flags.Bool("check", false, "check the settings in the environment, and end")
@@ -51,21 +51,28 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		_, _ = fmt.Fprintf(stdout, "userrelay %s\n", buildVersion())
 		return exitOK
 	}
-	s, err := load(getenv, !*check && *poison == "")
+	what := toServe
+	switch {
+	case *check:
+		what = toCheck
+	case *poison != "":
+		what = toTend
+	}
+	s, err := load(vars, what)
 	if err != nil {
-		return reportSettings(stderr, err)
+		return reportSettings(stderr, s.Warnings, err)
 	}
-	if *poison != "" {
+	switch what {
+	case toTend:
 		return handlePoison(s, *poison, stdout, stderr)
-	}
-	if *check {
-		_, _ = fmt.Fprintln(stdout, "settings: valid")
-		if *connect {
-			return checkConnections(s, stdout)
-		}
-		return exitOK
+	case toCheck:
+		return checkAll(s, *connect, stdout, stderr)
+	default:
 	}
 	log := console.New(stdout, stderr, console.Options{Level: s.LogLevel, JSON: s.JSON})
+	for _, warning := range s.Warnings {
+		log.Warn("A setting looks wrong", "setting", warning)
+	}
 	code, err := serve(s, log)
 	if err != nil {
 		log.Error("The handler ends", "error", err)
@@ -82,18 +89,6 @@ func misused(arguments int, check, connect bool, poison string) string {
 		return "-poison must be list or resend"
 	}
 	return ""
-}
-
-// reportSettings prints what is wrong with the settings: one line each, and all of it again on the last line, since the
-// Functions host quotes only the last three.
-func reportSettings(stderr io.Writer, err error) int {
-	if wrong, ok := errors.AsType[configError](err); ok {
-		for _, line := range wrong {
-			_, _ = fmt.Fprintln(stderr, line)
-		}
-	}
-	_, _ = fmt.Fprintf(stderr, "settings: %v\n", err)
-	return exitConfig
 }
 
 // serve answers the Functions host until the process is told to end.

@@ -85,10 +85,15 @@ func TestCommandLine(t *testing.T) {
 		stdout, stderr string // patterns of all that is printed
 	}{
 		{"-check, valid", []string{broker}, []string{"-check"}, 0, `settings: valid\n`, ``},
-		{"-check, one wrong", []string{broker, "LOG_LEVEL=loud"}, []string{"-check"}, 2, ``, `LOG_LEVEL: .*\nsettings: 1 wrong: LOG_LEVEL: .*\n`},
-		{"-check, nothing set", nil, []string{"-check"}, 2, ``, `KAFKA_BROKERS: is missing.*\nsettings: .*KAFKA_BROKERS: is missing.*\n`},
-		{"started without the host", []string{broker}, nil, 2, ``, `(?s).*\nsettings: .*FUNCTIONS_CUSTOMHANDLER_PORT: is missing[^\n]*func start[^\n]*\n`},
-		{"unsound port", []string{broker, "FUNCTIONS_CUSTOMHANDLER_PORT=65536"}, nil, 2, ``, `(?s).*\nsettings: .*FUNCTIONS_CUSTOMHANDLER_PORT: [^\n]*\n`},
+		{"-check, one wrong", []string{broker, "LOG_LEVEL=loud"}, []string{"-check"}, 2, ``, `LOG_LEVEL: .*\n1 setting is wrong: LOG_LEVEL: .*\n`},
+		{"-check, looks wrong", []string{broker, "KAFKA_USERNAME=v4lue"}, []string{"-check"}, 0, `WARN  KAFKA_USERNAME: .*KAFKA_SASL_USERNAME meant\?\nsettings: valid\n`, ``},
+		{"-check, wrong and looks wrong", []string{"KAFKA_BROKER=v4lue"}, []string{"-check"}, 2, ``, `WARN  KAFKA_BROKER: .*KAFKA_BROKERS meant\?\nKAFKA_BROKERS: is missing.*\n1 setting is wrong: KAFKA_BROKERS: is missing.*\n`},
+		{"-check, wrong telemetry", []string{broker, "APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue"}, []string{"-check"}, 2, ``, `APPLICATIONINSIGHTS_CONNECTION_STRING: .*\n1 setting is wrong: .*\n`},
+		{"-check, no identity", []string{broker, "KAFKA_SASL_MECHANISM=OAUTHBEARER", "AZURE_TOKEN_CREDENTIALS=v4lue"}, []string{"-check"}, 2, ``, `KAFKA_SASL_MECHANISM: needs an Azure identity.*\n1 setting is wrong: .*\n`},
+		{"-check, half an identity", []string{broker, "OUTBOX=on", "AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=workloadidentity"}, []string{"-check"}, 2, ``, `AzureWebJobsStorage__credential: needs an Azure identity.*\n1 setting is wrong: .*\n`},
+		{"-check, nothing set", nil, []string{"-check"}, 2, ``, `KAFKA_BROKERS: is missing.*\n1 setting is wrong: KAFKA_BROKERS: is missing.*\n`},
+		{"started without the host", []string{broker}, nil, 2, ``, `(?s).*\n\d settings? (?:is|are) wrong: .*FUNCTIONS_CUSTOMHANDLER_PORT: is missing[^\n]*func start[^\n]*\n`},
+		{"unsound port", []string{broker, "FUNCTIONS_CUSTOMHANDLER_PORT=65536"}, nil, 2, ``, `(?s).*\n\d settings? (?:is|are) wrong: .*FUNCTIONS_CUSTOMHANDLER_PORT: [^\n]*\n`},
 		{"-version", nil, []string{"-version"}, 0, `userrelay \S+\n`, ``},
 		{"-help", nil, []string{"-help"}, 0, ``, `(?s).*-check.*-version.*`},
 		{"unknown flag", nil, []string{"-nonsense"}, 2, ``, `(?s).*-nonsense.*`},
@@ -103,6 +108,28 @@ func TestCommandLine(t *testing.T) {
 			wantText(t, "stdout", stdout, c.stdout)
 			wantText(t, "stderr", stderr, c.stderr)
 		})
+	}
+}
+
+// TestWrongTelemetry shows that a handler that cannot send telemetry says so once, and stores registrations.
+func TestWrongTelemetry(t *testing.T) {
+	t.Parallel()
+	kafka := startBroker(t)
+	h := startHandler(t, kafka.setting(), "APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue", "KAFKA_USERNAME=v4lue")
+	h.register(t, `{"userId":"auth0|1"}`).stored(t)
+	h.interrupt(t)
+	for _, name := range []string{"APPLICATIONINSIGHTS_CONNECTION_STRING", "KAFKA_USERNAME"} {
+		if n := strings.Count(h.stderr.String(), name+": "); n != 1 {
+			t.Errorf("%s is named %d times, want once:\n%s", name, n, h.stderr)
+		}
+	}
+	for line := range strings.Lines(h.stderr.String()) {
+		if !strings.HasPrefix(line, "level=WARN ") {
+			t.Errorf("got %q, want warnings", line)
+		}
+	}
+	if strings.Contains(h.stderr.String()+h.stdout.String(), "v4lue") {
+		t.Error("a value is printed")
 	}
 }
 

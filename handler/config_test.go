@@ -1,0 +1,311 @@
+package main
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// environments are sound settings of all kinds: each setting is read in one of them at least.
+func environments() map[string][]string {
+	const brokers, off = "KAFKA_BROKERS=kafka.example.com:9093", "OUTBOX=off"
+	return map[string][]string{
+		"password":     {brokers, off, "KAFKA_SASL_MECHANISM=PLAIN", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"},
+		"token":        {brokers, off, "KAFKA_SASL_MECHANISM=OAUTHBEARER", "KAFKA_OAUTH_SCOPE=s", "KAFKA_OAUTH_EXTENSIONS=a=b"},
+		"no login":     {brokers, off, "KAFKA_SECURITY_PROTOCOL=SSL"},
+		"storage key":  {brokers, "AzureWebJobsStorage=UseDevelopmentStorage=true"},
+		"storage name": {brokers, "AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=managedidentity"},
+		"storage URI":  {brokers, "AzureWebJobsStorage__queueServiceUri=https://abc.queue.core.windows.net"},
+		"telemetry": {
+			brokers, off, "APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef",
+			"APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=AAD", "WEBSITE_SITE_NAME=site", "WEBSITE_SLOT_NAME=slot",
+		},
+	}
+}
+
+// read returns the names of the settings that are read in an environment.
+func read(t *testing.T, environ []string) []string {
+	t.Helper()
+	if _, err := load(variablesOf(environ), toCheck); err != nil {
+		t.Fatal(err)
+	}
+	env := newEnvironment(variablesOf(environ))
+	_, _ = loadKafka(env), loadOutbox(env)
+	_, _ = loadInsights(env)
+	_, _ = role(env), instance(env)
+	names := slices.Sorted(maps.Keys(env.asked))
+	return append(names, "record_profile", "auth0_tenant", "functions_customhandler_port", "log_level", "azure_functions_environment")
+}
+
+func wrongIn(t *testing.T, err error) configError {
+	t.Helper()
+	wrong, ok := errors.AsType[configError](err)
+	if err != nil && !ok {
+		t.Fatal(err)
+	}
+	return wrong
+}
+
+// A reference that the platform did not resolve is said to be one, whichever setting it stands in, and nothing else is.
+func TestUnresolvedReferences(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for kind, environ := range environments() {
+		for _, name := range read(t, environ) {
+			seen[name] = true
+			for _, value := range []string{
+				"@Microsoft.KeyVault(SecretUri=https://v4lue.vault.azure.net/secrets/s)",
+				` "@microsoft.keyvault(VaultName=v4lue;SecretName=s)"`,
+				"@Microsoft.AppConfiguration(Endpoint=https://v4lue.azconfig.io; Key=k)",
+			} {
+				var with []string
+				for _, setting := range environ {
+					if other, _, _ := strings.Cut(setting, "="); fold(other) != name {
+						with = append(with, setting)
+					}
+				}
+				_, err := load(variablesOf(append(with, name+"="+value)), toCheck)
+				wrong := wrongIn(t, err)
+				if len(wrong) != 1 || fold(wrong[0][:strings.IndexByte(wrong[0], ' ')]) != name+":" || !strings.Contains(wrong[0], "reference that was not resolved") {
+					t.Errorf("%s, %s=%s: got %q, want its name and that it is a reference", kind, name, value, wrong)
+				}
+				if strings.Contains(err.Error(), "v4lue") {
+					t.Errorf("%s: the value is told", name)
+				}
+			}
+		}
+	}
+	for _, name := range []string{
+		"kafka_brokers", "kafka_sasl_password", "kafka_tls_key", "azurewebjobsstorage", "azurewebjobsstorage:clientsecret",
+		"applicationinsights_connection_string", "applicationinsights_authentication_string",
+	} {
+		if !seen[name] {
+			t.Errorf("%s was not tried", name)
+		}
+	}
+}
+
+// Settings that begin as ours do and are none are named, with the one that is probably meant.
+func TestUnknownSettings(t *testing.T) {
+	t.Parallel()
+	const ask = ": is %s meant?"
+	for name, meant := range map[string]string{
+		"KAFKA_USERNAME":          "KAFKA_SASL_USERNAME",
+		"KAFKA_PASSWORD":          "KAFKA_SASL_PASSWORD",
+		"KAFKA_BROKER":            "KAFKA_BROKERS",
+		"KAFKA_BOOTSTRAP_SERVERS": "KAFKA_BROKERS",
+		"kafka_bootstrap_servers": "KAFKA_BROKERS",
+		"KAFKA_TOPICS":            "KAFKA_TOPIC",
+		"KAFKA_TPOIC":             "KAFKA_TOPIC",
+		"KAFKA_SASL_MECANISM":     "KAFKA_SASL_MECHANISM",
+		"KAFKA_SECURTY_PROTOCOL":  "KAFKA_SECURITY_PROTOCOL",
+		"KAFKA_TLS_CERTS":         "KAFKA_TLS_CERT",
+		"KAFKA_TIMEOT":            "KAFKA_TIMEOUT",
+		"KAFKA_SASL__PASSWORD":    "KAFKA_SASL_PASSWORD",
+		"KAFKA_ACKS_AND_RETRIES":  "",
+		"KAFKA_":                  "",
+		"KAFKA_HOME":              "-",
+		"Kafka_Topic":             "-",
+		"MY_KAFKA_TOPIC":          "-",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := load(variablesOf([]string{"KAFKA_BROKERS=127.0.0.1:9", "OUTBOX=off", name + "=v4lue"}), toCheck)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			switch meant {
+			case "-":
+			case "":
+				want = []string{name + ": is not a setting of userrelay and is not read"}
+			default:
+				want = []string{name + ": is not a setting of userrelay and is not read" + strings.Replace(ask, "%s", meant, 1)}
+			}
+			if diff := cmp.Diff(want, s.Warnings); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What is probably meant is said also where it is missing.
+func TestUnknownSettingsBesideMistakes(t *testing.T) {
+	t.Parallel()
+	s, err := load(variablesOf([]string{"KAFKA_BROKER=127.0.0.1:9", "OUTBOX=off"}), toServe)
+	if wrong := wrongIn(t, err); len(wrong) != 2 || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "KAFKA_BROKERS meant") {
+		t.Errorf("got %q and the warnings %q", wrong, s.Warnings)
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		kafka, outbox string
+		off           bool
+		wrong         string // name of the setting
+		want          [2]time.Duration
+	}{
+		"as they are":          {"", "", false, "", [2]time.Duration{2 * time.Second, 1500 * time.Millisecond}},
+		"least":                {"100ms", "100ms", false, "", [2]time.Duration{100 * time.Millisecond, 100 * time.Millisecond}},
+		"most":                 {"2s", "2s", false, "", [2]time.Duration{2 * time.Second, 2 * time.Second}},
+		"too short for Kafka":  {"1ns", "", false, "KAFKA_TIMEOUT", [2]time.Duration{}},
+		"just too short":       {"99.999ms", "", false, "KAFKA_TIMEOUT", [2]time.Duration{}},
+		"too short for a put":  {"", "99ms", false, "OUTBOX_TIMEOUT", [2]time.Duration{}},
+		"negative":             {"-1s", "", false, "KAFKA_TIMEOUT", [2]time.Duration{}},
+		"no unit":              {"2", "", false, "KAFKA_TIMEOUT", [2]time.Duration{}},
+		"too long together":    {"2s", "2001ms", false, "OUTBOX_TIMEOUT", [2]time.Duration{}},
+		"too long beside 1.5s": {"2501ms", "", false, "KAFKA_TIMEOUT", [2]time.Duration{}},
+		"alone":                {"4s", "", true, "", [2]time.Duration{4 * time.Second}},
+		"too long alone":       {"4001ms", "", true, "KAFKA_TIMEOUT", [2]time.Duration{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			env := []string{"KAFKA_BROKERS=127.0.0.1:9", "KAFKA_TIMEOUT=" + c.kafka, "OUTBOX_TIMEOUT=" + c.outbox, "AzureWebJobsStorage=UseDevelopmentStorage=true"}
+			if c.off {
+				env = append(env, "OUTBOX=off")
+			}
+			s, err := load(variablesOf(env), toCheck)
+			if wrong := wrongIn(t, err); c.wrong == "" && err != nil || c.wrong != "" && (len(wrong) != 1 || !strings.HasPrefix(wrong[0], c.wrong+": ")) {
+				t.Fatalf("got %q, want a mistake in %q", wrong, c.wrong)
+			}
+			if err != nil {
+				return
+			}
+			got := [2]time.Duration{s.Kafka.Timeout}
+			if s.Outbox != nil {
+				got[1] = s.Outbox.Timeout
+			}
+			if got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// Wrong settings of telemetry are a mistake to -check, and a warning to a handler that serves.
+func TestWrongTelemetryDoesNotEndTheHandler(t *testing.T) {
+	t.Parallel()
+	env := []string{"KAFKA_BROKERS=127.0.0.1:9", "OUTBOX=off", "FUNCTIONS_CUSTOMHANDLER_PORT=1"}
+	const key = "APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef"
+	for name, settings := range map[string][]string{
+		"connection":            {"APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue"},
+		"connection in quotes":  {strings.Replace(key, "Instr", `"Instr`, 1) + `"`},
+		"identity":              {key, "APPLICATIONINSIGHTS_AUTHENTICATION_STRING=v4lue"},
+		"a token in the clear":  {key + ";IngestionEndpoint=http://v4lue.example.com", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=AAD"},
+		"connection, a secret":  {"APPLICATIONINSIGHTS_CONNECTION_STRING=@Microsoft.KeyVault(SecretUri=https://v4lue)"},
+		"connection, identity ": {"APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=v4lue"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			vars := variablesOf(slices.Concat(env, settings))
+			_, err := load(vars, toCheck)
+			wrong := wrongIn(t, err)
+			if len(wrong) == 0 {
+				t.Fatal("-check finds nothing wrong")
+			}
+			for _, what := range []purpose{toServe, toTend} {
+				s, err := load(vars, what)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s.Insights != nil || s.Identity != nil || !s.Lines {
+					t.Error("it is used")
+				}
+				if len(s.Warnings) != len(wrong) || !strings.HasPrefix(s.Warnings[0], wrong[0]) || strings.Contains(strings.Join(s.Warnings, " "), "v4lue") {
+					t.Errorf("got the warnings %q, want each of %q with what follows from it", s.Warnings, wrong)
+				}
+			}
+			// Beside other mistakes it is one of them.
+			_, err = load(variablesOf(append(settings, "OUTBOX=off")), toServe)
+			if both := wrongIn(t, err); len(both) != len(wrong)+2 {
+				t.Errorf("got %q, want %q and two more", both, wrong)
+			}
+		})
+	}
+}
+
+// Passwords are taken as they are, and what looks odd about them is said.
+func TestPassword(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		password       string
+		warnings, fail int
+	}{
+		"plain":       {"secret", 0, 0},
+		"half":        {"½\u00a0é", 0, 0},
+		"white space": {" v4lue", 1, 0},
+		"line end":    {"v4lue\n", 1, 0},
+		"quotes":      {`"v4lue"`, 1, 0},
+		"one quote":   {`v4lue"`, 0, 0},
+		"not UTF-8":   {"v4lue\xff", 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := load(variablesOf([]string{
+				"KAFKA_BROKERS=kafka:9", "OUTBOX=off", "KAFKA_SASL_MECHANISM=SCRAM-SHA-512", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=" + c.password,
+			}), toCheck)
+			wrong := wrongIn(t, err)
+			if len(wrong) != c.fail || len(s.Warnings) != c.warnings || strings.Contains(strings.Join(append(s.Warnings, wrong...), " "), "v4lue") {
+				t.Errorf("got %q and %q", wrong, s.Warnings)
+			}
+			if c.fail == 0 && s.Kafka.Password != c.password {
+				t.Errorf("got %q", s.Kafka.Password)
+			}
+		})
+	}
+}
+
+// A mistake makes no others that follow from it.
+func TestMistakesStandAlone(t *testing.T) {
+	t.Parallel()
+	login := []string{"KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}
+	for name, c := range map[string]struct {
+		env   []string
+		wrong string
+	}{
+		"mechanism":             {append([]string{"KAFKA_BROKERS=kafka:9", "KAFKA_SASL_MECHANISM=SCRAM", "KAFKA_SECURITY_PROTOCOL=SASL_SSL"}, login...), "KAFKA_SASL_MECHANISM"},
+		"mechanism in quotes":   {append([]string{"KAFKA_BROKERS=127.0.0.1:9", `KAFKA_SASL_MECHANISM="PLAIN"`, "KAFKA_TLS_CERT=a", "KAFKA_TLS_KEY=b"}, login...), "KAFKA_SASL_MECHANISM"},
+		"protocol":              {append([]string{"KAFKA_BROKERS=127.0.0.1:9", "KAFKA_SASL_MECHANISM=PLAIN", "KAFKA_SECURITY_PROTOCOL=TLS"}, login...), "KAFKA_SECURITY_PROTOCOL"},
+		"broker in quotes":      {[]string{"KAFKA_BROKERS='kafka:9'"}, "KAFKA_BROKERS"},
+		"topic in quotes":       {[]string{"KAFKA_BROKERS=kafka:9", `KAFKA_TOPIC="t"`}, "KAFKA_TOPIC"},
+		"timeouts, one unsound": {[]string{"KAFKA_BROKERS=kafka:9", "KAFKA_TIMEOUT=9s"}, "KAFKA_TIMEOUT"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(variablesOf(append(c.env, "OUTBOX=off")), toCheck)
+			wrong := wrongIn(t, err)
+			wrong = slices.DeleteFunc(wrong, func(w string) bool { return strings.HasPrefix(w, "KAFKA_TLS_") && strings.Contains(w, "PEM") })
+			if len(wrong) != 1 || !strings.HasPrefix(wrong[0], c.wrong+": ") {
+				t.Errorf("got %q, want one, of %s", wrong, c.wrong)
+			}
+		})
+	}
+}
+
+// Names are found as the host finds them; of several spellings with different values one is taken and all are named.
+func TestSpellings(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		env      []string
+		warnings int
+	}{
+		"other letters":           {[]string{"kafka_topic=t"}, 0},
+		"the same twice":          {[]string{"kafka_topic=t", "KAFKA_TOPIC=t"}, 0},
+		"the exact one counts":    {[]string{"kafka_topic=other", "KAFKA_TOPIC=t", "Kafka_Topic=another"}, 1},
+		"others that do not meet": {[]string{"KAFKA_TOPIC=t", "AUTH0_TENANT=a"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := load(variablesOf(append(c.env, "KAFKA_BROKERS=kafka:9", "OUTBOX=off")), toCheck)
+			if err != nil || s.Kafka.Topic != "t" || len(s.Warnings) != c.warnings {
+				t.Errorf("got topic %q, warnings %q, error %v", s.Kafka.Topic, s.Warnings, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// variables are the environment of a process. Their names are read as the Functions host reads them: without regard to
+// case, and ":" is the same as "__". A name that is spelt as asked for comes before the others.
+type variables struct {
+	exact  map[string]string
+	folded map[string]string
+	names  []string // as they are spelt, in order
+}
+
+func variablesOf(environ []string) variables {
+	v := variables{exact: map[string]string{}, folded: map[string]string{}}
+	for _, setting := range environ {
+		name, value, _ := strings.Cut(setting, "=")
+		v.exact[name], v.folded[fold(name)] = value, value
+	}
+	v.names = slices.Sorted(maps.Keys(v.exact))
+	return v
+}
+
+func fold(name string) string { return strings.ToLower(strings.ReplaceAll(name, "__", ":")) }
+
+// get returns the value of a variable, "" where there is none.
+func (v variables) get(name string) string {
+	if value, ok := v.exact[name]; ok {
+		return value
+	}
+	return v.folded[fold(name)]
+}
+
+// spellings are the names in the environment that mean this setting and have different values.
+func (v variables) spellings(name string) []string {
+	var same []string
+	values := map[string]bool{}
+	for _, n := range v.names {
+		if fold(n) == fold(name) {
+			same, values[v.exact[n]] = append(same, n), true
+		}
+	}
+	if len(values) < 2 {
+		return nil
+	}
+	return same
+}
+
+// configError lists what is wrong with the settings, one line for each. It names settings and rules, never values.
+type configError []string
+
+func (e configError) Error() string { return e.count() + " wrong: " + strings.Join(e, "; ") }
+
+func (e configError) count() string {
+	if len(e) == 1 {
+		return "1 setting is"
+	}
+	return fmt.Sprintf("%d settings are", len(e))
+}
+
+// environment reads settings and collects what is wrong with them, and what looks like a mistake but can be lived with.
+type environment struct {
+	vars     variables
+	asked    map[string]bool // folded names of the settings that were read
+	failed   map[string]bool // names of those that are wrong
+	wrong    configError
+	warnings []string
+}
+
+func newEnvironment(vars variables) *environment {
+	return &environment{vars: vars, asked: map[string]bool{}, failed: map[string]bool{}}
+}
+
+// fail notes a mistake. The first of a setting counts: others may follow from it.
+func (e *environment) fail(name, rule string) {
+	if !e.failed[name] {
+		e.failed[name], e.wrong = true, append(e.wrong, name+": "+rule)
+	}
+}
+
+func (e *environment) warn(name, text string) { e.warnings = append(e.warnings, name+": "+text) }
+
+// raw returns a setting as it is. A reference that the platform should have replaced by a value is a mistake.
+func (e *environment) raw(name string) string {
+	value := e.vars.get(name)
+	if !e.asked[fold(name)] {
+		e.asked[fold(name)] = true
+		if same := e.vars.spellings(name); same != nil {
+			e.warn(name, "is set more than once, as "+strings.Join(same, " and ")+", with different values: keep one")
+		}
+	}
+	if text := unresolved(value); text != "" {
+		e.fail(name, text)
+		return ""
+	}
+	return value
+}
+
+// text returns a setting without the white space around it, which no setting means. Quotes around it are a mistake: they
+// belong to a shell or to a file, and the Functions host takes them for a part of the value.
+func (e *environment) text(name string) string {
+	value := strings.TrimSpace(e.raw(name))
+	if quoted(value) {
+		e.fail(name, "is in quotes: remove them, they are taken for a part of the value")
+		return ""
+	}
+	return value
+}
+
+func quoted(value string) bool {
+	return len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0]
+}
+
+// unresolved says what to do about a value that is a reference still. App Service leaves it in place where it cannot be
+// resolved (Microsoft Learn, "Use Key Vault references as app settings", troubleshooting).
+func unresolved(value string) string {
+	value = strings.ToLower(strings.TrimSpace(strings.Trim(strings.TrimSpace(value), `"'`)))
+	const check = "; in the portal, Environment variables shows why"
+	switch {
+	case strings.HasPrefix(value, "@microsoft.keyvault("):
+		return "is a Key Vault reference that was not resolved: check the secret's name, that the app's identity has the role Key Vault Secrets User, and the vault's network rules" + check
+	case strings.HasPrefix(value, "@microsoft.appconfiguration("):
+		return "is an App Configuration reference that was not resolved: check the key, and that the app's identity has the role App Configuration Data Reader" + check
+	default:
+		return ""
+	}
+}
+
+// oneOf returns a setting that must be one of the words, the first of which is the default. Case does not matter.
+func (e *environment) oneOf(name string, words ...string) string {
+	value := e.text(name)
+	if value == "" {
+		return words[0]
+	}
+	for _, w := range words {
+		if strings.EqualFold(value, w) {
+			return w
+		}
+	}
+	e.fail(name, "must be one of "+strings.Join(slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "" }), ", "))
+	return words[0]
+}
+
+func (e *environment) duration(name string, byDefault, least, most time.Duration) time.Duration {
+	value := e.text(name)
+	if value == "" {
+		return byDefault
+	}
+	d, err := time.ParseDuration(value)
+	if err != nil || d < least || d > most {
+		e.fail(name, fmt.Sprintf("must be a duration such as %v, at least %v and at most %v", byDefault, least, most))
+		return byDefault
+	}
+	return d
+}
