@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/insights"
+	"userrelay/test/wait"
 )
 
 func TestAuthenticationStrings(t *testing.T) {
@@ -185,9 +186,9 @@ func TestManagedIdentity(t *testing.T) {
 			}
 			s := newSender(t, insights.SenderConfig{Connection: connection, Token: tokens})
 			trackTrace(s, "m0")
-			eventually(t, "the first item arrives", func() bool { return s.Stats().Accepted == 1 })
+			wait.For(t, "the first item arrives", func() bool { return s.Stats().Accepted == 1 })
 			trackTrace(s, "m1")
-			eventually(t, "the second item arrives", func() bool { return s.Stats().Accepted == 2 })
+			wait.For(t, "the second item arrives", func() bool { return s.Stats().Accepted == 2 })
 			if diff := cmp.Diff([]url.Values{c.want, c.want}, identities.asked); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)
 			}
@@ -213,7 +214,7 @@ func TestNoToken(t *testing.T) {
 	e, out := &endpoint{}, &console{}
 	s, _ := serve(t, e, insights.SenderConfig{Token: tokens, Log: out.log()})
 	trackTrace(s, "m")
-	eventually(t, "the item arrives", func() bool { return s.Stats().Accepted == 1 })
+	wait.For(t, "the item arrives", func() bool { return s.Stats().Accepted == 1 })
 	if st := s.Stats(); st.Unauthorized != 1 || st.Posts != 1 {
 		t.Errorf("%+v", st)
 	}
@@ -239,7 +240,7 @@ func TestTokenIsAskedForEveryRequest(t *testing.T) {
 	}}}, &console{}
 	s, _ := serve(t, e, insights.SenderConfig{Token: source, Log: out.log()})
 	trackTrace(s, "m")
-	eventually(t, "the item arrives", func() bool { return s.Stats().Accepted == 1 })
+	wait.For(t, "the item arrives", func() bool { return s.Stats().Accepted == 1 })
 	if st := s.Stats(); st.Unauthorized != 1 || st.Posts != 2 {
 		t.Errorf("%+v", st)
 	}
@@ -254,7 +255,7 @@ func TestTokensAreForConfidentialEndpoints(t *testing.T) {
 	e := &endpoint{}
 	s := newSender(t, insights.SenderConfig{Connection: connection(t, "http://proxy.example.com"), Transport: e, Token: tokens("secret")})
 	trackTrace(s, "m")
-	eventually(t, "a failure", func() bool { return s.Stats().Unauthorized > 0 })
+	wait.For(t, "a failure", func() bool { return s.Stats().Unauthorized > 0 })
 	if n := len(e.requests()); n != 0 {
 		t.Errorf("%d requests", n)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"userrelay/handler/insights"
+	"userrelay/test/wait"
 )
 
 // TestCloseInTime closes senders in every state that an endpoint can bring them into.
@@ -112,7 +113,7 @@ func TestDeadEndpoint(t *testing.T) {
 	for i := range 50 {
 		trackTrace(s, fmt.Sprint("m", i))
 	}
-	eventually(t, "a failure", func() bool { return s.Stats().Posts > 0 })
+	wait.For(t, "a failure", func() bool { return s.Stats().Posts > 0 })
 	addUp(t, s.Stats())
 
 	l, err = net.Listen("tcp4", address) //nolint:noctx // the same port
@@ -125,7 +126,7 @@ func TestDeadEndpoint(t *testing.T) {
 	server.Listener = l
 	server.Start()
 	defer server.Close()
-	eventually(t, "all arrives", func() bool { return s.Stats().Accepted == 50 })
+	wait.For(t, "all arrives", func() bool { return s.Stats().Accepted == 50 })
 	if got := e.messages(t); len(got) != 50 || got[0] != "m0" || got[49] != "m49" {
 		t.Errorf("%q", got)
 	}

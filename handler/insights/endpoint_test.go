@@ -21,13 +21,14 @@ import (
 
 	"userrelay/handler/insights"
 	"userrelay/test/recorder"
+	"userrelay/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	testKey   = "11111111-2222-3333-4444-555555555555"
-	limit     = 20 * time.Second // for what must happen, on a busy machine
+	limit     = wait.Patience
 	closeSoon = 5 * time.Second
 )
 
@@ -243,22 +244,6 @@ func addUp(t *testing.T, s insights.Stats) {
 	t.Helper()
 	if sum := s.Accepted + s.Rejected + s.Dropped.Total() + s.Pending; sum != s.Tracked {
 		t.Errorf("tracked %d = accepted + rejected + dropped + pending %d: %+v", s.Tracked, sum, s)
-	}
-}
-
-// eventually waits until the condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("%s: not within %v", what, limit)
-		}
 	}
 }
 

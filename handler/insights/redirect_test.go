@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"userrelay/handler/insights"
+	"userrelay/test/wait"
 )
 
 func tokens(token string) insights.TokenSource {
@@ -125,12 +126,12 @@ func TestRedirectOnTheNetwork(t *testing.T) {
 	first := &endpoint{byDefault: step{status: http.StatusPermanentRedirect, location: server.URL + "/v2.1/track"}}
 	s, _ := serve(t, first, insights.SenderConfig{Token: tokens("secret")})
 	trackTrace(s, "m")
-	eventually(t, "the item arrives", func() bool { return s.Stats().Accepted == 1 })
+	wait.For(t, "the item arrives", func() bool { return s.Stats().Accepted == 1 })
 	if got := second.requests()[0].header.Get("Authorization"); got != "Bearer secret" {
 		t.Errorf("Authorization %q", got)
 	}
 	trackTrace(s, "m")
-	eventually(t, "the next goes there at once", func() bool { return s.Stats().Accepted == 2 && len(first.requests()) == 1 })
+	wait.For(t, "the next goes there at once", func() bool { return s.Stats().Accepted == 2 && len(first.requests()) == 1 })
 }
 
 // TestPackedAnswers has answers that are packed with gzip, as net/http asks for them.
@@ -142,7 +143,7 @@ func TestPackedAnswers(t *testing.T) {
 	s, _ := serve(t, e, insights.SenderConfig{})
 	trackTrace(s, "m0")
 	trackTrace(s, "m1")
-	eventually(t, "both are settled", func() bool { return s.Stats().Pending == 0 && s.Stats().Tracked == 2 })
+	wait.For(t, "both are settled", func() bool { return s.Stats().Pending == 0 && s.Stats().Tracked == 2 })
 	if st := s.Stats(); st.Accepted != 1 || st.Rejected != 1 || e.requests()[0].header.Get("Accept-Encoding") != "gzip" {
 		t.Errorf("%+v", st)
 	}
@@ -155,7 +156,7 @@ func TestAnswerWithoutEnd(t *testing.T) {
 		e := &endpoint{script: []step{{status: status, zipped: true, body: body}}}
 		s, _ := serve(t, e, insights.SenderConfig{})
 		trackTrace(s, "m")
-		eventually(t, "an answer", func() bool { return s.Stats().Accepted+s.Stats().Dropped.Unread == 1 })
+		wait.For(t, "an answer", func() bool { return s.Stats().Accepted+s.Stats().Dropped.Unread == 1 })
 		if st := s.Stats(); (st.Dropped.Unread == 1) != (status == 206) {
 			t.Errorf("%d: %+v", status, st)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/microsoft/ApplicationInsights-Go/appinsights"
 
 	"userrelay/handler/insights"
+	"userrelay/test/wait"
 )
 
 // TestD10SilentLoss: the SDK cuts runes in two, loses an item for one NaN, drops batches that 401, 403, 502 and 504
@@ -64,7 +65,7 @@ func TestD10SilentLoss(t *testing.T) {
 			defer elsewhere.Close()
 			s, _ := serve(t, &endpoint{byDefault: step{status: status, location: elsewhere.URL}}, insights.SenderConfig{})
 			trackTrace(s, "m")
-			eventually(t, "an answer", func() bool { return s.Stats().Pending == 0 && s.Stats().Posts > 0 })
+			wait.For(t, "an answer", func() bool { return s.Stats().Pending == 0 && s.Stats().Posts > 0 })
 			if st := s.Stats(); st.Rejected != 1 || st.Accepted != 0 || len(e.requests()) != 0 {
 				t.Errorf("%+v, %d requests elsewhere", st, len(e.requests()))
 			}

@@ -11,6 +11,7 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/outbox"
+	"userrelay/test/wait"
 )
 
 // silent returns the address of a service that takes connections and never answers.
@@ -102,13 +103,13 @@ func TestNobodyThere(t *testing.T) {
 	s.Close()
 	q := open(t, "AccountName=abc;AccountKey="+key+";QueueEndpoint="+s.URL)
 	for what, call := range map[string]func() error{
-		"put":    func() error { _, err := q.Put(limited(t), message(1), 0); return err },
-		"delete": func() error { return q.Delete(limited(t), delivery.Kept{ID: "a", Receipt: "b"}) },
-		"show":   func() error { return q.Show(limited(t), delivery.Kept{ID: "a", Receipt: "b"}, message(1)) },
-		"poison": func() error { return q.Poison(limited(t), []byte("x"), "y") },
-		"list":   func() error { _, err := q.ListPoisoned(limited(t)); return err },
-		"resend": func() error { return q.Resend(limited(t), func(outbox.Poisoned) {}) },
-		"check":  func() error { return q.Check(limited(t)) },
+		"put":    func() error { _, err := q.Put(wait.Context(t), message(1), 0); return err },
+		"delete": func() error { return q.Delete(wait.Context(t), delivery.Kept{ID: "a", Receipt: "b"}) },
+		"show":   func() error { return q.Show(wait.Context(t), delivery.Kept{ID: "a", Receipt: "b"}, message(1)) },
+		"poison": func() error { return q.Poison(wait.Context(t), []byte("x"), "y") },
+		"list":   func() error { _, err := q.ListPoisoned(wait.Context(t)); return err },
+		"resend": func() error { return q.Resend(wait.Context(t), func(outbox.Poisoned) {}) },
+		"check":  func() error { return q.Check(wait.Context(t)) },
 	} {
 		if err := call(); err == nil || !strings.Contains(err.Error(), ": NoConnection") || delivery.ClassOf(err) == delivery.UnknownOutcome {
 			t.Errorf("%s: %v", what, err)

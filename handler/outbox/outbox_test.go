@@ -11,6 +11,7 @@ import (
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 	"userrelay/local/storagequeue"
+	"userrelay/test/wait"
 )
 
 // A message is there as it was put, for ever, and the queue is made where it is missing.
@@ -20,7 +21,7 @@ func TestPut(t *testing.T) {
 	q := open(t, s.ConnectionString())
 	m := message(1)
 	m.Event.Profile = []byte(`{"a":"` + strings.Repeat("x", registration.MaxEnvelope) + `"}`)
-	kept, err := q.Put(limited(t), m, 0)
+	kept, err := q.Put(wait.Context(t), m, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,34 +42,34 @@ func TestHidden(t *testing.T) {
 	t.Parallel()
 	s := service(t, storagequeue.Config{})
 	q, other := open(t, s.ConnectionString()), queue(t, s, outbox.QueueName)
-	gone, err := q.Put(limited(t), message(1), 90*time.Second)
+	gone, err := q.Put(wait.Context(t), message(1), 90*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown, err := q.Put(limited(t), message(2), 90*time.Second)
+	shown, err := q.Put(wait.Context(t), message(2), 90*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := take(t, other); len(got) != 0 || count(t, other) != 2 {
 		t.Errorf("%d messages can be seen of %d, want none of 2", len(got), count(t, other))
 	}
-	if err := q.Delete(limited(t), gone); err != nil {
+	if err := q.Delete(wait.Context(t), gone); err != nil {
 		t.Error(err)
 	}
-	if err := q.Show(limited(t), shown, message(2)); err != nil {
+	if err := q.Show(wait.Context(t), shown, message(2)); err != nil {
 		t.Error(err)
 	}
 	got := take(t, other)
 	if len(got) != 1 || text(t, got[0]) != string(message(2).Encode()) {
 		t.Fatalf("%d messages can be seen, want the second one as it was", len(got))
 	}
-	if err := q.Delete(limited(t), shown); err == nil {
+	if err := q.Delete(wait.Context(t), shown); err == nil {
 		t.Error("a message that somebody has is deleted")
 	}
-	if err := q.Show(limited(t), shown, message(2)); err == nil {
+	if err := q.Show(wait.Context(t), shown, message(2)); err == nil {
 		t.Error("a message that somebody has is shown")
 	}
-	if err := q.Delete(limited(t), gone); err == nil || !strings.Contains(err.Error(), "MessageNotFound") {
+	if err := q.Delete(wait.Context(t), gone); err == nil || !strings.Contains(err.Error(), "MessageNotFound") {
 		t.Errorf("deleted a second time: %v", err)
 	}
 }
@@ -78,7 +79,7 @@ func TestPutByMany(t *testing.T) {
 	const writers, each = 32, 20
 	s := service(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
-	ctx := limited(t)
+	ctx := wait.Context(t)
 	var all sync.WaitGroup
 	for range writers {
 		all.Go(func() {
@@ -101,7 +102,7 @@ func TestPrepare(t *testing.T) {
 	s := service(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	for range 2 { // the second time they are there
-		if err := q.Prepare(limited(t)); err != nil {
+		if err := q.Prepare(wait.Context(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,7 +118,7 @@ func TestCheck(t *testing.T) {
 	s := service(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	for range 2 {
-		if err := q.Check(limited(t)); err != nil {
+		if err := q.Check(wait.Context(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -144,9 +145,9 @@ func TestByIdentity(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			q := newQueue(t, outbox.Config{Account: account, Tokens: tokens(c.token), Client: client})
-			err := q.Prepare(limited(t))
+			err := q.Prepare(wait.Context(t))
 			if err == nil {
-				_, err = q.Put(limited(t), message(1), 0)
+				_, err = q.Put(wait.Context(t), message(1), 0)
 			}
 			if c.code == "" && err != nil || c.code != "" && (err == nil || !strings.Contains(err.Error(), ": "+c.code)) {
 				t.Errorf("error = %v, want one of %q", err, c.code)
@@ -182,12 +183,12 @@ func TestSlowIdentity(t *testing.T) {
 		}
 	}
 	prepared := make(chan error, 1)
-	go func() { prepared <- q.Prepare(limited(t)) }()
+	go func() { prepared <- q.Prepare(wait.Context(t)) }()
 	close(come)
 	if err := <-prepared; err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Put(limited(t), message(1), 0); err != nil {
+	if _, err := q.Put(wait.Context(t), message(1), 0); err != nil {
 		t.Error(err)
 	}
 }
@@ -196,7 +197,7 @@ func TestWrongKey(t *testing.T) {
 	t.Parallel()
 	s := service(t, storagequeue.Config{})
 	q := open(t, "AccountName=devstoreaccount1;AccountKey="+key+";QueueEndpoint="+s.URL())
-	_, err := q.Put(limited(t), message(1), 0)
+	_, err := q.Put(wait.Context(t), message(1), 0)
 	if err == nil || !strings.Contains(err.Error(), "AuthenticationFailed") || !strings.Contains(outbox.Advice(err), "AccountKey") {
 		t.Errorf("error = %v, advice %q", err, outbox.Advice(err))
 	}

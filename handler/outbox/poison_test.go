@@ -11,6 +11,7 @@ import (
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 	"userrelay/local/storagequeue"
+	"userrelay/test/wait"
 )
 
 // What can be drained after all goes back into the outbox, the rest stays and says why.
@@ -18,7 +19,7 @@ func TestPoison(t *testing.T) {
 	t.Parallel()
 	s := service(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
-	if list, err := q.ListPoisoned(limited(t)); err != nil || len(list) != 0 {
+	if list, err := q.ListPoisoned(wait.Context(t)); err != nil || len(list) != 0 {
 		t.Fatalf("without a queue: %v, %v", list, err)
 	}
 	large := bytes.Repeat([]byte("x"), registration.MaxEnvelope)
@@ -27,18 +28,18 @@ func TestPoison(t *testing.T) {
 		message []byte
 		reason  string
 	}{{message(1).Encode(), "Kafka calls the record invalid."}, {[]byte("hello"), "It cannot be read."}, {large, "lost for its length"}, {later, "of a later version"}} {
-		if err := q.Poison(limited(t), m.message, m.reason); err != nil {
+		if err := q.Poison(wait.Context(t), m.message, m.reason); err != nil {
 			t.Fatal(err)
 		}
 	}
 	poison := queue(t, s, outbox.QueueName+"-poison")
 	for _, byHost := range []string{base64.StdEncoding.EncodeToString(message(2).Encode()), "no base64!"} {
-		if _, err := poison.EnqueueMessage(limited(t), byHost, nil); err != nil {
+		if _, err := poison.EnqueueMessage(wait.Context(t), byHost, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 
-	list, err := q.ListPoisoned(limited(t))
+	list, err := q.ListPoisoned(wait.Context(t))
 	if err != nil || len(list) != 6 {
 		t.Fatalf("%d messages, error %v", len(list), err)
 	}
@@ -67,7 +68,7 @@ func TestPoison(t *testing.T) {
 
 	for round, sent := range []int{2, 0} { // what stays can be seen again at once
 		told := 0
-		if err := q.Resend(limited(t), func(p outbox.Poisoned) {
+		if err := q.Resend(wait.Context(t), func(p outbox.Poisoned) {
 			if p.Sent != (p.Err == nil) {
 				t.Errorf("sent %t, error %v", p.Sent, p.Err)
 			}
@@ -85,7 +86,7 @@ func TestPoison(t *testing.T) {
 	if len(again) != 2 || text(t, again[0]) != string(message(1).Encode()) || text(t, again[1]) != string(message(2).Encode()) {
 		t.Errorf("%d messages in the outbox", len(again))
 	}
-	list, err = q.ListPoisoned(limited(t))
+	list, err = q.ListPoisoned(wait.Context(t))
 	if err != nil || len(list) != 4 || !strings.HasPrefix(list[0].Reason, "It cannot be read.") {
 		t.Errorf("what stays is not as it was: %+v, %v", list, err)
 	}

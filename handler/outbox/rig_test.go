@@ -18,11 +18,10 @@ import (
 	"userrelay/handler/registration"
 	"userrelay/handler/token"
 	"userrelay/local/storagequeue"
+	"userrelay/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const patience = 30 * time.Second // for what must happen at all
 
 // service starts a queue service that ends with the test.
 func service(t *testing.T, c storagequeue.Config) *storagequeue.Server {
@@ -60,14 +59,6 @@ func newQueue(t *testing.T, c outbox.Config) *outbox.Queue {
 	return q
 }
 
-// limited is a context that a test can wait for.
-func limited(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // queue is a client of a queue that has nothing in common with the outbox.
 func queue(t *testing.T, s *storagequeue.Server, name string) *azqueue.QueueClient {
 	t.Helper()
@@ -78,11 +69,11 @@ func queue(t *testing.T, s *storagequeue.Server, name string) *azqueue.QueueClie
 	return client
 }
 
-// take returns the messages of a queue that can be seen, which it hides for a moment.
+// take returns the messages of a queue that can be seen, which it hides for longer than the test takes.
 func take(t *testing.T, q *azqueue.QueueClient) []*azqueue.DequeuedMessage {
 	t.Helper()
-	most, hold := int32(32), int32(30)
-	resp, err := q.DequeueMessages(limited(t), &azqueue.DequeueMessagesOptions{NumberOfMessages: &most, VisibilityTimeout: &hold})
+	most, hold := int32(32), int32(3600)
+	resp, err := q.DequeueMessages(wait.Context(t), &azqueue.DequeueMessagesOptions{NumberOfMessages: &most, VisibilityTimeout: &hold})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +93,7 @@ func text(t *testing.T, m *azqueue.DequeuedMessage) string {
 // count is how many messages a queue has, those included that are hidden.
 func count(t *testing.T, q *azqueue.QueueClient) int {
 	t.Helper()
-	resp, err := q.GetProperties(limited(t), nil)
+	resp, err := q.GetProperties(wait.Context(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
 
 const stamp = `\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] `
@@ -56,12 +57,12 @@ func TestConsoleOfInvocations(t *testing.T) {
 			r := start(t, config(t, mode.mode, ""))
 			got := r.call(t, "POST", "/api/registeruser?code="+functionKey, "x", "X-Functions-Key: "+hostKey, tell("status", "500")).seen(t)
 			id := got.Header.Get("X-Azure-Functions-Invocationid")
-			eventually(t, "both lines", func() bool {
+			wait.For(t, "both lines", func() bool {
 				return r.console.matches(`^`+stamp+`Executing 'Functions\.RegisterUser' \(Reason='This function was programmatically called via the host APIs\.', Id=`+id+`\)$`) &&
 					r.console.matches(`^`+stamp+`Executed 'Functions\.RegisterUser' \(Succeeded, Id=`+id+`, Duration=\d+ms\)$`)
 			})
 			r.call(t, "POST", "/api/registeruser?code="+functionKey, "x", tell("drop", "2")).wantEmpty(t, 500)
-			eventually(t, "the failure", func() bool { return r.console.has("(Failed, Id=") })
+			wait.For(t, "the failure", func() bool { return r.console.has("(Failed, Id=") })
 			for _, key := range []string{functionKey, otherKey, hostKey, masterKey, systemKey} {
 				if r.console.has(key) {
 					t.Errorf("the console shows %s", key)
@@ -113,7 +114,7 @@ func TestConsoleOfTheHandler(t *testing.T) {
 			}
 			r.call(t, "GET", open, "", tell(pairs...)).seen(t)
 			for _, l := range tt.lines {
-				eventually(t, l.want, func() bool { return r.console.matches(l.want) })
+				wait.For(t, l.want, func() bool { return r.console.matches(l.want) })
 			}
 			if r.console.has("hidden") {
 				t.Error("the console shows an informational line of the system log")
@@ -129,7 +130,7 @@ func TestConsoleWithoutNewline(t *testing.T) {
 	cfg.Color = false
 	r := start(t, cfg)
 	r.call(t, "POST", open, "x", tell("unended", "no end", "unendedErr", "nor here", "exit", "1"))
-	eventually(t, "the lines, without color", func() bool {
+	wait.For(t, "the lines, without color", func() bool {
 		return r.console.matches("^"+stamp+"no end$") && r.console.matches("^"+stamp+"nor here$")
 	})
 }

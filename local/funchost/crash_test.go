@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
 
 // TestCrash follows a handler that ends with an error three times: twice it is started again at once, on
@@ -23,11 +24,11 @@ func TestCrash(t *testing.T) {
 			first := r.call(t, "GET", open, "").seen(t)
 			report := filepath.Join(t.TempDir(), "report")
 			innocent := r.begin(t, "POST", open, "x", tell("report", report, "wait", report+".never"))
-			eventually(t, "the innocent request", func() bool { return contains(report, "started") })
+			wait.For(t, "the innocent request", func() bool { return contains(report, "started") })
 			r.call(t, "POST", open, "x", tell("stderr", "one", "stderr", "two", "stderr", "a warning", "stderr", "three", "stderr", "four", "exit", "3")).
 				wantEmpty(t, http.StatusInternalServerError)
-			receive(t, "the innocent request's answer", innocent).wantEmpty(t, http.StatusInternalServerError)
-			eventually(t, "a new handler", func() bool { return r.console.count("Worker process started") == 2 })
+			wait.Receive(t, "the innocent request's answer", innocent).wantEmpty(t, http.StatusInternalServerError)
+			wait.For(t, "a new handler", func() bool { return r.console.count("Worker process started") == 2 })
 			second := r.call(t, "GET", open, "").seen(t)
 			if second.PID == first.PID || second.Hits != 1 {
 				t.Errorf("pid %d after %d, request %d of it: want a new process", second.PID, first.PID, second.Hits)
@@ -47,7 +48,7 @@ func TestCrash(t *testing.T) {
 			if err := process.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "a third handler", func() bool { return r.console.count("Worker process started") == 3 })
+			wait.For(t, "a third handler", func() bool { return r.console.count("Worker process started") == 3 })
 			r.call(t, "GET", open, "").seen(t)
 
 			r.call(t, "POST", open, "x", tell("exit", "1")).wantEmpty(t, http.StatusInternalServerError)
@@ -86,10 +87,10 @@ func TestExit0(t *testing.T) {
 			r := start(t, config(t, mode.mode, ""))
 			r.call(t, "GET", open, "").seen(t)
 			r.call(t, "POST", open, "x", tell("exit", "0")).wantEmpty(t, http.StatusInternalServerError)
-			eventually(t, "the handler's end", func() bool { return r.HandlerPID() == 0 })
+			wait.For(t, "the handler's end", func() bool { return r.HandlerPID() == 0 })
 			one, two := r.begin(t, "POST", open, "x"), r.begin(t, "GET", open, "")
-			receive(t, "the first answer", one).wantEmpty(t, http.StatusInternalServerError)
-			receive(t, "the second answer", two).wantEmpty(t, http.StatusInternalServerError)
+			wait.Receive(t, "the first answer", one).wantEmpty(t, http.StatusInternalServerError)
+			wait.Receive(t, "the second answer", two).wantEmpty(t, http.StatusInternalServerError)
 			if r.HandlerPID() != 0 || r.console.count("Worker process started") != 1 {
 				t.Error("the handler was started again")
 			}
@@ -108,10 +109,10 @@ func TestExit200(t *testing.T) {
 	t.Parallel()
 	r := start(t, config(t, funchost.Forward, ""))
 	for i := range 4 {
-		eventually(t, "the handler", func() bool { return r.console.count("Worker process started") == i+1 })
+		wait.For(t, "the handler", func() bool { return r.console.count("Worker process started") == i+1 })
 		r.call(t, "POST", open, "x", tell("exit", "200")).wantEmpty(t, http.StatusInternalServerError)
 	}
-	eventually(t, "the handler", func() bool { return r.console.count("Worker process started") == 5 })
+	wait.For(t, "the handler", func() bool { return r.console.count("Worker process started") == 5 })
 	r.call(t, "GET", open, "").seen(t)
 	if n := r.console.count("Language Worker Process exited and needs to be restarted."); n != 4 {
 		t.Errorf("the console tells of %d restarts, want 4", n)
@@ -157,14 +158,14 @@ func TestFunctionTimeout(t *testing.T) {
 			cfg.FunctionTimeout = time.Second // a busy machine needs some of it for an answer
 			r := start(t, cfg)
 			for i := range 4 {
-				eventually(t, "the handler", func() bool { return r.console.count("Worker process started") > i })
+				wait.For(t, "the handler", func() bool { return r.console.count("Worker process started") > i })
 				slow := r.begin(t, "POST", open, "x", tell("report", report, "wait", report+".never"))
-				eventually(t, "the slow request", func() bool { return r.console.count("Executing ") > 2*i })
+				wait.For(t, "the slow request", func() bool { return r.console.count("Executing ") > 2*i })
 				innocent := r.begin(t, "POST", open, "x", tell("report", report, "wait", report+".never"))
-				receive(t, "the slow request's answer", slow).wantEmpty(t, http.StatusInternalServerError)
-				receive(t, "the innocent request's answer", innocent).wantEmpty(t, http.StatusInternalServerError)
+				wait.Receive(t, "the slow request's answer", slow).wantEmpty(t, http.StatusInternalServerError)
+				wait.Receive(t, "the innocent request's answer", innocent).wantEmpty(t, http.StatusInternalServerError)
 			}
-			eventually(t, "an answer", func() bool { return r.call(t, "GET", open, "").status == http.StatusOK })
+			wait.For(t, "an answer", func() bool { return r.call(t, "GET", open, "").status == http.StatusOK })
 			if !r.console.matches(`Timeout value of 1s exceeded by function 'Functions\.Open' \(Id: '` + uuid + `'\)`) {
 				t.Error("the console does not tell of the timeout")
 			}

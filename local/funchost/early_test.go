@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
 
 // TestEarlyAnswer shows what becomes of an answer that the handler gives before it has read the body: where it closes the
@@ -81,9 +82,9 @@ func TestExpectedContinue(t *testing.T) {
 	ctx := httptrace.WithClientTrace(context.WithoutCancel(t.Context()), &httptrace.ClientTrace{
 		Got100Continue: func() { continued <- struct{}{} },
 	})
-	r.client.Transport.(*http.Transport).ExpectContinueTimeout = patience //nolint:errcheck // what it is
+	r.client.Transport.(*http.Transport).ExpectContinueTimeout = wait.Patience //nolint:errcheck // what it is
 	if got := r.do(r.request(t, "POST", open, "body", "Expect: 100-continue").WithContext(ctx)).seen(t); string(got.Body) != "body" {
 		t.Errorf("the handler has seen %q", got.Body)
 	}
-	receive(t, "100 Continue", continued)
+	wait.Receive(t, "100 Continue", continued)
 }

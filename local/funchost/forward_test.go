@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
 
 const (
@@ -204,7 +205,7 @@ func TestForwardBuffers(t *testing.T) {
 	r := start(t, config(t, funchost.Forward, ""))
 	gate, report := filepath.Join(t.TempDir(), "gate"), filepath.Join(t.TempDir(), "report")
 	answer := r.begin(t, "GET", open, "", tell("flush", "", "report", report, "wait", gate))
-	eventually(t, "the first half of the answer", func() bool { return contains(report, "started") })
+	wait.For(t, "the first half of the answer", func() bool { return contains(report, "started") })
 	r.call(t, "GET", open, "").seen(t) // time enough for the half to get through
 	select {
 	case got := <-answer:
@@ -212,7 +213,7 @@ func TestForwardBuffers(t *testing.T) {
 	default:
 	}
 	writeFile(t, gate, "")
-	if got := receive(t, "the answer", answer); !strings.HasPrefix(got.body, "first {") {
+	if got := wait.Receive(t, "the answer", answer); !strings.HasPrefix(got.body, "first {") {
 		t.Errorf("got %+v, want the whole answer", got)
 	}
 }

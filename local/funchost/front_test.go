@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
 
 func TestRoutes(t *testing.T) {
@@ -213,7 +214,7 @@ func rawStatus(t *testing.T, r *rig, request string) int {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(wait.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Write([]byte(request)); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
 
 const (
@@ -150,7 +151,7 @@ func TestInvocationAnswers(t *testing.T) {
 		if !q.console.has(tt.says) {
 			t.Errorf("%s: the console does not say %q", tt.name, tt.says)
 		}
-		eventually(t, tt.name+": the message's end", func() bool { return left(t, q.jobs) == 0 && left(t, q.poison) == poisoned })
+		wait.For(t, tt.name+": the message's end", func() bool { return left(t, q.jobs) == 0 && left(t, q.poison) == poisoned })
 	}
 	if q.console.has("lost line") {
 		t.Error("the logs of an answer that failed are shown")
@@ -172,7 +173,7 @@ func TestInvocationHangs(t *testing.T) {
 		{"white space", "body=+%0A"},
 	} {
 		// Waiting for the handler counts for the time limit.
-		eventually(t, tt.name+": the handler", func() bool { return q.console.count("Worker process started") == i+1 })
+		wait.For(t, tt.name+": the handler", func() bool { return q.console.count("Worker process started") == i+1 })
 		q.put(t, tt.tell)
 		q.executed(t, i+1)
 		for text, want := range map[string]int{"with no JSON object": i + 1, "Timeout value of 2s exceeded by function 'Functions.Drain'": i + 1, "(Succeeded": 0} {
@@ -180,7 +181,7 @@ func TestInvocationHangs(t *testing.T) {
 				t.Errorf("%s: %d times %q, want %d", tt.name, n, text, want)
 			}
 		}
-		eventually(t, tt.name+": the message's end", func() bool { return left(t, q.jobs) == 0 && left(t, q.poison) == i+1 })
+		wait.For(t, tt.name+": the message's end", func() bool { return left(t, q.jobs) == 0 && left(t, q.poison) == i+1 })
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
 
 // TestHandlerEnvironment shows what the handler is started with.
@@ -151,7 +152,7 @@ func TestRequestsWaitForTheHandler(t *testing.T) {
 			gate := filepath.Join(t.TempDir(), "gate")
 			r := start(t, config(t, mode.mode, "gate="+gate))
 			answer := r.begin(t, "GET", open, "")
-			eventually(t, "the invocation", func() bool { return r.console.has("Executing 'Functions.Open'") })
+			wait.For(t, "the invocation", func() bool { return r.console.has("Executing 'Functions.Open'") })
 			r.call(t, "GET", "/", "")
 			select {
 			case got := <-answer:
@@ -162,7 +163,7 @@ func TestRequestsWaitForTheHandler(t *testing.T) {
 				t.Error("the console says that the handler is ready")
 			}
 			writeFile(t, gate, "")
-			receive(t, "the answer", answer).seen(t)
+			wait.Receive(t, "the answer", answer).seen(t)
 			if !r.console.matches(`Worker process started and initialized\.$`) {
 				t.Error("the console does not say that the handler is ready")
 			}
@@ -206,12 +207,12 @@ func TestWaitingCountsForTheFunctionTimeout(t *testing.T) {
 	cfg := config(t, funchost.Forward, "rootgate="+gate)
 	cfg.Dir = a.write(t)
 	r := start(t, cfg)
-	eventually(t, "the handler's start", func() bool { return r.HandlerPID() != 0 })
+	wait.For(t, "the handler's start", func() bool { return r.HandlerPID() != 0 })
 	before := r.HandlerPID()
 	r.call(t, "GET", open, "").wantEmpty(t, http.StatusInternalServerError)
 	writeFile(t, gate, "")
-	eventually(t, "a new handler", func() bool { return r.HandlerPID() != 0 && r.HandlerPID() != before })
-	eventually(t, "an answer", func() bool { return r.call(t, "GET", open, "").status == http.StatusOK })
+	wait.For(t, "a new handler", func() bool { return r.HandlerPID() != 0 && r.HandlerPID() != before })
+	wait.For(t, "an answer", func() bool { return r.call(t, "GET", open, "").status == http.StatusOK })
 }
 
 // impatient is an app whose handler has very little time to start.
@@ -224,7 +225,7 @@ func impatient(timeout string) app {
 // wantStopped checks that the host stopped by itself, for a reason that says why.
 func wantStopped(t *testing.T, r *rig, why string) {
 	t.Helper()
-	receive(t, "the host's end", r.Done())
+	wait.Receive(t, "the host's end", r.Done())
 	if err := r.Err(); err == nil || !strings.Contains(err.Error(), why) {
 		t.Errorf("the host stopped for %v, want %q", err, why)
 	}

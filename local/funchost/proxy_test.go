@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
 
 func TestProxiedRequest(t *testing.T) {
@@ -69,8 +70,7 @@ func TestProxyStreams(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			gate := filepath.Join(t.TempDir(), "gate")
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
+			ctx := wait.Context(t)
 			resp, err := r.client.Do(r.request(t, "GET", open, "",
 				tell("header", tt.header, "flush", "", "wait", gate, "report", gate+".report", "last", "last", "silent", "")).WithContext(ctx))
 			if err != nil {
@@ -110,9 +110,9 @@ func TestClientGone(t *testing.T) {
 			req := r.request(t, "POST", open, "x", tell("wait", gate, "report", report)).WithContext(ctx)
 			answer := make(chan reply, 1)
 			go func() { answer <- r.do(req) }()
-			eventually(t, "the request", func() bool { return contains(report, "started") })
+			wait.For(t, "the request", func() bool { return contains(report, "started") })
 			leave()
-			if got := receive(t, "the client's error", answer); got.err == nil {
+			if got := wait.Receive(t, "the client's error", answer); got.err == nil {
 				t.Fatalf("got %+v, want an error", got)
 			}
 			for range 20 { // time enough for the handler to be told
@@ -121,11 +121,11 @@ func TestClientGone(t *testing.T) {
 			if tt.mode == funchost.Forward {
 				writeFile(t, gate, "")
 			}
-			eventually(t, "the handler's outcome", func() bool { return contains(report, tt.want) })
+			wait.For(t, "the handler's outcome", func() bool { return contains(report, tt.want) })
 			if contains(report, tt.not) {
 				t.Errorf("the request was also %s", tt.not)
 			}
-			eventually(t, "21 invocations that succeeded", func() bool { return r.console.count("(Succeeded, Id=") == 21 })
+			wait.For(t, "21 invocations that succeeded", func() bool { return r.console.count("(Succeeded, Id=") == 21 })
 			if r.console.has("(Failed") {
 				t.Error("an invocation failed")
 			}
@@ -155,7 +155,7 @@ func TestHandlerDrops(t *testing.T) {
 					t.Errorf("length %q: got %+v, want half an answer", length, half)
 				}
 			}
-			eventually(t, "the third failure", func() bool { return r.console.count("(Failed, Id=") == 3 })
+			wait.For(t, "the third failure", func() bool { return r.console.count("(Failed, Id=") == 3 })
 		})
 	}
 }
@@ -183,15 +183,15 @@ func TestProxyRetries(t *testing.T) {
 		r := start(t, config(t, funchost.Proxy, ""))
 		got := r.call(t, "GET", open, "").seen(t)
 		r.call(t, "POST", open, "x", tell("exit", "0")).wantEmpty(t, http.StatusInternalServerError)
-		eventually(t, "the handler's end", func() bool { return r.HandlerPID() == 0 })
+		wait.For(t, "the handler's end", func() bool { return r.HandlerPID() == 0 })
 		answer := r.begin(t, "POST", open, "body", tell("silent", ""))
-		eventually(t, "the second invocation", func() bool { return r.console.count("Executing ") == 3 })
+		wait.For(t, "the second invocation", func() bool { return r.console.count("Executing ") == 3 })
 		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:"+variable(got.Env, "FUNCTIONS_CUSTOMHANDLER_PORT"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = listener.Close() }()
-		if err := listener.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil { //nolint:errcheck // what a tcp listener is
+		if err := listener.(*net.TCPListener).SetDeadline(time.Now().Add(wait.Patience)); err != nil { //nolint:errcheck // what a tcp listener is
 			t.Fatal(err)
 		}
 		conn, err := listener.Accept()
@@ -200,6 +200,6 @@ func TestProxyRetries(t *testing.T) {
 		}
 		_ = conn.Close()
 		_ = listener.Close()
-		receive(t, "the answer", answer).wantEmpty(t, http.StatusInternalServerError)
+		wait.Receive(t, "the answer", answer).wantEmpty(t, http.StatusInternalServerError)
 	})
 }

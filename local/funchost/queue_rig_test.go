@@ -17,6 +17,7 @@ import (
 
 	"userrelay/local/funchost"
 	"userrelay/local/storagequeue"
+	"userrelay/test/wait"
 )
 
 // queueApp is an app with one function beside the standard ones: Drain, which a message in the queue "jobs" starts.
@@ -162,7 +163,7 @@ func (n noted) text(name string) string {
 func (q *queues) calls(t *testing.T, n int) []noted {
 	t.Helper()
 	var lines []string
-	eventually(t, "the handler's calls", func() bool {
+	wait.For(t, "the handler's calls", func() bool {
 		data, err := os.ReadFile(q.seen)
 		if err != nil {
 			return false
@@ -190,5 +191,5 @@ func (q *queues) calls(t *testing.T, n int) []noted {
 // executed waits until so many invocations have ended.
 func (q *queues) executed(t *testing.T, n int) {
 	t.Helper()
-	eventually(t, "the end of the invocations", func() bool { return q.console.count("Executed 'Functions.Drain'") >= n })
+	wait.For(t, "the end of the invocations", func() bool { return q.console.count("Executed 'Functions.Drain'") >= n })
 }

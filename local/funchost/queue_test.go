@@ -10,6 +10,7 @@ import (
 
 	"userrelay/local/funchost"
 	"userrelay/local/storagequeue"
+	"userrelay/test/wait"
 )
 
 // TestQueueFailures follows a message that fails each time: it comes again with a higher count, and at the last is
@@ -27,7 +28,7 @@ func TestQueueFailures(t *testing.T) {
 	if !slices.Equal(counts, []string{"1", "2", "3"}) {
 		t.Errorf("dequeue counts %q", counts)
 	}
-	eventually(t, "the poison queue", func() bool { return len(visible(t, q.poison)) == 1 && left(t, q.jobs) == 0 })
+	wait.For(t, "the poison queue", func() bool { return len(visible(t, q.poison)) == 1 && left(t, q.jobs) == 0 })
 	if after := visible(t, q.poison); len(before) > 0 && !slices.Equal(after, before) {
 		t.Errorf("poisoned %q, want %q", after, before)
 	}
@@ -48,7 +49,7 @@ func TestQueueMessagesThatAreNotBase64(t *testing.T) {
 	}
 	putRaw(t, q.jobs, " cGxh aW4=\n") // .NET takes white space
 	q.executed(t, 1)
-	eventually(t, "the poison queue", func() bool { return len(visible(t, q.poison)) == len(bad) })
+	wait.For(t, "the poison queue", func() bool { return len(visible(t, q.poison)) == len(bad) })
 	got := visible(t, q.poison)
 	slices.Sort(got)
 	slices.Sort(bad)
@@ -103,7 +104,7 @@ func TestQueueCrash(t *testing.T) {
 	if calls[0].PID == calls[1].PID || calls[1].text("DequeueCount") != "2" {
 		t.Errorf("second try: pid %d after %d, count %s", calls[1].PID, calls[0].PID, calls[1].text("DequeueCount"))
 	}
-	eventually(t, "the poison queue", func() bool { return len(visible(t, q.poison)) == 1 })
+	wait.For(t, "the poison queue", func() bool { return len(visible(t, q.poison)) == 1 })
 	q.put(t, "")
 	q.calls(t, 3)
 }
@@ -142,15 +143,15 @@ func TestQueueStop(t *testing.T) {
 			q.rig = startIn(ctx, t, cfg)
 			gate, report := filepath.Join(t.TempDir(), "gate"), filepath.Join(t.TempDir(), "report")
 			q.put(t, "report="+report+"&wait="+gate)
-			eventually(t, "the call", func() bool { return contains(report, "started") })
+			wait.For(t, "the call", func() bool { return contains(report, "started") })
 			stopped := make(chan error, 1)
 			go func() { stopped <- tt.stop(q, end) }()
 			if tt.finished {
-				eventually(t, "the end of listening", func() bool { return !listens(t, strings.TrimPrefix(q.URL(), "http://")) })
+				wait.For(t, "the end of listening", func() bool { return !listens(t, strings.TrimPrefix(q.URL(), "http://")) })
 				q.put(t, "left for others")
 				writeFile(t, gate, "")
 			}
-			if err := receive(t, "the end", stopped); err != nil {
+			if err := wait.Receive(t, "the end", stopped); err != nil {
 				t.Errorf("stopping: %v", err)
 			}
 			if tt.finished {
@@ -176,13 +177,13 @@ func TestQueueWaits(t *testing.T) {
 	cfg, q := queueConfig(t, a, "gate="+gate)
 	cfg.Env = append(cfg.Env, "PREFIX=Comes")
 	q.rig = start(t, cfg)
-	eventually(t, "the handler's process", func() bool { return q.HandlerPID() != 0 })
+	wait.For(t, "the handler's process", func() bool { return q.HandlerPID() != 0 })
 	q.jobs = openQueue(t, variable(cfg.Env, "AzureWebJobsStorage"), "comes-later")
 	if _, err := q.jobs.Create(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	q.put(t, "x")
-	eventually(t, "the invocation", func() bool { return q.console.has("Executing 'Functions.Drain'") })
+	wait.For(t, "the invocation", func() bool { return q.console.has("Executing 'Functions.Drain'") })
 	if _, err := os.Stat(q.seen); err == nil {
 		t.Error("called before the handler was started")
 	}
@@ -209,10 +210,10 @@ func TestQueueServiceAway(t *testing.T) {
 	cfg.Dir = queueApp(nil).write(t)
 	cfg.Env = append(cfg.Env, "AzureWebJobsStorage="+connection)
 	r := start(t, cfg)
-	eventually(t, "the complaint", func() bool { return r.console.has("The queue 'jobs' of function 'Drain' cannot be read") })
+	wait.For(t, "the complaint", func() bool { return r.console.has("The queue 'jobs' of function 'Drain' cannot be read") })
 	r.call(t, "GET", open, "").seen(t)
 	storage(t, addr[:strings.IndexByte(addr, '/')])
-	eventually(t, "the end of the outage", func() bool { return r.console.has("The queue 'jobs' of function 'Drain' can be read again.") })
+	wait.For(t, "the end of the outage", func() bool { return r.console.has("The queue 'jobs' of function 'Drain' can be read again.") })
 	_, key, _ := strings.Cut(connection, "AccountKey=")
 	if r.console.count("cannot be read") != 1 || r.console.has(key[:20]) {
 		t.Error("complained more than once, or showed the key")

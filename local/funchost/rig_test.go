@@ -14,15 +14,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
-
-// patience is how long a test waits for something that has to happen.
-const patience = 20 * time.Second
 
 const (
 	functionKey = "key-of-register-user"
@@ -132,7 +129,7 @@ func startIn(ctx context.Context, t *testing.T, cfg funchost.Config) *rig {
 	transport := &http.Transport{DisableCompression: true}
 	r.Host = host
 	r.client = &http.Client{
-		Timeout:       patience,
+		Timeout:       wait.Patience,
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -248,32 +245,6 @@ func modes() []struct {
 		name string
 		mode funchost.Mode
 	}{{"forward", funchost.Forward}, {"proxy", funchost.Proxy}}
-}
-
-func receive[T any](t *testing.T, what string, from <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(patience):
-		t.Fatalf("%s: nothing came", what)
-		panic("not reached")
-	}
-}
-
-// eventually waits until the condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(patience)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }
 
 func contains(file, text string) bool {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
 
 // TestStop shows that nothing is left when the host is told to stop, and what becomes of requests.
@@ -50,18 +51,18 @@ func TestStop(t *testing.T) {
 				gate, report := filepath.Join(t.TempDir(), "gate"), filepath.Join(t.TempDir(), "report")
 				port := variable(r.call(t, "GET", open, "").seen(t).Env, "FUNCTIONS_CUSTOMHANDLER_PORT")
 				answer := r.begin(t, "POST", open, "x", tell("report", report, "wait", gate))
-				eventually(t, "the request", func() bool { return contains(report, "started") })
+				wait.For(t, "the request", func() bool { return contains(report, "started") })
 				stopped := make(chan error, 1)
 				go func() { stopped <- tt.stop(r, end) }()
 				if tt.gate {
-					eventually(t, "the end of listening", func() bool { return !listens(t, strings.TrimPrefix(r.URL(), "http://")) })
+					wait.For(t, "the end of listening", func() bool { return !listens(t, strings.TrimPrefix(r.URL(), "http://")) })
 					writeFile(t, gate, "")
 				}
-				if err := receive(t, "the end", stopped); err != nil {
+				if err := wait.Receive(t, "the end", stopped); err != nil {
 					t.Errorf("stopping: %v", err)
 				}
-				receive(t, "Done", r.Done())
-				if got := receive(t, "the answer", answer); tt.finished {
+				wait.Receive(t, "Done", r.Done())
+				if got := wait.Receive(t, "the answer", answer); tt.finished {
 					got.seen(t)
 				} else {
 					got.wantEmpty(t, http.StatusInternalServerError)
@@ -82,13 +83,13 @@ func TestStopWhileStarting(t *testing.T) {
 	t.Parallel()
 	r := start(t, config(t, funchost.Forward, "gate="+filepath.Join(t.TempDir(), "never")))
 	answer := r.begin(t, "GET", open, "")
-	eventually(t, "the invocation", func() bool { return r.console.has("Executing ") })
+	wait.For(t, "the invocation", func() bool { return r.console.has("Executing ") })
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.Close() }()
-	if err := receive(t, "the end", stopped); err != nil {
+	if err := wait.Receive(t, "the end", stopped); err != nil {
 		t.Errorf("closing: %v", err)
 	}
-	receive(t, "the answer", answer).wantEmpty(t, http.StatusInternalServerError)
+	wait.Receive(t, "the answer", answer).wantEmpty(t, http.StatusInternalServerError)
 	if !r.console.has("Functions.Open. the host is stopping") {
 		t.Error("the console gives another reason")
 	}
@@ -111,10 +112,10 @@ func TestStopWithSlowClient(t *testing.T) {
 			if _, err := conn.Write([]byte("POST /api/Open HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the invocation", func() bool { return r.console.count("Executing ") == 2 })
+			wait.For(t, "the invocation", func() bool { return r.console.count("Executing ") == 2 })
 			stopped := make(chan error, 1)
 			go func() { stopped <- r.Close() }()
-			if err := receive(t, "the end", stopped); err != nil {
+			if err := wait.Receive(t, "the end", stopped); err != nil {
 				t.Errorf("closing: %v", err)
 			}
 			if r.console.count("Executed ") != 2 {

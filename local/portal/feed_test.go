@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"userrelay/local/portal"
+	"userrelay/test/wait"
 )
 
 func TestEventsTellWhatHasChanged(t *testing.T) {
@@ -69,7 +70,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	if err := last.body.Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a place that somebody left", func() bool {
+	wait.For(t, "a place that somebody left", func() bool {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/events", nil)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/local/portal"
+	"userrelay/test/wait"
 )
 
 // boxes is an outbox that shows what it is told to.
@@ -110,7 +111,7 @@ func drainedItem(second int, id, queuedMs string) string {
 // seenBy waits until /outbox answers as the condition wants.
 func seenBy(t *testing.T, r *rig, what string, f func(outboxState) bool) (s outboxState) {
 	t.Helper()
-	eventually(t, what, func() bool {
+	wait.For(t, what, func() bool {
 		s = get[outboxState](t, r, "/outbox")
 		return f(s)
 	})

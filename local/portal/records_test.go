@@ -1,7 +1,6 @@
 package portal_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 
 	"userrelay/local/broker"
 	"userrelay/local/portal"
+	"userrelay/test/wait"
 )
 
 const topic = "user-events"
@@ -42,8 +42,7 @@ func produce(t *testing.T, b *broker.Broker, records ...*kgo.Record) int64 {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	ctx := wait.Context(t)
 	for _, r := range records {
 		r.Partition = 1
 	}
@@ -79,7 +78,7 @@ func TestNewestRecords(t *testing.T) {
 	t.Parallel()
 	b, r := kafka(t)
 	events := r.stream(t)
-	eventually(t, "an empty topic is readable", func() bool {
+	wait.For(t, "an empty topic is readable", func() bool {
 		s := get[topicState](t, r, "/records")
 		return s.Readable && len(s.Records) == 0 && s.Reason == ""
 	})
@@ -88,7 +87,7 @@ func TestNewestRecords(t *testing.T) {
 
 	produce(t, b, record(2, "b"), record(1, "a"))
 	events.until(t, "an event of the records", func(c counts) bool { return c.Records > before })
-	eventually(t, "both records, the newest first", func() bool {
+	wait.For(t, "both records, the newest first", func() bool {
 		return cmp.Equal([]string{"b", "a"}, keys(get[topicState](t, r, "/records")))
 	})
 
@@ -101,10 +100,10 @@ func TestNewestRecords(t *testing.T) {
 		}
 	}
 	produce(t, b, many...)
-	eventually(t, "the newest 50", func() bool { return cmp.Equal(want, keys(get[topicState](t, r, "/records"))) })
+	wait.For(t, "the newest 50", func() bool { return cmp.Equal(want, keys(get[topicState](t, r, "/records"))) })
 
 	late := start(t, portal.Config{Brokers: []string{b.Address()}, Topic: topic}) // finds what was there before it
-	eventually(t, "the same for who comes late", func() bool {
+	wait.For(t, "the same for who comes late", func() bool {
 		return cmp.Equal(want, keys(get[topicState](t, late, "/records")))
 	})
 }
@@ -163,12 +162,12 @@ func TestRecordsWhileTheBrokerIsStopped(t *testing.T) {
 	t.Parallel()
 	b, r := kafka(t)
 	offset := produce(t, b, record(1, "before"))
-	eventually(t, "the record", func() bool { return len(get[topicState](t, r, "/records").Records) == 1 })
+	wait.For(t, "the record", func() bool { return len(get[topicState](t, r, "/records").Records) == 1 })
 
 	if res := r.send(t, http.MethodPut, "/broker", `{"running":false}`); res.body != `{"running":false}` || b.Running() {
 		t.Fatalf("stop: %s; running %v", res.body, b.Running())
 	}
-	eventually(t, "the outage is told, and what was read before stays", func() bool {
+	wait.For(t, "the outage is told, and what was read before stays", func() bool {
 		s := get[topicState](t, r, "/records")
 		return !s.Readable && s.Reason == "Kafka cannot be reached" && len(s.Records) == 1
 	})
@@ -181,7 +180,7 @@ func TestRecordsWhileTheBrokerIsStopped(t *testing.T) {
 		t.Fatalf("start: %s; running %v", res.body, b.Running())
 	}
 	produce(t, b, record(2, "after"))
-	eventually(t, "records from before and after", func() bool {
+	wait.For(t, "records from before and after", func() bool {
 		s := get[topicState](t, r, "/records")
 		return s.Readable && cmp.Equal([]string{"after", "before"}, keys(s))
 	})

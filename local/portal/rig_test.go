@@ -15,8 +15,6 @@ import (
 	"userrelay/local/portal"
 )
 
-const patience = 20 * time.Second // for what must happen at all
-
 // rig is a portal that can be asked.
 type rig struct {
 	*portal.Portal
@@ -82,20 +80,6 @@ func get[T any](t *testing.T, r *rig, path string) (v T) {
 		t.Fatalf("GET %s: %v", path, err)
 	}
 	return v
-}
-
-// eventually waits until f is true.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	tick, end := time.NewTicker(20*time.Millisecond), time.After(patience)
-	defer tick.Stop()
-	for !f() {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatalf("not in time: %s", what)
-		}
-	}
 }
 
 // track posts envelopes and expects all to be accepted.

@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 
 	"userrelay/local/storagequeue"
+	"userrelay/test/wait"
 )
 
 const dirVar = "STORAGEQUEUE_TEST_DIR" // set in the process of a server: its folder
@@ -152,7 +153,7 @@ func check(t *testing.T, q *azqueue.QueueClient, l *ledger) {
 	t.Helper()
 	found := make(map[string]bool)
 	total := count(t, q)
-	eventually(t, "all messages are visible", func() bool {
+	wait.For(t, "all messages are visible", func() bool {
 		for {
 			messages := get(t, q, 32, 600)
 			if len(messages) == 0 {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+
+	"userrelay/test/wait"
 )
 
 // Part of TestConformance: messages, and what becomes of them.
@@ -34,7 +36,7 @@ func (s target) testLife(t *testing.T) {
 		t.Errorf("the message is visible after %v, want 90 s", d)
 	}
 	short := put(t, q, "short", &azqueue.EnqueueMessageOptions{TimeToLive: new(int32(1))})
-	eventually(t, "the message expires", func() bool {
+	wait.For(t, "the message expires", func() bool {
 		_, err := q.UpdateMessage(t.Context(), *short.MessageID, "bm90IHRoaXM=", "y", nil)
 		failure := (*azcore.ResponseError)(nil)
 		return errors.As(err, &failure) && failure.ErrorCode == "MessageNotFound"
@@ -53,7 +55,7 @@ func (s target) testVisibleAgain(t *testing.T) {
 	receipts := []string{*sent.PopReceipt}
 	for try := int64(1); try <= 2; try++ {
 		var found []*azqueue.DequeuedMessage
-		eventually(t, "the message is visible", func() bool {
+		wait.For(t, "the message is visible", func() bool {
 			found = get(t, q, 32, 1)
 			return len(found) > 0
 		})
@@ -68,7 +70,7 @@ func (s target) testVisibleAgain(t *testing.T) {
 		_, err = q.UpdateMessage(t.Context(), *sent.MessageID, receipt, "y", nil)
 		want(t, fmt.Sprint("update with receipt ", i), "400 PopReceiptMismatch", nil, err)
 	}
-	eventually(t, "the message is visible", func() bool { return len(peek(t, q, 1)) > 0 })
+	wait.For(t, "the message is visible", func() bool { return len(peek(t, q, 1)) > 0 })
 	var res *http.Response
 	_, err := q.DeleteMessage(capture(t, &res), *sent.MessageID, receipts[2], nil)
 	want(t, "delete what is visible again, and nobody else has taken", "204", res, err)

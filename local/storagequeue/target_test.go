@@ -23,11 +23,11 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 
 	"userrelay/local/storagequeue"
+	"userrelay/test/wait"
 )
 
 const (
-	patience = 30 * time.Second // for what must happen at all
-	account  = "devstoreaccount1"
+	account = "devstoreaccount1"
 	// The key that everybody knows.
 	key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
@@ -116,7 +116,7 @@ func azurite(t *testing.T, certificate *tls.Certificate) target {
 		_ = command.Process.Kill() // unless it has ended by itself
 		<-ended
 	})
-	eventually(t, "Azurite listens", func() bool {
+	wait.For(t, "Azurite listens", func() bool {
 		select {
 		case <-ended:
 			t.Fatal("Azurite ended before it was ready")
@@ -216,21 +216,5 @@ func writeFile(t *testing.T, path string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// eventually waits until f is true.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !f() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("not in time: %s", what)
-		}
 	}
 }

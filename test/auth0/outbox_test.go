@@ -2,6 +2,8 @@ package auth0
 
 import (
 	"testing"
+
+	"userrelay/test/wait"
 )
 
 // TestLocalOutbox stops the broker while a user registers: the Action is told that the user is kept in the outbox, at the
@@ -21,7 +23,7 @@ func TestLocalOutbox(t *testing.T) {
 
 	s.broker(t, true)
 	var records []record
-	eventually(t, "the user is in the topic", func() bool {
+	wait.For(t, "the user is in the topic", func() bool {
 		records = s.of(t, id)
 		return len(records) > 0
 	})

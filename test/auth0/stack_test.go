@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 const (
@@ -91,7 +92,7 @@ func startStack(t *testing.T, args ...string) *stack {
 	}()
 	s := &stack{stop: func() { cancel(); <-ended }}
 	t.Cleanup(s.stop)
-	eventually(t, "local is ready", func() bool {
+	wait.For(t, "local is ready", func() bool {
 		select {
 		case <-ended:
 			t.Fatal("local ended before it was ready")
@@ -175,19 +176,4 @@ func (s *stack) of(t *testing.T, userID string) (records []record) {
 		}
 	}
 	return records
-}
-
-// eventually waits until the condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(patience)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"userrelay/test/wait"
 )
 
 // TestTooMuchInWork has bodies in the handler that do not arrive whole, until it takes no more: another registration is
@@ -39,7 +41,7 @@ func TestTooMuchInWork(t *testing.T) {
 	for range limit / maxBody {
 		hold()
 	}
-	eventually(t, "the handler is full", func() bool {
+	wait.For(t, "the handler is full", func() bool {
 		r := h.register(t, `{"userId":"one more"}`) // has a space in it: where there is room, it is refused for that
 		if r.status == http.StatusBadRequest {
 			hold() // perhaps one was refused for this
@@ -52,5 +54,5 @@ func TestTooMuchInWork(t *testing.T) {
 		t.Errorf("the host's probe: got %d, want 200", r.status)
 	}
 	leave()
-	eventually(t, "there is room again", func() bool { return h.register(t, `{"userId":"later"}`).status == http.StatusOK })
+	wait.For(t, "there is room again", func() bool { return h.register(t, `{"userId":"later"}`).status == http.StatusOK })
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+
+	"userrelay/test/wait"
 )
 
 // answerLimit is how long an answer takes at most, whatever is broken.
@@ -30,7 +32,7 @@ func newClient(t *testing.T, base string) client {
 	t.Cleanup(transport.CloseIdleConnections)
 	return client{base, &http.Client{
 		Transport:     transport,
-		Timeout:       patience,
+		Timeout:       wait.Patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }

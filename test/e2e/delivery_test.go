@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"userrelay/test/faultproxy"
+	"userrelay/test/wait"
 )
 
 // TestKafkaRefuses shows the answers where the broker refuses the record again and again, and what telemetry says then.
@@ -190,7 +191,7 @@ func TestOutcomeUnknown(t *testing.T) {
 // registerSoon registers until it works.
 func (h *handlerRun) registerSoon(t *testing.T, body string) (answer stored) {
 	t.Helper()
-	eventually(t, "a registration is stored", func() bool {
+	wait.For(t, "a registration is stored", func() bool {
 		r := h.register(t, body)
 		r.inTime(t)
 		if r.status == http.StatusServiceUnavailable {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"userrelay/test/faultproxy"
+	"userrelay/test/wait"
 )
 
 // beParent makes this test binary the parent of a handler: it starts the program that is its next argument, with its own
@@ -90,9 +91,9 @@ func TestInWorkAtTheEnd(t *testing.T) {
 		inWork, err = h.try(t.Context(), http.MethodPost, "/api/RegisterUser", strings.NewReader(`{"userId":"in-work"}`))
 		answered <- err
 	}()
-	eventually(t, "the registration is in work", func() bool { return strings.Contains(h.stdout.String(), "in-work") })
+	wait.For(t, "the registration is in work", func() bool { return strings.Contains(h.stdout.String(), "in-work") })
 	h.signal(t, syscall.SIGTERM)
-	eventually(t, "the handler takes no connections", func() bool { return !h.listening(t) })
+	wait.For(t, "the handler takes no connections", func() bool { return !h.listening(t) })
 	kafka.set(t, faultproxy.Faults{})
 
 	if err := <-answered; err != nil {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"userrelay/test/wait"
 )
 
 // handlerRun is a running handler, without a host in front.
@@ -45,7 +47,7 @@ func startBinary(t *testing.T, binary string, settings []string) *handlerRun {
 func (h *handlerRun) ready(t *testing.T) bool {
 	t.Helper()
 	answers := false
-	eventually(t, "the handler answers", func() bool {
+	wait.For(t, "the handler answers", func() bool {
 		_, err := h.try(t.Context(), http.MethodGet, "/", http.NoBody)
 		answers = err == nil
 		return answers || !h.running()
@@ -76,7 +78,7 @@ func (h *handlerRun) signal(t *testing.T, s os.Signal) {
 // listening says whether the handler takes new connections.
 func (h *handlerRun) listening(t *testing.T) bool {
 	t.Helper()
-	conn, err := (&net.Dialer{Timeout: patience}).DialContext(t.Context(), "tcp4", loopback(h.port))
+	conn, err := (&net.Dialer{Timeout: wait.Patience}).DialContext(t.Context(), "tcp4", loopback(h.port))
 	if err != nil {
 		return false
 	}

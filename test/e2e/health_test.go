@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/test/wait"
 )
 
 // TestReadiness shows that the host's probe is answered at once while Kafka does not answer: it does not wait for Kafka,
@@ -66,10 +68,10 @@ func TestHealth(t *testing.T) {
 	}
 
 	kafka.stop(t)
-	eventually(t, "the health turns", func() bool {
+	wait.For(t, "the health turns", func() bool {
 		r := h.call(t, http.MethodGet, "/api/Health", "")
 		r.inTime(t)
 		return r.status == http.StatusServiceUnavailable && r.body == `{"status":"degraded"}`
 	})
-	eventually(t, "stderr says so", func() bool { return strings.Contains(h.stderr.String(), "Kafka cannot be reached") })
+	wait.For(t, "stderr says so", func() bool { return strings.Contains(h.stderr.String(), "Kafka cannot be reached") })
 }

@@ -11,6 +11,7 @@ import (
 
 	"userrelay/test/faultproxy"
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 const (
@@ -75,7 +76,7 @@ func (b *broker) set(t *testing.T, f faultproxy.Faults) {
 func (b *broker) stop(t *testing.T) {
 	t.Helper()
 	b.set(t, faultproxy.Faults{Refuse: true})
-	eventually(t, "all connections are cut", func() bool { return b.proxy.CutAll() == 0 }) // also those just accepted
+	wait.For(t, "all connections are cut", func() bool { return b.proxy.CutAll() == 0 }) // also those just accepted
 }
 
 // records reads the topic.

@@ -3,6 +3,8 @@ package e2e_test
 import (
 	"net/http"
 	"testing"
+
+	"userrelay/test/wait"
 )
 
 // TestLocalSurvives kills the handler and stops the broker under `go run ./local`, step by step.
@@ -26,7 +28,7 @@ func TestLocalSurvives(t *testing.T) { //nolint:tparallel // one step follows th
 		l.says(t, `Exceeded http worker restart retry count\. Shutting down Functions Host`)
 		l.says(t, `^The host has stopped: `)
 		l.says(t, `^In Azure the platform starts it again; so does this program`)
-		eventually(t, "registrations are stored again", func() bool {
+		wait.For(t, "registrations are stored again", func() bool {
 			r, err := l.try(t.Context(), http.MethodGet, "/api/Health", http.NoBody)
 			return err == nil && r.status == http.StatusOK
 		})
@@ -40,7 +42,7 @@ func TestLocalSurvives(t *testing.T) { //nolint:tparallel // one step follows th
 			t.Errorf("without a broker: got %d %s, want 202", r.status, r.body)
 		}
 		l.switchBroker(t, "true")
-		eventually(t, "registrations are stored again", func() bool {
+		wait.For(t, "registrations are stored again", func() bool {
 			return l.registerWithKey(t, `{"userId":"with"}`).status == http.StatusOK
 		})
 	})
@@ -63,13 +65,13 @@ func (l *localRun) killHandler(t *testing.T) {
 		t.Fatal("no handler runs")
 	}
 	handler.kill(t)
-	eventually(t, "the handler is gone", func() bool { return !handler.lives() })
+	wait.For(t, "the handler is gone", func() bool { return !handler.lives() })
 }
 
 // awaitHandler waits until there is a handler.
 func (l *localRun) awaitHandler(t *testing.T) {
 	t.Helper()
-	eventually(t, "the handler is there again", func() bool {
+	wait.For(t, "the handler is there again", func() bool {
 		_, ok := l.named(t, "handler")
 		return ok
 	})

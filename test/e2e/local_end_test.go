@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"userrelay/test/wait"
 )
 
 // endLimit is how long `go run ./local` and all its children may take to end, and a second for a busy machine.
@@ -51,7 +53,7 @@ func TestLocalEnds(t *testing.T) {
 			}
 			begin := time.Now()
 			c.end(t, l)
-			eventually(t, "all have ended", func() bool { return !slices.ContainsFunc(all, child.lives) })
+			wait.For(t, "all have ended", func() bool { return !slices.ContainsFunc(all, child.lives) })
 			if took := time.Since(begin); took > endLimit {
 				t.Errorf("the end took %v, want at most %v", took, endLimit)
 			}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"userrelay/test/wait"
 )
 
 // localBinary is where `go run ./local` builds the handler.
@@ -60,7 +62,7 @@ func startLocal(t *testing.T, args ...string) *localRun {
 	cmd.SysProcAttr = ownGroup()
 	l.process = start(t, cmd)
 	t.Cleanup(func() { l.end(t) })
-	eventually(t, "local is ready", func() bool {
+	wait.For(t, "local is ready", func() bool {
 		_, err := os.Stat(ready)
 		return err == nil || !l.running()
 	})
@@ -87,7 +89,7 @@ func (l *localRun) end(t *testing.T) {
 	signalGroup(t, l.cmd, os.Interrupt)
 	select {
 	case <-l.ended:
-	case <-time.After(patience):
+	case <-time.After(wait.Patience):
 		t.Error("local does not end")
 		signalGroup(t, l.cmd, os.Kill)
 	}
@@ -109,7 +111,7 @@ func (l *localRun) records(t *testing.T) []record {
 func (l *localRun) says(t *testing.T, pattern string) (match []string) {
 	t.Helper()
 	expr := regexp.MustCompile("(?m)" + pattern)
-	eventually(t, "the console says "+pattern, func() bool {
+	wait.For(t, "the console says "+pattern, func() bool {
 		match = expr.FindStringSubmatch(l.stdout.String())
 		return match != nil
 	})

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"userrelay/test/wait"
 )
 
 // TestOddInputs sends 10,000 odd inputs: the handler answers each with 200 or what is wrong with it, or closes the
@@ -165,7 +167,7 @@ func (o *oddRun) dial(ctx context.Context) (*net.TCPConn, error) {
 	if !ok {
 		return nil, fmt.Errorf("got a %T", conn)
 	}
-	return tcp, tcp.SetDeadline(time.Now().Add(patience))
+	return tcp, tcp.SetDeadline(time.Now().Add(wait.Patience))
 }
 
 // readAnswers reads answers until the connection ends. That it ends is what is asked for, how does not matter; only that

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"userrelay/test/faultproxy"
+	"userrelay/test/wait"
 )
 
 // outage is a way in which a broker can be away.
@@ -59,7 +60,7 @@ func TestOutage(t *testing.T) {
 				for i := range 3 {
 					answers = append(answers, h.registerSoon(t, fmt.Sprintf(`{"userId":"after%d"}`, i)))
 				}
-				eventually(t, "health", func() bool { return h.call(t, http.MethodGet, "/api/Health", "").status == http.StatusOK })
+				wait.For(t, "health", func() bool { return h.call(t, http.MethodGet, "/api/Health", "").status == http.StatusOK })
 				records := kafka.records(t)
 				for _, a := range answers {
 					at(t, records, a)

@@ -14,6 +14,7 @@ import (
 	"userrelay/local/storagequeue"
 	"userrelay/test/faultproxy"
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 // startQueues starts the queues of a storage account, and returns the setting for them.
@@ -83,7 +84,7 @@ func TestOutbox(t *testing.T) {
 	}
 	l.switchBroker(t, "true")
 	queue := openQueue(t, l.addresses.Outbox.ConnectionString, l.addresses.Outbox.Queue)
-	eventually(t, "the outbox is empty", func() bool { return waiting(t, queue) == 0 })
+	wait.For(t, "the outbox is empty", func() bool { return waiting(t, queue) == 0 })
 	records := l.records(t)
 	for user, answer := range answers {
 		copies := 0
@@ -99,7 +100,7 @@ func TestOutbox(t *testing.T) {
 			t.Errorf("%s is in the topic %d times", user, copies)
 		}
 		var events []string
-		eventually(t, "telemetry of "+user, func() bool {
+		wait.For(t, "telemetry of "+user, func() bool {
 			events = nil
 			items, _ := l.page.find(t, "eventId", answer.EventID)
 			for _, i := range items {
@@ -168,7 +169,7 @@ func TestLateAnswer(t *testing.T) {
 		t.Errorf("%d messages in the outbox", n)
 	}
 	kafka.set(t, faultproxy.Faults{})
-	eventually(t, "the copy is taken back", func() bool { return waiting(t, queue) == 0 })
+	wait.For(t, "the copy is taken back", func() bool { return waiting(t, queue) == 0 })
 	copies := 0
 	for _, r := range kafka.records(t) {
 		if r.header("ce_id") == k.EventID {

@@ -8,10 +8,8 @@ import (
 	"time"
 
 	"userrelay/test/recorder"
+	"userrelay/test/wait"
 )
-
-// patience is how long a test waits for something that has to happen.
-const patience = 3 * time.Minute
 
 // process is a child process and what it prints.
 type process struct {
@@ -34,7 +32,7 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: cmd, stdout: &recorder.Recorder{}, stderr: &recorder.Recorder{}, ended: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
-	cmd.WaitDelay = patience // for children that hold its output open
+	cmd.WaitDelay = wait.Patience // for children that hold its output open
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +56,7 @@ func (p *process) wait(t *testing.T) int {
 	select {
 	case <-p.ended:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
+	case <-time.After(wait.Patience):
 		t.Fatalf("%s has not ended", p.cmd.Path)
 		panic("not reached")
 	}
@@ -86,19 +84,4 @@ func runHandler(t *testing.T, env []string, args ...string) (code int, stdout, s
 func lastLine(text string) string {
 	text = strings.TrimSuffix(text, "\n")
 	return text[strings.LastIndexByte(text, '\n')+1:]
-}
-
-// eventually waits until the condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(patience)
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"userrelay/local/portal"
+	"userrelay/test/wait"
 )
 
 // instrumentationKey names the node that the tests' telemetry belongs to; any GUID does.
@@ -72,7 +73,7 @@ func (p page) find(t *testing.T, name, value string) (items []item, text string)
 // wait searches until there are so many items.
 func (p page) wait(t *testing.T, name, value string, count int) (items []item) {
 	t.Helper()
-	eventually(t, "telemetry of "+value, func() bool {
+	wait.For(t, "telemetry of "+value, func() bool {
 		items, _ = p.find(t, name, value)
 		return len(items) >= count
 	})

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"userrelay/test/faultproxy"
+	"userrelay/test/wait"
 )
 
 func TestHTTP(t *testing.T) {
 	tests := []struct {
 		name    string
 		faults  faultproxy.Faults
-		limit   time.Duration // 0: patience
+		limit   time.Duration // 0: wait.Patience
 		fails   bool          // the second request
 		heard   int64         // requests that the server handled at the end
 		atLeast time.Duration
@@ -46,12 +47,12 @@ func TestHTTP(t *testing.T) {
 			})
 			tr := &http.Transport{}
 			defer tr.CloseIdleConnections()
-			if err := post(t, tr, p.Addr(), patience); err != nil {
+			if err := post(t, tr, p.Addr(), wait.Patience); err != nil {
 				t.Fatal(err)
 			}
 			set(t, p, tt.faults)
 			start := time.Now()
-			if err := post(t, tr, p.Addr(), cmp.Or(tt.limit, patience)); (err != nil) != tt.fails {
+			if err := post(t, tr, p.Addr(), cmp.Or(tt.limit, wait.Patience)); (err != nil) != tt.fails {
 				t.Errorf("second request: got error %v", err)
 			}
 			if took := time.Since(start); took < tt.atLeast {

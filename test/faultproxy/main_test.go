@@ -2,7 +2,6 @@ package faultproxy_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -14,9 +13,8 @@ import (
 	"go.uber.org/goleak"
 
 	"userrelay/test/faultproxy"
+	"userrelay/test/wait"
 )
-
-const patience = 20 * time.Second // for what must happen at all
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -112,7 +110,7 @@ func dial(t *testing.T, p *faultproxy.Proxy) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(wait.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	return &client{t: t, conn: conn, r: bufio.NewReader(conn)}
@@ -151,22 +149,6 @@ func (c *client) wantEnd() {
 	id, _, err := c.receive()
 	if nerr := net.Error(nil); err == nil || errors.As(err, &nerr) && nerr.Timeout() {
 		c.t.Fatalf("got an answer to %d and error %v, want the end of the connection", id, err)
-	}
-}
-
-// eventually waits until what holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited %v in vain: %s", patience, what)
-		case <-tick.C:
-		}
 	}
 }
 

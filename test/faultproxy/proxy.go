@@ -141,8 +141,7 @@ func (p *Proxy) cut(which func(*session) bool) int {
 	defer p.mu.Unlock()
 	n := 0
 	for s := range p.sessions {
-		if which(s) {
-			s.end(p.faults.Reset)
+		if which(s) && s.end(p.faults.Reset) {
 			n++
 		}
 	}

@@ -1,7 +1,6 @@
 package faultproxy_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,12 +10,13 @@ import (
 	"time"
 
 	"userrelay/test/faultproxy"
+	"userrelay/test/wait"
 )
 
 // TestDelaysAnswersSideBySide has many requests in flight on one connection. Delayed one after another they would take
-// far longer than the time allowed.
+// longer than the test waits for any of them.
 func TestDelaysAnswersSideBySide(t *testing.T) {
-	const requests, delay = 100, 300 * time.Millisecond
+	const requests, delay = 1000, wait.Patience / 500
 	tg := newTarget(t, "world")
 	p := faultproxy.ForTest(t, faultproxy.Options{Target: tg.addr})
 	set(t, p, faultproxy.Faults{Delay: delay})
@@ -34,9 +34,6 @@ func TestDelaysAnswersSideBySide(t *testing.T) {
 			t.Fatalf("answer %d came after %v, want %v at least", got, took, delay)
 		}
 	}
-	if took := time.Since(start); took > requests*delay/2 {
-		t.Errorf("all answers took %v", took)
-	}
 }
 
 func TestDelayDoesNotHoldOtherConnections(t *testing.T) {
@@ -45,7 +42,7 @@ func TestDelayDoesNotHoldOtherConnections(t *testing.T) {
 	slow, fast := dial(t, p), dial(t, p)
 	set(t, p, faultproxy.Faults{Delay: time.Hour})
 	slow.send(faultproxy.Produce, 1)
-	eventually(t, "the target answers", func() bool { return len(tg.requests()) == 1 })
+	wait.For(t, "the target answers", func() bool { return len(tg.requests()) == 1 })
 	set(t, p, faultproxy.Faults{})
 	fast.ask(faultproxy.Produce, 2)
 }
@@ -75,7 +72,7 @@ func TestBlackHoleAndBack(t *testing.T) {
 	during := dial(t, p) // is accepted
 	before.send(faultproxy.Produce, 2)
 	during.send(faultproxy.Produce, 3)
-	eventually(t, "a request lies in the proxy", func() bool { return p.Stats().Requests[faultproxy.Produce] == 2 })
+	wait.For(t, "a request lies in the proxy", func() bool { return p.Stats().Requests[faultproxy.Produce] == 2 })
 	if n := len(tg.requests()); n != 1 {
 		t.Errorf("the target heard %d requests, want 1", n)
 	}
@@ -131,16 +128,14 @@ func TestCloseIdleSparesTheBusy(t *testing.T) {
 	busy.ask(faultproxy.Produce, 2)
 	set(t, p, faultproxy.Faults{BlackHole: true})
 	busy.send(faultproxy.Produce, 3)
-	eventually(t, "the request lies in the proxy", func() bool { return p.Stats().Requests[faultproxy.Produce] == 3 })
-	if n := p.CloseIdle(); n != 1 {
-		t.Errorf("closed %d connections, want 1", n)
-	}
+	wait.For(t, "the request lies in the proxy", func() bool { return p.Stats().Requests[faultproxy.Produce] == 3 })
+	wait.For(t, "one connection is idle", func() bool { return p.CloseIdle() == 1 })
 	idle.wantEnd()
 	set(t, p, faultproxy.Faults{})
 	if id, _, err := busy.receive(); err != nil || id != 3 {
 		t.Errorf("busy connection: got the answer to %d and error %v, want that to 3", id, err)
 	}
-	eventually(t, "the answer is delivered", func() bool { return p.CloseIdle() == 1 })
+	wait.For(t, "the answer is delivered", func() bool { return p.CloseIdle() == 1 })
 	busy.wantEnd()
 }
 
@@ -151,7 +146,7 @@ func TestCutAll(t *testing.T) {
 	a, b := dial(t, p), dial(t, p)
 	a.send(faultproxy.Produce, 1)
 	b.send(faultproxy.Produce, 2)
-	eventually(t, "the target hears both", func() bool { return len(tg.requests()) == 2 })
+	wait.For(t, "the target hears both", func() bool { return len(tg.requests()) == 2 })
 	if n := p.CutAll(); n != 2 {
 		t.Errorf("cut %d connections, want 2", n)
 	}
@@ -189,7 +184,7 @@ func TestLargeAnswers(t *testing.T) {
 			t.Fatalf("answer %d: id %d, %d bytes, error %v; want %d bytes", want, id, len(got), err, len(body))
 		}
 	}
-	eventually(t, "nothing waits", func() bool { return p.CloseIdle() == 1 })
+	wait.For(t, "nothing waits", func() bool { return p.CloseIdle() == 1 })
 }
 
 func TestCloseEndsEverything(t *testing.T) {
@@ -207,21 +202,14 @@ func TestCloseEndsEverything(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := dial(t, p)
-			eventually(t, "the connection is accepted", func() bool { return p.Stats().Open == 1 })
+			c.ask(faultproxy.Metadata, 0) // by then the proxy is connected to the target, as a black hole is not
 			set(t, p, f)
 			c.send(faultproxy.Produce, 1)
-			eventually(t, "the request comes", func() bool { return p.Stats().Requests[faultproxy.Produce] == 1 })
+			wait.For(t, "the request comes", func() bool { return p.Stats().Requests[faultproxy.Produce] == 1 })
 			closed := make(chan error, 1)
 			go func() { closed <- errors.Join(p.Close(), p.Close()) }()
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			select {
-			case err := <-closed:
-				if err != nil {
-					t.Error(err)
-				}
-			case <-ctx.Done():
-				t.Fatal("Close hangs")
+			if err := wait.Receive(t, "the end of Close", closed); err != nil {
+				t.Error(err)
 			}
 			if err := p.SetFaults(faultproxy.Faults{}); !errors.Is(err, net.ErrClosed) {
 				t.Errorf("after Close: got %v, want net.ErrClosed", err)

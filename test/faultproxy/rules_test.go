@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"userrelay/test/faultproxy"
+	"userrelay/test/wait"
 )
 
 func TestCountsRequestsByKind(t *testing.T) {
@@ -27,7 +28,7 @@ func TestCountsRequestsByKind(t *testing.T) {
 	if err := errors.Join(a.conn.Close(), b.conn.Close()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "no connection open", func() bool { return p.Stats().Open == 0 })
+	wait.For(t, "no connection open", func() bool { return p.Stats().Open == 0 })
 }
 
 func TestCuts(t *testing.T) {
@@ -55,7 +56,7 @@ func TestCuts(t *testing.T) {
 			c.wantEnd()
 
 			if tt.heard {
-				eventually(t, "the target hears request 3", func() bool { return slices.Contains(tg.requests(), 3) })
+				wait.For(t, "the target hears request 3", func() bool { return slices.Contains(tg.requests(), 3) })
 			}
 			dial(t, p).ask(faultproxy.Produce, 4) // the rule is used up
 			if tt.never && slices.Contains(tg.requests(), 3) {
@@ -131,7 +132,7 @@ func TestSilenceAtTheLogin(t *testing.T) {
 	c.ask(faultproxy.Metadata, 1)
 	c.send(faultproxy.SaslHandshake, 2)
 	c.send(faultproxy.Metadata, 3)
-	eventually(t, "the connection falls silent", func() bool { return p.Stats().Actions[faultproxy.Silence] == 1 })
+	wait.For(t, "the connection falls silent", func() bool { return p.Stats().Actions[faultproxy.Silence] == 1 })
 	set(t, p, faultproxy.Faults{}) // does not wake it
 	other.ask(faultproxy.Metadata, 4)
 
@@ -144,7 +145,7 @@ func TestSilenceAtTheLogin(t *testing.T) {
 	if err := c.conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the client's end ends it", func() bool { return p.Stats().Open == 1 })
+	wait.For(t, "the client's end ends it", func() bool { return p.Stats().Open == 1 })
 }
 
 func TestResets(t *testing.T) {

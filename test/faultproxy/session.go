@@ -77,12 +77,13 @@ func (s *session) connected(target net.Conn) bool {
 	return !s.ended
 }
 
-// end closes both connections, the client's by a RST if reset. What the target was sent still gets there.
-func (s *session) end(reset bool) {
+// end closes both connections, the client's by a RST if reset. What the target was sent still gets there. It reports
+// false where they were closed before.
+func (s *session) end(reset bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return
+		return false
 	}
 	s.ended = true
 	// Errors only say that a peer was faster.
@@ -94,6 +95,7 @@ func (s *session) end(reset bool) {
 		_ = s.target.Close()
 	}
 	s.cancel()
+	return true
 }
 
 // open waits while nothing may pass. It reports false when the session has ended.

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 const helperName = "run-a-broker-and-wait"
@@ -60,7 +61,7 @@ func TestNothingStaysBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // killed
-	eventually(t, "the broker is gone", func(context.Context) bool {
+	wait.For(t, "the broker is gone", func() bool {
 		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid)
 	})
 }

@@ -13,9 +13,8 @@ import (
 	"go.uber.org/goleak"
 
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
-
-const patience = time.Minute // for what must happen at all
 
 func TestMain(m *testing.M) {
 	helper() // does not return in the process that TestNothingStaysBehind kills
@@ -63,26 +62,8 @@ func write(t *testing.T, c *realkafka.Cluster, records ...*kgo.Record) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+	if err := cl.ProduceSync(wait.Context(t), records...).FirstErr(); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// eventually waits until what holds.
-func eventually(t *testing.T, what string, holds func(context.Context) bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for !holds(ctx) {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited %v in vain: %s", patience, what)
-		case <-tick.C:
-		}
 	}
 }
 

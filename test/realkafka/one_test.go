@@ -20,6 +20,7 @@ import (
 
 	"userrelay/test/faultproxy"
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 // TestOneNode does everything with one broker: starting it is what takes time.
@@ -119,9 +120,7 @@ func testLogins(t *testing.T, c *realkafka.Cluster, topic string) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			err := produce(ctx, c.Bootstrap(tt.listener), topic, tt.login)
+			err := produce(wait.Context(t), c.Bootstrap(tt.listener), topic, tt.login)
 			if tt.refused == nil && err != nil || tt.refused != nil && !tt.refused(err) {
 				t.Errorf("on %s: got error %v", tt.listener, err)
 			}
@@ -147,7 +146,8 @@ func testReauth(t *testing.T, c *realkafka.Cluster, topic string) {
 		MetadataTopics: []string{topic},
 	}
 	defer tr.CloseIdleConnections()
-	eventually(t, "a request finds its session over", func(ctx context.Context) bool {
+	ctx := wait.Context(t)
+	wait.For(t, "a request finds its session over", func() bool {
 		return produceWith(ctx, tr, c.Bootstrap(realkafka.SASLReauth), topic) != nil
 	})
 }
@@ -221,8 +221,7 @@ func testReaders(t *testing.T, c *realkafka.Cluster) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.needs(t)
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
+			ctx := wait.Context(t)
 			got, err := tt.read(ctx, c.Bootstrap(realkafka.Plaintext), topic)
 			if err != nil {
 				t.Fatal(err)
@@ -251,8 +250,8 @@ func testPause(t *testing.T, c *realkafka.Cluster, topic string) {
 	if err := n.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it goes on", func(ctx context.Context) bool {
-		return produce(ctx, []string{n.Addr(realkafka.Plaintext)}, topic, login{}) == nil
+	wait.For(t, "it goes on", func() bool {
+		return produce(t.Context(), []string{n.Addr(realkafka.Plaintext)}, topic, login{}) == nil
 	})
 }
 

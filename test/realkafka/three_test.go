@@ -1,12 +1,12 @@
 package realkafka_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 // TestThreeNodes kills the leader of a partition and has it come back.
@@ -22,7 +22,8 @@ func TestThreeNodes(t *testing.T) {
 	if err := first.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "another node leads", func(ctx context.Context) bool {
+	ctx := wait.Context(t)
+	wait.For(t, "another node leads", func() bool {
 		n, err := c.Leader(ctx, topic, 0)
 		return err == nil && n != first
 	})
@@ -37,7 +38,7 @@ func TestThreeNodes(t *testing.T) {
 	if err := c.ElectPreferred(t.Context(), topic, 0); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the first leader leads again", func(ctx context.Context) bool {
+	wait.For(t, "the first leader leads again", func() bool {
 		n, err := c.Leader(ctx, topic, 0)
 		return err == nil && n == first
 	})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"userrelay/test/bench/alarm"
+	"userrelay/test/wait"
 )
 
 func TestUntilIsNeverEarly(t *testing.T) {
@@ -36,13 +37,8 @@ func TestCloseEndsAWait(t *testing.T) {
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case err := <-ended:
-		if err == nil {
-			t.Error("the hour is over")
-		}
-	case <-time.After(20 * time.Second):
-		t.Fatal("it still waits")
+	if wait.Receive(t, "the end of the wait", ended) == nil {
+		t.Error("the hour is over")
 	}
 	if a.Until(time.Now().Add(time.Hour)) == nil {
 		t.Error("a closed alarm waited")

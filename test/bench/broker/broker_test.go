@@ -12,11 +12,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
+
+	"userrelay/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const patience = 20 * time.Second
 
 // startBroker runs the program until the test ends, and returns where it listens.
 func startBroker(t *testing.T, args ...string) string {
@@ -55,8 +55,7 @@ func client(t *testing.T, addr string) *kgo.Client {
 func TestStoresAtOnce(t *testing.T) {
 	t.Parallel()
 	c := client(t, startBroker(t, "-topics", "a,b", "-partitions", "2"))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	ctx := wait.Context(t)
 	if err := c.ProduceSync(ctx, kgo.StringRecord("x")).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,8 +68,7 @@ func TestAnswersLate(t *testing.T) {
 	t.Parallel()
 	const delay = 50 * time.Millisecond
 	c := client(t, startBroker(t, "-topics", "b", "-delay", delay.String()))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	ctx := wait.Context(t)
 	for range 2 { // the second has nothing to look up
 		start := time.Now()
 		if err := c.ProduceSync(ctx, kgo.StringRecord("x")).FirstErr(); err != nil {

@@ -17,14 +17,14 @@ import (
 	"go.uber.org/goleak"
 
 	"userrelay/handler/registration"
+	"userrelay/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	patience = 20 * time.Second
-	topic    = "t"
-	body     = `{"userId":"auth0|0123456789abcdef01234567"}`
+	topic = "t"
+	body  = `{"userId":"auth0|0123456789abcdef01234567"}`
 )
 
 // startRelay runs the program until the test ends, and returns its URL.
@@ -55,8 +55,7 @@ func startRelay(t *testing.T, kind, brokers string) string {
 // post sends a registration, again while nobody listens yet.
 func post(t *testing.T, url, body string) (status int, answer []byte, header http.Header) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	ctx := wait.Context(t)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -148,8 +147,7 @@ func valueOf(r registration.Record, key string) string {
 // read returns the record that lies where the answer says.
 func read(t *testing.T, cluster *kfake.Cluster, a answer) *kgo.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	ctx := wait.Context(t)
 	from := map[int32]kgo.Offset{int32(a.Partition): kgo.NewOffset().At(a.Offset)}
 	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
 	if err != nil {

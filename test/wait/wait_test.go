@@ -1,0 +1,93 @@
+package wait_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"userrelay/test/wait"
+)
+
+// failing is a test whose end can be looked at.
+type failing struct {
+	testing.TB
+	said string
+}
+
+func (f *failing) Helper() {}
+
+func (f *failing) Fatalf(format string, _ ...any) {
+	f.said = format
+	runtime.Goexit()
+}
+
+// run runs a step of a test that may end, and returns what it said then.
+func run(t *testing.T, step func(tb testing.TB)) (said string, took time.Duration) {
+	t.Helper()
+	f := &failing{TB: t}
+	begin := time.Now()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		step(f)
+	}()
+	<-done
+	return f.said, time.Since(begin)
+}
+
+func TestFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		said, took := run(t, func(tb testing.TB) {
+			tb.Helper()
+			wait.For(tb, "the minute", func() bool { return time.Since(begin) >= time.Minute })
+		})
+		if said != "" || took < time.Minute || took > time.Minute+time.Second {
+			t.Errorf("said %q after %v", said, took)
+		}
+		looks := 0
+		said, took = run(t, func(tb testing.TB) {
+			tb.Helper()
+			wait.For(tb, "nothing", func() bool { looks++; return false })
+		})
+		if !strings.Contains(said, "in vain") || took != wait.Patience || looks < 100 {
+			t.Errorf("said %q after %v and %d looks", said, took, looks)
+		}
+	})
+}
+
+func TestReceive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := make(chan int, 1)
+		time.AfterFunc(time.Minute, func() { c <- 7 })
+		if said, _ := run(t, func(tb testing.TB) {
+			tb.Helper()
+			if got := wait.Receive(tb, "a number", c); got != 7 {
+				t.Errorf("got %d", got)
+			}
+		}); said != "" {
+			t.Error(said)
+		}
+		if said, took := run(t, func(tb testing.TB) {
+			tb.Helper()
+			wait.Receive(tb, "another", c)
+		}); said == "" || took != wait.Patience {
+			t.Errorf("said %q after %v", said, took)
+		}
+	})
+}
+
+func TestContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		ctx := wait.Context(t)
+		<-ctx.Done()
+		if took := time.Since(begin); took != wait.Patience || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			t.Errorf("ended after %v: %v", took, ctx.Err())
+		}
+	})
+}
