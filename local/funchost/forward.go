@@ -45,9 +45,9 @@ func (h *Host) forward(ctx context.Context, r *http.Request, id string) (*answer
 	if r.ContentLength > 0 && contentType != "" && !validMediaType(contentType) {
 		return nil, errors.New("the Content-Type cannot be parsed")
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := readBody(r)
 	if err != nil {
-		return nil, fmt.Errorf("read the request: %w", err)
+		return nil, err
 	}
 	target := url.URL{Scheme: "http", Host: h.handlerAddr, Path: r.URL.Path, RawQuery: mergeQuery(r.URL.RawQuery)}
 	req, err := http.NewRequestWithContext(ctx, r.Method, target.String(), bytes.NewReader(body))
@@ -73,6 +73,15 @@ func (h *Host) forward(ctx context.Context, r *http.Request, id string) (*answer
 		return nil, fmt.Errorf("read the handler's answer: %w", err)
 	}
 	return a, nil
+}
+
+// readBody reads a body whose length is known, and within the limit.
+func readBody(r *http.Request) ([]byte, error) {
+	body := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	return body, nil
 }
 
 // write sends the answer to the client.

@@ -112,7 +112,7 @@ func (all *functions) add(name, prefix string, data []byte, env environment) err
 		return fmt.Errorf("want one trigger among the bindings, have %d", len(triggers))
 	}
 	trigger := triggers[0]
-	disabled := file.Disabled || env.isTrue("AzureWebJobs."+name+".Disabled")
+	disabled := file.Disabled || env.disables(name)
 	ignore := func(why string) {
 		all.ignored = append(all.ignored, fmt.Sprintf("Function '%s' is ignored: %s", name, why))
 	}
@@ -138,6 +138,12 @@ func (all *functions) add(name, prefix string, data []byte, env environment) err
 	fn.disabled = disabled
 	all.http = append(all.http, fn)
 	return err
+}
+
+// disables says if a setting disables the function. The one with underscores is for systems whose variables cannot have
+// dots; two underscores mean something else to the host.
+func (e environment) disables(name string) bool {
+	return e.isTrue("AzureWebJobs."+name+".Disabled") || e.isTrue("AzureWebJobs_"+name+"_Disabled")
 }
 
 // checkNames applies the host's rules for the names of functions and bindings.

@@ -27,6 +27,9 @@ const (
 	// closeTimeout bounds the wait for clients that do not read their answers when the host stops.
 	closeTimeout = time.Second
 
+	// windDownLimit is .NET's for a host that ends because of an exception.
+	windDownLimit = 30 * time.Second
+
 	// frontHeaderBytes lets net/http read what refusal then refuses with Kestrel's status.
 	frontHeaderBytes = 2 * (maxRequestLine + maxHeaders)
 )
@@ -49,6 +52,7 @@ type Host struct {
 	end         context.CancelFunc
 	stopPolling context.CancelFunc // ends the taking of messages from queues
 	idle        chan struct{}      // closed when no more are taken and none is under way
+	broken      chan error         // holds what a listener did not handle
 	done        chan struct{}
 	err         error // why it stopped by itself; to be read after done
 
@@ -57,8 +61,8 @@ type Host struct {
 	inFlight sync.WaitGroup // Add under mu, while not stopping
 }
 
-// Start hosts the app that cfg describes until ctx ends, Close is called, or the handler crashed for the
-// third time. It returns when clients can connect; the handler may still be starting then, and requests
+// Start hosts the app that cfg describes until ctx ends, Close is called, the handler crashed for the third time, or the
+// listener of a queue met what it does not handle, such as a storage account that refuses connections for 25 s. It returns when clients can connect; the handler may still be starting then, and requests
 // wait for it. The error names a file or setting that is wrong, or an address that cannot be had.
 //
 // The first lines on the console say that this is a stand-in, and what it leaves out.
@@ -102,6 +106,7 @@ func newHost(cfg Config, a *app, port int) *Host {
 		guard:       guard{keys: cfg.Keys, open: cfg.NoAuth},
 		console:     newConsole(cfg),
 		idle:        make(chan struct{}),
+		broken:      make(chan error, 1),
 		done:        make(chan struct{}),
 		storage: &http.Transport{
 			MaxIdleConnsPerHost: a.file.queues.batchSize + a.file.queues.newBatchThreshold,
@@ -149,7 +154,8 @@ func (h *Host) listenToQueues() {
 		sound = append(sound, fn)
 		h.listeners = append(h.listeners, &listener{
 			fn: fn, options: h.app.file.queues, queue: queue, console: h.console,
-			invoke: func(ctx context.Context, m message, body []byte) error { return h.runForMessage(ctx, fn, m, body) },
+			invoke:    func(ctx context.Context, m message, body []byte) error { return h.runForMessage(ctx, fn, m, body) },
+			unhandled: h.unhandled,
 		})
 	}
 	h.app.queue = sound
@@ -202,6 +208,15 @@ func (h *Host) run(life, polling context.Context, listener net.Listener) {
 		return nil
 	})
 	group.Go(func() error {
+		select {
+		case err := <-h.broken:
+			h.windDown(ctx)
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	group.Go(func() error {
 		<-ctx.Done()
 		h.end() // requests under way end, held ones too
 		h.drain(ctx)
@@ -210,6 +225,28 @@ func (h *Host) run(life, polling context.Context, listener net.Listener) {
 	h.err = group.Wait()
 	h.transport.CloseIdleConnections()
 	h.storage.CloseIdleConnections()
+}
+
+// unhandled takes what nobody handled, which ends the host.
+func (h *Host) unhandled(err error) {
+	const text = "An unhandled exception has occurred. Host is shutting down."
+	select {
+	case h.broken <- fmt.Errorf("%s %w", text, err):
+		h.console.fail("%s %v", text, err)
+	default: // it ends already
+	}
+}
+
+// windDown takes no more requests and messages, and waits for those under way as long as the host's own end may take.
+func (h *Host) windDown(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, windDownLimit)
+	defer cancel()
+	h.stopPolling()
+	_ = h.server.Shutdown(ctx) // what is still under way gets 500
+	select {
+	case <-h.idle:
+	case <-ctx.Done():
+	}
 }
 
 // drain lets the requests under way get their answers, cuts off clients that do not read them, and closes

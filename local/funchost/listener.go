@@ -3,6 +3,7 @@ package funchost
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -12,9 +13,8 @@ import (
 
 // The times of the host's queue listener (azure-sdk-for-net, QueueListener.cs; azure-webjobs-sdk 3, the same).
 const (
-	invisibility  = 10 * time.Minute // of a message that a function works on
-	renewal       = invisibility / 2
-	renewalRepeat = time.Minute // after one that failed
+	invisibility = 10 * time.Minute // of a message that a function works on
+	renewal      = invisibility / 2
 )
 
 // messageQueue is what a listener needs of a queue.
@@ -33,10 +33,15 @@ type listener struct {
 	console *console
 	// invoke runs the function. It returns nil when the message is done with.
 	invoke func(ctx context.Context, m message, body []byte) error
+	// unhandled is told what the real listener does not catch. It ends the whole host.
+	unhandled func(error)
 }
 
 // listen takes messages until polling ends, and returns when those under way are done. When life ends they are given
 // up at once, and stay where they are: invisible until their time has come.
+//
+// What the service itself answers with 5xx is waited out. Whatever else keeps the listener from its queue is an exception
+// that nobody handles: a service that refuses connections to all tries of a call, a key that it does not take.
 func (l *listener) listen(polling, life context.Context) {
 	var processing sync.WaitGroup
 	defer processing.Wait()
@@ -45,14 +50,20 @@ func (l *listener) listen(polling, life context.Context) {
 	reachable := true
 	for polling.Err() == nil {
 		messages, err := l.queue.take(polling, l.options.batchSize, invisibility)
-		if (err == nil) != reachable && polling.Err() == nil {
-			reachable = err == nil
-			l.tellReachable(err)
+		if polling.Err() == nil {
+			if err != nil && !errors.Is(err, errService) {
+				l.unhandled(err)
+				return
+			}
+			if (err == nil) != reachable {
+				reachable = err == nil
+				l.tellReachable(err)
+			}
 		}
 		for _, m := range messages {
 			underWay++
 			processing.Go(func() {
-				l.process(life, &m)
+				l.report(life, &m, l.process(life, &m))
 				done <- struct{}{}
 			})
 		}
@@ -83,32 +94,31 @@ func (l *listener) tellReachable(err error) {
 	l.console.info("The queue '%s' of function '%s' can be read again.", l.fn.queue, l.fn.name)
 }
 
-// process does with one message what has to be done.
-func (l *listener) process(life context.Context, m *message) {
+// process does with one message what has to be done. An error means that it could not be done to the queue, and that the
+// message comes again when its invisibility ends.
+func (l *listener) process(life context.Context, m *message) error {
 	tooOften := fmt.Sprintf("Message has reached MaxDequeueCount of %d.", l.options.maxDequeueCount)
 	if m.dequeueCount > l.options.maxDequeueCount {
-		l.report(m, l.giveUp(life, m, tooOften))
-		return
+		return l.giveUp(life, m, tooOften)
 	}
 	body, err := l.decode(m.text)
 	if err != nil {
-		l.report(m, l.giveUp(life, m, fmt.Sprintf("Message '%s' cannot be decoded: %v.", m.id, err)))
-		return
+		return l.giveUp(life, m, fmt.Sprintf("Message '%s' cannot be decoded: %v.", m.id, err))
 	}
 	err = l.invokeKeeping(life, m, body)
+	ctx, cancel := outlive(life)
+	defer cancel()
 	switch {
 	case err == nil:
-		ctx, cancel := outlive(life)
-		defer cancel()
-		l.report(m, l.queue.remove(ctx, m))
+		return l.queue.remove(ctx, m) //nolint:wrapcheck // it says what was done
 	case life.Err() != nil: // nobody can tell what became of it
+		return nil
 	case l.fn.poisonQueue() == "": // it would come back at once, for ever
+		return nil
 	case m.dequeueCount >= l.options.maxDequeueCount:
-		l.report(m, l.giveUp(life, m, tooOften))
+		return l.giveUp(life, m, tooOften)
 	default:
-		ctx, cancel := outlive(life)
-		defer cancel()
-		l.report(m, l.queue.hide(ctx, m, l.options.visibilityTimeout))
+		return l.queue.hide(ctx, m, l.options.visibilityTimeout) //nolint:wrapcheck // it says what was done
 	}
 }
 
@@ -137,20 +147,19 @@ func (l *listener) invokeKeeping(life context.Context, m *message, body []byte) 
 }
 
 // keep renews a message's invisibility at half time until ended is closed. A renewal under way is finished: its answer
-// holds the receipt with which the message can be deleted.
+// holds the receipt with which the message can be deleted. One that fails is the last.
 func (l *listener) keep(life context.Context, m *message, ended <-chan struct{}) {
 	ctx, cancel := outlive(life)
 	defer cancel()
-	for next := renewal; ; {
+	for {
 		select {
 		case <-ended:
 			return
-		case <-time.After(next):
+		case <-time.After(renewal):
 		}
-		next = renewal
 		if err := l.queue.hide(ctx, m, invisibility); err != nil {
-			l.report(m, err)
-			next = renewalRepeat
+			l.report(life, m, err)
+			return
 		}
 	}
 }
@@ -170,10 +179,10 @@ func (l *listener) giveUp(life context.Context, m *message, why string) error {
 	return l.queue.remove(ctx, m) //nolint:wrapcheck // it says what was done
 }
 
-// report prints what failed. The message comes again when its invisibility ends.
-func (l *listener) report(m *message, err error) {
-	if err != nil {
-		l.console.fail("Message '%s' of queue '%s': %v", m.id, l.fn.queue, err)
+// report passes on what could not be done to a message, but for what the host's own end prevents.
+func (l *listener) report(life context.Context, m *message, err error) {
+	if err != nil && life.Err() == nil {
+		l.unhandled(fmt.Errorf("message '%s' of queue '%s': %w", m.id, l.fn.queue, err))
 	}
 }
 

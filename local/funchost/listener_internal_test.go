@@ -177,17 +177,24 @@ func TestInvisibilityIsRenewed(t *testing.T) {
 	})
 }
 
-func TestRenewalThatFailsIsRepeated(t *testing.T) {
+// TestRenewalThatFails is the last, and an exception that nobody handles.
+func TestRenewalThatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		q := &fakeQueue{begin: time.Now(), hideErr: errors.New("away")}
-		l := &listener{fn: queueFunction{queue: "jobs"}, queue: q, console: newConsole(Config{})}
+		var unhandled []error
+		l := &listener{
+			fn: queueFunction{queue: "jobs"}, queue: q, console: newConsole(Config{}),
+			unhandled: func(err error) { unhandled = append(unhandled, err) },
+		}
 		ended := make(chan struct{})
-		time.AfterFunc(7*time.Minute+time.Second, func() { close(ended) })
+		time.AfterFunc(12*time.Minute, func() { close(ended) })
 		l.keep(t.Context(), &message{id: "m", receipt: "r"}, ended)
-		want := []string{"5m0s hide m with r for 10m0s", "6m0s hide m with r for 10m0s", "7m0s hide m with r for 10m0s"}
-		if d := cmp.Diff(want, q.done); d != "" {
+		if d := cmp.Diff([]string{"5m0s hide m with r for 10m0s"}, q.done); d != "" {
 			t.Errorf("(-want +got)\n%s", d)
+		}
+		if len(unhandled) != 1 || unhandled[0].Error() != "message 'm' of queue 'jobs': away" {
+			t.Errorf("unhandled: %v", unhandled)
 		}
 	})
 }
@@ -221,7 +228,9 @@ func TestSettling(t *testing.T) {
 					options: queueOptions{maxDequeueCount: 5, visibilityTimeout: time.Minute},
 					invoke:  func(context.Context, message, []byte) error { called = true; return tt.err },
 				}
-				l.process(t.Context(), &message{id: "m", receipt: "r", dequeueCount: tt.count})
+				if err := l.process(t.Context(), &message{id: "m", receipt: "r", dequeueCount: tt.count}); err != nil {
+					t.Error(err)
+				}
 				if d := cmp.Diff(tt.want, q.done); d != "" || called != tt.called {
 					t.Errorf("called %v; (-want +got)\n%s", called, d)
 				}

@@ -65,9 +65,9 @@ func whole(w http.ResponseWriter, r *http.Request, limit int64) (io.ReadCloser, 
 	if r.ContentLength <= 0 {
 		return http.MaxBytesReader(w, r.Body, limit), nil
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := readBody(r)
 	if err != nil {
-		return nil, fmt.Errorf("read the request: %w", err)
+		return nil, err
 	}
 	return io.NopCloser(bytes.NewReader(body)), nil
 }

@@ -31,17 +31,22 @@ type storageQueue struct {
 	poison *azqueue.QueueClient // nil: there is none
 }
 
-// A call to the queue service is tried again a few times. The times are shorter than those of Azure's libraries, so
-// that a service on this machine that was away is soon found again.
+// A call to the queue service is tried six times, over the 25 seconds that Azure's library for .NET takes for it, and
+// waits as long for each answer. Go's library makes its pauses 1, 3, 7, 15 and 31 times as long as the first, and both
+// make them a little longer or shorter at random.
 const (
-	queueTryTimeout = 30 * time.Second
-	queueRetryDelay = 100 * time.Millisecond
+	queueTryTimeout = 100 * time.Second
+	queueRetries    = 5
+	queueRetryDelay = 425 * time.Millisecond
 )
+
+// errService is a refusal that the service itself is to blame for.
+var errService = errors.New("the queue service failed")
 
 func newStorageQueue(fn queueFunction, connection string, transport http.RoundTripper) (*storageQueue, error) {
 	options := &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{
 		Transport: &http.Client{Transport: transport},
-		Retry:     policy.RetryOptions{TryTimeout: queueTryTimeout, RetryDelay: queueRetryDelay},
+		Retry:     policy.RetryOptions{MaxRetries: queueRetries, TryTimeout: queueTryTimeout, RetryDelay: queueRetryDelay},
 	}}
 	open := func(name string) (*azqueue.QueueClient, error) {
 		client, err := azqueue.NewQueueClientFromConnectionString(connection, name, options)
@@ -68,6 +73,9 @@ func (q *storageQueue) take(ctx context.Context, n int, hidden time.Duration) ([
 	answer, err := q.queue.DequeueMessages(ctx, &azqueue.DequeueMessagesOptions{NumberOfMessages: &number, VisibilityTimeout: &seconds})
 	if queueerror.HasCode(err, queueerror.QueueNotFound, queueerror.QueueBeingDeleted, queueerror.QueueDisabled) {
 		return nil, nil
+	}
+	if answered, ok := errors.AsType[*azcore.ResponseError](err); ok && answered.StatusCode >= http.StatusInternalServerError {
+		return nil, fmt.Errorf("%w: take messages: %w", errService, withoutURL(err))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("take messages: %w", withoutURL(err))
