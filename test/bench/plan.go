@@ -22,6 +22,8 @@ type plan struct {
 	apacheWarm   time.Duration // before the first, all relays together: the JVM compiles what is used
 	starts       int           // of each relay, for the cold start
 	allocs       bool
+	shipped      bool     // build the programs as the handler is shipped
+	settings     []string // of the handler, besides those that name the broker
 }
 
 func full(o options) plan {
@@ -30,15 +32,18 @@ func full(o options) plan {
 		endpointCallers: 16, endpointRate: 1000,
 		rounds: o.rounds, apacheRounds: 2 * o.rounds,
 		each: o.each, eachOpen: 2 * o.each, slow: 3 * time.Second, warm: 200 * time.Millisecond, apacheWarm: 20 * time.Second,
-		starts: 15, allocs: true,
+		starts: 15, allocs: true, shipped: true,
 	}
 }
 
+// quick is the plan of a run whose figures do not count, on a machine that may have much else to do: Kafka may take as
+// long as the handler's settings allow at all.
 func quick(options) plan {
 	const d = 100 * time.Millisecond
 	return plan{
 		callers: []int{1, 16}, rates: []int{200}, gzipCallers: 16, endpointCallers: 4, endpointRate: 100, rounds: 1, apacheRounds: 1,
 		each: d, eachOpen: 2 * d, slow: d, warm: d / 4, apacheWarm: time.Second, starts: 1,
+		settings: []string{"KAFKA_TIMEOUT=3900ms", "OUTBOX_TIMEOUT=100ms"},
 	}
 }
 

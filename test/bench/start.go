@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	readyLimit = 20 * time.Second       // for a relay's first answer
+	readyLimit = time.Minute            // for a relay's first answer
 	readyEvery = 500 * time.Microsecond // it is asked for
 )
 
@@ -96,6 +96,7 @@ func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) 
 			"AzureWebJobsStorage=UseDevelopmentStorage=true", // the outbox is on, as it is shipped; nothing goes there
 			"LOG_LEVEL=error",
 		}}
+		spec.Env = append(spec.Env, b.plan.settings...)
 	}
 	endpoint, err := b.endpoint(ctx, r)
 	if err != nil {
@@ -205,7 +206,7 @@ func (i *ingest) items(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	req.Close = true
-	client := &http.Client{Timeout: 5 * time.Second}
+	client := &http.Client{Timeout: readyLimit}
 	resp, err := client.Do(req)
 	if err != nil {
 		return 0, fmt.Errorf("ask for the number of items: %w", err)

@@ -89,12 +89,13 @@ func closeLater(t *testing.T, c io.Closer) {
 	})
 }
 
-// TestDelaysAtOnce writes to many connections at the same time: one after the other they would take half a minute.
+// TestDelaysAtOnce writes to many connections at the same time: one after the other they would take
+// longer than the test waits.
 func TestDelaysAtOnce(t *testing.T) {
 	t.Parallel()
 	const (
 		conns = 200
-		delay = 150 * time.Millisecond
+		delay = wait.Patience / 150
 	)
 	d, err := newDelayer(delay)
 	if err != nil {
@@ -127,7 +128,7 @@ func TestDelaysAtOnce(t *testing.T) {
 		copy(text, "used") // a writer may use its memory again
 	}
 	for _, c := range clients {
-		if err := c.SetReadDeadline(start.Add(conns * delay / 3)); err != nil {
+		if err := c.SetReadDeadline(start.Add(wait.Patience)); err != nil {
 			t.Fatal(err)
 		}
 		var text [4]byte

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-const stopLimit = 5 * time.Second // then a child is killed
+const stopLimit = time.Minute // then a child is killed
 
 // Process is a child as its parent sees it.
 type Process struct {
@@ -83,7 +83,7 @@ func (p *Process) said() string {
 	return ""
 }
 
-// Stop tells the child to end and returns when it is gone; after 5 s it is killed. That a child which was told to end
+// Stop tells the child to end and returns when it is gone; after a minute it is killed. That a child which was told to end
 // does not return 0 is no error.
 func (p *Process) Stop() error {
 	if p.cmd.Process.Signal(syscall.SIGTERM) != nil {

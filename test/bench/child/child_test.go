@@ -1,6 +1,7 @@
 package child_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -32,9 +33,9 @@ func beChild(do string) int {
 		fmt.Println("ready", len(os.Environ())) //nolint:forbidigo // what the parent reads
 		<-ctx.Done()
 		return 0
-	case "work": // until the clock says that the process was busy
-		for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); {
-			continue
+	case "work": // enough of it for the system's coarse clock of processors
+		for block := make([]byte, 1<<20); block[0] < 200; block[0]++ {
+			sha256.Sum256(block)
 		}
 		fmt.Println("done") //nolint:forbidigo // what the parent reads
 		<-ctx.Done()
