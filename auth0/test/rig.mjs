@@ -3,29 +3,37 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { compileFunction } from 'node:vm';
 
-const file = fileURLToPath(new URL('../actions/notify-user-registered/code.js', import.meta.url));
-const source = readFileSync(file, 'utf8');
-
 export const testdata = (name) => JSON.parse(readFileSync(new URL(`../testdata/${name}`, import.meta.url), 'utf8'));
 export const signup = (secrets) => ({ ...testdata('events/database-signup.json'), secrets });
+export const streamed = (secrets) => ({ ...testdata('events/event-stream-action.json'), secrets });
 
-// load returns the Action, which sees these globals in place of the process's.
-export function load(globals) {
+// The two Actions. example is an event, id what its event is called.
+export const registered = {
+  name: 'notify-user-registered', handler: 'onExecutePostUserRegistration', example: signup, id: 'a0pur_ae70de8629a6ca17157ad453b57d3ef5',
+};
+export const created = {
+  name: 'notify-user-created', handler: 'onExecuteEventStream', example: streamed, id: 'a0pur_10fea4cdb4cbe8d6e52ae76d2910463f',
+};
+
+// load returns an Action, which sees these globals in place of the process's.
+export function load({ name, handler }, globals) {
+  const file = fileURLToPath(new URL(`../actions/${name}/code.js`, import.meta.url));
   const exports = {};
-  const names = Object.keys(globals);
-  compileFunction(source, ['exports', 'require', ...names], { filename: file })(exports, createRequire(file), ...Object.values(globals));
-  return exports.onExecutePostUserRegistration;
+  compileFunction(readFileSync(file, 'utf8'), ['exports', 'require', ...Object.keys(globals)], { filename: file })(
+    exports, createRequire(file), ...Object.values(globals));
+  return exports[handler];
 }
 
-// run runs the Action once, on a clock of its own, and returns how that ended, and at what time of the clock. Every run
+// run runs an Action once, on a clock of its own, and returns how that ended, and at what time of the clock. Every run
 // keeps to what is promised of every line. hanging says which attempt, counted from 1, the server lets hang.
-export async function run(event, { hanging = () => 0 } = {}) {
+export async function run(event, { hanging = () => 0, of = registered, frozen = true } = {}) {
   const clock = new Clock(hanging);
   const lines = [];
-  const action = load({
+  const action = load(of, {
     setTimeout: (f, ms) => clock.set(f, ms), clearTimeout: (timer) => clock.clear(timer), Date: clock.date,
     fetch: (...args) => clock.attempt(() => fetch(...args)),
     console: { log: (line) => lines.push(line) },
@@ -33,7 +41,7 @@ export async function run(event, { hanging = () => 0 } = {}) {
   });
   let thrown;
   try {
-    await action(deepFreeze(event), {});
+    await action(frozen ? deepFreeze(event) : event, {});
   } catch (error) {
     thrown = error.message;
     assert.equal(error.cause, undefined);
@@ -43,10 +51,20 @@ export async function run(event, { hanging = () => 0 } = {}) {
   assert.equal(lines.length + (thrown === undefined ? 0 : 1), 1, 'one line of outcome');
   const line = thrown ?? lines[0];
   assert.match(line, /^[ -~]{1,256}$/, 'a line of 256 characters');
-  const { user, secrets = {}, request } = event;
-  const hidden = [user.user_id, user.email, user.phone_number, user.name, request?.ip, secrets.FUNCTION_URL, secrets.FUNCTION_KEY, 'code=', 'http:'];
+  const { secrets, request } = event;
+  const user = event.user ?? event.message?.data?.object ?? {};
+  const hidden = [
+    user.user_id, user.email, user.phone_number, user.name, request?.ip, secrets?.FUNCTION_URL, secrets?.FUNCTION_KEY, 'code=', 'http:',
+  ];
   for (const value of hidden.filter(Boolean)) assert.ok(!line.includes(value), 'a line holds what it must not');
   return { line, threw: thrown !== undefined, at: clock.now, left: clock.timers.length };
+}
+
+// both are tests of either Action, which deliver with the same code. run runs the Action with the secrets.
+export function both(name, body) {
+  for (const of of [registered, created]) {
+    test(`${of.name}: ${name}`, () => body({ of, run: (secrets, options) => run(of.example(secrets), { ...options, of }) }));
+  }
 }
 
 function deepFreeze(value) {
@@ -126,14 +144,17 @@ export async function serve(answer, test) {
 }
 
 // stored answers as the function does.
-export function stored(res, { headers }) {
+export function stored(res, request) {
   res.setHeader('content-type', 'application/json');
-  res.end(JSON.stringify({ eventId: headers['idempotency-key'], topic: 'user-events', partition: 2, offset: 17, timestamp: 1795560934590 }));
+  res.end(JSON.stringify({ eventId: named(request), topic: 'user-events', partition: 2, offset: 17, timestamp: 1795560934590 }));
 }
 
-export function problem(res, status, header = {}) {
+// named is the id that the function gives a request's event: that of its header, else one that it derives.
+export const named = ({ headers }) => headers['idempotency-key'] ?? created.id;
+
+export function problem(res, status, header = {}, type = 'urn:userrelay:problem:not-stored') {
   res.writeHead(status, { 'content-type': 'application/problem+json', ...header });
-  res.end('{"type":"urn:userrelay:problem:not-stored","detail":"jane.doe+test@example.com"}');
+  res.end(JSON.stringify({ type, detail: 'jane.doe+test@example.com' }));
 }
 
 export const key = 'sEcReT-kEy/of+the=function==';

@@ -104,10 +104,37 @@ func TestDeployAgain(t *testing.T) {
 		}})
 }
 
+// TestDeployStreamAction deploys the Action of an Event Stream and then the stream, which names the Action by the id that the
+// tenant gave it.
+func TestDeployStreamAction(t *testing.T) {
+	t.Parallel()
+	a := startTenant(t)
+	done := deploy(t, a, sources, "stream-action.yaml", functionEnv())
+	a.wantChanges(t, done, sent{"POST actions/actions", theStreamAction(t)}, sent{"POST actions/actions/act-1/deploy", nil})
+	done = deploy(t, a, sources, "event-stream-action.yaml", nil)
+	a.wantChanges(t, done, sent{"POST event-streams", map[string]any{
+		"name": "userrelay-action", "status": "enabled",
+		"subscriptions": []any{map[string]any{"event_type": "user.created"}},
+		"destination":   map[string]any{"type": "action", "configuration": map[string]any{"action_id": "act-1"}},
+	}})
+}
+
+func theStreamAction(t *testing.T) map[string]any {
+	t.Helper()
+	return map[string]any{
+		"name": "notify-user-created", "code": string(read(t, streamCode)), "runtime": "node22", "dependencies": []any{},
+		"supported_triggers": []any{map[string]any{"id": "event-stream", "version": "v1"}},
+		"secrets": []any{
+			map[string]any{"name": "FUNCTION_URL", "value": functionURL},
+			map[string]any{"name": "FUNCTION_KEY", "value": functionKey},
+		},
+	}
+}
+
 // TestDeployUnset shows that nothing is deployed where a secret is not set, and that the error shows no other.
 func TestDeployUnset(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"action.yaml", "event-stream.yaml"} {
+	for _, file := range []string{"action.yaml", "event-stream.yaml", "stream-action.yaml"} {
 		for unset, env := range map[string][]string{
 			"FUNCTION_KEY": functionEnv()[:1], "FUNCTION_URL": functionEnv()[1:],
 		} {

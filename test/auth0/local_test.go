@@ -25,7 +25,7 @@ func TestLocal(t *testing.T) {
 	s := startStack(t, "-env", "RECORD_PROFILE=full", "-env", "AUTH0_TENANT=acme-dev")
 	for name, check := range map[string]func(*testing.T){
 		"Action": s.checkAction, "profile": s.checkProfile, "key in the address": s.checkKeyInAddress, "wrong key": s.checkWrongKey,
-		"Event Stream": s.checkEventStream, "articles": s.checkArticles, "backfill": s.checkBackfill,
+		"Event Stream": s.checkEventStream, "Action of a stream": s.checkStreamAction, "articles": s.checkArticles, "backfill": s.checkBackfill,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -74,6 +74,38 @@ func (s *stack) checkAction(t *testing.T) {
 		if !strings.HasPrefix(trace, "00-"+match[3]+"-") {
 			t.Errorf("%s: traceparent %q is not of the trace that the Action logged", name, trace)
 		}
+	}
+}
+
+// checkStreamAction runs the Action of an Event Stream: the user of an enterprise connection is in the topic under the id that
+// the Action's line tells, and nothing of the profile is, although the function would keep it.
+func (s *stack) checkStreamAction(t *testing.T) {
+	t.Helper()
+	e := event(t, "event-stream-action")
+	a := startAction(t, streamCode, e, s.secrets(), 1)
+	<-a.ended
+	match := matches(t, a.line(t), `user sent: HTTP 200, attempts=1, id=(\S+), trace=([0-9a-f]{32})`)
+	records := s.of(t, "waad|Kx3-9_qwZ")
+	if len(records) != 1 {
+		t.Fatalf("got %d records, %s", len(records), a.threw)
+	}
+	r := records[0]
+	if r.headers["ce_id"] != match[1] || r.headers["ce_time"] != "2026-11-21T19:00:05.02Z" || !strings.HasPrefix(r.headers["traceparent"], "00-"+match[2]+"-") {
+		t.Errorf("got headers %v, want the id and the trace that the Action logged, and the event's own time", r.headers)
+	}
+	if strings.Contains(r.value, "ola") || strings.Contains(r.value, "Ola") || !strings.Contains(r.value, `"userId":"waad|Kx3-9_qwZ"`) {
+		t.Errorf("got value %s", r.value)
+	}
+	message, ok := e["message"].(map[string]any)
+	if !ok {
+		t.Fatal("no message")
+	}
+	message["type"] = "user.deleted"
+	a = startAction(t, streamCode, e, s.secrets(), 1)
+	<-a.ended
+	matches(t, a.line(t), `nothing sent: events of type user\.deleted are not forwarded`)
+	if n := len(s.of(t, "waad|Kx3-9_qwZ")); n != 1 {
+		t.Errorf("got %d records after an event of another type", n)
 	}
 }
 

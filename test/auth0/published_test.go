@@ -22,9 +22,16 @@ func published(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	fixture := func(path ...string) string { return string(read(t, filepath.Join(append([]string{root}, path...)...))) }
+	stream, err := json.Marshal(theStreamAction(t))
+	if err != nil {
+		t.Fatal(err)
+	}
 	return map[string]string{
-		fixture("auth0", "testdata", "events", "event-stream-social.json"):              "EventStreamCloudEventUserCreatedCloudEvent",
-		fixture("handler", "registration", "testdata", "requests", "event-stream.json"): "EventStreamCloudEventUserCreatedCloudEvent",
+		string(stream): "CreateActionRequestContent",
+		jsonOf(t, event(t, "event-stream-action")["message"]): "EventStreamCloudEventUserCreatedCloudEvent",
+		`{"name":"userrelay-action","subscriptions":[{"event_type":"user.created"}],"destination":{"type":"action","configuration":{"action_id":"act-1"}}}`: "CreateEventStreamActionRequestContent",
+		fixture("auth0", "testdata", "events", "event-stream-social.json"):                                                                                  "EventStreamCloudEventUserCreatedCloudEvent",
+		fixture("handler", "registration", "testdata", "requests", "event-stream.json"):                                                                     "EventStreamCloudEventUserCreatedCloudEvent",
 		string(action): "CreateActionRequestContent",
 		// The type is that of the answer, which does not repeat the value.
 		`{"method":"custom_header","header_key":"x-functions-key"}`:        "EventStreamWebhookCustomHeaderAuth",
@@ -47,7 +54,7 @@ func TestPublishedTypes(t *testing.T) {
 	var source, wrong strings.Builder
 	_, _ = fmt.Fprintf(&source, "import type { Management } from %q;\n", filepath.ToSlash(types))
 	wrong.WriteString(source.String())
-	count, damaged := 0, regexp.MustCompile(`"(time|runtime|header_key|display_name)": ?"[^"]*"`)
+	count, damaged := 0, regexp.MustCompile(`"(time|runtime|header_key|display_name|event_type)": ?"[^"]*"`)
 	for value, name := range published(t) {
 		count++
 		_, _ = fmt.Fprintf(&source, "export const v%d: Management.%s = %s;\n", count, name, value)

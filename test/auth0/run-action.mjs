@@ -34,7 +34,7 @@ const action = {};
 compileFunction(readFileSync(file, 'utf8'), ['exports', 'require', ...Object.keys(globals)], { filename: file })(
   action, createRequire(file), ...Object.values(globals));
 try {
-  await action.onExecutePostUserRegistration(event, {});
+  await Object.values(action)[0](event, {}); // an Action exports its handler and nothing else
   tell({ returned: true });
 } catch (error) {
   tell({ threw: error.message });

@@ -18,8 +18,9 @@ const (
 	root     = "../.."         // the project's folder, from here
 	sources  = root + "/auth0" // the Auth0 side
 	patience = 8 * time.Minute // for one program, on a busy machine
-	// actionCode is what Auth0 runs.
+	// actionCode is what Auth0 runs when somebody has registered, streamCode when a stream has an event.
 	actionCode = sources + "/actions/notify-user-registered/code.js"
+	streamCode = sources + "/actions/notify-user-created/code.js"
 	howTo      = "needs Node 20.19 or newer, and `npm ci` in auth0 and test/auth0: make test-auth0"
 )
 
