@@ -1,0 +1,102 @@
+package e2e_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"userrelay/local/storagequeue"
+	"userrelay/test/wait"
+)
+
+// awayTime is how long the storage account refuses connections. The host's queue listener gives up after half of it.
+const awayTime = time.Minute
+
+// TestStorageAway has the storage account refuse connections for a minute, under load and with Kafka in perfect health. The
+// outbox is what a registration needs only when Kafka is away: with the queue's trigger switched off nobody notices. With
+// the trigger the host ends, as the real one does, and the platform's part is to start it again.
+func TestStorageAway(t *testing.T) {
+	t.Parallel()
+	t.Run("trigger off", func(t *testing.T) {
+		t.Parallel()
+		l, queues := startWithQueues(t, "-env", "AzureWebJobs.DrainOutbox.Disabled=true")
+		if err := queues.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), awayTime)
+		defer cancel()
+		answers := l.load(ctx)
+		if answers[http.StatusOK] < 100 || len(answers) != 1 {
+			t.Errorf("answers by status: %v, want 200 only", answers)
+		}
+		if text := l.stdout.String(); strings.Contains(text, "The host has stopped") || strings.Contains(text, "unhandled exception") {
+			t.Error("the host has not lived through it")
+		}
+		if got := len(l.records(t)); got != answers[http.StatusOK] {
+			t.Errorf("%d records of %d registrations", got, answers[http.StatusOK])
+		}
+	})
+	t.Run("trigger on", func(t *testing.T) {
+		t.Parallel()
+		l, queues := startWithQueues(t)
+		address := strings.TrimPrefix(queues.URL(), "http://")
+		address, _, _ = strings.Cut(address, "/")
+		if err := queues.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var loading sync.WaitGroup
+		var answers map[int]int
+		loading.Go(func() { answers = l.load(ctx) })
+		l.says(t, `An unhandled exception has occurred\. Host is shutting down\. take messages: `)
+		l.says(t, `^The host has stopped: An unhandled exception has occurred`)
+		l.says(t, `^In Azure the platform starts it again; so does this program`)
+		cancel()
+		loading.Wait()
+		for status := range answers {
+			if status != http.StatusOK && status != 0 { // 0: nobody listened
+				t.Errorf("answers by status: %v, want 200, or no answer once the host has ended", answers)
+			}
+		}
+		back, err := storagequeue.Start(storagequeue.Config{Addr: address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = back.Close() }()
+		wait.For(t, "registrations are stored again", func() bool {
+			r, err := l.try(t.Context(), http.MethodPost, "/api/RegisterUser?code="+l.addresses.Key, strings.NewReader(`{"userId":"again"}`))
+			return err == nil && r.status == http.StatusOK
+		})
+	})
+}
+
+// startWithQueues starts all of it with a storage account of the test's own.
+func startWithQueues(t *testing.T, args ...string) (*localRun, *storagequeue.Server) {
+	t.Helper()
+	queues, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = queues.Close() }) // the test closes it
+	// Kafka gets nearly all of the time: on a busy machine it may need it, and no registration may need the outbox then.
+	l := startLocal(t, append(args, "-env", "AzureWebJobsStorage="+queues.ConnectionString(),
+		"-env", "KAFKA_TIMEOUT=3.8s", "-env", "OUTBOX_TIMEOUT=200ms")...)
+	return l, queues
+}
+
+// load registers users until ctx ends, and counts the answers by their status, 0 for none.
+func (l *localRun) load(ctx context.Context) map[int]int {
+	pace := time.NewTicker(20 * time.Millisecond)
+	defer pace.Stop()
+	answers := map[int]int{}
+	for ctx.Err() == nil {
+		// A registration under way at the end is waited for.
+		r, _ := l.try(context.WithoutCancel(ctx), http.MethodPost, "/api/RegisterUser?code="+l.addresses.Key, strings.NewReader(`{"userId":"auth0|away"}`))
+		answers[r.status]++
+		<-pace.C
+	}
+	return answers
+}
