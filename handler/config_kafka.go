@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -78,22 +79,7 @@ func loadSASL(env *environment, k *kafkaSettings) {
 	if env.failed["KAFKA_SASL_MECHANISM"] {
 		return // whether the others are wrong depends on it
 	}
-	switch k.Mechanism {
-	case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
-		if k.Username == "" {
-			env.fail("KAFKA_SASL_USERNAME", "is missing, "+k.Mechanism+" needs it")
-		}
-		if k.Password == "" {
-			env.fail("KAFKA_SASL_PASSWORD", "is missing, "+k.Mechanism+" needs it")
-		}
-	default:
-		if k.Username != "" {
-			env.fail("KAFKA_SASL_USERNAME", "is for the mechanisms PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512: set KAFKA_SASL_MECHANISM to one of them")
-		}
-		if k.Password != "" {
-			env.fail("KAFKA_SASL_PASSWORD", "is for the mechanisms PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512: set KAFKA_SASL_MECHANISM to one of them")
-		}
-	}
+	checkPassword(env, k)
 	if k.Mechanism != "OAUTHBEARER" {
 		if k.Scope != "" {
 			env.fail("KAFKA_OAUTH_SCOPE", "is for the mechanism OAUTHBEARER")
@@ -110,6 +96,30 @@ func loadSASL(env *environment, k *kafkaSettings) {
 	var err error
 	if k.Extension, err = parseExtensions(extensions); err != nil {
 		env.fail("KAFKA_OAUTH_EXTENSIONS", err.Error())
+	}
+}
+
+// checkPassword checks that there are a user name and a password where the mechanism needs them, and only there.
+func checkPassword(env *environment, k *kafkaSettings) {
+	const user, secret = "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD" //nolint:gosec // G101: the names of the settings
+	if k.Mechanism == "" || k.Mechanism == "OAUTHBEARER" {
+		const rule = "is for the mechanisms PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512: set KAFKA_SASL_MECHANISM to one of them"
+		if k.Username != "" {
+			env.fail(user, rule)
+		}
+		if k.Password != "" {
+			env.fail(secret, rule)
+		}
+		return
+	}
+	if k.Username == "" {
+		env.fail(user, "is missing, "+k.Mechanism+" needs it")
+	}
+	if k.Password == "" {
+		env.fail(secret, "is missing, "+k.Mechanism+" needs it")
+	}
+	if !utf8.ValidString(k.Username) || k.Mechanism != "PLAIN" && strings.ContainsFunc(k.Username, func(r rune) bool { return r > unicode.MaxASCII }) {
+		env.fail(user, "must be ASCII for SCRAM, and valid UTF-8 for PLAIN: brokers know no other names")
 	}
 }
 

@@ -102,30 +102,40 @@ func warnStorage(env *environment, from accountSetting) {
 	if value, ok := env.vars.exact[storage]; ok && strings.TrimSpace(value) == "" && from.section == storage {
 		env.warn(storage, "is set, but empty: the Functions host takes even that for a connection string, remove it")
 	}
-	prefix := fold(storage + "__")
 	for _, name := range env.vars.names {
-		part, ours := strings.CutPrefix(fold(name), prefix)
-		known := func(p string) bool { return strings.EqualFold(p, part) }
-		switch {
-		case env.asked[fold(name)] || !ours && fold(name) != fold(storage):
-		case !ours || slices.ContainsFunc(accountParts(), known):
-			if from.name != "" {
-				env.warn(name, "is not read: "+from.name+" comes before it")
+		part, ours := strings.CutPrefix(fold(name), fold(storage+"__"))
+		if fold(name) == fold(storage) {
+			part, ours = "", true
+		}
+		if ours && !env.asked[fold(name)] {
+			if text := whyNotRead(part, from); text != "" {
+				env.warn(name, text)
 			}
-		case known("blobServiceUri") || known("tableServiceUri"):
-			if from.name == "" {
-				env.warn(name, "is not for queues: the outbox needs "+storage+"__queueServiceUri")
-			}
-		case slices.ContainsFunc(hostParts(), known):
-			env.warn(name, "is read by the Functions host only: the handler cannot log in that way")
-		default:
-			text := "is not read"
-			if meant := nearest(part, accountParts()); meant != "" {
-				text += ": is " + storage + "__" + meant + " meant?"
-			}
-			env.warn(name, text)
 		}
 	}
+}
+
+// whyNotRead says why a part of the section, "" the connection string, is not read; "" where that is as it should be.
+func whyNotRead(part string, from accountSetting) string {
+	known := func(p string) bool { return strings.EqualFold(p, part) }
+	switch {
+	case part == "" || slices.ContainsFunc(accountParts(), known):
+		if from.name != "" {
+			return "is not read: " + from.name + " comes before it"
+		}
+	case known("blobServiceUri") || known("tableServiceUri"):
+		if from.name == "" {
+			return "is not for queues: the outbox needs " + storage + "__queueServiceUri"
+		}
+	case slices.ContainsFunc(hostParts(), known):
+		return "is read by the Functions host only: the handler cannot log in that way"
+	default:
+		if meant := nearest(part, accountParts()); meant != "" {
+			return "is not read: is " + storage + "__" + meant + " meant?"
+		}
+		return "is not read"
+	}
+	return ""
 }
 
 // accountParts are the settings of a section that are read.

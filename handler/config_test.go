@@ -261,6 +261,32 @@ func TestPassword(t *testing.T) {
 	}
 }
 
+// A name that no broker can know is found before anybody is asked.
+func TestUsername(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		mechanism, user string
+		fail            bool
+	}{
+		"plain":               {"SCRAM-SHA-256", "alice", false},
+		"signs of the form":   {"SCRAM-SHA-512", "a,b=c", false},
+		"SCRAM, beyond ASCII": {"SCRAM-SHA-512", "zo\u00eb", true},
+		"PLAIN, beyond ASCII": {"PLAIN", "zo\u00eb", false},
+		"PLAIN, not UTF-8":    {"PLAIN", "v4lue\xff", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(variablesOf([]string{
+				"KAFKA_BROKERS=kafka:9", "OUTBOX=off", "KAFKA_SASL_MECHANISM=" + c.mechanism, "KAFKA_SASL_USERNAME=" + c.user, "KAFKA_SASL_PASSWORD=p",
+			}), toCheck)
+			wrong := wrongIn(t, err)
+			if c.fail != (err != nil) || c.fail && (len(wrong) != 1 || !strings.HasPrefix(wrong[0], "KAFKA_SASL_USERNAME: must be ASCII") || strings.Contains(wrong[0], "v4lue")) {
+				t.Errorf("got %q", wrong)
+			}
+		})
+	}
+}
+
 // A mistake makes no others that follow from it.
 func TestMistakesStandAlone(t *testing.T) {
 	t.Parallel()

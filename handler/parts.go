@@ -108,7 +108,7 @@ func mechanism(k kafkaSettings) (sasl.Mechanism, error) {
 		}
 		return kafka.OAuthBearer(tokensOf(credential, k.Scope), k.Extension), nil
 	default:
-		return kafka.SCRAM(k.Mechanism, k.Username, k.Password)
+		return kafka.SCRAM(k.Mechanism, k.Username, k.Password), nil
 	}
 }
 

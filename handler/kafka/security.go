@@ -10,7 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
-	"github.com/segmentio/kafka-go/sasl/scram"
+	"github.com/xdg-go/scram"
 
 	"userrelay/handler/token"
 )
@@ -20,18 +20,46 @@ func Plain(username, password string) sasl.Mechanism {
 	return plain.Mechanism{Username: username, Password: password}
 }
 
-// SCRAM logs in with a user name and a proof of the password. mechanism is SCRAM-SHA-256 or SCRAM-SHA-512. It fails
-// for names and passwords that SASLprep (RFC 4013) forbids.
-func SCRAM(mechanism, username, password string) (sasl.Mechanism, error) {
-	algorithm := scram.SHA256
-	if mechanism == scram.SHA512.Name() {
-		algorithm = scram.SHA512
+// SCRAM logs in with a user name and a proof of the password (RFC 5802, RFC 7677). mechanism is SCRAM-SHA-256 or
+// SCRAM-SHA-512. Name and password count byte for byte, as Kafka's own client takes them: the RFC wants them prepared with
+// SASLprep, which makes "1⁄2" of "½" and refuses others, so that the broker, which prepares nothing, knows another password.
+func SCRAM(mechanism, username, password string) sasl.Mechanism {
+	hash := scram.SHA256
+	if mechanism == "SCRAM-SHA-512" {
+		hash = scram.SHA512
 	}
-	m, err := scram.Mechanism(algorithm, username, password)
-	if err != nil {
-		return nil, fmt.Errorf("prepare %s: the user name or the password holds characters that it does not allow", mechanism)
+	client, err := hash.NewClientUnprepped(username, password, "")
+	return &scramLogin{name: mechanism, client: client, err: err}
+}
+
+// scramLogin is kafka-go's sasl/scram but for the preparation. The client keeps what it has derived from the password.
+type scramLogin struct {
+	name   string
+	client *scram.Client
+	err    error
+}
+
+// Name is the mechanism's name in the SASL handshake.
+func (s *scramLogin) Name() string { return s.name }
+
+// Start makes the first message of a login.
+func (s *scramLogin) Start(context.Context) (sasl.StateMachine, []byte, error) {
+	if s.err != nil {
+		return nil, nil, s.err
 	}
-	return m, nil
+	conversation := s.client.NewConversation()
+	first, err := conversation.Step("")
+	return (*scramSession)(conversation), []byte(first), err
+}
+
+// scramSession is a login under way.
+type scramSession scram.ClientConversation
+
+// Next answers the broker's challenge, and then checks the broker's own proof that it knows the password.
+func (s *scramSession) Next(_ context.Context, challenge []byte) (bool, []byte, error) {
+	conversation := (*scram.ClientConversation)(s)
+	answer, err := conversation.Step(string(challenge))
+	return conversation.Done(), []byte(answer), err
 }
 
 // OAuthBearer logs in with tokens of the source (RFC 7628). Extensions are for brokers that want to be told more (KIP-342).

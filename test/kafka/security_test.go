@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -35,7 +36,13 @@ type way struct {
 // TestSecurity goes each way that a broker offers, and for each at least one that must not lead there.
 func TestSecurity(t *testing.T) {
 	t.Parallel()
-	c := realkafka.ForTest(t, realkafka.Options{})
+	c := realkafka.ForTest(t, realkafka.Options{Logins: slices.Collect(maps.Values(oddLogins()))})
+	comma := realkafka.ScramLogin{Name: "a,b", Password: "a,b=c,secret"}
+	for _, l := range []realkafka.ScramLogin{comma, {Name: "zoë", Password: "name-secret"}} {
+		if err := c.AddLogin(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, topic := range []string{"open", "no-write", "no-describe"} {
 		if err := c.CreateTopic(t.Context(), topic, 2, 1, nil); err != nil {
 			t.Fatal(err)
@@ -43,7 +50,7 @@ func TestSecurity(t *testing.T) {
 	}
 	deny(t, c, "no-write", kmsg.ACLOperationWrite)
 	deny(t, c, "no-describe", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)
-	for _, w := range slices.Concat(certificates(t, c), passwords(t, c), tokens(t, c)) {
+	for _, w := range slices.Concat(certificates(t, c), passwords(t, c), oddPasswords(c, comma), tokens(t, c)) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			w.try(t, c.Bootstrap(w.listener))
@@ -104,7 +111,7 @@ func passwords(t *testing.T, c *realkafka.Cluster) []way {
 	t.Helper()
 	secure := c.CA().Client()
 	scram := func(mechanism, password string) sasl.Mechanism {
-		return must[sasl.Mechanism](t)(kafka.SCRAM(mechanism, realkafka.User, password))
+		return kafka.SCRAM(mechanism, realkafka.User, password)
 	}
 	const refused = "refuses the login"
 	right, wrong := kafka.Plain(realkafka.User, realkafka.Password), kafka.Plain(realkafka.User, "wrong-"+marker)
@@ -124,6 +131,39 @@ func passwords(t *testing.T, c *realkafka.Cluster) []way {
 		{name: "no right to see the topic", listener: realkafka.SASLPlaintext, sasl: mallory, topic: "no-describe", class: delivery.NotAuthorized, log: "DESCRIBE"},
 		{name: "no such topic", listener: realkafka.SASLPlaintext, sasl: right, topic: "nowhere", class: delivery.UnknownTopic, log: "KAFKA_TOPIC"},
 	}
+}
+
+// oddLogins are names and passwords that SASLprep changes or refuses, and that Kafka takes as they are.
+func oddLogins() map[string]realkafka.ScramLogin {
+	return map[string]realkafka.ScramLogin{
+		"a half":               {Name: "half", Password: "½-secret"},
+		"a no-break space":     {Name: "nbsp", Password: "no\u00a0break-secret"},
+		"an emoji":             {Name: "emoji", Password: "🔑-secret"},
+		"Arabic with digits":   {Name: "arabic", Password: "مرحبا123"},
+		"not composed":         {Name: "accent", Password: "e\u0301-secret"},
+		"a soft hyphen":        {Name: "hyphen", Password: "soft\u00adhyphen-secret"},
+		"white space around":   {Name: "space", Password: " secret "},
+		"an equals sign in it": {Name: "a=b", Password: "equals-secret"},
+		"an escape in it":      {Name: "a=2Cb=3D", Password: "escape-secret"},
+	}
+}
+
+func oddPasswords(c *realkafka.Cluster, comma realkafka.ScramLogin) []way {
+	secure, logins := c.CA().Client(), oddLogins()
+	logins["commas"] = comma
+	var ways []way
+	for name, login := range logins {
+		for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+			ways = append(ways, way{
+				name: mechanism + ", " + name, listener: realkafka.SASLSSL, tls: secure, sasl: kafka.SCRAM(mechanism, login.Name, login.Password),
+			})
+		}
+	}
+	// Not so names: the broker's pattern for them is ASCII only, and so is the setting's.
+	return append(ways, way{
+		name: "SCRAM-SHA-256, a name beyond ASCII", listener: realkafka.SASLSSL, tls: secure, sasl: kafka.SCRAM("SCRAM-SHA-256", "zoë", "name-secret"),
+		class: delivery.NotAuthorized, log: "refuses the login",
+	})
 }
 
 func tokens(t *testing.T, c *realkafka.Cluster) []way {

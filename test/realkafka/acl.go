@@ -2,7 +2,11 @@ package realkafka
 
 import (
 	"context"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"crypto/sha512"
 	"fmt"
+	"hash"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -67,4 +71,40 @@ func (c *Cluster) obeys(ctx context.Context, acl kmsg.CreateACLsRequestCreation)
 		}
 	}
 	return nil
+}
+
+// AddLogin adds a user of SCRAM to a running cluster, of which the brokers have heard when a login succeeds.
+func (c *Cluster) AddLogin(ctx context.Context, l ScramLogin) error {
+	ctx, cancel := context.WithTimeout(ctx, adminLimit)
+	defer cancel()
+	for mechanism, newHash := range map[int8]func() hash.Hash{1: sha256.New, 2: sha512.New} { // SCRAM-SHA-256, -512
+		if err := c.addLogin(ctx, l, mechanism, newHash); err != nil {
+			return fmt.Errorf("add a login: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) addLogin(ctx context.Context, l ScramLogin, mechanism int8, newHash func() hash.Hash) error {
+	const rounds = 4096
+	u := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
+	u.Name, u.Mechanism, u.Iterations, u.Salt = l.Name, mechanism, rounds, []byte("salt of "+l.Name)
+	var err error
+	if u.SaltedPassword, err = pbkdf2.Key(newHash, l.Password, u.Salt, rounds, newHash().Size()); err != nil {
+		return fmt.Errorf("hash a password: %w", err)
+	}
+	req := kmsg.NewAlterUserSCRAMCredentialsRequest()
+	req.Upsertions = append(req.Upsertions, u)
+	return c.until(ctx, func(cl *kgo.Client) error {
+		resp, err := req.RequestWith(ctx, cl)
+		if err != nil {
+			return err
+		}
+		for _, r := range resp.Results {
+			if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -180,11 +180,13 @@ func (n *Node) configure(ctx context.Context) error {
 	c := n.cluster
 	args := []string{"kafka.tools.StorageTool", "format", "-t", c.id, "-c", conf}
 	for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
-		for _, u := range [][2]string{{User, Password}, {OtherUser, OtherPassword}} {
-			args = append(args, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, u[0], u[1]))
+		for _, u := range append([]ScramLogin{{User, Password}, {OtherUser, OtherPassword}}, c.opts.Logins...) {
+			args = append(args, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, u.Name, u.Password))
 		}
 	}
-	out, err := runProcess(c.java.command(ctx, c.opts.jvmFlags(c.archive, c.jwksURL()), n.dir, args...))
+	cmd := c.java.command(ctx, c.opts.jvmFlags(c.archive, c.jwksURL()), n.dir, args...)
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C.UTF-8") // Java reads its arguments by the locale
+	out, err := runProcess(cmd)
 	if err != nil {
 		return fmt.Errorf("format its storage: %w\n%s", err, out)
 	}

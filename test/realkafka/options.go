@@ -33,6 +33,9 @@ const (
 	OtherPassword = "mallory-secret"
 )
 
+// ScramLogin is a user of SCRAM.
+type ScramLogin struct{ Name, Password string }
+
 // Options says what to start. The zero value of everything but Home is usable.
 type Options struct {
 	// Home holds libs/*.jar of Kafka 4.x, as the unpacked distribution does. Required.
@@ -42,6 +45,8 @@ type Options struct {
 	// Dir is where logs, keys and data lie. A folder with the data of an earlier cluster of as many nodes is used
 	// again. With listener JWKS its path must not need escaping in a URL. Default: a temporary folder that Close removes.
 	Dir string
+	// Logins are more users of SCRAM, whose passwords Kafka's own tool hashes. It takes no commas; see Cluster.AddLogin.
+	Logins []ScramLogin
 	// Nodes is 1 or 3. Default: 1. Three nodes replicate every topic three times and want two copies in sync.
 	Nodes int
 	// Listeners besides Internal. Default: all of them on one node, Plaintext alone on three.
