@@ -18,6 +18,7 @@ import (
 	"userrelay/handler/functions"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/test/wait"
 )
 
 // sized returns a registration of n bytes with the user id auth0|1 and the event id e-1, whose profile fills it.
@@ -183,7 +184,7 @@ func TestBodyOverAConnection(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := conn.SetReadDeadline(time.Now().Add(wait.Patience)); err != nil {
 				t.Fatal(err)
 			}
 			got, err := io.ReadAll(conn) // to the end: the server closes the connection

@@ -195,7 +195,7 @@ func TestManagedIdentity(t *testing.T) {
 			if st := s.Stats(); st.Unauthorized != 0 {
 				t.Errorf("%+v", st)
 			}
-			s.Close(closeSoon)
+			s.Close(limit)
 		})
 	}
 }
@@ -218,7 +218,7 @@ func TestNoToken(t *testing.T) {
 	if st := s.Stats(); st.Unauthorized != 1 || st.Posts != 1 {
 		t.Errorf("%+v", st)
 	}
-	s.Close(closeSoon)
+	s.Close(limit)
 	if text := out.String(); !strings.Contains(text, "no token from the managed identity") || strings.Contains(text, "private") ||
 		strings.Contains(text, "secret") {
 		t.Errorf("the console: %s", text)
@@ -244,7 +244,7 @@ func TestTokenIsAskedForEveryRequest(t *testing.T) {
 	if st := s.Stats(); st.Unauthorized != 1 || st.Posts != 2 {
 		t.Errorf("%+v", st)
 	}
-	s.Close(closeSoon)
+	s.Close(limit)
 	if text := out.String(); strings.Count(text, "status=401") != 1 || strings.Contains(text, "token-") {
 		t.Errorf("the console: %s", text)
 	}

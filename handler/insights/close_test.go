@@ -130,7 +130,7 @@ func TestDeadEndpoint(t *testing.T) {
 	if got := e.messages(t); len(got) != 50 || got[0] != "m0" || got[49] != "m49" {
 		t.Errorf("%q", got)
 	}
-	s.Close(closeSoon)
+	s.Close(limit)
 	if text := console.String(); !strings.Contains(text, "no connection") || !strings.Contains(text, "again") || strings.Contains(text, address) {
 		t.Errorf("the console: %s", text)
 	}

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	testKey   = "11111111-2222-3333-4444-555555555555"
 	limit     = wait.Patience
-	closeSoon = 5 * time.Second
+	closeSoon = 5 * time.Second // for the end of a test: what is not sent then is not missed
 )
 
 // step is one answer of the endpoint. The zero value accepts.

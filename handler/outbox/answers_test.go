@@ -1,13 +1,11 @@
 package outbox_test
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/outbox"
@@ -80,10 +78,8 @@ func TestAnswersOfSomethingElse(t *testing.T) {
 			s := httptest.NewServer(answer)
 			defer s.Close()
 			q := open(t, "AccountName=abc;AccountKey="+key+";QueueEndpoint="+s.URL)
-			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-			defer cancel()
-			kept, err := q.Put(ctx, message(1), 0)
-			if err == nil || kept.ID != "" {
+			kept, err := q.Put(wait.Context(t), message(1), 0)
+			if err == nil || kept.ID != "" || strings.Contains(err.Error(), "Timeout") {
 				t.Fatalf("kept as %+v, error %v", kept, err)
 			}
 			if want := map[bool]delivery.Class{true: delivery.Unavailable, false: delivery.UnknownOutcome}[certain[name]]; delivery.ClassOf(err) != want {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"userrelay/local/funchost"
 	"userrelay/test/wait"
@@ -188,14 +189,21 @@ func TestHandlerNeverListens(t *testing.T) {
 // accepted, and that requests wait until the host has enough: after four times that long it stops.
 func TestHandlerNeverAnswersTheProbe(t *testing.T) {
 	t.Parallel()
-	cfg := config(t, funchost.Forward, "rootgate="+filepath.Join(t.TempDir(), "never"))
-	cfg.Dir = impatient("00:00:03").write(t) // a busy machine needs a second to start a program
-	r := start(t, cfg)
-	r.call(t, "GET", open, "").wantEmpty(t, http.StatusInternalServerError)
-	wantStopped(t, r, "waited too long")
-	if r.console.has("HttpWorker timed out") || !r.console.has("Final functionDispatcher state: Initializing.") {
-		t.Error("the console gives another reason")
-	}
+	wait.LongEnough(t, "a program's start", time.Second, func(limit time.Duration) bool {
+		cfg := config(t, funchost.Forward, "rootgate="+filepath.Join(t.TempDir(), "never"))
+		cfg.Dir = impatient(clock(limit)).write(t)
+		r := start(t, cfg)
+		r.call(t, "GET", open, "").wantEmpty(t, http.StatusInternalServerError)
+		wait.Receive(t, "the host's end", r.Done())
+		if r.console.has("HttpWorker timed out") {
+			return false
+		}
+		wantStopped(t, r, "waited too long")
+		if !r.console.has("Final functionDispatcher state: Initializing.") {
+			t.Error("the console gives another reason")
+		}
+		return true
+	})
 }
 
 // TestWaitingCountsForTheFunctionTimeout is the same with a function that may not run that long.

@@ -98,7 +98,7 @@ func TestKafkaRefusesOnce(t *testing.T) {
 		t.Run(err.Message, func(t *testing.T) {
 			t.Parallel()
 			kafka := startBroker(t)
-			h := startHandler(t, kafka.setting(), "KAFKA_TIMEOUT=4s")
+			h := startHandler(t, kafka.setting())
 			fault := kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: err})
 			answer := h.register(t, `{"userId":"auth0|1"}`).stored(t)
 			if fault.Hits() != 1 {
@@ -123,7 +123,7 @@ func TestAnswerLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			kafka := startBroker(t)
-			h := startHandler(t, kafka.setting(), "KAFKA_TIMEOUT=4s")
+			h := startHandler(t, kafka.setting())
 			kafka.set(t, faultproxy.Faults{Rules: []faultproxy.Rule{{Key: faultproxy.Produce, Nth: 1, Do: []faultproxy.Action{action}}}})
 			answer := h.register(t, `{"userId":"auth0|1"}`).stored(t)
 			if kafka.proxy.Stats().Cuts() != 1 {
@@ -143,7 +143,7 @@ func TestAnswerLost(t *testing.T) {
 func TestProfileTooLargeForBroker(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
-	h := startHandler(t, kafka.setting(), "RECORD_PROFILE=full", "KAFKA_TIMEOUT=4s")
+	h := startHandler(t, kafka.setting(), "RECORD_PROFILE=full")
 	kafka.Fault(kfake.Fault{
 		Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.MessageTooLarge, Count: -1,
 		When: func(r kmsg.Request) bool {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"userrelay/test/faultproxy"
 	"userrelay/test/wait"
@@ -37,7 +38,7 @@ func TestParentKilled(t *testing.T) {
 	}
 	port := freePort(t)
 	h := &handlerRun{port: port, client: newClient(t, "http://"+loopback(port))}
-	h.process = startProcess(t, []string{noOutbox, startBroker(t).setting(), portSetting(port)}, self, beParent, handlerBinary)
+	h.process = startProcess(t, []string{noOutbox, mostTime, startBroker(t).setting(), portSetting(port)}, self, beParent, handlerBinary)
 	if !h.ready(t) {
 		t.Fatal("the handler does not start")
 	}
@@ -75,12 +76,19 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestInWorkAtTheEnd shows that a registration which is in work when SIGTERM comes is answered before the end.
+// TestInWorkAtTheEnd shows that a registration which is in work when SIGTERM comes is answered before the end. The handler
+// gives Kafka 4 s: where this machine was too slow for that, it is tried again.
 func TestInWorkAtTheEnd(t *testing.T) {
 	t.Parallel()
 	needSignals(t)
+	wait.LongEnough(t, "an answer", time.Second, func(time.Duration) bool { return inWorkAtTheEnd(t) })
+}
+
+// inWorkAtTheEnd says whether the registration was stored in time.
+func inWorkAtTheEnd(t *testing.T) bool {
+	t.Helper()
 	kafka := startBroker(t)
-	h := startHandler(t, kafka.setting(), "KAFKA_TIMEOUT=3500ms")
+	h := startHandler(t, kafka.setting())
 	h.register(t, `{"userId":"before"}`).stored(t)
 
 	kafka.set(t, faultproxy.Faults{BlackHole: true})
@@ -96,16 +104,20 @@ func TestInWorkAtTheEnd(t *testing.T) {
 	wait.For(t, "the handler takes no connections", func() bool { return !h.listening(t) })
 	kafka.set(t, faultproxy.Faults{})
 
-	if err := <-answered; err != nil {
+	if err := wait.Receive(t, "the answer", answered); err != nil {
 		t.Fatal(err)
 	}
-	place := inWork.stored(t)
 	if code := h.wait(t); code != 143 {
 		t.Errorf("got exit code %d, want 143", code)
 	}
+	if inWork.status == http.StatusServiceUnavailable {
+		return false
+	}
+	place := inWork.stored(t)
 	records := kafka.records(t)
 	at(t, records, place)
 	if len(records) != 2 {
 		t.Errorf("got %d records, want 2", len(records))
 	}
+	return true
 }

@@ -32,7 +32,7 @@ func startBinary(t *testing.T, binary string, settings []string) *handlerRun {
 	for try := 1; ; try++ {
 		port := freePort(t)
 		h := &handlerRun{port: port, client: newClient(t, "http://"+loopback(port))}
-		h.process = startProcess(t, append(slices.Concat([]string{noOutbox}, settings), portSetting(port)), binary)
+		h.process = startProcess(t, append(slices.Concat([]string{noOutbox, mostTime}, settings), portSetting(port)), binary)
 		if h.ready(t) {
 			t.Cleanup(func() { h.interrupt(t) })
 			return h
@@ -86,8 +86,12 @@ func (h *handlerRun) listening(t *testing.T) bool {
 	return true
 }
 
-// noOutbox is for tests that are not about the outbox. A setting that follows it wins.
-const noOutbox = "OUTBOX=off"
+// noOutbox and mostTime are for tests that are not about the outbox: Kafka has all the time that an answer may take, since
+// the machine may be busy. A setting that follows them wins.
+const (
+	noOutbox = "OUTBOX=off"
+	mostTime = "KAFKA_TIMEOUT=4s"
+)
 
 func portSetting(port int) string { return "FUNCTIONS_CUSTOMHANDLER_PORT=" + strconv.Itoa(port) }
 

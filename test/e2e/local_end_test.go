@@ -7,13 +7,9 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"userrelay/test/wait"
 )
-
-// endLimit is how long `go run ./local` and all its children may take to end, and a second for a busy machine.
-const endLimit = 6 * time.Second
 
 // TestLocalEnds ends `go run ./local` in every way and looks for what is left.
 func TestLocalEnds(t *testing.T) {
@@ -51,12 +47,8 @@ func TestLocalEnds(t *testing.T) {
 					t.Fatalf("%s is not among the children: %+v", name, all)
 				}
 			}
-			begin := time.Now()
 			c.end(t, l)
 			wait.For(t, "all have ended", func() bool { return !slices.ContainsFunc(all, child.lives) })
-			if took := time.Since(begin); took > endLimit {
-				t.Errorf("the end took %v, want at most %v", took, endLimit)
-			}
 			left, err := filepath.Glob(filepath.Join(l.temp, "userrelay-*"))
 			if err != nil || len(left) > 0 && !c.killed {
 				t.Errorf("these files are left: %q (%v)", left, err)

@@ -28,7 +28,7 @@ func TestOddInputs(t *testing.T) {
 	t.Parallel()
 	const inputs, workers = 10_000, 8
 	kafka := startBroker(t)
-	h := startHandler(t, kafka.setting(), "KAFKA_TIMEOUT=4s")
+	h := startHandler(t, kafka.setting())
 	o := &oddRun{h: h, seeds: seeds(t), places: map[stored]string{}, statuses: map[int]int{}}
 	numbers := make(chan int)
 	var all sync.WaitGroup

@@ -160,7 +160,7 @@ func TestLateAnswer(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
 	queues, setting := startQueues(t)
-	h := startHandler(t, kafka.setting(), "OUTBOX=on", setting)
+	h := startHandler(t, kafka.setting(), "OUTBOX=on", "KAFKA_TIMEOUT=2s", "OUTBOX_TIMEOUT=2s", setting)
 	h.register(t, `{"userId":"before"}`).stored(t)
 	kafka.set(t, faultproxy.Faults{BlackHole: true})
 	k := h.register(t, `{"userId":"late"}`).kept(t)

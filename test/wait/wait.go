@@ -39,6 +39,22 @@ func Receive[T any](tb testing.TB, what string, from <-chan T) T {
 	}
 }
 
+// LongEnough runs a scenario that a time limit of the real clock ends, with a first limit and then with ever longer ones,
+// until the scenario reports that the limit was long enough for this machine, as it is now. It ends the test where even
+// Patience is not. What the scenario shows it checks by itself; it reports false only where the machine was too slow to
+// show anything. One whose limit cannot be set is just run again.
+func LongEnough(tb testing.TB, what string, first time.Duration, scenario func(limit time.Duration) bool) {
+	tb.Helper()
+	for limit := first; !scenario(limit); limit *= 2 {
+		if tb.Failed() {
+			tb.FailNow()
+		}
+		if limit > Patience {
+			tb.Fatalf("not even %v are enough: %s", limit, what)
+		}
+	}
+}
+
 // Context returns a context for the rest of the test that ends after Patience.
 func Context(tb testing.TB) context.Context {
 	tb.Helper()

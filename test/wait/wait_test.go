@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -79,6 +80,26 @@ func TestReceive(t *testing.T) {
 			t.Errorf("said %q after %v", said, took)
 		}
 	})
+}
+
+func TestLongEnough(t *testing.T) {
+	t.Parallel()
+	var limits []time.Duration
+	if said, _ := run(t, func(tb testing.TB) {
+		tb.Helper()
+		wait.LongEnough(tb, "three seconds", time.Second, func(limit time.Duration) bool {
+			limits = append(limits, limit)
+			return limit >= 3*time.Second
+		})
+	}); said != "" || !slices.Equal(limits, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}) {
+		t.Errorf("said %q after %v", said, limits)
+	}
+	if said, _ := run(t, func(tb testing.TB) {
+		tb.Helper()
+		wait.LongEnough(tb, "never", time.Second, func(time.Duration) bool { return false })
+	}); !strings.Contains(said, "not even") {
+		t.Errorf("said %q", said)
+	}
 }
 
 func TestContext(t *testing.T) {

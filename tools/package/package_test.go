@@ -3,7 +3,6 @@ package main
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"debug/buildinfo"
 	"debug/elf"
@@ -17,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	cyclonedx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/go-json-experiment/json"
@@ -25,6 +23,7 @@ import (
 
 	"userrelay/local/broker"
 	"userrelay/local/funchost"
+	"userrelay/test/wait"
 )
 
 const projectRoot = "../.."
@@ -202,9 +201,7 @@ func register(t *testing.T, folder string) {
 			t.Error(err)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, host.FunctionURL("RegisterUser"), strings.NewReader(`{"userId":"auth0|1"}`))
+	request, err := http.NewRequestWithContext(wait.Context(t), http.MethodPost, host.FunctionURL("RegisterUser"), strings.NewReader(`{"userId":"auth0|1"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
