@@ -14,27 +14,17 @@ import (
 	"userrelay/handler/functions"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/test/quiet"
 )
 
-// instant is a Kafka that stores at once, and nobody who is told of it.
-type instant struct{ relay.Observer }
-
-// nowhere is an outbox that is not used.
-type nowhere struct{ relay.Outbox }
+// instant is a Kafka that stores at once.
+type instant struct{}
 
 func (instant) Produce(context.Context, registration.Record) (delivery.RecordMetadata, error) {
 	return delivery.RecordMetadata{Topic: "user-events", Timestamp: time.UnixMilli(1)}, nil
 }
 
-func (instant) Check(context.Context) error                                            { return nil }
-func (instant) Received(context.Context, registration.Event)                           {}
-func (instant) Sent(context.Context, delivery.Send)                                    {}
-func (instant) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
-func (instant) Refused(context.Context, registration.Event, error)                     {}
-func (instant) Panicked(context.Context, any, []byte)                                  {}
-func (instant) Unhealthy(context.Context, error)                                       {}
-func (instant) NotDrained(context.Context, error)                                      {}
-func (instant) Healthy(context.Context)                                                {}
+func (instant) Check(context.Context) error { return nil }
 
 // discard is an answer that nobody reads.
 type discard struct{ header http.Header }
@@ -49,10 +39,10 @@ func BenchmarkRegisterUser(b *testing.B) {
 	for name, chosen := range map[string]bool{"derived id": false, "chosen id": true} {
 		b.Run(name, func(b *testing.B) {
 			deliver := relay.New(relay.Config{
-				Producer: instant{}, Outbox: nowhere{}, Observer: instant{}, KafkaTimeout: time.Second, OutboxTimeout: time.Second,
+				Producer: instant{}, Outbox: quiet.Outbox{}, Observer: quiet.Observer{}, KafkaTimeout: time.Second, OutboxTimeout: time.Second,
 			})
 			defer deliver.Close(b.Context())
-			h := functions.New(functions.Config{Deliver: deliver, Kafka: instant{}, Observer: instant{}})
+			h := functions.New(functions.Config{Deliver: deliver, Kafka: instant{}, Observer: quiet.Observer{}})
 			body := strings.NewReader(`{"userId":"auth0|61de2511fd334200aa221dff"}`)
 			r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/api/RegisterUser", nil)
 			r.Header.Set("Content-Type", "application/json")

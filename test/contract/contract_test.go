@@ -22,6 +22,7 @@ import (
 	"userrelay/handler/functions"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/test/quiet"
 )
 
 // document is one of the published documents.
@@ -112,33 +113,19 @@ func (s *store) Produce(_ context.Context, r registration.Record) (delivery.Reco
 func (s *store) Check(context.Context) error { return s.err }
 
 // outbox keeps what it is given.
-type outbox struct{ relay.Outbox }
+type outbox struct{ quiet.Outbox }
 
 func (outbox) Put(context.Context, registration.Envelope, time.Duration) (delivery.Kept, error) {
 	return delivery.Kept{Queue: "userrelay-outbox", ID: "800ae4b3-bdd2-4c08-badd-f08e5a34b865", Receipt: "x"}, nil
 }
 
-// quiet is an observer that wants to know nothing.
-type quiet struct{ relay.Observer }
-
-func (quiet) Put(context.Context, delivery.Put)                                      {}
-func (quiet) Outboxed(context.Context, registration.Event, error)                    {}
-func (quiet) Received(context.Context, registration.Event)                           {}
-func (quiet) Sent(context.Context, delivery.Send)                                    {}
-func (quiet) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
-func (quiet) Refused(context.Context, registration.Event, error)                     {}
-func (quiet) NotDrained(context.Context, error)                                      {}
-func (quiet) Panicked(context.Context, any, []byte)                                  {}
-func (quiet) Unhealthy(context.Context, error)                                       {}
-func (quiet) Healthy(context.Context)                                                {}
-
 // app is the handler, with an outbox or without.
 func app(t *testing.T, s *store, o relay.Outbox) http.Handler {
 	t.Helper()
-	r := relay.New(relay.Config{Producer: s, Outbox: o, Observer: quiet{}, KafkaTimeout: time.Second, OutboxTimeout: time.Second})
+	r := relay.New(relay.Config{Producer: s, Outbox: o, Observer: quiet.Observer{}, KafkaTimeout: time.Second, OutboxTimeout: time.Second})
 	t.Cleanup(func() { r.Close(context.Background()) })
 	return functions.New(functions.Config{
-		Decoder: registration.Decoder{Profile: true}, Deliver: r, Drain: r, Kafka: s, Observer: quiet{},
+		Decoder: registration.Decoder{Profile: true}, Deliver: r, Drain: r, Kafka: s, Observer: quiet.Observer{},
 	})
 }
 

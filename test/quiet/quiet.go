@@ -1,0 +1,89 @@
+// Package quiet has the parts of a relay that a test does not look at: an observer that hears all and keeps nothing, and an
+// outbox that takes nothing. They have every method, so that a new one shows here and not as a panic in a test.
+package quiet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/functions"
+	"userrelay/handler/registration"
+	"userrelay/handler/relay"
+)
+
+// Observer is an observer of everything.
+type Observer struct{}
+
+var (
+	_ relay.Observer     = Observer{}
+	_ functions.Observer = Observer{}
+)
+
+// Received does nothing.
+func (Observer) Received(context.Context, registration.Event) {}
+
+// Sent does nothing.
+func (Observer) Sent(context.Context, delivery.Send) {}
+
+// Forwarded does nothing.
+func (Observer) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
+
+// Put does nothing.
+func (Observer) Put(context.Context, delivery.Put) {}
+
+// Outboxed does nothing.
+func (Observer) Outboxed(context.Context, registration.Event, error) {}
+
+// Withdrawn does nothing.
+func (Observer) Withdrawn(context.Context, registration.Event, delivery.RecordMetadata) {}
+
+// Drained does nothing.
+func (Observer) Drained(context.Context, registration.Event, delivery.RecordMetadata, time.Duration) {
+}
+
+// Poisoned does nothing.
+func (Observer) Poisoned(context.Context, error) {}
+
+// Refused does nothing.
+func (Observer) Refused(context.Context, registration.Event, error) {}
+
+// Diverted does nothing.
+func (Observer) Diverted(context.Context) {}
+
+// Resumed does nothing.
+func (Observer) Resumed(context.Context) {}
+
+// NotDrained does nothing.
+func (Observer) NotDrained(context.Context, error) {}
+
+// Panicked does nothing.
+func (Observer) Panicked(context.Context, any, []byte) {}
+
+// Unhealthy does nothing.
+func (Observer) Unhealthy(context.Context, error) {}
+
+// Healthy does nothing.
+func (Observer) Healthy(context.Context) {}
+
+// Outbox is an outbox for tests that need none: it fails whatever it is asked for.
+type Outbox struct{}
+
+var _ relay.Outbox = Outbox{}
+
+var errNothing = errors.New("this outbox takes nothing")
+
+// Put fails.
+func (Outbox) Put(context.Context, registration.Envelope, time.Duration) (delivery.Kept, error) {
+	return delivery.Kept{}, errNothing
+}
+
+// Delete fails.
+func (Outbox) Delete(context.Context, delivery.Kept) error { return errNothing }
+
+// Show fails.
+func (Outbox) Show(context.Context, delivery.Kept, registration.Envelope) error { return errNothing }
+
+// Poison fails.
+func (Outbox) Poison(context.Context, []byte, string) error { return errNothing }
