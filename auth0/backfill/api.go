@@ -31,9 +31,14 @@ type api struct {
 	pause time.Time // no request before
 }
 
+// apiError is an answer of the Management API that is no success.
+type apiError struct{ status int }
+
+func (e *apiError) Error() string { return "HTTP " + strconv.Itoa(e.status) }
+
 // get asks for a path until it is answered 200, and reads the answer. It keeps to the limits that the answers tell
-// (x-ratelimit-remaining and -reset, Retry-After).
-func (a *api) get(ctx context.Context, path string, query neturl.Values, into any) error {
+// (x-ratelimit-remaining and -reset, Retry-After). unavailable is how often it asks while that is 503.
+func (a *api) get(ctx context.Context, path string, query neturl.Values, into any, unavailable int) error {
 	renewed := false
 	backoff := time.Second
 	for attempt := 1; ; attempt++ {
@@ -51,6 +56,10 @@ func (a *api) get(ctx context.Context, path string, query neturl.Values, into an
 			return fmt.Errorf("%w: the application needs the permission read:users", err)
 		case status >= 400 && status < 500 && status != http.StatusTooManyRequests, attempt == apiAttempts:
 			return err
+		case status == http.StatusServiceUnavailable:
+			if unavailable--; unavailable == 0 {
+				return err
+			}
 		}
 		if !sleep(ctx, backoff) {
 			return context.Cause(ctx)
@@ -112,7 +121,7 @@ func (a *api) call(ctx context.Context, method, path string, body []byte, into a
 	defer func() { _ = res.Body.Close() }()
 	a.obey(res)
 	if res.StatusCode != http.StatusOK {
-		return res.StatusCode, wrap(fmt.Errorf("HTTP %d", res.StatusCode))
+		return res.StatusCode, wrap(&apiError{res.StatusCode})
 	}
 	text, err := io.ReadAll(io.LimitReader(res.Body, longestAPIAnswer))
 	if err != nil {

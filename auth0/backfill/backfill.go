@@ -107,15 +107,18 @@ func (b *backfill) wanted(u user, id string, queued bool) bool {
 
 // send delivers one user. The error is a reason to stop.
 func (b *backfill) send(ctx context.Context, u user, id string) error {
-	where, err := b.function.deliver(ctx, u, id)
+	got, err := b.function.deliver(ctx, u, id)
 	if err == nil {
 		err := b.sent.add(id)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.inARow = 0
 		b.report.delivered++
-		if where == inOutbox {
+		if got.outbox {
 			b.report.outbox++
+		}
+		if got.bare {
+			b.report.bare++
 		}
 		return err
 	}
@@ -147,6 +150,13 @@ func (b *backfill) missed(what, who string, err error) {
 		b.report.failed++
 	}
 	_, _ = fmt.Fprintf(b.stderr, "%s: %+q: %v\n", what, who, err)
+}
+
+// tell tells something that is about no user.
+func (b *backfill) tell(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, _ = fmt.Fprintln(b.stderr, text)
 }
 
 // progress says how far it is, until done.

@@ -175,6 +175,35 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestProfileRefused shows that a profile that the function refuses keeps no user from being delivered: it is left out, once,
+// at once, with the same event id.
+func TestProfileRefused(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 413} {
+		f := &target{answer: func(w http.ResponseWriter, r *http.Request, p post, n int) bool {
+			return strings.Contains(p.body, "jane@example.com") && p.userID != "auth0|1" && answerWith(status)(w, r, p, n)
+		}}
+		f.send(t, exportOf(3), "-profile", "-rate", "1000", "-parallel", "1", "-").
+			says(t, 0, "       3  delivered", "       2  of them without the profile, which the function refused")
+		if diff := cmp.Diff([]string{"auth0|0", "auth0|0", "auth0|1", "auth0|2", "auth0|2"}, f.ids()); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+		if f.posts[0].id != f.posts[1].id || strings.Contains(f.posts[1].body, "jane") {
+			t.Errorf("got %+v and then %+v", f.posts[0], f.posts[1])
+		}
+	}
+	// Without the profile there is nothing to leave out, and the reason is told.
+	f := &target{answer: func(w http.ResponseWriter, _ *http.Request, _ post, _ int) bool {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"type":"urn:userrelay:problem:invalid-registration","detail":"jane@example.com"}`))
+		return true
+	}}
+	f.send(t, exportOf(1), "-rate", "1000", "-").says(t, 1, `not delivered: "auth0|0": HTTP 400 invalid-registration`, "       1  not delivered")
+	if len(f.posts) != 1 {
+		t.Errorf("got %d requests", len(f.posts))
+	}
+}
+
 // TestOutbox counts those whom the function keeps in its outbox.
 func TestOutbox(t *testing.T) {
 	t.Parallel()
@@ -237,7 +266,7 @@ func TestDryRun(t *testing.T) {
 	if strings.Contains(r.stdout, "delivered") {
 		t.Errorf("it speaks of deliveries:\n%s", r.stdout)
 	}
-	if lines := strings.Split(r.stderr, "\n"); !slices.Equal(lines, []string{`not sent: "-, line 91": ` + errIncomplete.Error(), ""}) {
+	if lines := strings.Split(r.stderr, "\n"); !slices.Equal(lines, []string{`not sent: "-, line 91": ` + errNoJSON.Error(), ""}) {
 		t.Errorf("got %q", lines)
 	}
 }

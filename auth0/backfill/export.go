@@ -11,10 +11,7 @@ import (
 	"os"
 )
 
-// longestLine is more than a profile can have: Auth0 stops indexing one at 1 MB.
-const longestLine = 16 << 20
-
-// unreadableError is one user who could not be read. Those after it can.
+// unreadableError is one user who could not be read, or a file that holds none. Those after it can.
 type unreadableError struct {
 	where string
 	err   error
@@ -23,7 +20,8 @@ type unreadableError struct {
 func (e *unreadableError) Error() string { return e.where + ": " + e.err.Error() }
 func (e *unreadableError) Unwrap() error { return e.err }
 
-// exported reads the files of export jobs: one user a line, gzip or not. An error that is no *unreadableError is the last.
+// exported reads the files of export jobs: JSON objects, one a line or in arrays, gzip or not. An error that is no
+// *unreadableError is the last.
 func exported(files []string, stdin io.Reader) iter.Seq2[user, error] {
 	return func(yield func(user, error) bool) {
 		for _, name := range files {
@@ -46,41 +44,88 @@ func readFile(name string, stdin io.Reader, yield func(user, error) bool) bool {
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	text, err := plainText(file)
+	if unfit := (*unfitError)(nil); errors.As(err, &unfit) {
+		return yield(user{}, &unreadableError{name, unfit})
+	}
 	if err != nil {
 		yield(user{}, fmt.Errorf("read %s: %w", name, err))
 		return false
 	}
-	lines := bufio.NewScanner(text)
-	lines.Buffer(nil, longestLine)
-	for number := 1; lines.Scan(); number++ {
-		line := bytes.TrimSpace(bytes.TrimPrefix(lines.Bytes(), []byte("\uFEFF"))) // some editors put that in front
-		if len(line) == 0 {
-			continue
+	found := newValues(text)
+	for {
+		v, err := found.next()
+		if errors.Is(err, io.EOF) {
+			return true
 		}
-		u, err := readUser(bytes.Clone(line))
 		if err != nil {
-			err = &unreadableError{fmt.Sprintf("%s, line %d", name, number), err}
+			yield(user{}, fmt.Errorf("read %s: %w", name, err))
+			return false
+		}
+		u, err := user{}, v.err
+		if err == nil {
+			u, err = readUser(v.text)
+		}
+		if err != nil {
+			err = &unreadableError{whereIs(name, v), err}
 		}
 		if !yield(u, err) {
 			return false
 		}
 	}
-	if err := lines.Err(); err != nil {
-		yield(user{}, fmt.Errorf("read %s: %w", name, err))
-		return false
-	}
-	return true
 }
 
-// plainText unpacks what is gzip.
+// whereIs says where a value stands.
+func whereIs(name string, v value) string {
+	if v.nth > 1 {
+		return fmt.Sprintf("%s, line %d, value %d of it", name, v.line, v.nth)
+	}
+	return fmt.Sprintf("%s, line %d", name, v.line)
+}
+
+// unfitError says what a file is that holds no JSON objects.
+type unfitError struct{ is string }
+
+func (e *unfitError) Error() string { return e.is }
+
+// plainText unpacks what is gzip, once or twice, and looks at the beginning of what comes out.
 func plainText(r io.Reader) (io.Reader, error) {
-	buffered := bufio.NewReader(r)
-	magic, err := buffered.Peek(2)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+	for range 3 {
+		buffered := bufio.NewReader(r)
+		head, err := buffered.Peek(512)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		if !bytes.HasPrefix(head, []byte{0x1f, 0x8b}) {
+			return lookAt(buffered, head)
+		}
+		if r, err = gzip.NewReader(buffered); err != nil {
+			return nil, err
+		}
 	}
-	if !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		return buffered, nil
+	return nil, &unfitError{"is gzip in gzip in gzip: unpack it"}
+}
+
+// lookAt says whether a text that begins so can hold JSON objects. A byte order mark is left out: some editors put it there.
+func lookAt(r *bufio.Reader, head []byte) (io.Reader, error) {
+	mark := []byte("\uFEFF")
+	if bytes.HasPrefix(head, mark) {
+		if _, err := r.Discard(len(mark)); err != nil {
+			return nil, err
+		}
+		head = head[len(mark):]
 	}
-	return gzip.NewReader(buffered)
+	first := bytes.TrimLeft(head, " \t\r\n")
+	starts := func(with string) bool { return bytes.HasPrefix(head, []byte(with)) }
+	switch {
+	case len(first) == 0, first[0] == '{' && !starts("{\x00"), first[0] == '[' && !starts("[\x00"): // or 512 bytes of white space
+		return r, nil
+	case starts("PK"):
+		return nil, &unfitError{"is a zip archive: unpack it"}
+	case starts("\xff\xfe"), starts("\xfe\xff"), bytes.IndexByte(head[:min(4, len(head))], 0) >= 0:
+		return nil, &unfitError{"is UTF-16 or another encoding than UTF-8, as PowerShell's > writes it: save it as UTF-8"}
+	case first[0] == '<':
+		return nil, &unfitError{"is a page and no export: an export's link lives for 60 seconds, ask for the job again"}
+	default:
+		return nil, &unfitError{`is no JSON: the export job needs "format": "json", CSV does not do`}
+	}
 }

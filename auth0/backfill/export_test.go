@@ -1,8 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +53,7 @@ func TestRequest(t *testing.T) {
 	want := post{key: key, userID: "auth0|żółw🎉"}
 	want.id = registration.DeriveID("acme-dev", want.userID, "2026-11-21T19:00:00.123Z")
 	for flag, body := range map[string]string{
-		"-profile=false": `{"userId":"auth0|żółw🎉","user":{"created_at":"2026-11-21T19:00:00.123Z"}}`,
+		"-profile=false": `{"userId":"auth0|żółw🎉","tenant":"acme-dev","user":{"created_at":"2026-11-21T19:00:00.123Z"}}`,
 		"-profile": `{"userId":"auth0|żółw🎉","tenant":"acme-dev","user":` +
 			strings.Replace(profile, `\ud800`, "\uFFFD", 1) + `}`, // a lone surrogate is no text; the function writes that too
 	} {
@@ -104,32 +110,85 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// TestUnreadable shows that one line that is no user keeps no other from being sent, and is told.
-func TestUnreadable(t *testing.T) {
+// TestExports reads all forms of exports that were thought of. Those that hold users keep none from being sent, and what is no
+// user is told.
+func TestExports(t *testing.T) {
 	t.Parallel()
-	for name, line := range map[string]string{
-		"no user id":      `{"created_at":"2026-11-21T00:00:00.000Z"}`,
-		"empty user id":   `{"user_id":"","created_at":"2026-11-21T00:00:00.000Z"}`,
-		"no created_at":   `{"user_id":"auth0|x","email":"jane@example.com"}`,
-		"no time":         `{"user_id":"auth0|x","created_at":"jane@example.com"}`,
-		"another type":    `{"user_id":1,"created_at":"2026-11-21T00:00:00.000Z"}`,
-		"not JSON":        `user_id,created_at`,
-		"half":            `{"user_id":"auth0|x","created_at":"2026-11-21T0`,
-		"two in one":      `{"user_id":"auth0|x","created_at":"2026-11-21T00:00:00Z"}{}`,
-		"a list":          `[{"user_id":"auth0|x","created_at":"2026-11-21T00:00:00Z"}]`,
-		"null":            `null`,
-		"not even text":   "\x00\xff\xfe",
-		"not gzip, quite": "\x1f\x8c",
-	} {
-		t.Run(name, func(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "testdata", "exports.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []struct {
+		Name   string   `json:"name"`
+		Text   string   `json:"text"`
+		Base64 []byte   `json:"base64"`
+		Users  int      `json:"users"`
+		Says   []string `json:"says"`
+	}
+	if err := json.Unmarshal(text, &rows); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		t.Run(row.Name, func(t *testing.T) {
 			t.Parallel()
 			f := &target{}
-			name := file(t, exportOf(1)+line+"\n"+exportOf(2))
-			f.send(t, "", "-rate", "1000", "-parallel", "1", name).says(t, 1, "       1  not understood, not sent", "       2  delivered")
-			if diff := cmp.Diff(userIDs(2), f.ids()); diff != "" {
+			code := min(len(row.Says), 1)
+			r := f.send(t, row.Text+string(row.Base64), "-rate", "1000", "-parallel", "1", "-")
+			r.says(t, code, fmt.Sprintf("%8d  delivered", row.Users))
+			told := []string{""}
+			for _, says := range row.Says {
+				told = append([]string{`not sent: "` + says}, told...)
+			}
+			if diff := cmp.Diff(told, strings.Split(r.stderr, "\n")); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(userIDs(row.Users), f.ids()); diff != "" {
 				t.Errorf("users (-want +got):\n%s", diff)
 			}
 		})
+	}
+	if len(rows) == 0 {
+		t.Error("nothing was read")
+	}
+}
+
+// TestSeveralFiles shows that a file that holds no users keeps none of the next from being sent.
+func TestSeveralFiles(t *testing.T) {
+	t.Parallel()
+	f := &target{}
+	csv := file(t, "user_id,created_at\n")
+	f.send(t, "", "-rate", "1000", "-parallel", "1", csv, file(t, exportOf(2))).says(t, 1, "       1  not understood, not sent", "       2  delivered")
+	if diff := cmp.Diff(userIDs(2), f.ids()); diff != "" {
+		t.Errorf("users (-want +got):\n%s", diff)
+	}
+}
+
+// TestLargeExport shows that an array of many users is not held at once.
+func TestLargeExport(t *testing.T) {
+	t.Parallel()
+	const users = 200_000
+	reader, writer := io.Pipe()
+	go func() {
+		_, err := io.WriteString(writer, "[")
+		for i := 0; i < users && err == nil; i++ {
+			_, err = fmt.Fprintf(writer, "%s{\"user_id\":\"auth0|%d\",\"created_at\":\"2026-11-21T00:00:00.000Z\",\"x\":%q}\n", strings.Repeat(",", min(i, 1)), i, strings.Repeat("x", 400))
+		}
+		_ = writer.CloseWithError(err)
+	}()
+	count, most := 0, uint64(0)
+	for _, err := range exported([]string{"-"}, reader) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if count++; count%50_000 == 0 {
+			runtime.GC()
+			var now runtime.MemStats
+			runtime.ReadMemStats(&now)
+			most = max(most, now.HeapAlloc)
+		}
+	}
+	if count != users || most > 40<<20 {
+		t.Errorf("got %d users and %d MiB on the heap, want %d and at most 40", count, most>>20, users)
 	}
 }
 
@@ -141,7 +200,8 @@ func TestBadFile(t *testing.T) {
 		"cut off":       {packed[:len(packed)-10], "unexpected EOF"},
 		"damaged":       {packed[:len(packed)-8] + "\x00\x00\x00\x00\x00\x00\x00\x00", "gzip: invalid checksum"},
 		"header only":   {packed[:5], "unexpected EOF"},
-		"endless line":  {`{"user_id":"` + strings.Repeat("x", longestLine), "bufio.Scanner: token too long"},
+		"endless text":  {`{"user_id":"` + strings.Repeat("x", longestValue), "is longer than 16 MiB"},
+		"endless array": {`{"user_id":[` + strings.Repeat("1,", longestValue/2), "is longer than 16 MiB"},
 		"a folder":      {"", "is a directory"},
 		"no such thing": {"", "no such file or directory"},
 	} {
@@ -173,27 +233,35 @@ func TestSpanOfExport(t *testing.T) {
 	}
 }
 
-// FuzzReadUser looks for a line that makes a user whose event id is not the one of the Action.
-func FuzzReadUser(f *testing.F) {
-	for _, line := range []string{exportOf(1), `{"user_id":"a","created_at":"2026-11-21T00:00:00Z","x":"\ud800"}`, `null`, "{", `{"user_id":"a","user_id":"b"}`} {
-		f.Add([]byte(line))
+// FuzzExport looks for an export that makes a user whose event id is not the one of the Action, or an error that repeats
+// something of it.
+func FuzzExport(f *testing.F) {
+	for _, text := range []string{
+		exportOf(2), "[" + exportOf(1) + "]", `{"user_id":"a","created_at":"2026-11-21T00:00:00Z","x":"\ud800"}`, `null`, "{", `{"user_id":"a","user_id":"b"}`,
+		"{\"a\":\"\n{}", "[[{}", "{\"a\":{\"b\":[}", "PK\x03\x04", "\xff\xfe{\x00", "\uFEFF{}", "a,b\n", zipped(exportOf(1)),
+	} {
+		f.Add([]byte(text))
 	}
-	f.Fuzz(func(t *testing.T, line []byte) {
-		u, err := readUser(line)
-		if err != nil {
-			if err.Error() != errIncomplete.Error() {
-				t.Errorf("the error may repeat the profile: %v", err)
+	known := regexp.MustCompile(`^-(, line \d+(, value \d+ of it)?)?: [-'>:;",./a-zA-Z0-9_ ]+$`)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for u, err := range exported([]string{"-"}, bytes.NewReader(text)) {
+			if unreadable, ok := errors.AsType[*unreadableError](err); ok {
+				if !known.MatchString(err.Error()) || unreadable.where == "" {
+					t.Errorf("the error may repeat the export: %v", err)
+				}
+				continue
 			}
-			return
-		}
-		if u.id == "" || u.createdAt == "" || u.created.IsZero() && !strings.HasPrefix(u.createdAt, "0001-01-01") {
-			t.Errorf("got %+v", u)
-		}
-		if _, err := (&function{}).body(u); err != nil {
-			t.Errorf("it cannot be sent: %v", err)
-		}
-		if _, err := (&function{profile: true}).body(u); err != nil {
-			t.Errorf("its profile cannot be sent: %v", err)
+			if err != nil {
+				return // damaged gzip
+			}
+			if u.id == "" || u.createdAt == "" || u.created.IsZero() && !strings.HasPrefix(u.createdAt, "0001-01-01") {
+				t.Errorf("got %+v", u)
+			}
+			for _, profile := range []bool{false, true} {
+				if _, err := (&function{}).body(u, profile); err != nil {
+					t.Errorf("it cannot be sent: %v", err)
+				}
+			}
 		}
 	})
 }

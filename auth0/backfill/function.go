@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -20,23 +23,33 @@ const (
 	longestAnswer = 64 << 10
 )
 
-// place is where the function put a user.
-type place int
-
-const (
-	inKafka place = iota
-	inOutbox
-)
+// delivered is what became of a user whom the function took.
+type delivered struct {
+	outbox bool // it waits there for Kafka
+	bare   bool // the function refused the profile, and took the user without it
+}
 
 // refusedError is an answer that is no success.
 type refusedError struct {
 	status int
-	user   bool // it is about this user
-	final  bool // no other user need be sent
+	reason string // the type of the function's problem document, or ""
+	user   bool   // it is about this user
+	final  bool   // no other user need be sent
 	hint   string
 }
 
-func (e *refusedError) Error() string { return "HTTP " + strconv.Itoa(e.status) + e.hint }
+func (e *refusedError) Error() string {
+	text := "HTTP " + strconv.Itoa(e.status)
+	if e.reason != "" {
+		text += " " + e.reason
+	}
+	return text + e.hint
+}
+
+// form says that the function refused what was sent for its form or its size.
+func (e *refusedError) form() bool {
+	return e.status == http.StatusBadRequest || e.status == http.StatusRequestEntityTooLarge
+}
 
 // function is where users are sent.
 type function struct {
@@ -46,21 +59,34 @@ type function struct {
 	client   *http.Client
 }
 
-// deliver sends one user until the function has it, at most attempts times. The error is a *refusedError, or that of the
-// last attempt.
-func (f *function) deliver(ctx context.Context, u user, id string) (place, error) {
-	body, err := f.body(u)
+// deliver sends one user until the function has it, at most attempts times. A profile that it refuses is left out. The
+// error is a *refusedError, or that of the last attempt.
+func (f *function) deliver(ctx context.Context, u user, id string) (delivered, error) {
+	body, err := f.body(u, f.profile)
 	if err != nil {
-		return 0, err
+		return delivered{}, err
 	}
+	outbox, err := f.again(ctx, body, id)
+	if refused, ok := errors.AsType[*refusedError](err); !ok || !f.profile || !refused.form() {
+		return delivered{outbox: outbox}, err
+	}
+	if body, err = f.body(u, false); err != nil {
+		return delivered{}, err
+	}
+	outbox, err = f.again(ctx, body, id)
+	return delivered{outbox: outbox, bare: true}, err
+}
+
+// again sends a body until it is taken or refused, and says whether it went into the outbox.
+func (f *function) again(ctx context.Context, body []byte, id string) (outbox bool, err error) {
 	backoff := time.Second
 	for attempt := 1; ; attempt++ {
 		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
+			return false, context.Cause(ctx)
 		}
-		where, wait, err := f.send(ctx, body, id)
+		outbox, wait, err := f.send(ctx, body, id)
 		if err == nil || wait < 0 || attempt == attempts {
-			return where, err
+			return outbox, err
 		}
 		_ = sleep(ctx, max(backoff, min(wait, longestWait))) // the next attempt looks
 		backoff *= 2
@@ -69,26 +95,19 @@ func (f *function) deliver(ctx context.Context, u user, id string) (place, error
 
 // body is what the Action sends. Without the profile it has created_at still, for the event's time: by now the time of the
 // request says nothing.
-func (f *function) body(u user) ([]byte, error) {
+func (f *function) body(u user, profile bool) ([]byte, error) {
 	type created struct {
 		CreatedAt string `json:"created_at"`
 	}
-	var (
-		body []byte
-		err  error
-	)
-	if f.profile {
-		body, err = json.Marshal(struct {
-			UserID string         `json:"userId"`
-			Tenant string         `json:"tenant"`
-			User   jsontext.Value `json:"user"`
-		}{u.id, f.tenant, u.profile}, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	} else {
-		body, err = json.Marshal(struct {
-			UserID string  `json:"userId"`
-			User   created `json:"user"`
-		}{u.id, created{u.createdAt}})
+	request := struct {
+		UserID string `json:"userId"`
+		Tenant string `json:"tenant"`
+		User   any    `json:"user"`
+	}{u.id, f.tenant, created{u.createdAt}}
+	if profile {
+		request.User = u.profile
 	}
+	body, err := json.Marshal(request, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return nil, fmt.Errorf("write the request: %w", err)
 	}
@@ -96,12 +115,12 @@ func (f *function) body(u user) ([]byte, error) {
 }
 
 // send makes one attempt. wait is how long to wait before another, below 0 where another does not help.
-func (f *function) send(ctx context.Context, body []byte, id string) (where place, wait time.Duration, err error) {
+func (f *function) send(ctx context.Context, body []byte, id string) (outbox bool, wait time.Duration, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, attemptLimit, errNoAnswer)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
 	if err != nil {
-		return 0, -1, errNoAnswer // the address was checked
+		return false, -1, errNoAnswer // the address was checked
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", id)
@@ -110,37 +129,42 @@ func (f *function) send(ctx context.Context, body []byte, id string) (where plac
 	}
 	res, err := f.client.Do(req)
 	if err != nil {
-		return 0, 0, withoutAddress(ctx, err)
+		return false, 0, withoutAddress(ctx, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(res.Body, longestAnswer))
 	if err != nil {
-		return 0, 0, withoutAddress(ctx, err)
+		return false, 0, withoutAddress(ctx, err)
 	}
 	return judge(res, text, id)
 }
 
-func judge(res *http.Response, text []byte, id string) (place, time.Duration, error) {
-	status := res.StatusCode
-	switch {
-	case status >= 200 && status < 300:
-		var answer struct {
-			EventID string `json:"eventId"`
-		}
-		if json.Unmarshal(text, &answer) != nil || answer.EventID != id {
-			return 0, -1, &refusedError{status: status, final: true, hint: ", but not from the function: check FUNCTION_URL"}
-		}
-		if status == http.StatusAccepted {
-			return inOutbox, 0, nil
-		}
-		return inKafka, 0, nil
-	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
-		return 0, retryAfter(res.Header), &refusedError{status: status}
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return 0, -1, &refusedError{status: status, final: true, hint: ": check FUNCTION_KEY"}
-	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status < 400:
-		return 0, -1, &refusedError{status: status, final: true, hint: ": check FUNCTION_URL"}
-	default:
-		return 0, -1, &refusedError{status: status, user: true}
+// judge says what an answer means: whether the user is in the outbox, or why not and how long to wait.
+func judge(res *http.Response, text []byte, id string) (outbox bool, wait time.Duration, err error) {
+	var answer struct {
+		EventID string `json:"eventId"`
+		Type    string `json:"type"`
 	}
+	known := json.Unmarshal(text, &answer) == nil
+	refused := &refusedError{status: res.StatusCode}
+	if kind, ok := strings.CutPrefix(answer.Type, "urn:userrelay:problem:"); ok && regexp.MustCompile(`^[a-z-]{1,40}$`).MatchString(kind) {
+		refused.reason = kind // nothing else of what an answer says
+	}
+	switch status := res.StatusCode; {
+	case status >= 200 && status < 300:
+		if !known || answer.EventID != id {
+			refused.final, refused.hint = true, ", but not from the function: check FUNCTION_URL"
+			return false, -1, refused
+		}
+		return status == http.StatusAccepted, 0, nil
+	case status == http.StatusRequestTimeout, status == http.StatusTooManyRequests, status >= 500:
+		return false, retryAfter(res.Header), refused
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		refused.final, refused.hint = true, ": check FUNCTION_KEY"
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status < 400:
+		refused.final, refused.hint = true, ": check FUNCTION_URL"
+	default:
+		refused.user = true
+	}
+	return false, -1, refused
 }

@@ -22,7 +22,7 @@ import (
 
 const usage = `Sends users that Auth0 has through the function, with the event ids of the Action.
 
-  backfill [flags] FILE…                     users of an export job (newline-delimited JSON, gzip too; - is stdin)
+  backfill [flags] FILE…                     users of an export job (JSON: one a line, or arrays; gzip too; - is stdin)
   backfill [flags] -from TIME [-to TIME]     users of the Management API who were created in the time span
 
 Environment:
@@ -83,7 +83,7 @@ func run(ctx context.Context, args, env []string, client *http.Client, stdin io.
 	if !o.dryRun {
 		b.function = &function{url: s.url, key: s.key, profile: o.profile, tenant: s.tenant, client: client}
 	}
-	err = b.run(ctx, func(ctx context.Context) iter.Seq2[user, error] { return users(ctx, o, s, client, stdin) })
+	err = b.run(ctx, func(ctx context.Context) iter.Seq2[user, error] { return users(ctx, o, s, client, stdin, b.tell) })
 	err = errors.Join(err, sent.close())
 	b.report.write(stdout, o.dryRun)
 	if err != nil {
@@ -96,11 +96,11 @@ func run(ctx context.Context, args, env []string, client *http.Client, stdin io.
 }
 
 // users are those of the files, or of the Management API.
-func users(ctx context.Context, o options, s settings, client *http.Client, stdin io.Reader) iter.Seq2[user, error] {
+func users(ctx context.Context, o options, s settings, client *http.Client, stdin io.Reader, tell func(string)) iter.Seq2[user, error] {
 	if len(o.files) > 0 {
 		return exported(o.files, stdin)
 	}
-	return (&search{api: &api{domain: s.domain, credentials: s.credentials, client: client}, profile: o.profile}).users(ctx, o.from, o.to)
+	return (&search{api: &api{domain: s.domain, credentials: s.credentials, client: client}, profile: o.profile, tell: tell}).users(ctx, o.from, o.to)
 }
 
 func readOptions(args []string, stderr io.Writer) (options, error) {

@@ -16,6 +16,7 @@ type report struct {
 	due        int // to be sent
 	delivered  int
 	outbox     int // of those delivered
+	bare       int // of those delivered
 	failed     int
 
 	first, last time.Time // creation of those to be sent
@@ -54,6 +55,7 @@ func (r *report) write(w io.Writer, dryRun bool) {
 	}
 	line(true, r.delivered, "delivered")
 	line(false, r.outbox, "of them in the outbox")
+	line(false, r.bare, "of them without the profile, which the function refused")
 	line(true, r.failed, "not delivered")
 	line(false, r.due-r.delivered-r.failed, "not tried")
 }

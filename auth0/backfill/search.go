@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"net/http"
 	neturl "net/url"
 	"strconv"
 	"time"
@@ -15,12 +17,20 @@ const (
 	perPage    = 100  // the most that the API gives
 	maxResults = 1000 // of one search; it gives no more, however many there are
 	rereads    = 3    // of a span whose users change while they are read
+
+	slowTries    = 3    // of a search that Auth0 gave up
+	shortestSlow = 1000 // ms: a span that is not halved for being slow
 )
+
+// errSlow says that Auth0 gave up a search: it does so after 2 seconds.
+var errSlow = errors.New("Auth0 gave up the search (HTTP 503)")
 
 // search finds users by the time of their creation.
 type search struct {
 	api     *api
 	profile bool // else two members of it do
+	tell    func(string)
+	told    bool // that a search was slow
 }
 
 // span is a time span in ms, both ends included: created_at has no finer time.
@@ -39,18 +49,25 @@ func (s *search) users(ctx context.Context, from, to time.Time) iter.Seq2[user, 
 				continue
 			}
 			found, total, err := s.read(ctx, next)
-			if err != nil {
-				yield(user{}, fmt.Errorf("search for users: %w", err))
-				return
-			}
-			if total >= maxResults {
-				middle := next.from + (next.to-next.from)/2
-				if middle == next.to {
-					yield(user{}, fmt.Errorf("search for users: %d in one millisecond, %s; use an export job", total, next))
-					return
+			slow := errors.Is(err, errSlow)
+			middle := next.from + (next.to-next.from)/2
+			switch {
+			case slow && next.to-next.from >= shortestSlow, err == nil && total >= maxResults && middle < next.to:
+				if slow && !s.told {
+					s.told = true
+					s.tell("a search took Auth0 more than 2 seconds and was given up (HTTP 503): its span is halved")
 				}
 				waiting = append(waiting, span{middle + 1, next.to}, span{next.from, middle})
 				continue
+			case slow:
+				yield(user{}, fmt.Errorf("search for users: %w, %s; is the Management API down? Else use an export job", err, next))
+				return
+			case err != nil:
+				yield(user{}, fmt.Errorf("search for users: %w", err))
+				return
+			case total >= maxResults:
+				yield(user{}, fmt.Errorf("search for users: %d in one millisecond, %s; use an export job", total, next))
+				return
 			}
 			for i, text := range found {
 				u, err := readUser(text)
@@ -84,7 +101,11 @@ func (s *search) readOnce(ctx context.Context, of span) (found []jsontext.Value,
 			Users []jsontext.Value `json:"users"`
 			Total int              `json:"total"`
 		}
-		if err := s.api.get(ctx, "/api/v2/users", s.query(of, number), &page); err != nil {
+		err := s.api.get(ctx, "/api/v2/users", s.query(of, number), &page, slowTries)
+		if refused, ok := errors.AsType[*apiError](err); ok && refused.status == http.StatusServiceUnavailable {
+			return nil, 0, false, errSlow
+		}
+		if err != nil {
 			return nil, 0, false, err
 		}
 		if number > 0 && page.Total != total {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	neturl "net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -239,6 +240,45 @@ func TestSearchFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSearchSlow halves the span of a search that Auth0 gives up, until it is done in time, and says so once; where nothing
+// helps it says that too.
+func TestSearchSlow(t *testing.T) {
+	t.Parallel()
+	const slow = "a search took Auth0 more than 2 seconds and was given up (HTTP 503): its span is halved"
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{users: usersAt(150, day(), time.Minute)}
+		d.before = func(w http.ResponseWriter, _ int) bool {
+			q, err := neturl.ParseQuery(d.searches[len(d.searches)-1])
+			if err != nil {
+				t.Error(err)
+			}
+			bounds := regexp.MustCompile(`^created_at:\[(\S+) TO (\S+)\]$`).FindStringSubmatch(q.Get("q"))
+			if moment(t, bounds[2]).Sub(moment(t, bounds[1])) < 4*time.Hour {
+				return false
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+		f, r := d.backfill(t, apiEnv())
+		r.says(t, 0, slow, "     150  delivered")
+		if n := strings.Count(r.stderr, slow); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		if diff := cmp.Diff(userIDs(150), f.ids()); diff != "" {
+			t.Errorf("users (-want +got):\n%s", diff)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		d := &directory{before: func(w http.ResponseWriter, _ int) bool { w.WriteHeader(http.StatusServiceUnavailable); return true }}
+		_, r := d.backfill(t, apiEnv())
+		r.says(t, 1, slow)
+		if !strings.Contains(r.stderr, "backfill: search for users: Auth0 gave up the search (HTTP 503), [2026-11-21T00:00:00.000Z TO ") ||
+			!strings.Contains(r.stderr, "; is the Management API down? Else use an export job\n") {
+			t.Errorf("got %q", r.stderr)
+		}
+	})
 }
 
 // TestSearchChanges shows that a user who is deleted between two pages hides no other.

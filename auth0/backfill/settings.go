@@ -28,10 +28,14 @@ func readSettings(env []string, o options) (settings, error) {
 	values := map[string]string{}
 	for _, setting := range env {
 		name, value, _ := strings.Cut(setting, "=")
-		values[name] = strings.TrimSpace(value)
+		values[name] = pasted(name, value)
 	}
 	s := settings{tenant: values["AUTH0_TENANT"]}
-	problems := []error{when(!registration.ValidTenant(s.tenant), "AUTH0_TENANT: must be the tenant's name, as in event.tenant.id")}
+	problems := []error{
+		when(!registration.ValidTenant(s.tenant), "AUTH0_TENANT: must be the tenant's name, as in event.tenant.id"),
+		// With the domain for the name every id would be another than the Action's.
+		when(strings.HasSuffix(strings.ToLower(s.tenant), ".auth0.com"), "AUTH0_TENANT: must be the name alone, as in event.tenant.id, and not the domain"),
+	}
 	if !o.dryRun {
 		var err error
 		s.url, s.key, err = functionAddress(values["FUNCTION_URL"], values["FUNCTION_KEY"])
@@ -40,7 +44,7 @@ func readSettings(env []string, o options) (settings, error) {
 	if len(o.files) == 0 {
 		var err error
 		s.domain, err = apiAddress(values["AUTH0_DOMAIN"])
-		s.credentials = credentials{values["AUTH0_CLIENT_ID"], values["AUTH0_CLIENT_SECRET"], values["AUTH0_TOKEN"]}
+		s.credentials = credentials{values["AUTH0_CLIENT_ID"], values["AUTH0_CLIENT_SECRET"], withoutBearer(values["AUTH0_TOKEN"])}
 		c := s.credentials
 		problems = append(problems, err,
 			when(c.token == "" && (c.id == "" || c.secret == ""), "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, or AUTH0_TOKEN: must be set"))
@@ -50,20 +54,26 @@ func readSettings(env []string, o options) (settings, error) {
 
 // functionAddress takes the key out of the address, where it stands in it.
 func functionAddress(address, key string) (url, used string, err error) {
-	u, err := neturl.Parse(address)
+	if regexp.MustCompile(`(?i)^[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/`).MatchString(address) {
+		address = "https://" + address
+	}
+	u, err := neturl.Parse(strings.NewReplacer("\n", "", "\r", "", "\t", "").Replace(address)) // as JavaScript's URL does
 	if err != nil || !secure(u) || u.User != nil {
 		return "", "", errors.New("FUNCTION_URL: must be an address that begins with https://")
 	}
-	query := u.Query()
+	key, query := bareKey(key), u.Query()
 	for name, values := range query {
 		if strings.EqualFold(name, "code") {
 			if key == "" {
-				key = strings.ReplaceAll(values[0], " ", "+") // no key has a space: it was a plus
+				key = bareKey(strings.ReplaceAll(values[0], " ", "+")) // no key has a space: it was a plus
 			}
 			query.Del(name)
 		}
 	}
-	u.RawQuery = query.Encode()
+	u.RawQuery, u.Fragment = query.Encode(), ""
+	if regexp.MustCompile(`^(##.*##|@@.*@@|_VALUE_NOT_SHOWN_)$`).MatchString(key) {
+		return "", "", errors.New("FUNCTION_KEY: is a placeholder of auth0-deploy-cli")
+	}
 	if !regexp.MustCompile(`^[!-~]*$`).MatchString(key) {
 		return "", "", errors.New("FUNCTION_KEY: has characters that no key has")
 	}

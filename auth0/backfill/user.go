@@ -18,23 +18,48 @@ type user struct {
 	profile   jsontext.Value
 }
 
-// errIncomplete is the reason why a user is not sent: with another event id than the Action's it would be a new event.
-var errIncomplete = errors.New("must be an object with user_id and created_at; the export must name both fields")
+// Reasons why a user is not sent: with another event id than the Action's it would be a new event. They repeat nothing of
+// the profile.
+var (
+	errNoJSON      = errors.New("is no JSON object")
+	errNoID        = errors.New("user_id is missing; the export must name the field")
+	errNoIDText    = errors.New("user_id must be a text, and not empty")
+	errNoCreated   = errors.New("created_at is missing; the export must name the field")
+	errNoTimestamp = errors.New("created_at must be a time, such as 2026-11-21T19:00:00.123Z")
+)
 
 // readUser reads one user. A profile may hold anything that is JSON.
 func readUser(text []byte) (user, error) {
 	var u struct {
-		ID        string `json:"user_id"`
-		CreatedAt string `json:"created_at"`
+		ID        jsontext.Value `json:"user_id"`
+		CreatedAt jsontext.Value `json:"created_at"`
 	}
 	if err := json.Unmarshal(text, &u, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
-		return user{}, errIncomplete // not its own words, which can repeat the profile
+		return user{}, errNoJSON // not its own words, which can repeat the profile
 	}
-	created, err := time.Parse(time.RFC3339Nano, u.CreatedAt)
-	if err != nil || u.ID == "" {
-		return user{}, errIncomplete
+	found := user{profile: text}
+	switch {
+	case missing(u.ID):
+		return user{}, errNoID
+	case !textOf(u.ID, &found.id):
+		return user{}, errNoIDText
+	case missing(u.CreatedAt):
+		return user{}, errNoCreated
+	case !textOf(u.CreatedAt, &found.createdAt):
+		return user{}, errNoTimestamp
 	}
-	return user{u.ID, u.CreatedAt, created, text}, nil
+	var err error
+	if found.created, err = time.Parse(time.RFC3339Nano, found.createdAt); err != nil {
+		return user{}, errNoTimestamp
+	}
+	return found, nil
+}
+
+func missing(v jsontext.Value) bool { return v == nil || v.Kind() == jsontext.KindNull }
+
+// textOf reads a text that is not empty.
+func textOf(v jsontext.Value, into *string) bool {
+	return v.Kind() == jsontext.KindString && json.Unmarshal(v, into, jsontext.AllowInvalidUTF8(true)) == nil && *into != ""
 }
 
 func (u user) eventID(tenant string) string { return registration.DeriveID(tenant, u.id, u.createdAt) }
