@@ -17,6 +17,8 @@ type RecordMetadata struct {
 	Partition int
 	Offset    int64
 	Timestamp time.Time // the record's, to the millisecond
+	// Throttled is how long the broker asks its client to wait for its quotas (throttle_time_ms); 0: not at all.
+	Throttled time.Duration
 }
 
 // Send is one attempt to store a registration in Kafka, as it is seen from outside.

@@ -1,89 +1,104 @@
 package kafka
 
 import (
-	"encoding/binary"
-	"hash/crc32"
-	"slices"
+	"time"
 
-	"userrelay/handler/registration"
+	"userrelay/handler/delivery"
 )
 
-// producerID says to a broker which producer made a batch, and where in its sequence the batch is. A broker keeps one of
-// two batches that have the same (KIP-98).
-type producerID struct {
-	id    int64 // -1: none, the broker keeps both
-	epoch int16
+// batch is the records of one partition in a lane's hands.
+type batch struct {
+	partition int32
+	items     []*item
+	encoded   []byte
+	full      bool // takes no more
+	limit     int  // most records that it may have; 0: any number
+
+	// Of the attempts to store it.
+	link      *link // it may be sent on: it leads to the cluster that gave its producer id
+	blocks    bool  // its partition's other records wait for its outcome
+	maybe     bool  // an attempt may have stored it: only the same bytes may be sent again
+	verdict   verdict
+	class     delivery.Class // where the verdict is failed
+	cause     error          // what came last
+	base      int64          // offset of the first record, where the verdict is stored
+	time      time.Time      // of its records
+	throttled time.Duration  // for how long the broker wants to be left alone
 }
 
-func noProducerID() producerID { return producerID{id: -1, epoch: -1} }
+// verdict says what an attempt has made of a batch.
+type verdict int
 
-// Places in a record batch, in bytes (Kafka documentation, "Record Batch"), behind the size field that stands before it
-// in a Produce request.
 const (
-	sizeField    = 4
-	lengthAt     = sizeField + 8        // batchLength, which counts what follows it
-	checksumAt   = lengthAt + 4 + 4 + 1 // crc, of what follows it
-	attributesAt = checksumAt + 4
-	batchHeader  = 61 // bytes before the first record
+	unknown verdict = iota // it may be stored: the same bytes are sent again
+	stored                 // the broker has it
+	requeue                // certainly not stored: its records go back into the queue
+	bisect                 // as requeue, and one record may be at fault: into batches of half the size
+	failed                 // its callers get the error
 )
 
-// appendBatch appends the size field and one record batch of format 2, as rawproduce wants it. All records get the same
-// timestamp, in ms since 1970.
-func appendBatch(b []byte, p producerID, sequence int32, timestamp int64, items []*item) []byte {
-	start := len(b)
-	b = slices.Grow(b, sizeField+batchHeader+sizeOf(items))
-	b = append(b, make([]byte, sizeField+8+4)...)        // size; base offset 0; batch length
-	b = append(b, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0) // partition leader epoch -1; magic; checksum
-	b = append(b, 0, 0)                                  // attributes: not compressed, time of creation
-	b = binary.BigEndian.AppendUint32(b, uint32(len(items)-1))
-	b = binary.BigEndian.AppendUint64(b, uint64(timestamp)) // first
-	b = binary.BigEndian.AppendUint64(b, uint64(timestamp)) // last
-	b = binary.BigEndian.AppendUint64(b, uint64(p.id))
-	b = binary.BigEndian.AppendUint16(b, uint16(p.epoch))
-	b = binary.BigEndian.AppendUint32(b, uint32(sequence))
-	b = binary.BigEndian.AppendUint32(b, uint32(len(items)))
-	for i, it := range items {
-		b = appendRecord(b, int64(i), &it.record)
+// add puts an item into the batch, unless it or one that is there wants fewer beside it.
+func (b *batch) add(it *item) bool {
+	limit := b.limit
+	if limit == 0 || it.limit != 0 && it.limit < limit {
+		limit = it.limit
 	}
-	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-sizeField))
-	binary.BigEndian.PutUint32(b[start+lengthAt:], uint32(len(b)-start-lengthAt-4))
-	binary.BigEndian.PutUint32(b[start+checksumAt:], crc32.Checksum(b[start+attributesAt:], crc32.MakeTable(crc32.Castagnoli)))
-	return b
+	if n := len(b.items) + 1; n > 1 && limit != 0 && n > limit {
+		return false
+	}
+	b.items, b.limit = append(b.items, it), limit
+	return true
 }
 
-func sizeOf(items []*item) int {
-	n := 0
-	for _, it := range items {
-		n += it.size
-	}
-	return n
+func (b *batch) fail(class delivery.Class) { b.verdict, b.class = failed, class }
+
+// err is the error of a batch that has failed.
+func (b *batch) err() *delivery.Error {
+	return &delivery.Error{Class: b.class, Op: "produce", Err: b.cause}
 }
 
-func appendRecord(b []byte, offsetDelta int64, r *registration.Record) []byte {
-	n := 1 + 1 + varintLen(offsetDelta) + bytesLen(len(r.Key)) + bytesLen(len(r.Value)) + varintLen(int64(len(r.Headers)))
-	for _, h := range r.Headers {
-		n += bytesLen(len(h.Key)) + bytesLen(len(h.Value))
+// unanswered is the verdict where no answer came. Without a producer id a repeat could make a copy, so there is none.
+func (b *batch) unanswered(maybe, idempotent bool) {
+	b.maybe = b.maybe || maybe
+	switch {
+	case !b.maybe:
+		b.verdict = requeue
+	case idempotent:
+		b.verdict = unknown
+	default:
+		b.fail(delivery.UnknownOutcome)
 	}
-	b = binary.AppendVarint(b, int64(n))
-	b = append(b, 0, 0) // attributes; timestamp delta
-	b = binary.AppendVarint(b, offsetDelta)
-	b = append(binary.AppendVarint(b, int64(len(r.Key))), r.Key...)
-	b = append(binary.AppendVarint(b, int64(len(r.Value))), r.Value...)
-	b = binary.AppendVarint(b, int64(len(r.Headers)))
-	for _, h := range r.Headers {
-		b = append(binary.AppendVarint(b, int64(len(h.Key))), h.Key...)
-		b = append(binary.AppendVarint(b, int64(len(h.Value))), h.Value...)
-	}
-	return b
 }
 
-// varintLen is the length of v as binary.AppendVarint writes it.
-func varintLen(v int64) int {
-	n := 1
-	for u := uint64(v<<1) ^ uint64(v>>63); u >= 0x80; u >>= 7 {
-		n++
+// judge is the verdict of a broker's answer. others says that the topic took other records lately: only then is a record
+// refused for its own fault.
+func (b *batch) judge(c code, idempotent, others bool) {
+	r := rowOf(c)
+	switch {
+	case c == codeNone, c == codeDuplicateSequence:
+		b.verdict = stored
+	case !r.is(spent | notStored):
+		b.unanswered(true, idempotent)
+	case b.maybe && !r.is(spent) && (r.class == delivery.Unavailable || r.class == delivery.Throttled):
+		b.verdict = unknown // it may take it in a moment
+	case b.maybe:
+		// A refusal says nothing of earlier attempts, of which one may have stored the batch.
+		b.fail(delivery.UnknownOutcome)
+	default:
+		b.refused(r, others)
 	}
-	return n
 }
 
-func bytesLen(n int) int { return varintLen(int64(n)) + n }
+// refused is the verdict where no attempt has stored the batch.
+func (b *batch) refused(r row, others bool) {
+	switch {
+	case r.is(spent), r.class == delivery.Unavailable:
+		b.verdict = requeue
+	case r.is(oneRecord) && len(b.items) > 1:
+		b.verdict = bisect
+	case r.class == delivery.Invalid && !others:
+		b.fail(delivery.TopicRule) // nobody knows whether it is this record's fault or the topic's rule
+	default:
+		b.fail(r.class)
+	}
+}

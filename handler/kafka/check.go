@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
-	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
 )
@@ -57,7 +58,7 @@ func diagnoseBroker(ctx context.Context, c Config) Finding {
 	f := Finding{Subject: "broker " + c.Brokers[0], Text: "answers" + secured(c)}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	if _, err := p.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{c.Topic}}); err != nil {
+	if _, err := p.cluster.metadata(ctx, false); err != nil {
 		f.Text, f.Grade = explain(fail("connect", err, false)), Failure
 	}
 	return f
@@ -79,70 +80,62 @@ func secured(c Config) string {
 func (p *Producer) diagnoseTopic(ctx context.Context) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
 	defer cancel()
-	subject := "topic " + p.topic
+	subject := "topic " + p.config.Topic
 	bad := func(err error) []Finding {
 		return []Finding{{subject, explain(fail("look at the topic", err, false)), Failure}}
 	}
-	md, err := p.client.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{p.topic}})
+	v, err := p.cluster.metadata(ctx, false)
+	if err == nil && v.err != codeNone {
+		err = v.err
+	}
 	if err != nil {
 		return bad(err)
 	}
-	if len(md.Topics) != 1 {
-		return bad(errAnswer)
-	}
-	topic := md.Topics[0]
-	if topic.Error != nil {
-		return bad(topic.Error)
-	}
-	found := []Finding{{subject, fmt.Sprintf("exists, with %d partitions", len(topic.Partitions)), Good}}
-	found = append(found, p.diagnoseWrite(ctx, firstLeader(topic)))
-	return append(found, p.diagnoseCopies(ctx, topic))
-}
-
-// firstLeader returns the broker that leads the first partition.
-func firstLeader(topic kafkago.Topic) int32 {
-	for _, q := range topic.Partitions {
-		if q.ID == 0 && q.Leader.Host != "" {
-			return int32(q.Leader.ID)
-		}
-	}
-	return nobody
+	p.cluster.learn(v)
+	found := []Finding{{subject, fmt.Sprintf("exists, with %d partitions", len(v.partitions)), Good}}
+	found = append(found, p.diagnoseWrite(ctx, v.leaders()[0]))
+	return append(found, p.diagnoseCopies(ctx, v))
 }
 
 // diagnoseWrite asks for the right to write by a request without a record: brokers look at rights first.
 func (p *Producer) diagnoseWrite(ctx context.Context, leader int32) Finding {
-	f := Finding{Subject: "topic " + p.topic, Text: "may be written to"}
-	m, err := p.transport.RoundTrip(ctx, p.addr, &produceRequest{
-		Acks: int16(kafkago.RequireAll), Timeout: int32(p.brokerTimeout.Milliseconds()),
-		Topics: []rawproduce.RequestTopic{{Topic: p.topic, Partitions: []rawproduce.RequestPartition{{
-			RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(make([]byte, sizeField))},
-		}}}},
-		to: leader,
-	})
+	f := Finding{Subject: "topic " + p.config.Topic, Text: "may be written to"}
+	address, err := p.cluster.address(leader)
+	var r *produce.Response
+	if err == nil {
+		err = p.cluster.on(ctx, address, func(l *link, deadline time.Time) (err error) {
+			r, err = exchange[*produce.Response](l, deadline, &rawproduce.Request{
+				Acks: acksAll, Timeout: int32(p.brokerTimeout.Milliseconds()),
+				Topics: []rawproduce.RequestTopic{{Topic: p.config.Topic, Partitions: []rawproduce.RequestPartition{{
+					RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(make([]byte, sizeField))},
+				}}}},
+			})
+			return err
+		})
+	}
 	if err != nil {
 		f.Grade = Warning
 		f.Text = "whether it may be written to cannot be seen without a record: " + explain(fail("write", err, false))
 		return f
 	}
-	r, ok := m.(*produce.Response)
-	if !ok || len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
+	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
 		f.Text, f.Grade = explain(fail("write", errAnswer, false)), Warning
 		return f
 	}
-	switch code := kafkago.Error(r.Topics[0].Partitions[0].ErrorCode); code { //nolint:exhaustive // all others say that there is no record
-	case kafkago.TopicAuthorizationFailed, kafkago.ClusterAuthorizationFailed, kafkago.UnknownTopicOrPartition:
-		f.Text, f.Grade = explainCode(code), Failure
+	c := code(r.Topics[0].Partitions[0].ErrorCode) // all others say that there is no record
+	if c == codeTopicAuthorization || c == codeClusterAuthorization || c == codeUnknownTopic {
+		f.Text, f.Grade = explainCode(c), Failure
 	}
 	return f
 }
 
 // diagnoseCopies says how many copies of a record there are when acks=all is answered: as many as min.insync.replicas, at
 // most as many as there are replicas.
-func (p *Producer) diagnoseCopies(ctx context.Context, topic kafkago.Topic) Finding {
-	f := Finding{Subject: "topic " + topic.Name}
+func (p *Producer) diagnoseCopies(ctx context.Context, v *view) Finding {
+	f := Finding{Subject: "topic " + p.config.Topic}
 	replicas := math.MaxInt
-	for _, q := range topic.Partitions {
-		replicas = min(replicas, len(q.Replicas))
+	for _, q := range v.partitions {
+		replicas = min(replicas, q.replicas)
 	}
 	if replicas <= 1 {
 		f.Grade = Warning
@@ -150,7 +143,7 @@ func (p *Producer) diagnoseCopies(ctx context.Context, topic kafkago.Topic) Find
 			"Give it 3 replicas and min.insync.replicas=2; a managed service may hide copies of its own"
 		return f
 	}
-	insync, err := p.minInSync(ctx, topic.Name)
+	insync, err := p.minInSync(ctx)
 	switch {
 	case err != nil:
 		f.Grade = Warning
@@ -165,23 +158,36 @@ func (p *Producer) diagnoseCopies(ctx context.Context, topic kafkago.Topic) Find
 	return f
 }
 
-func (p *Producer) minInSync(ctx context.Context, topic string) (int, error) {
-	const name = "min.insync.replicas"
-	res, err := p.client.DescribeConfigs(ctx, &kafkago.DescribeConfigsRequest{Resources: []kafkago.DescribeConfigRequestResource{{
-		ResourceType: kafkago.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{name},
-	}}})
+func (p *Producer) minInSync(ctx context.Context) (int, error) {
+	const (
+		name    = "min.insync.replicas"
+		ofTopic = 2 // resource type
+	)
+	value := ""
+	err := p.cluster.on(ctx, p.cluster.candidates(false)[0], func(l *link, deadline time.Time) error {
+		r, err := exchange[*describeconfigs.Response](l, deadline, &describeconfigs.Request{
+			Resources: []describeconfigs.RequestResource{{ResourceType: ofTopic, ResourceName: p.config.Topic, ConfigNames: []string{name}}},
+		})
+		if err != nil {
+			return err
+		}
+		for _, resource := range r.Resources {
+			if resource.ErrorCode != 0 {
+				return code(resource.ErrorCode)
+			}
+			for _, e := range resource.ConfigEntries {
+				if e.ConfigName == name {
+					value = e.ConfigValue
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil && value == "" {
+		err = errors.New("the broker does not tell it")
+	}
 	if err != nil {
 		return 0, err
 	}
-	for _, r := range res.Resources {
-		if r.Error != nil {
-			return 0, r.Error
-		}
-		for _, e := range r.ConfigEntries {
-			if e.ConfigName == name {
-				return strconv.Atoi(e.ConfigValue)
-			}
-		}
-	}
-	return 0, errors.New("the broker does not tell it")
+	return strconv.Atoi(value)
 }

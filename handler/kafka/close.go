@@ -10,14 +10,7 @@ import (
 // Close refuses new records and waits for those that it has, until ctx ends. Then it lets go of everything: callers that
 // still wait get an answer, and nothing of the producer is left when it returns.
 func (p *Producer) Close(ctx context.Context) error {
-	p.mu.Lock()
-	again := p.closed
-	if !again && p.records == 0 {
-		close(p.finished)
-	}
-	p.closed = true
-	p.mu.Unlock()
-	if again {
+	if p.dispatcher.close() {
 		select {
 		case <-p.gone:
 			return nil
@@ -27,25 +20,25 @@ func (p *Producer) Close(ctx context.Context) error {
 	}
 	var err error
 	select {
-	case <-p.finished:
+	case <-p.dispatcher.finished:
 	case <-ctx.Done():
 		err = fmt.Errorf("wait for records under way: %w", ctx.Err())
 	}
-	p.mu.Lock()
-	p.ended = true
-	p.mu.Unlock()
-	p.end()
+	p.dispatcher.stop()
+	p.letGo()
 	p.background.Wait()
 	p.lanes.Wait()
-	p.failWaiting(&delivery.Error{Class: delivery.Unavailable, Op: "produce", Err: errClosed})
-	p.letGo()
+	waiting, idle := p.dispatcher.clear()
+	for _, l := range idle {
+		l.hangUp()
+	}
+	answerAll(waiting, &delivery.Error{Class: delivery.Unavailable, Op: "produce", Err: errClosed})
 	close(p.gone)
 	return err
 }
 
-// letGo closes the connections.
+// letGo ends what is under way, and closes the connections: a context does not reach a blocked Read.
 func (p *Producer) letGo() {
 	p.end()
-	p.transport.CloseIdleConnections()
-	p.conns.close()
+	p.links.close()
 }

@@ -38,7 +38,7 @@ func TestCodes(t *testing.T) {
 		{20, stored, delivery.UnknownOutcome},                // NOT_ENOUGH_REPLICAS_AFTER_APPEND
 		{29, delivery.NotAuthorized, delivery.NotAuthorized}, // TOPIC_AUTHORIZATION_FAILED
 		{31, delivery.NotAuthorized, delivery.NotAuthorized}, // CLUSTER_AUTHORIZATION_FAILED
-		{32, delivery.Invalid, delivery.Invalid},             // INVALID_TIMESTAMP
+		{32, delivery.TopicRule, delivery.TopicRule},         // INVALID_TIMESTAMP
 		{44, delivery.Throttled, delivery.Throttled},         // POLICY_VIOLATION
 		{45, stored, delivery.Unavailable},                   // OUT_OF_ORDER_SEQUENCE_NUMBER
 		{47, stored, delivery.Unavailable},                   // INVALID_PRODUCER_EPOCH
@@ -50,7 +50,7 @@ func TestCodes(t *testing.T) {
 		{87, delivery.Invalid, delivery.Invalid},             // INVALID_RECORD
 		{89, delivery.Throttled, delivery.Throttled},         // THROTTLING_QUOTA_EXCEEDED
 		{42, delivery.Fatal, delivery.Fatal},                 // INVALID_REQUEST
-		{999, delivery.Fatal, delivery.Fatal},                // one that nobody knows yet
+		{999, stored, delivery.UnknownOutcome},               // one that nobody knows yet
 	} {
 		t.Run(fmt.Sprint(c.code, " once"), func(t *testing.T) {
 			t.Parallel()

@@ -88,7 +88,7 @@ func openMany(t *testing.T, connections *listener, p *kafka.Producer) {
 	release()
 	for _, call := range calls {
 		if _, err := call.wait(t); err != nil {
-			t.Fatal(err)
+			t.Fatal(err, errors.Unwrap(err))
 		}
 	}
 }

@@ -10,9 +10,6 @@ import (
 	"os"
 	"syscall"
 
-	kafkago "github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/protocol"
-
 	"userrelay/handler/delivery"
 )
 
@@ -23,8 +20,8 @@ func explain(trouble *delivery.Error) string {
 		return ""
 	}
 	err := trouble.Err
-	if code, ok := errors.AsType[kafkago.Error](err); ok {
-		return explainCode(code)
+	if c, ok := errors.AsType[code](err); ok {
+		return explainCode(c)
 	}
 	if text := explainTLS(err); text != "" {
 		return text
@@ -43,33 +40,28 @@ func explain(trouble *delivery.Error) string {
 		return "a broker does not answer in time; see KAFKA_BROKERS, firewalls, and whether it is overloaded"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return "a broker closes connections: it is going down, or it wants another KAFKA_SECURITY_PROTOCOL or KAFKA_SASL_MECHANISM"
-	case errors.Is(err, protocol.ErrNoTopic), errors.Is(err, protocol.ErrNoPartition), errors.Is(err, protocol.ErrNoLeader):
+	case errors.Is(err, errNoLeader):
 		return "the topic or a partition of it has no leader now"
+	case errors.Is(err, errVersion):
+		return "the broker is too old or too new: " + errVersion.Error()
+	case errors.Is(err, errOtherLog), errors.Is(err, errNoProof):
+		return "the cluster behind KAFKA_BROKERS may be another one than before: whether it has what was under way is not known"
 	default:
 		return "the connection to a broker fails; see KAFKA_BROKERS and KAFKA_SECURITY_PROTOCOL"
 	}
 }
 
-func explainCode(code kafkago.Error) string {
-	switch code { //nolint:exhaustive // these have a cause of their own, the others one by class
-	case kafkago.SASLAuthenticationFailed:
-		return "the broker refuses the login; see KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or the token's audience and rights"
-	case kafkago.UnsupportedSASLMechanism, kafkago.IllegalSASLState:
-		return "the broker does not offer this login; see KAFKA_SASL_MECHANISM and KAFKA_SECURITY_PROTOCOL"
-	case kafkago.TopicAuthorizationFailed:
-		return "the login may not see or write the topic; it needs DESCRIBE and WRITE on KAFKA_TOPIC"
-	case kafkago.ClusterAuthorizationFailed:
-		return "the login may write to no topic; it needs WRITE on KAFKA_TOPIC"
-	case kafkago.UnknownTopicOrPartition, kafkago.InvalidTopic:
-		return "the topic does not exist; make it, or see KAFKA_TOPIC"
-	}
-	switch classOfCode(code) {
-	case delivery.Unavailable, delivery.UnknownOutcome:
+func explainCode(c code) string {
+	r := rowOf(c)
+	switch {
+	case r.advice != "":
+		return r.advice
+	case r.class == delivery.Unavailable, r.class == delivery.UnknownOutcome && r.name != unknownCodeName:
 		return "the cluster is not ready: a leader or enough replicas are missing"
-	case delivery.Throttled:
+	case r.class == delivery.Throttled:
 		return "the broker is asked for more than it gives; see its quotas or throughput units"
 	default:
-		return "the broker answers a code that should not come here: " + code.Title()
+		return "the broker answers a code that should not come here: " + c.Error()
 	}
 }
 

@@ -4,26 +4,27 @@ import "time"
 
 // Waiting returns how many records are in queues.
 func (p *Producer) Waiting() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for _, q := range p.queues {
-		n += q.len
+	d := p.dispatcher
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.parked.len
+	for _, b := range d.brokers {
+		n += b.queue.len
 	}
 	return n
 }
 
 // Held returns how many records, and of how many bytes, the producer has, in queues and in lanes.
 func (p *Producer) Held() (records, size int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.records, p.bytes
+	p.dispatcher.mu.Lock()
+	defer p.dispatcher.mu.Unlock()
+	return p.dispatcher.records, p.dispatcher.bytes
 }
 
 // NewWithAge is New with another maximum age of connections.
 func NewWithAge(c Config, age time.Duration) *Producer {
 	p := newProducer(c)
-	p.conns.maxAge = age
-	p.begin(c)
+	p.links.maxAge = age
+	p.begin()
 	return p
 }

@@ -13,256 +13,216 @@ const (
 	lookEvery    = 10 * time.Second       // at the cluster, where nothing is wrong
 	refreshEvery = 200 * time.Millisecond // at most, where something is
 	lookBackoff  = time.Second            // at most, where that does not help
+	lookPatience = time.Second            // that a lane has for what the keeper is about to learn
 	warmEvery    = time.Minute            // below idleTimeout
+	// The other lanes connect after the first one, which may have a record in its hands.
+	warmOthersAfter = 50 * time.Millisecond
 )
 
-// keep looks after what the producer knows of the cluster, and after its connections, until ctx ends.
-func (p *Producer) keep(ctx context.Context) {
-	look, warm := time.NewTicker(lookEvery), time.NewTicker(warmEvery)
+// keeper looks after what the producer knows of the cluster, and after the connections of idle lanes.
+type keeper struct {
+	p     *Producer
+	asked chan struct{} // takes one: what is known of the cluster may be out of date
+	first chan struct{} // closed when the topic's leaders are known
+
+	mu     sync.Mutex
+	looked chan struct{} // closed after the next look
+	failed string        // why the last look failed; "": it did not, or there was none
+}
+
+func newKeeper(p *Producer) *keeper {
+	return &keeper{p: p, asked: make(chan struct{}, 1), first: make(chan struct{}), looked: make(chan struct{})}
+}
+
+// keep looks at the cluster until ctx ends: every lookEvery, and sooner when asked.
+func (k *keeper) keep(ctx context.Context) {
+	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	defer warm.Stop()
+	another := false
 	for pause := refreshEvery; ; {
-		looked := time.Now()
-		if p.look(ctx) {
+		began := time.Now()
+		if k.look(ctx, another) {
 			pause = refreshEvery
 		} else {
-			p.askRefresh()
+			k.ask()
 			pause = min(2*pause, lookBackoff)
 		}
-		for again := false; !again; {
-			select {
-			case <-p.refresh:
-				wait(ctx, time.Until(looked.Add(pause)))
-				again = true
-			case <-look.C:
-				again = true
-			case <-warm.C:
-				p.background.Go(func() { p.warm(ctx, fewLanes) })
-			case <-ctx.Done():
-				return
-			}
+		select {
+		case <-k.asked:
+			another = true
+			wait(ctx, time.Until(began.Add(pause)))
+		case <-look.C:
+			another = false
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return
 		}
 	}
 }
 
-// askRefresh tells the keeper that what is known of the cluster is out of date.
-func (p *Producer) askRefresh() {
+// ask says that what is known of the cluster may be out of date.
+func (k *keeper) ask() {
 	select {
-	case p.refresh <- struct{}{}:
+	case k.asked <- struct{}{}:
 	default:
+	}
+}
+
+// fresh asks for a look, and waits for its end, but not for long.
+func (k *keeper) fresh(ctx context.Context) {
+	k.mu.Lock()
+	looked := k.looked
+	k.mu.Unlock()
+	k.ask()
+	timer := time.NewTimer(lookPatience)
+	defer timer.Stop()
+	select {
+	case <-looked:
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
 // look learns the topic's leaders. It returns false where there is more to learn soon.
-func (p *Producer) look(ctx context.Context) (complete bool) {
-	limit, cancel := context.WithTimeout(ctx, connectTimeout+p.attemptTimeout)
-	defer cancel()
-	leaders, err := p.lookUp(limit)
+func (k *keeper) look(ctx context.Context, another bool) (complete bool) {
+	v, err := k.p.cluster.metadata(ctx, another)
 	if ctx.Err() != nil {
 		return true
 	}
-	if err != nil {
-		p.tell(fail("look up the topic", err, false))
-		return false
-	}
-	first := p.learn(leaders)
-	p.tell(nil)
-	if first {
-		p.background.Go(func() { p.warm(ctx, lanesPerBroker) })
-	}
-	return !slices.Contains(leaders, nobody)
-}
-
-// learn takes the leaders over, and moves what waits to where it belongs now. It returns true the first time.
-func (p *Producer) learn(leaders []int32) (first bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.trouble = nil
-	if slices.Equal(p.leaders, leaders) {
-		return false
-	}
-	first = p.leaders == nil
-	for i := len(p.ids); i < len(leaders); i++ {
-		p.ids = append(p.ids, i)
-	}
-	p.ids = p.ids[:len(leaders)]
-	p.leaders = leaders
-	for _, leader := range leaders {
-		p.queueOf(leader)
-	}
-	var moved []*item
-	for leader, q := range p.queues {
-		for it := q.head; it != nil; it = q.head {
-			q.remove(it)
-			moved = append(moved, it)
-		}
-		if !slices.Contains(leaders, leader) {
-			delete(p.queues, leader) // lanes that are out end by themselves
-		}
-	}
-	for _, it := range moved {
-		p.assign(it, (*queue).pushBack)
-	}
-	close(p.changed)
-	p.changed = make(chan struct{})
-	return first
-}
-
-// tell notes whether the cluster is known, and says so where that has changed.
-func (p *Producer) tell(trouble *delivery.Error) {
-	now := explain(trouble)
-	p.mu.Lock()
-	before := p.told
-	p.told = now
-	if trouble != nil && !passing(trouble.Class) {
-		p.trouble = trouble
-	}
-	known := p.leaders != nil
-	p.mu.Unlock()
+	defer k.publish()
 	switch {
-	case now == before:
-	case trouble == nil:
-		p.log.Info("Kafka answers", "topic", p.topic)
-	default:
-		p.log.Warn("Kafka cannot be used", "class", string(trouble.Class), "why", now)
+	case err != nil:
+	case v.err != codeNone:
+		err = v.err
+	case len(v.partitions) == 0:
+		err = codeUnknownTopic
 	}
-	if trouble != nil && !passing(trouble.Class) && !known {
-		p.failWaiting(trouble)
+	if err != nil {
+		k.p.cannotLook(k, fail("look up the topic", err, false))
+		return false
+	}
+	if k.p.cluster.learn(v) {
+		k.p.config.Log.WarnContext(ctx, "Another Kafka cluster than before answers. Records that it stores are not in the one of before")
+	}
+	leaders := v.leaders()
+	first, gone := k.p.dispatcher.learn(leaders)
+	if first {
+		close(k.first)
+	}
+	for _, l := range gone {
+		l.hangUp()
+	}
+	k.mu.Lock()
+	tell := k.failed != ""
+	k.failed = ""
+	k.mu.Unlock()
+	if tell {
+		k.p.report.answers(k.p.dispatcher.waiting())
+	}
+	return !slices.Contains(leaders, noLeader)
+}
+
+// publish wakes those who wait for a look.
+func (k *keeper) publish() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	close(k.looked)
+	k.looked = make(chan struct{})
+}
+
+// cannotLook notes why the cluster or the topic is not known.
+func (p *Producer) cannotLook(k *keeper, trouble *delivery.Error) {
+	k.mu.Lock()
+	k.failed = explain(trouble)
+	k.mu.Unlock()
+	p.report.trouble(trouble)
+	if !passing(trouble.Class) {
+		answerAll(p.dispatcher.unusable(trouble), trouble)
 	}
 }
 
 // passing says that waiting may help.
 func passing(c delivery.Class) bool { return c == delivery.Unavailable || c == delivery.UnknownOutcome }
 
-// complaint is what was last said of a broker that refuses.
-type complaint struct {
-	text string
-	at   time.Time
-}
-
-// complain says that a broker does not take records: the same at most once a minute.
-func (p *Producer) complain(trouble *delivery.Error) {
-	now := complaint{explain(trouble), time.Now()}
-	p.mu.Lock()
-	silent := now.text == p.complained.text && now.at.Sub(p.complained.at) < time.Minute
-	if !silent {
-		p.complained = now
-	}
-	p.mu.Unlock()
-	if !silent {
-		p.log.Warn("A Kafka broker does not take records", "class", string(trouble.Class), "why", now.text)
-	}
-}
-
-// unable takes a lane back whose broker does not let it get ready. Its records wait for one that is, or for the next try,
-// unless waiting does not help.
-func (p *Producer) unable(l *lane, cause error) {
-	trouble := fail("get a producer id", cause, false)
-	p.askRefresh()
-	p.mu.Lock()
-	q := l.q
-	q.rest(l)
-	q.backoff = longer(q.backoff)
-	q.until = time.Now().Add(q.backoff)
-	persists := q.backoff == maxBackoff
-	var refused []*item
-	if !passing(trouble.Class) && !slices.ContainsFunc(q.idle, func(l *lane) bool { return l.ready }) {
-		persists = true
-		refused = p.refuse(q, trouble)
-	}
-	p.start(q)
-	p.later(q.backoff, func() {
-		q.until = time.Time{}
-		p.start(q)
-	})
-	p.mu.Unlock()
-	if persists && p.life.Err() == nil {
-		p.complain(trouble)
-	}
-	answerAll(refused, trouble)
-}
-
-// refuse takes all items out of a broker's queue, and keeps new ones out for a while. p.mu is held.
-func (p *Producer) refuse(q *queue, why *delivery.Error) []*item {
-	items := p.discard(q)
-	var led []int32
-	for partition, leader := range p.leaders {
-		if leader == q.leader {
-			led = append(led, int32(partition))
-		}
-	}
-	p.holdFor(led, why)
-	return items
-}
-
-// all is every partition.
-const all int32 = -1
-
-// drain takes a partition's items out of a queue; they are still on the books. p.mu is held.
-func (p *Producer) drain(q *queue, partition int32) []*item {
-	var items []*item
-	for it := q.head; it != nil; {
-		next := it.next
-		if partition == all || it.partition == partition {
-			q.remove(it)
-			it.state = taken
-			items = append(items, it)
-		}
-		it = next
-	}
-	return items
-}
-
-// discard takes all items out of a queue and off the books. p.mu is held.
-func (p *Producer) discard(q *queue) []*item {
-	items := p.drain(q, all)
-	for _, it := range items {
-		p.forget(it)
-	}
-	return items
-}
-
-// failWaiting answers all callers whose records wait.
-func (p *Producer) failWaiting(why *delivery.Error) {
-	p.mu.Lock()
-	var waiting []*item
-	for _, q := range p.queues {
-		waiting = append(waiting, p.discard(q)...)
-	}
-	p.mu.Unlock()
-	answerAll(waiting, why)
-}
-
-// warm makes the connections of n idle lanes of each broker, and their producer ids where they have none, all at once so
-// that each gets a connection of its own.
-func (p *Producer) warm(ctx context.Context, n int) {
-	p.mu.Lock()
-	var lanes []*lane
-	for leader, q := range p.queues {
-		for i := 0; leader != nobody && i < n && len(q.idle) > 0; i++ {
-			last := len(q.idle) - 1
-			lanes = append(lanes, q.idle[last])
-			q.idle = q.idle[:last]
-			q.busy++
-		}
-	}
-	p.mu.Unlock()
-	var all sync.WaitGroup
-	for _, l := range lanes {
-		all.Go(func() { p.warmLane(ctx, l) })
-	}
-	all.Wait()
-}
-
-func (p *Producer) warmLane(ctx context.Context, l *lane) {
-	if l.ready {
-		l.touch(ctx)
-	} else if err := l.prepare(ctx); err != nil {
-		p.unable(l, err)
+// warm connects idle lanes of each broker before they are needed, and keeps a few of them connected, until ctx ends.
+func (k *keeper) warm(ctx context.Context) {
+	select {
+	case <-k.first:
+	case <-ctx.Done():
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l.q.rest(l)
-	p.start(l.q)
+	k.warmLanes(ctx, 1)
+	wait(ctx, warmOthersAfter)
+	k.warmLanes(ctx, lanesPerBroker)
+	tick := time.NewTicker(warmEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			k.sweep()
+			k.warmLanes(ctx, fewLanes)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// warmLanes has n lanes of each broker connected, busy ones among them. It borrows one at a time, so that a record that
+// comes meanwhile finds the others.
+func (k *keeper) warmLanes(ctx context.Context, n int) {
+	var brokers sync.WaitGroup
+	for _, b := range k.p.dispatcher.known() {
+		brokers.Go(func() {
+			for range n {
+				l := k.p.dispatcher.borrow(b, n, k.cools)
+				if l == nil || !k.warmLane(ctx, l) {
+					return
+				}
+			}
+		})
+	}
+	brokers.Wait()
+}
+
+// cools says that a lane has no connection, or one that is about to be of no use.
+func (k *keeper) cools(l *lane) bool {
+	now := time.Now()
+	return !l.connected || now.Sub(l.link.used) > warmEvery/2 || l.expires(now)
+}
+
+// expires says that a lane's connection will be too old before the keeper looks again.
+func (l *lane) expires(now time.Time) bool { return now.Add(2 * warmEvery).After(l.link.expires) }
+
+// warmLane connects a borrowed lane, or uses its connection, and gives the lane back. It returns false if it cannot.
+func (k *keeper) warmLane(ctx context.Context, l *lane) bool {
+	if l.connected && l.expires(time.Now()) {
+		l.hangUp() // better now than when a record waits
+	}
+	before := l.link
+	err := l.connect(ctx)
+	if err == nil && l.link == before {
+		_, err = l.link.metadata(time.Now().Add(k.p.attemptTimeout), k.p.config.Topic)
+	}
+	if err != nil {
+		l.hangUp()
+		k.p.unable(l, false, err)
+		return false
+	}
+	k.p.dispatcher.rest(l)
+	return true
+}
+
+// sweep closes connections of idle lanes that are of no use any more.
+func (k *keeper) sweep() {
+	now := time.Now()
+	k.p.cluster.sweep(now)
+	useless := func(l *lane) bool { return l.link != nil && !l.link.good(now) }
+	for _, b := range k.p.dispatcher.known() {
+		const all = 2 * lanesPerBroker // whatever is busy
+		for l := k.p.dispatcher.borrow(b, all, useless); l != nil; l = k.p.dispatcher.borrow(b, all, useless) {
+			l.hangUp()
+			k.p.dispatcher.rest(l)
+		}
+	}
 }

@@ -3,51 +3,58 @@ package kafka
 import (
 	"bytes"
 	"context"
-	"errors"
 	"math"
 	"runtime"
 	"time"
 
-	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/initproducerid"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
-
-	"userrelay/handler/delivery"
 )
 
 // lane sends batches to one broker, one request at a time, as a producer of its own: with one request under way and the
-// same bytes for every repeat, the broker can tell a repeat from a new batch (KIP-98).
+// same bytes for every repeat, the broker can tell a repeat from a new batch (KIP-98). It owns its connection.
 type lane struct {
 	p *Producer
-	q *queue
+	b *broker
 
-	ready     bool // the broker answered lately, and id is good
-	replaced  bool // another has its place in the queue; it ends with what it has in hand
-	id        producerID
-	sequence  []int32 // next one, by partition
-	batches   []batch // memory for take
-	topic     []rawproduce.RequestTopic
-	partition []rawproduce.RequestPartition
-	readers   []bytes.Reader
+	connected bool // link can be used, and id is good on it. Guarded by dispatcher.mu while the lane is idle
+	repeating bool // another has its place; it ends with the batches in its hands
+
+	link     *link      // nil: none
+	id       producerID // good for the cluster at home
+	home     *view      // what the cluster told on the connection on which it gave id
+	sequence []int32    // next one, by partition
+	stored   []int64    // offset behind the last record that was stored under id, by partition; 0: none
+
+	batches    []batch // memory for dispatcher.take
+	topic      []rawproduce.RequestTopic
+	partitions []rawproduce.RequestPartition
+	readers    []bytes.Reader
 }
+
+const (
+	acksAll = -1 // every in-sync replica
+	// A batch whose outcome is unknown is sent again for this long. Leader changes take 3 to 13 s.
+	giveUpAfter = 60 * time.Second
+)
 
 // run takes what waits and sends it, until nothing does or others are enough. It owns the lane meanwhile.
 func (l *lane) run(ctx context.Context) {
 	for {
-		if !l.ready {
-			if err := l.prepare(ctx); err != nil {
-				l.p.unable(l, err)
-				return
-			}
+		if err := l.connect(ctx); err != nil {
+			l.p.unable(l, true, err)
+			return
 		}
 		l.gather()
-		batches := l.take()
+		batches := l.p.dispatcher.take(l)
 		if len(batches) == 0 {
 			return
 		}
 		l.deliver(ctx, batches)
-		if l.replaced {
+		if l.repeating {
+			l.hangUp()
 			return
 		}
 	}
@@ -58,10 +65,7 @@ func (l *lane) run(ctx context.Context) {
 func (l *lane) gather() {
 	for i, last := 0, -1; i < 4; i++ {
 		runtime.Gosched()
-		l.p.mu.Lock()
-		l.q.collecting = true
-		n := l.q.len
-		l.p.mu.Unlock()
+		n := l.p.dispatcher.collect(l)
 		if n == last {
 			return
 		}
@@ -69,89 +73,134 @@ func (l *lane) gather() {
 	}
 }
 
-// take returns what waits, or nothing, and then the lane is idle and no longer the goroutine's.
-func (l *lane) take() []batch {
-	p, q := l.p, l.q
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	q.collecting = false
-	q.busy-- // while it asks, a lane does not count itself
-	if q.len == 0 || p.ended || !q.mayOpen() {
-		q.idle = append(q.idle, l)
-		p.start(q) // watches what waits for a lane that is out: there is one, or mayOpen would have said yes
+// connect sees to it that the lane has a connection to its broker, and a producer id that was given on it: an id is good
+// for the cluster that gave it, and nobody else knows which cluster a connection leads to. With an id all sequences start
+// again.
+func (l *lane) connect(ctx context.Context) error {
+	if l.connected && l.usable(l.b.id) {
 		return nil
 	}
-	q.busy++
-	batches := q.take(l.batches[:0])
-	l.batches = batches
-	p.start(q) // for what is over the caps
-	return batches
-}
-
-// prepare opens the lane's connection and gets it a producer id, both by one request to its broker. A new id makes all
-// sequences start again.
-func (l *lane) prepare(ctx context.Context) error {
-	if !l.p.idempotent() {
-		l.id, l.ready = noProducerID(), true
-		return nil
+	if l.connected {
+		l.connected = false
+		l.p.dispatcher.connecting(l)
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
 	defer cancel()
-	id, err := l.p.newProducerID(ctx, l.q.leader)
-	if err != nil {
+	if err := l.reach(ctx, l.b.id); err != nil {
 		return err
 	}
-	l.id, l.ready = id, true
+	if err := l.newID(ctx); err != nil {
+		return err
+	}
+	l.connected = true
 	clear(l.sequence)
-	l.p.mu.Lock()
-	defer l.p.mu.Unlock()
-	l.q.until, l.q.backoff = time.Time{}, 0
+	clear(l.stored)
+	l.p.dispatcher.able(l)
 	return nil
 }
 
-// touch keeps the lane's connection from being idle for too long.
-func (l *lane) touch(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	if _, err := l.p.askMetadata(ctx, l.q.leader); err != nil {
-		l.p.askRefresh()
+// usable says whether the lane's connection may be used for a request to a broker.
+func (l *lane) usable(broker int32) bool {
+	if l.link == nil || !l.link.good(time.Now()) {
+		return false
+	}
+	address, err := l.p.cluster.address(broker)
+	return err == nil && address == l.link.address
+}
+
+// reach opens a connection to a broker where there is none that can be used. The keeper's is taken over where it has one:
+// the first record's lane spares itself TCP, TLS, versions and login.
+func (l *lane) reach(ctx context.Context, broker int32) error {
+	if l.usable(broker) {
+		return nil
+	}
+	l.hangUp()
+	address, err := l.p.cluster.address(broker)
+	if err != nil {
+		return err
+	}
+	l.link, err = l.p.cluster.get(ctx, address)
+	return err
+}
+
+func (l *lane) hangUp() {
+	l.connected = false
+	if l.link != nil {
+		l.link.close()
+		l.link = nil
 	}
 }
 
-var errAnswer = errors.New("the broker's answer does not fit the request")
+// newID asks the broker for a producer id, and, with the same round trip, what cluster it is of.
+func (l *lane) newID(ctx context.Context) error {
+	if !l.link.knows(protocol.InitProducerId) {
+		l.id = noProducerID()
+		l.p.plainOnce.Do(l.p.warnPlain)
+		return nil
+	}
+	for backoff := firstBackoff; ; backoff = longer(backoff) {
+		r, err := l.askID(ctx)
+		if err != nil {
+			l.hangUp()
+			return err
+		}
+		switch c := code(r.ErrorCode); c {
+		case codeNone:
+			l.id, l.home = producerID{r.ProducerID, r.ProducerEpoch}, l.link.view
+			return nil
+		case codeCoordinatorLoading: // a broker that has just started says so for a moment
+			if wait(ctx, backoff); ctx.Err() != nil {
+				return c
+			}
+		default:
+			return c
+		}
+	}
+}
 
-// deliver sends the batches until the fate of each is known, or given up. What is certainly not stored goes back into
-// the queue.
+func (l *lane) askID(ctx context.Context) (*initproducerid.Response, error) {
+	deadline, _ := ctx.Deadline()
+	k := l.link
+	if err := k.begin(deadline); err != nil {
+		return nil, err
+	}
+	var about request
+	asks := k.view == nil
+	if asks {
+		var err error
+		if about, err = k.sendMetadata(l.p.config.Topic); err != nil {
+			return nil, err
+		}
+	}
+	r, err := k.send(&initproducerid.Request{ProducerID: -1, ProducerEpoch: -1})
+	if err != nil {
+		return nil, err
+	}
+	if asks {
+		if k.view, err = k.receiveMetadata(about); err != nil {
+			return nil, err
+		}
+	}
+	return answerAs[*initproducerid.Response](k.receive(r))
+}
+
+// deliver sends batches until the outcome of each is known, or given up. What is certainly not stored goes back into the
+// queue.
 func (l *lane) deliver(ctx context.Context, batches []batch) {
 	now := time.Now()
 	for i := range batches {
 		l.encode(&batches[i], now)
 	}
-	l.attempt(ctx, batches, l.q.leader)
-	unknown := l.p.settle(l, batches)
-	for backoff := time.Duration(0); len(unknown) > 0; backoff = longer(backoff) {
-		l.p.pause(ctx, backoff)
-		if ctx.Err() != nil || time.Since(now) > giveUpAfter {
-			for i := range unknown {
-				unknown[i].fail(delivery.UnknownOutcome)
-			}
-			l.p.settle(l, unknown)
-			return
-		}
-		if backoff == maxBackoff {
-			l.p.complain(fail("produce", unknown[0].cause, true))
-		}
-		for i := range unknown { // one by one: their partitions may have different leaders by now
-			if time.Since(now) > giveUpAfter {
-				break // an attempt may take long, and there may be many
-			}
-			l.attempt(ctx, unknown[i:i+1], l.p.leaderNow(unknown[i].partition))
-		}
-		unknown = l.p.settle(l, unknown)
+	l.attempt(batches)
+	if unresolved := l.p.settle(l, batches); len(unresolved) > 0 {
+		l.repeat(ctx, unresolved, now.Add(giveUpAfter))
 	}
 }
 
 func wait(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -162,7 +211,7 @@ func wait(ctx context.Context, d time.Duration) {
 
 func (l *lane) encode(b *batch, now time.Time) {
 	for int(b.partition) >= len(l.sequence) {
-		l.sequence = append(l.sequence, 0)
+		l.sequence, l.stored = append(l.sequence, 0), append(l.stored, 0)
 	}
 	b.time = now.Truncate(time.Millisecond)
 	sequence := l.sequence[b.partition]
@@ -172,63 +221,51 @@ func (l *lane) encode(b *batch, now time.Time) {
 	b.encoded = appendBatch(b.encoded, l.id, sequence, now.UnixMilli(), b.items)
 }
 
-// attempt sends the batches to a broker in one request, and gives each its verdict.
-func (l *lane) attempt(ctx context.Context, batches []batch, broker int32) {
-	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
-	defer cancel()
-	var (
-		request *produceRequest
-		sent    time.Time
-		m       protocol.Message
-		err     = errStale
-	)
-	for errors.Is(err, errStale) { // another connection may do: there are not many, and a new one is not stale
-		request, sent = l.request(batches, broker), time.Now()
-		m, err = l.p.transport.RoundTrip(ctx, l.p.addr, request)
+// attempt sends batches on the lane's connection in one request, and gives each its verdict.
+func (l *lane) attempt(batches []batch) {
+	for i := range batches {
+		batches[i].link = l.link
 	}
-	if err == nil {
-		if r, ok := m.(*produce.Response); ok && len(r.Topics) == 1 {
-			l.p.took(l.q, time.Since(sent))
-			l.read(batches, &r.Topics[0])
-			return
-		}
+	start := time.Now()
+	r, err := exchange[*produce.Response](l.link, start.Add(l.p.attemptTimeout), l.request(batches))
+	if err == nil && len(r.Topics) != 1 {
 		err = errAnswer
 	}
-	// The request may be under way still, and with it what it points to.
-	l.topic, l.partition, l.readers = nil, nil, nil
-	l.p.askRefresh()
-	unsent := request.withdraw()
-	if unsent { // not even a connection: the broker is asked for a sign of life before it gets more
-		l.ready = false
+	if err == nil {
+		now := time.Now()
+		quiet := time.Duration(r.ThrottleTimeMs) * time.Millisecond
+		l.p.dispatcher.answered(l, now.Sub(start), quiet, now)
+		l.judge(batches, &r.Topics[0], max(quiet, 0))
+		return
 	}
-	maybe := !unsent && !neverSent(err)
+	maybe := l.link.sent && !neverSent(err)
+	l.p.links.distrust(l.link)
+	l.hangUp()
+	l.p.keeper.ask()
 	for i := range batches {
-		batches[i].shared, batches[i].cause = true, err
+		batches[i].cause = err
 		batches[i].unanswered(maybe, l.id.id >= 0)
 	}
 }
 
-func (l *lane) request(batches []batch, broker int32) *produceRequest {
+func (l *lane) request(batches []batch) *rawproduce.Request {
 	if cap(l.readers) < len(batches) {
 		l.readers = make([]bytes.Reader, len(batches))
 	}
-	l.partition = l.partition[:0]
+	l.partitions = l.partitions[:0]
 	for i := range batches {
 		r := &l.readers[:cap(l.readers)][i]
 		r.Reset(batches[i].encoded)
-		l.partition = append(l.partition, rawproduce.RequestPartition{
+		l.partitions = append(l.partitions, rawproduce.RequestPartition{
 			Partition: batches[i].partition, RecordSet: protocol.RawRecordSet{Reader: r},
 		})
 	}
-	l.topic = append(l.topic[:0], rawproduce.RequestTopic{Topic: l.p.topic, Partitions: l.partition})
-	return &produceRequest{
-		Acks: int16(kafkago.RequireAll), Timeout: int32(l.p.brokerTimeout.Milliseconds()), Topics: l.topic,
-		to: broker,
-	}
+	l.topic = append(l.topic[:0], rawproduce.RequestTopic{Topic: l.p.config.Topic, Partitions: l.partitions})
+	return &rawproduce.Request{Acks: acksAll, Timeout: int32(l.p.brokerTimeout.Milliseconds()), Topics: l.topic}
 }
 
-// read gives the verdicts of a broker's answer.
-func (l *lane) read(batches []batch, topic *produce.ResponseTopic) {
+// judge gives the verdicts of a broker's answer.
+func (l *lane) judge(batches []batch, topic *produce.ResponseTopic, throttled time.Duration) {
 	for i := range batches {
 		b := &batches[i]
 		answer := find(topic.Partitions, b.partition)
@@ -237,12 +274,16 @@ func (l *lane) read(batches []batch, topic *produce.ResponseTopic) {
 			b.unanswered(true, l.id.id >= 0)
 			continue
 		}
-		code := kafkago.Error(answer.ErrorCode)
-		b.cause = code
-		b.judge(code, l.id.id >= 0)
-		if refreshes(code) {
-			l.p.askRefresh()
+		c := code(answer.ErrorCode)
+		b.cause, b.throttled = c, throttled
+		others := false
+		if c != codeNone {
+			others = l.p.dispatcher.tookLately(time.Now())
+			if rowOf(c).is(stale) {
+				l.p.keeper.ask()
+			}
 		}
+		b.judge(c, l.id.id >= 0, others)
 		switch {
 		case b.verdict == stored:
 			b.base = answer.BaseOffset
@@ -250,9 +291,10 @@ func (l *lane) read(batches []batch, topic *produce.ResponseTopic) {
 				b.time = time.UnixMilli(answer.LogAppendTime)
 			}
 			l.sequence[b.partition] = (l.sequence[b.partition] + int32(len(b.items))) & math.MaxInt32
-		case b.verdict == refused, b.verdict == failed && b.class != delivery.TooLarge && b.class != delivery.Invalid:
+			l.stored[b.partition] = max(l.stored[b.partition], b.base+int64(len(b.items)))
+		case b.verdict == requeue, b.verdict == failed && !rowOf(c).is(oneRecord):
 			// If the broker had stored it all the same, it would take the next batch for its repeat, and not store that.
-			l.ready = false
+			l.connected = false
 		}
 	}
 }

@@ -16,13 +16,10 @@ func TestPartitions(t *testing.T) {
 	for _, partitions := range []int{1, 3, 4, 32, 100} {
 		t.Run(strconv.Itoa(partitions), func(t *testing.T) {
 			t.Parallel()
-			p := newProducer(Config{Brokers: []string{"127.0.0.1:1"}, Topic: "t"})
-			defer p.letGo()
-			p.learn(make([]int32, partitions))
 			java := kgo.StickyKeyPartitioner(nil).ForTopic("t")
 			used := map[int32]bool{}
 			for _, key := range ledger.Keys() {
-				got := p.partitionOf(key)
+				got := partitionOf(key, partitions)
 				if want := java.Partition(&kgo.Record{Key: key}, partitions); int(got) != want {
 					t.Errorf("key %q goes to %d, want %d", key, got, want)
 				}

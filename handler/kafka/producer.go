@@ -5,41 +5,27 @@
 // text of a broker leaves it.
 //
 // A record is sent at once, in a request with all that wait for the same broker (group commit). There is a queue for each
-// broker that leads partitions, and lanes that empty it: each lane is an idempotent producer with one request under way
-// (KIP-98). What is certainly not stored goes back into the queue; what may be is sent again in the same bytes.
+// broker that leads partitions, and lanes that empty it: each lane is an idempotent producer with a connection of its own
+// and one request under way (KIP-98). What is certainly not stored goes back into the queue; what may be is sent again in
+// the same bytes, for as long as the same cluster answers.
 package kafka
 
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/sasl"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 )
 
-// Bounds of what waits or is under way. Beyond them a record is refused at once.
 const (
-	maxRecords = 10_000
-	maxBytes   = 32 << 20
-)
-
-// Times.
-const (
-	firstBackoff = 20 * time.Millisecond
-	maxBackoff   = 500 * time.Millisecond
-	// A batch whose outcome is unknown is sent again for this long. Leader changes take 3 to 13 s.
-	giveUpAfter = 60 * time.Second
 	// One attempt, and how long a broker may wait for its replicas in it. A broker that is slower than that is asked again
 	// for the same batch, which makes no copy.
 	attemptTimeout = 3 * time.Second
@@ -58,99 +44,91 @@ type Config struct {
 	TLS      *tls.Config    // nil: plain connections
 	SASL     sasl.Mechanism // nil: no login
 	Log      *slog.Logger   // told of the connection's state; nil: nobody
-	// Dial opens a connection to a broker, below TLS. nil: TCP.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Dial     DialFunc       // opens connections to brokers, below TLS; nil: TCP
 }
 
 // Producer writes to one topic. It is safe for use by several goroutines.
 type Producer struct {
-	topic     string
-	addr      net.Addr
-	transport *kafkago.Transport
-	client    *kafkago.Client
-	conns     *connections
-	log       *slog.Logger
+	config     Config
+	links      *links
+	cluster    *cluster
+	dispatcher *dispatcher
+	keeper     *keeper
+	report     *report
 
+	eventHubs                     bool
 	attemptTimeout, brokerTimeout time.Duration
 
-	plain   atomic.Bool   // the broker knows no idempotent producers
-	refresh chan struct{} // takes one: the keeper should look at the cluster anew
-	items   sync.Pool
+	items     sync.Pool
+	plainOnce sync.Once
 
 	life       context.Context //nolint:containedctx // from New to Close; lanes and keeper end with it
 	end        context.CancelFunc
 	lanes      sync.WaitGroup
 	background sync.WaitGroup
-
-	gone chan struct{} // closed when Close has let go of everything
-
-	mu         sync.Mutex
-	leaders    []int32       // by partition; nobody where there is none; nil while not known
-	changed    chan struct{} // closed when other leaders are known
-	ids        []int         // 0, 1, … as many as there are partitions
-	queues     map[int32]*queue
-	holds      map[int32]*hold // by partition
-	records    int             // in queues and lanes
-	bytes      int
-	trouble    *delivery.Error // why the topic cannot be used, where an operator must act
-	told       string          // what was last said of that
-	complained complaint       // what was last said of a broker
-	closed     bool
-	ended      bool          // no lane starts any more
-	finished   chan struct{} // closed when closed and records is 0
+	gone       chan struct{} // closed when Close has let go of everything
 }
 
 // New returns a producer, which begins to connect. It must be closed.
 func New(c Config) *Producer {
 	p := newProducer(c)
-	p.begin(c)
+	p.begin()
 	return p
-}
-
-func (p *Producer) begin(c Config) {
-	p.background.Go(func() { p.keep(p.life) })
-	if o, ok := c.SASL.(*oauthBearer); ok {
-		p.background.Go(func() { o.tokens.Renew(p.life) })
-	}
 }
 
 // newProducer returns a producer that does nothing yet.
 func newProducer(c Config) *Producer {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	p := &Producer{
-		topic:          c.Topic,
-		addr:           kafkago.TCP(c.Brokers...),
-		conns:          newConnections(c.TLS, c.Dial),
-		log:            c.Log,
+		config:         c,
+		links:          newLinks(c),
+		report:         newReport(c.Log, c.Topic),
 		attemptTimeout: attemptTimeout,
 		brokerTimeout:  brokerTimeout,
-		refresh:        make(chan struct{}, 1),
-		changed:        make(chan struct{}),
-		queues:         map[int32]*queue{},
-		holds:          map[int32]*hold{},
-		finished:       make(chan struct{}),
 		gone:           make(chan struct{}),
 	}
-	if p.log == nil {
-		p.log = slog.New(slog.DiscardHandler)
-	}
-	if eventHubs(c.Brokers) {
+	if p.eventHubs = eventHubs(c.Brokers); p.eventHubs {
 		p.attemptTimeout, p.brokerTimeout = eventHubsAttemptTimeout, eventHubsBrokerTimeout
 	}
 	p.items.New = func() any { return &item{done: make(chan result, 1)} }
 	p.life, p.end = context.WithCancel(context.Background())
-	p.transport = &kafkago.Transport{
-		Context:     p.life,
-		Dial:        p.conns.dial,
-		DialTimeout: connectTimeout,
-		IdleTimeout: idleTimeout,
-		MetadataTTL: metadataTTL,
-		// Without a list kafka-go asks for all topics; Event Hubs closes the connection of an identity that may see only one.
-		MetadataTopics: []string{c.Topic},
-		ClientID:       c.ClientID,
-		SASL:           c.SASL,
-	}
-	p.client = &kafkago.Client{Addr: p.addr, Transport: p.transport}
+	p.cluster = newCluster(c, p.links)
+	p.dispatcher = newDispatcher(
+		func(l *lane) { p.lanes.Go(func() { l.run(p.life) }) },
+		func(b *broker) *lane { return &lane{p: p, b: b} },
+	)
+	p.keeper = newKeeper(p)
 	return p
+}
+
+func (p *Producer) begin() {
+	p.background.Go(func() { p.keeper.keep(p.life) })
+	p.background.Go(func() { p.keepTime(p.life) })
+	p.background.Go(func() { p.keeper.warm(p.life) })
+	if o, ok := p.config.SASL.(*oauthBearer); ok {
+		p.background.Go(func() { o.tokens.Renew(p.life) })
+	}
+}
+
+// keepTime calls the dispatcher when something is due.
+func (p *Producer) keepTime(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			p.dispatcher.tick(time.Now())
+		case <-p.dispatcher.alarm:
+		case <-ctx.Done():
+			return
+		}
+		timer.Stop()
+		if due := p.dispatcher.due(); !due.IsZero() {
+			timer.Reset(time.Until(due))
+		}
+	}
 }
 
 // eventHubs says whether the brokers are those of Azure Event Hubs, in any of Azure's clouds.
@@ -166,14 +144,18 @@ func eventHubs(brokers []string) bool {
 	return false
 }
 
-func (p *Producer) idempotent() bool { return !p.plain.Load() }
-
 // Produce stores the record and returns its place. The error is a *delivery.Error. When ctx ends first, it says whether
 // the record was still in a queue (Unavailable: it is not stored) or on its way (UnknownOutcome). In the latter case Late
 // tells how it ended, which it does giveUpAfter and one attempt later at the latest.
 func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
-	it, refused := p.enqueue(ctx, r)
-	if refused != nil {
+	if err := ctx.Err(); err != nil {
+		return delivery.RecordMetadata{}, fail("produce", err, false)
+	}
+	it, ok := p.items.Get().(*item)
+	if !ok {
+		panic("kafka: the pool holds items only")
+	}
+	if refused := p.dispatcher.add(it, r); refused != nil {
 		return delivery.RecordMetadata{}, refused
 	}
 	select {
@@ -181,19 +163,13 @@ func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery
 		return p.answer(it, res)
 	case <-ctx.Done():
 	}
-	p.mu.Lock()
-	if it.state == waiting {
-		it.queue.remove(it)
-		p.forget(it)
-		trouble := p.trouble
-		p.mu.Unlock()
-		if trouble != nil {
-			return delivery.RecordMetadata{}, trouble
-		}
+	queued, why := p.dispatcher.cancel(it)
+	switch {
+	case queued && why != nil:
+		return delivery.RecordMetadata{}, why
+	case queued:
 		return delivery.RecordMetadata{}, fail("wait for the broker", ctx.Err(), false)
 	}
-	it.state = left
-	p.mu.Unlock()
 	select {
 	case res := <-it.done: // it came in between
 		return p.answer(it, res)
@@ -226,56 +202,63 @@ func (p *Producer) answer(it *item, res result) (delivery.RecordMetadata, error)
 	return res.unpack()
 }
 
-// enqueue takes a record in.
-func (p *Producer) enqueue(ctx context.Context, r registration.Record) (*item, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fail("produce", err, false)
-	}
-	it, ok := p.items.Get().(*item)
-	if !ok {
-		panic("kafka: the pool holds items only")
-	}
-	it.record, it.size = r, r.Size()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.leaders != nil {
-		it.partition = p.partitionOf(r.Key)
-	}
-	switch why := p.refusal(it.partition); {
-	case p.closed:
-		return nil, fail("produce", errClosed, false)
-	case why != nil:
-		return nil, why
-	case p.records+1 > maxRecords, p.bytes+it.size > maxBytes:
-		return nil, fail("produce", errFull, false)
-	}
-	p.records++
-	p.bytes += it.size
-	p.place(it, (*queue).pushBack)
-	return it, nil
-}
-
-var (
-	errClosed = errors.New("the producer is closed")
-	errFull   = errors.New("the queue is full")
-)
-
-// forget takes an item off the books. p.mu is held.
-func (p *Producer) forget(it *item) {
-	p.records--
-	p.bytes -= it.size
-	if p.closed && p.records == 0 {
-		close(p.finished)
-	}
-}
-
-// took notes how long an answer took.
-func (p *Producer) took(q *queue, d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	q.roundTrip.add(d, time.Now())
-}
-
 func fail(op string, err error, sent bool) *delivery.Error {
 	return &delivery.Error{Class: classify(err, sent), Op: op, Err: fmt.Errorf("%s: %w", op, err)}
+}
+
+// settle answers the callers of batches whose outcome is known, and returns the others.
+func (p *Producer) settle(l *lane, batches []batch) (unresolved []batch) {
+	s := p.dispatcher.settle(l, batches, time.Now())
+	for i := range s.done {
+		p.finish(&s.done[i])
+	}
+	if s.trouble != nil {
+		p.report.trouble(s.trouble)
+	}
+	if s.stored {
+		p.report.stored(p.dispatcher.waiting)
+	}
+	return s.unresolved
+}
+
+// finish answers the callers of a batch.
+func (p *Producer) finish(b *batch) {
+	switch b.verdict {
+	case stored:
+		for i, it := range b.items {
+			offset := b.base
+			if offset >= 0 { // a broker that finds a batch to be a repeat may not know where it lies, and says -1
+				offset += int64(i)
+			}
+			it.done <- result{metadata: delivery.RecordMetadata{
+				Topic: p.config.Topic, Partition: int(b.partition), Offset: offset, Timestamp: b.time, Throttled: b.throttled,
+			}}
+		}
+	case failed:
+		answerAll(b.items, b.err())
+	case unknown, requeue, bisect:
+	}
+	clear(b.items)
+}
+
+// answerAll tells the callers of items why those are not known to be stored.
+func answerAll(items []*item, why *delivery.Error) {
+	for _, it := range items {
+		it.done <- result{err: why}
+	}
+}
+
+// unable takes a lane back that cannot connect.
+func (p *Producer) unable(l *lane, busy bool, cause error) {
+	trouble := fail("connect to the broker", cause, false)
+	p.keeper.ask()
+	refused, told := p.dispatcher.unable(l, busy, trouble, time.Now())
+	if told && p.life.Err() == nil {
+		p.report.trouble(trouble)
+	}
+	answerAll(refused, trouble)
+}
+
+func (p *Producer) warnPlain() {
+	p.config.Log.Warn("The Kafka broker knows no idempotent producers (InitProducerId): a lost answer makes an unknown outcome")
 }

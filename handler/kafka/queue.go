@@ -1,21 +1,19 @@
 package kafka
 
 import (
-	"math"
 	"slices"
-	"time"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 )
 
-// state is where an item is. It is guarded by Producer.mu.
-type state int
+// place is where an item is.
+type place int
 
 const (
-	waiting state = iota // in a queue
-	taken                // in a lane's hands
-	left                 // in a lane's hands, and its caller is gone
+	inQueue   place = iota // its caller can take it back
+	inBatch                // in a lane's hands
+	abandoned              // in a lane's hands, and its caller is gone
 )
 
 // item is a record on its way, and the caller that waits for it.
@@ -23,12 +21,12 @@ type item struct {
 	record    registration.Record
 	size      int
 	partition int32
-	mates     int         // most records that its batch may have; 0: any number
+	limit     int         // most records that its batch may have; 0: any number
 	done      chan result // takes one
 
-	// The rest is guarded by Producer.mu.
-	state      state
-	queue      *queue // where it waits
+	// The rest is guarded by dispatcher.mu.
+	place      place
+	queue      *queue // that it waits in
 	prev, next *item  // in the queue
 }
 
@@ -45,23 +43,14 @@ func (r result) unpack() (delivery.RecordMetadata, error) {
 	return r.metadata, nil
 }
 
-// queue holds the records that wait for one broker, in order. It is guarded by Producer.mu.
+// queue holds records that wait, in order. It is guarded by dispatcher.mu.
 type queue struct {
-	leader     int32
 	head, tail *item
 	len        int
-
-	idle       []*lane // last in, first out: the warmest goes first
-	busy       int     // lanes that collect or have a request in flight; one that repeats itself does not count
-	collecting bool    // a lane is about to drain the queue: nobody need wake another
-	watched    *item   // if it still waits after stuckAfter, the lanes that are out are no help
-	// A broker that does not let lanes get ready is not asked to before until.
-	until     time.Time
-	backoff   time.Duration
-	roundTrip floor
 }
 
 func (q *queue) pushBack(it *item) {
+	it.place, it.queue = inQueue, q
 	it.prev, it.next = q.tail, nil
 	if q.tail == nil {
 		q.head = it
@@ -73,6 +62,7 @@ func (q *queue) pushBack(it *item) {
 }
 
 func (q *queue) pushFront(it *item) {
+	it.place, it.queue = inQueue, q
 	it.prev, it.next = nil, q.head
 	if q.head == nil {
 		q.tail = it
@@ -98,49 +88,19 @@ func (q *queue) remove(it *item) {
 	q.len--
 }
 
-// Which lanes may be out. A request costs broker and client some 50-100 µs of CPU whatever it carries, so that many
-// lanes are many small requests; with a long round trip few lanes are long waits.
-const (
-	lanesPerBroker = 8
-	fewLanes       = 2                      // may always be out: one waits for its answer while the other collects
-	perLane        = 500 * time.Microsecond // one more for every so much of a round trip
-	bigBatch       = 32                     // so many waiting records are worth a request of their own
-	// A record that waits longer than this while lanes are out waits for one whose broker or connection is stuck.
-	stuckAfter = 25 * time.Millisecond
-)
-
-// mayOpen says whether one more lane may take what waits. With few out it always may: a record never waits for a timer.
-func (q *queue) mayOpen() bool {
-	if q.busy < fewLanes || q.len >= bigBatch {
-		return true
-	}
-	r := q.roundTrip.get()
-	return r != math.MaxInt64 && time.Duration(q.busy)*perLane < r
-}
-
-// open takes out an idle lane, which the caller must run, or returns nil. One that is ready goes first.
-func (q *queue) open(now time.Time) *lane {
-	i := len(q.idle) - 1
-	for i >= 0 && !q.idle[i].ready {
-		i--
-	}
-	if i < 0 {
-		i = len(q.idle) - 1
-		if i < 0 || now.Before(q.until) {
-			return nil
+// drain takes out the items of a partition, or all where partition is nil, in order. They are still counted.
+func (q *queue) drain(partition *int32) []*item {
+	var items []*item
+	for it := q.head; it != nil; {
+		next := it.next
+		if partition == nil || it.partition == *partition {
+			q.remove(it)
+			it.place = inBatch
+			items = append(items, it)
 		}
+		it = next
 	}
-	l := q.idle[i]
-	q.idle = slices.Delete(q.idle, i, i+1)
-	q.busy++
-	q.collecting = l.ready // getting ready may take long; others may do better
-	return l
-}
-
-// rest takes a lane back that was out.
-func (q *queue) rest(l *lane) {
-	q.busy--
-	q.idle = append(q.idle, l)
+	return items
 }
 
 // Caps of one request. Event Hubs wants less than 1,046,528 bytes of it, advises 1,000,000, and a single record has up to
@@ -153,18 +113,18 @@ const (
 // What a batch needed is kept for the next one up to this; many small records are below it, large profiles are rare.
 const keptBytes = 128 << 10
 
-// take moves what waits into batches, one for each partition, up to the caps. A partition is done with at the first
+// fill moves what waits into batches, one for each partition, up to the caps. A partition is done with at the first
 // record that does not fit, so that its order holds.
-func (q *queue) take(batches []batch) []batch {
+func (q *queue) fill(batches []batch) []batch {
 	bytes, records := 0, 0
 	for it := q.head; it != nil && records < maxRequestRecords; {
 		next := it.next
 		var b *batch
 		batches, b = batchFor(batches, it.partition)
-		b.closed = b.closed || records > 0 && bytes+it.size > maxRequestBytes || !b.add(it)
-		if !b.closed {
+		b.full = b.full || records > 0 && bytes+it.size > maxRequestBytes || !b.add(it)
+		if !b.full {
 			q.remove(it)
-			it.state = taken
+			it.place = inBatch
 			bytes += it.size
 			records++
 		}
@@ -188,27 +148,9 @@ func batchFor(batches []batch, partition int32) ([]batch, *batch) {
 		batches = append(batches, batch{})
 	}
 	b := &batches[n]
-	if b.shared || cap(b.encoded) > keptBytes {
+	if cap(b.encoded) > keptBytes {
 		b.encoded = nil
 	}
 	*b = batch{partition: partition, items: b.items[:0], encoded: b.encoded[:0]}
 	return batches, b
 }
-
-// floor keeps the smallest round trip of this and the previous second. An average would grow with the queue in the broker
-// that too many lanes make, and then ask for more lanes.
-type floor struct {
-	now, before time.Duration
-	since       time.Time
-}
-
-func newFloor() floor { return floor{now: math.MaxInt64, before: math.MaxInt64} }
-
-func (f *floor) add(d time.Duration, at time.Time) {
-	if at.Sub(f.since) > time.Second {
-		f.before, f.now, f.since = f.now, math.MaxInt64, at
-	}
-	f.now = min(f.now, d)
-}
-
-func (f *floor) get() time.Duration { return min(f.now, f.before) }

@@ -14,7 +14,7 @@ import (
 
 // queueOf returns a queue that holds items of these partitions and sizes, in order.
 func queueOf(items ...*item) *queue {
-	q := &queue{roundTrip: newFloor()}
+	q := &queue{}
 	for _, it := range items {
 		q.pushBack(it)
 	}
@@ -68,7 +68,7 @@ func TestQueueKeepsOrder(t *testing.T) {
 	}
 }
 
-func TestTake(t *testing.T) {
+func TestFill(t *testing.T) {
 	t.Parallel()
 	const all = maxRequestBytes
 	many := make([]*item, maxRequestRecords+10)
@@ -76,7 +76,7 @@ func TestTake(t *testing.T) {
 		many[i] = sizedItem(int32(i%3), 1)
 	}
 	alone, few := sizedItem(0, 1), sizedItem(0, 1)
-	alone.mates, few.mates = 1, 2
+	alone.limit, few.limit = 1, 2
 	for name, c := range map[string]struct {
 		items []*item
 		want  map[int32]int // records by partition
@@ -98,7 +98,7 @@ func TestTake(t *testing.T) {
 			t.Parallel()
 			q := queueOf(c.items...)
 			got := map[int32]int{}
-			for _, b := range q.take(nil) {
+			for _, b := range q.fill(nil) {
 				got[b.partition] = len(b.items)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
@@ -111,8 +111,8 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// FuzzTake empties queues of any content and looks at every request that comes out of them. Three bytes make an item.
-func FuzzTake(f *testing.F) {
+// FuzzFill empties queues of any content and looks at every request that comes out of them. Three bytes make an item.
+func FuzzFill(f *testing.F) {
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		content := make([]byte, 3*(1+r.IntN(500)))
@@ -130,13 +130,13 @@ func FuzzTake(f *testing.F) {
 				it.size = registration.MaxRecord * int(content[1]) / 255
 			}
 			if content[2] > 230 {
-				it.mates = int(content[2] - 230)
+				it.limit = int(content[2] - 230)
 			}
 			due[it.partition] = append(due[it.partition], it)
 			q.pushBack(it)
 		}
 		for batches := []batch(nil); q.len > 0; {
-			batches = q.take(batches[:0])
+			batches = q.fill(batches[:0])
 			checkRequest(t, batches, due)
 			if t.Failed() {
 				return
@@ -163,10 +163,10 @@ func checkRequest(t *testing.T, batches []batch, due map[int32][]*item) {
 			if it != due[b.partition][j] {
 				t.Errorf("partition %d: a record is not in its turn", b.partition)
 			}
-			if it.mates != 0 && len(b.items) > it.mates {
-				t.Errorf("a record that may have %d mates is one of %d", it.mates, len(b.items))
+			if it.limit != 0 && len(b.items) > it.limit {
+				t.Errorf("a record that may have %d mates is one of %d", it.limit, len(b.items))
 			}
-			if it.state != taken {
+			if it.place != inBatch {
 				t.Error("a record that was taken is not known as such")
 			}
 			bytes += it.size
@@ -196,7 +196,7 @@ func TestLargestRequest(t *testing.T) {
 		r := registration.Record{Value: make([]byte, maxRequestBytes/maxRequestRecords-32)}
 		q.pushBack(&item{record: r, size: r.Size(), partition: int32(i % partitions)})
 	}
-	batches := q.take(nil)
+	batches := q.fill(nil)
 	if q.len != 0 {
 		t.Fatalf("%d records do not fit, the test is wrong", q.len)
 	}
@@ -209,23 +209,21 @@ func TestLargestRequest(t *testing.T) {
 	}
 }
 
-// A lane keeps the memory of its batches, but not that of large ones, and not what a request may still be reading.
+// A lane keeps the memory of its batches, but not that of large ones.
 func TestMemoryOfBatches(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		size   int
-		shared bool
-		kept   bool
+		size int
+		kept bool
 	}{
-		"small":        {1000, false, true},
-		"large":        {500_000, false, false},
-		"still in use": {1000, true, false},
+		"small": {1000, true},
+		"large": {500_000, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			batches := queueOf(sizedItem(0, c.size)).take(nil)
-			batches[0].encoded, batches[0].shared = make([]byte, c.size), c.shared
-			if again := queueOf(sizedItem(3, 1)).take(batches[:0]); (cap(again[0].encoded) > 0) != c.kept || len(again[0].encoded) != 0 {
+			batches := queueOf(sizedItem(0, c.size)).fill(nil)
+			batches[0].encoded = make([]byte, c.size)
+			if again := queueOf(sizedItem(3, 1)).fill(batches[:0]); (cap(again[0].encoded) > 0) != c.kept || len(again[0].encoded) != 0 {
 				t.Errorf("%d bytes of %d are kept", cap(again[0].encoded), c.size)
 			}
 		})
@@ -234,17 +232,17 @@ func TestMemoryOfBatches(t *testing.T) {
 
 func TestMayOpen(t *testing.T) {
 	t.Parallel()
-	const unknown = time.Duration(math.MaxInt64)
+	const never = time.Duration(math.MaxInt64)
 	for _, c := range []struct {
 		busy, waiting int
 		roundTrip     time.Duration
 		want          bool
 	}{
-		{0, 1, unknown, true},
-		{1, 1, unknown, true},
-		{2, 1, unknown, false},
-		{2, bigBatch - 1, unknown, false},
-		{2, bigBatch, unknown, true},
+		{0, 1, never, true},
+		{1, 1, never, true},
+		{2, 1, never, false},
+		{2, bigBatch - 1, never, false},
+		{2, bigBatch, never, true},
 		{7, bigBatch, 100 * time.Microsecond, true},
 		{1, 1, 100 * time.Microsecond, true},
 		{2, 1, 100 * time.Microsecond, false},
@@ -255,15 +253,14 @@ func TestMayOpen(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%d busy %d waiting %v", c.busy, c.waiting, c.roundTrip), func(t *testing.T) {
 			t.Parallel()
-			q := queueOf()
+			b := &broker{roundTrip: newFloor(), busy: c.busy}
 			for range c.waiting {
-				q.pushBack(&item{})
+				b.queue.pushBack(&item{})
 			}
-			q.busy = c.busy
-			if c.roundTrip != unknown {
-				q.roundTrip.add(c.roundTrip, time.Now())
+			if c.roundTrip != never {
+				b.roundTrip.add(c.roundTrip, time.Now())
 			}
-			if got := q.mayOpen(); got != c.want {
+			if got := b.mayOpen(); got != c.want {
 				t.Errorf("mayOpen = %v, want %v", got, c.want)
 			}
 		})

@@ -2,82 +2,95 @@ package kafka
 
 import (
 	"slices"
+	"time"
 
 	"userrelay/handler/delivery"
 )
 
-// settle answers the callers of batches whose fate is known, and puts what is certainly not stored back into a queue. It
-// returns the batches that are not settled. A lane that has such goes on with them and nothing else, and a new one takes
-// its place: the broker knows repeats by the lane's id.
-func (p *Producer) settle(l *lane, batches []batch) (unsettled []batch) {
-	n := 0
-	p.mu.Lock()
-	persists := p.adjust(batches)
-	for i := range batches {
-		switch b := &batches[i]; b.verdict {
-		case open:
-			batches[n], batches[i] = batches[i], batches[n] // swapped, not copied: each owns its memory
-			n++
-		case refused, split:
-			p.requeue(b)
-		case stored, failed:
-			for _, it := range b.items {
-				p.forget(it)
-			}
-		}
-	}
-	q := l.q
-	switch {
-	case l.replaced:
-	case n > 0:
-		l.replaced = true
-		q.rest(&lane{p: p, q: q})
-		p.start(q)
-	case l.ready:
-		q.collecting = true // it comes back for more in a moment: callers who come back before it need wake no other
-	default:
-		p.start(q)
-	}
-	p.mu.Unlock()
-
-	for i := n; i < len(batches); i++ {
-		p.finish(&batches[i])
-	}
-	if persists != nil {
-		p.complain(persists)
-	}
-	return batches[:n]
+// settled is what the dispatcher makes of a lane's batches.
+type settled struct {
+	unresolved []batch         // whose outcome is unknown; the lane goes on with them
+	done       []batch         // whose callers are to be answered
+	trouble    *delivery.Error // an operator should be told
+	stored     bool            // a batch was
+	waiting    int             // records in queues and lanes
 }
 
-// adjust holds the partitions that do not take their batches, and lets those go that do. It returns what should be told
-// to an operator. p.mu is held.
-func (p *Producer) adjust(batches []batch) (persists *delivery.Error) {
+// settle decides about batches after an attempt: what is certainly not stored goes back into a queue; what may be stays
+// with the lane, and a new one takes its place. The batches are put in another order.
+func (d *dispatcher) settle(l *lane, batches []batch, now time.Time) settled {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var s settled
+	n := 0
 	for i := range batches {
 		b := &batches[i]
-		if b.holds && b.verdict != open {
-			b.holds = false
-			p.release(b.partition)
+		if trouble := d.adjust(b, now); trouble != nil {
+			s.trouble = trouble
 		}
-		switch {
-		case b.verdict == open && !b.holds:
-			b.holds = true
-			p.hold(b.partition, nil)
-		case b.verdict == stored:
-			p.takes(b.partition)
-		case b.verdict == refused:
-			if p.holdFor([]int32{b.partition}, nil) == maxBackoff {
-				persists = fail("produce", b.cause, false)
+		s.stored = s.stored || b.verdict == stored
+		switch b.verdict {
+		case unknown:
+			batches[n], batches[i] = batches[i], batches[n] // swapped, not copied: each owns its memory
+			n++
+		case requeue, bisect:
+			d.requeue(b)
+		case stored, failed:
+			for _, it := range b.items {
+				d.forget(it)
 			}
-		case b.verdict == failed && b.class == delivery.Fatal:
-			persists = b.err()
-			p.holdFor([]int32{b.partition}, nil) // whether the next fares better nobody knows
-		case b.verdict == failed && lasts(b.class):
-			persists = b.err()
-			p.holdFor([]int32{b.partition}, persists)
-			b.items = append(b.items, p.drain(p.queueOf(nobody), b.partition)...) // those that wait fare no better
 		}
 	}
-	return persists
+	d.replace(l, n > 0)
+	s.unresolved, s.done, s.waiting = batches[:n], batches[n:], d.records
+	return s
+}
+
+// replace puts a new lane in the place of one that goes on with what is unresolved.
+func (d *dispatcher) replace(l *lane, unresolved bool) {
+	switch {
+	case l.repeating:
+	case unresolved:
+		l.repeating = true
+		l.b.busy--
+		if d.brokers[l.b.id] == l.b {
+			l.b.idle = append(l.b.idle, d.newLane(l.b))
+		}
+		d.consider(l.b)
+	case l.connected:
+		l.b.collecting = true // it comes back for more in a moment: callers who come back before it start no other
+	default:
+		d.consider(l.b)
+	}
+}
+
+// adjust blocks, pauses and unblocks a batch's partition, and returns what an operator should be told.
+func (d *dispatcher) adjust(b *batch, now time.Time) *delivery.Error {
+	if b.blocks != (b.verdict == unknown) {
+		b.blocks = b.verdict == unknown
+		d.block(b.partition, b.blocks)
+	}
+	switch {
+	case b.verdict == stored:
+		d.lastStored = now
+		p := &d.partitions[b.partition]
+		p.backoff, p.refuse = 0, nil
+	case b.verdict == requeue:
+		if d.pause(b.partition, nil, now) == maxBackoff {
+			return fail("produce", b.cause, false)
+		}
+	case b.verdict == failed && b.class == delivery.Fatal:
+		d.pause(b.partition, nil, now) // whether the next fares better nobody knows
+		return b.err()
+	case b.verdict == failed && lasts(b.class):
+		why := b.err()
+		d.pause(b.partition, why, now)
+		b.items = append(b.items, d.parked.drain(&b.partition)...) // those that wait fare no better
+		return why
+	case b.verdict == failed && b.class == delivery.TopicRule, b.verdict == failed && b.class == delivery.Invalid:
+		return b.err()
+	}
+	return nil
 }
 
 // lasts says that a failure is not one record's: the next of its partition will fail likewise.
@@ -85,46 +98,197 @@ func lasts(c delivery.Class) bool {
 	return c == delivery.Throttled || c == delivery.NotAuthorized || c == delivery.UnknownTopic
 }
 
-// requeue puts the records of a batch back where they came from, in order. p.mu is held.
-func (p *Producer) requeue(b *batch) {
-	mates := 0
-	if b.verdict == split {
-		mates = max(1, len(b.items)/2)
+// block notes that the outcome of a batch is unknown, or not any more.
+func (d *dispatcher) block(partition int32, on bool) {
+	p := &d.partitions[partition]
+	before := p.open()
+	if on {
+		p.blockedBy++
+	} else {
+		p.blockedBy--
+	}
+	d.move(p, partition, before)
+}
+
+// pause keeps a partition's records back for a time, which it returns, and which grows until the partition takes records.
+func (d *dispatcher) pause(partition int32, why *delivery.Error, now time.Time) time.Duration {
+	p := &d.partitions[partition]
+	before := p.open()
+	p.backoff, p.refuse = longer(p.backoff), why
+	p.retryAt = now.Add(p.backoff)
+	d.ring(p.retryAt)
+	d.move(p, partition, before)
+	return p.backoff
+}
+
+// unpause is for a partition whose retryAt is over.
+func (d *dispatcher) unpause(partition int32) {
+	p := &d.partitions[partition]
+	p.refuse = nil
+	d.move(p, partition, false)
+}
+
+// move puts a partition's records where they belong, after it was opened or closed.
+func (d *dispatcher) move(p *partition, number int32, before bool) {
+	now := p.open()
+	if now == before || p.leader == nil {
+		return
+	}
+	from := &p.leader.queue
+	if now {
+		from = &d.parked
+	}
+	for _, it := range from.drain(&number) {
+		d.place(it, (*queue).pushBack)
+	}
+}
+
+// requeue puts the records of a batch back where they came from, in order.
+func (d *dispatcher) requeue(b *batch) {
+	limit := 0
+	if b.verdict == bisect {
+		limit = max(1, len(b.items)/2)
 	}
 	for _, it := range slices.Backward(b.items) {
-		if it.state == left || p.life.Err() != nil {
-			p.forget(it)
+		if it.place == abandoned || d.stopped {
+			d.forget(it)
 			it.done <- result{err: fail("produce", errClosed, false)}
 			continue
 		}
-		it.mates = mates
-		p.assign(it, (*queue).pushFront)
-	}
-}
-
-// answerAll tells the callers of items why those are not known to be stored.
-func answerAll(items []*item, why *delivery.Error) {
-	for _, it := range items {
-		it.done <- result{err: why}
-	}
-}
-
-// finish answers the callers of a settled batch.
-func (p *Producer) finish(b *batch) {
-	switch b.verdict {
-	case stored:
-		for i, it := range b.items {
-			offset := b.base
-			if offset >= 0 { // a broker that finds a batch to be a repeat may not know where it lies, and says -1
-				offset += int64(i)
-			}
-			it.done <- result{metadata: delivery.RecordMetadata{
-				Topic: p.topic, Partition: int(b.partition), Offset: offset, Timestamp: b.time,
-			}}
+		it.limit = limit
+		if int(it.partition) >= d.count {
+			it.partition = partitionOf(it.record.Key, d.count)
 		}
-	case failed:
-		answerAll(b.items, b.err())
-	case open, refused, split:
+		d.place(it, (*queue).pushFront)
 	}
-	clear(b.items)
+}
+
+// unable takes a busy or borrowed lane back that cannot connect. The records wait for one that is connected, or for the
+// next try, unless waiting does not help: then it returns them, whose callers get the error. told says that an operator
+// should be told.
+func (d *dispatcher) unable(l *lane, busy bool, trouble *delivery.Error, now time.Time) (refused []*item, told bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := l.b
+	if busy {
+		b.busy--
+	}
+	d.toIdle(l)
+	b.backoff = longer(b.backoff)
+	b.retryAt = now.Add(b.backoff)
+	d.ring(b.retryAt)
+	told = b.backoff == maxBackoff
+	if !passing(trouble.Class) && !b.anyConnected() {
+		told = true
+		refused = b.queue.drain(nil)
+		for _, it := range refused {
+			d.forget(it)
+		}
+		for i := range d.partitions {
+			if d.partitions[i].leader == b {
+				d.pause(int32(i), trouble, now)
+			}
+		}
+	}
+	d.consider(b)
+	return refused, told
+}
+
+// connecting notes that a busy lane must connect before it takes what waits. That may take long; another may be faster.
+func (d *dispatcher) connecting(l *lane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.b.collecting = false
+	d.consider(l.b)
+}
+
+// able notes that a lane has connected.
+func (d *dispatcher) able(l *lane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.b.retryAt, l.b.backoff = time.Time{}, 0
+}
+
+// answered notes how long an answer took, and for how long the broker wants to be left alone.
+func (d *dispatcher) answered(l *lane, roundTrip, quiet time.Duration, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.b.roundTrip.add(roundTrip, now)
+	if quiet > 0 {
+		l.b.quietAt = now.Add(min(quiet, maxQuiet))
+		d.ring(l.b.quietAt)
+	}
+}
+
+// maxQuiet bounds what is believed of a broker's throttle_time_ms. Kafka's own most is its quota window, 11 s.
+const maxQuiet = 30 * time.Second
+
+// tookLately says whether the topic took a record a short time ago.
+func (d *dispatcher) tookLately(now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.lastStored.IsZero() && now.Sub(d.lastStored) < lately
+}
+
+// unusable notes why the topic cannot be used, where an operator must act, and returns the records that wait for it: their
+// callers get the error.
+func (d *dispatcher) unusable(trouble *delivery.Error) []*item {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trouble = trouble
+	if d.count > 0 {
+		return nil
+	}
+	return d.discard()
+}
+
+// discard takes all that waits out of the queues and off the books.
+func (d *dispatcher) discard() []*item {
+	items := d.parked.drain(nil)
+	for _, b := range d.brokers {
+		items = append(items, b.queue.drain(nil)...)
+	}
+	for _, it := range items {
+		d.forget(it)
+	}
+	return items
+}
+
+// close refuses new records, and says whether it was called before.
+func (d *dispatcher) close() (again bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	again = d.closed
+	if !again && d.records == 0 {
+		close(d.finished)
+	}
+	d.closed = true
+	return again
+}
+
+// stop has no lane start any more.
+func (d *dispatcher) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopped = true
+}
+
+// clear empties the queues, and returns what was in them, whose callers get an error, and the idle lanes, which must hang
+// up. No lane is busy.
+func (d *dispatcher) clear() ([]*item, []*lane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var idle []*lane
+	for _, b := range d.brokers {
+		idle = append(idle, b.idle...)
+		b.idle = nil
+	}
+	return d.discard(), idle
+}
+
+// waiting returns how many records there are, in queues and lanes.
+func (d *dispatcher) waiting() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.records
 }

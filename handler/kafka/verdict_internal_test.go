@@ -4,8 +4,6 @@ import (
 	"strconv"
 	"testing"
 
-	kafkago "github.com/segmentio/kafka-go"
-
 	"userrelay/handler/delivery"
 )
 
@@ -14,13 +12,13 @@ func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	const (
 		unavailable = delivery.Unavailable
-		unknown     = delivery.UnknownOutcome
+		unclear     = delivery.UnknownOutcome
 	)
 	type end struct {
 		verdict verdict
 		class   delivery.Class // where the verdict is failed
 	}
-	again, back, done, halves := end{verdict: open}, end{verdict: refused}, end{verdict: stored}, end{verdict: split}
+	again, back, done, halves := end{verdict: unknown}, end{verdict: requeue}, end{verdict: stored}, end{verdict: bisect}
 	give := func(c delivery.Class) end { return end{failed, c} }
 	for _, c := range []struct {
 		code  int16
@@ -30,50 +28,52 @@ func TestVerdicts(t *testing.T) {
 		later end            // an earlier attempt may have stored it
 		plain end            // the first, of a producer without an id
 	}{
-		{0, delivery.Fatal, done, done, done, done},
-		{46, delivery.Fatal, done, done, done, done}, // the broker has the batch
+		{0, unclear, done, done, done, done},
+		{46, unclear, done, done, done, done}, // the broker has the batch
 		// Certainly not stored, and it may work in a moment.
 		{2, unavailable, back, back, again, back},
 		{9, unavailable, back, back, again, back},
 		{14, unavailable, back, back, again, back},
 		{19, unavailable, back, back, again, back},
 		// Perhaps stored.
-		{3, delivery.UnknownTopic, again, again, again, give(unknown)},
-		{5, unavailable, again, again, again, give(unknown)},
-		{6, unavailable, again, again, again, give(unknown)},
-		{8, unavailable, again, again, again, give(unknown)},
-		{74, unavailable, again, again, again, give(unknown)},
-		{75, unavailable, again, again, again, give(unknown)},
-		{-1, unknown, again, again, again, give(unknown)},
-		{7, unknown, again, again, again, give(unknown)},
-		{13, unknown, again, again, again, give(unknown)},
-		{20, unknown, again, again, again, give(unknown)},
-		{56, unknown, again, again, again, give(unknown)},
+		{3, delivery.UnknownTopic, again, again, again, give(unclear)},
+		{5, unavailable, again, again, again, give(unclear)},
+		{6, unavailable, again, again, again, give(unclear)},
+		{8, unavailable, again, again, again, give(unclear)},
+		{74, unavailable, again, again, again, give(unclear)},
+		{75, unavailable, again, again, again, give(unclear)},
+		{-1, unclear, again, again, again, give(unclear)},
+		{7, unclear, again, again, again, give(unclear)},
+		{13, unclear, again, again, again, give(unclear)},
+		{20, unclear, again, again, again, give(unclear)},
+		{56, unclear, again, again, again, give(unclear)},
 		// The producer id is of no use any more.
-		{45, unknown, back, back, give(unknown), back},
-		{47, unknown, back, back, give(unknown), back},
-		{59, unknown, back, back, give(unknown), back},
-		{90, unknown, back, back, give(unknown), back},
+		{45, unclear, back, back, give(unclear), back},
+		{47, unclear, back, back, give(unclear), back},
+		{59, unclear, back, back, give(unclear), back},
+		{90, unclear, back, back, give(unclear), back},
 		// Asked for too much. It passes, but a caller need not wait for it.
 		{44, delivery.Throttled, give(delivery.Throttled), give(delivery.Throttled), again, give(delivery.Throttled)},
 		{89, delivery.Throttled, give(delivery.Throttled), give(delivery.Throttled), again, give(delivery.Throttled)},
 		// One record's fault, perhaps.
-		{10, delivery.TooLarge, give(delivery.TooLarge), halves, give(unknown), give(delivery.TooLarge)},
-		{18, delivery.TooLarge, give(delivery.TooLarge), halves, give(unknown), give(delivery.TooLarge)},
-		{32, delivery.Invalid, give(delivery.Invalid), halves, give(unknown), give(delivery.Invalid)},
-		{87, delivery.Invalid, give(delivery.Invalid), halves, give(unknown), give(delivery.Invalid)},
+		{10, delivery.TooLarge, give(delivery.TooLarge), halves, give(unclear), give(delivery.TooLarge)},
+		{18, delivery.TooLarge, give(delivery.TooLarge), halves, give(unclear), give(delivery.TooLarge)},
+		{87, delivery.Invalid, give(delivery.TopicRule), halves, give(unclear), give(delivery.TopicRule)},
+		// This machine's clock, for all records of the batch.
+		{32, delivery.TopicRule, give(delivery.TopicRule), give(delivery.TopicRule), give(unclear), give(delivery.TopicRule)},
 		// No use to go on.
-		{17, delivery.UnknownTopic, give(delivery.UnknownTopic), give(delivery.UnknownTopic), give(unknown), give(delivery.UnknownTopic)},
-		{29, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unknown), give(delivery.NotAuthorized)},
-		{31, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unknown), give(delivery.NotAuthorized)},
-		{58, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unknown), give(delivery.NotAuthorized)},
-		{42, delivery.Fatal, give(delivery.Fatal), give(delivery.Fatal), give(unknown), give(delivery.Fatal)},
-		{999, delivery.Fatal, give(delivery.Fatal), give(delivery.Fatal), give(unknown), give(delivery.Fatal)},
+		{17, delivery.UnknownTopic, give(delivery.UnknownTopic), give(delivery.UnknownTopic), give(unclear), give(delivery.UnknownTopic)},
+		{29, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unclear), give(delivery.NotAuthorized)},
+		{31, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unclear), give(delivery.NotAuthorized)},
+		{58, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unclear), give(delivery.NotAuthorized)},
+		{42, delivery.Fatal, give(delivery.Fatal), give(delivery.Fatal), give(unclear), give(delivery.Fatal)},
+		// One that nobody knows yet says nothing.
+		{999, unclear, again, again, again, give(unclear)},
 	} {
 		t.Run(strconv.Itoa(int(c.code)), func(t *testing.T) {
 			t.Parallel()
-			code := kafkago.Error(c.code)
-			if got := classOfCode(code); got != c.class {
+			answer := code(c.code)
+			if got := rowOf(answer).class; got != c.class {
 				t.Errorf("class = %q, want %q", got, c.class)
 			}
 			for name, attempt := range map[string]struct {
@@ -89,7 +89,7 @@ func TestVerdicts(t *testing.T) {
 				"without a producer id": {1, false, false, c.plain},
 			} {
 				b := batch{items: make([]*item, attempt.records), maybe: attempt.maybe}
-				b.judge(code, attempt.idempotent)
+				b.judge(answer, attempt.idempotent, false)
 				if got := (end{b.verdict, b.class}); got != attempt.want {
 					t.Errorf("%s: %+v, want %+v", name, got, attempt.want)
 				}
@@ -107,12 +107,12 @@ func TestUnanswered(t *testing.T) {
 		before, maybe, idempotent bool
 		want                      verdict
 	}{
-		"never sent":                           {false, false, true, refused},
-		"never sent, without an id":            {false, false, false, refused},
-		"perhaps sent":                         {false, true, true, open},
+		"never sent":                           {false, false, true, requeue},
+		"never sent, without an id":            {false, false, false, requeue},
+		"perhaps sent":                         {false, true, true, unknown},
 		"perhaps sent, without an id":          {false, true, false, failed},
-		"never sent now, but perhaps before":   {true, false, true, open},
-		"perhaps sent now, and perhaps before": {true, true, true, open},
+		"never sent now, but perhaps before":   {true, false, true, unknown},
+		"perhaps sent now, and perhaps before": {true, true, true, unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -137,7 +137,7 @@ func TestOffsets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := &Producer{topic: "t"}
+			p := &Producer{config: Config{Topic: "t"}}
 			b := batch{verdict: stored, base: c.base}
 			var items []*item
 			for range c.want {

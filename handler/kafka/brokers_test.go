@@ -1,0 +1,230 @@
+package kafka_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/handler/registration"
+	"userrelay/test/kafka/ledger"
+)
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func record(id string) registration.Record { return ledger.Record(id) }
+
+// three starts three brokers, of which each leads the partitions that have its place as the remainder.
+func (v *virtual) three(t *testing.T, partitions int32, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
+	c := v.broker(t, append([]kfake.Opt{kfake.NumBrokers(3), kfake.Ports(9001, 9002, 9003), kfake.SeedTopics(partitions, topic)}, opts...)...)
+	for i := range partitions {
+		if err := c.MoveTopicPartition(topic, i, i%3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// TestFirstBrokerDies has the only broker of KAFKA_BROKERS die, and its partitions move to brokers that are known.
+func TestFirstBrokerDies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		c := v.three(t, 3)
+		p := v.producer(t, c.ListenAddrs()[:1])
+		for i := range 3 {
+			if _, err := p.Produce(within(t, patience), keyed(strconv.Itoa(i), keyIn(i, 3, 0))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v.set(c.ListenAddrs()[0], refuses)
+		if err := c.MoveTopicPartition(topic, 0, 1); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if _, err := p.Produce(within(t, patience), keyed("after", keyIn(0, 3, 1))); err != nil || time.Since(start) > time.Second {
+			t.Errorf("the new leader was found after %v: %v", time.Since(start), err)
+		}
+	})
+}
+
+// TestSilentBrokers starts with brokers that accept and say nothing, one, or all but one.
+func TestSilentBrokers(t *testing.T) {
+	t.Parallel()
+	for _, silents := range []int{1, 2, 5} {
+		t.Run(strconv.Itoa(silents), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				v := newVirtual(t)
+				var brokers []string
+				for i := range silents {
+					address := fmt.Sprint("127.0.0.1:", 8001+i)
+					v.set(address, mute)
+					brokers = append(brokers, address)
+				}
+				p := v.producer(t, append(brokers, v.broker(t).ListenAddrs()...))
+				if _, took := store(t, p, "first", patience); took > time.Duration(silents)*300*time.Millisecond {
+					t.Errorf("the first record took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// TestStorageError has a leader answer KAFKA_STORAGE_ERROR once its disk has failed: the next leader is looked for at once.
+func TestStorageError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		c := v.three(t, 1)
+		p := v.producer(t, c.ListenAddrs())
+		store(t, p, "before", patience)
+		c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			if c.CurrentNode() != 0 {
+				c.KeepControl()
+				return nil, nil, false
+			}
+			if err := c.MoveTopicPartition(topic, 0, 1); err != nil {
+				t.Error(err)
+			}
+			return codeAnswer(r, 56), nil, true
+		})
+		if _, took := store(t, p, "x", patience); took > time.Second {
+			t.Errorf("the new leader was found after %v", took)
+		}
+	})
+}
+
+// codeAnswer is a Produce answer with a code for partition 0.
+func codeAnswer(r kmsg.Request, code int16) kmsg.Response {
+	resp, ok := r.ResponseKind().(*kmsg.ProduceResponse)
+	if !ok {
+		return nil
+	}
+	part := kmsg.NewProduceResponseTopicPartition()
+	part.ErrorCode = code
+	answer := kmsg.NewProduceResponseTopic()
+	answer.Topic = topic
+	answer.Partitions = append(answer.Partitions, part)
+	resp.Topics = append(resp.Topics, answer)
+	return resp
+}
+
+// TestFrozenLeader has a leader freeze, and another take its place while an attempt waits: it costs that attempt.
+func TestFrozenLeader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		c := v.three(t, 1)
+		p := v.producer(t, c.ListenAddrs())
+		store(t, p, "before", patience)
+		v.set(c.ListenAddrs()[0], mute)
+		go func() {
+			pass(time.Second)
+			if err := c.MoveTopicPartition(topic, 0, 1); err != nil {
+				t.Error(err)
+			}
+		}()
+		if _, took := store(t, p, "x", patience); took > 3500*time.Millisecond {
+			t.Errorf("the record took %v, want one attempt, 3 s", took)
+		}
+	})
+}
+
+// TestManyPartitionsOnAFrozenBroker has 60 batches under way to a broker that freezes: their partitions move to two others,
+// and all are stored, long before they would be given up.
+func TestManyPartitionsOnAFrozenBroker(t *testing.T) {
+	t.Parallel()
+	const partitions = 60
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		c := v.three(t, partitions)
+		for i := range int32(partitions) {
+			if err := c.MoveTopicPartition(topic, i, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := v.producer(t, c.ListenAddrs())
+		store(t, p, "before", patience)
+		pass(time.Second)
+		v.set(c.ListenAddrs()[0], mute)
+		start := time.Now()
+		var calls []*pending
+		for i := range partitions {
+			calls = append(calls, begin(t.Context(), p, keyed(strconv.Itoa(i), keyIn(i, partitions, 0))))
+		}
+		pass(2 * time.Second)
+		for i := range int32(partitions) {
+			if err := c.MoveTopicPartition(topic, i, 1+i%2); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, call := range calls {
+			if <-call.done; call.err != nil {
+				t.Errorf("record %d: %v", i, call.err)
+			}
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("they took %v", took)
+		}
+	})
+}
+
+// TestAlternatingTroubles has a broker give two reasons in turns: each is told at most once a minute, and the end of the
+// outage once, with how long it was.
+func TestAlternatingTroubles(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		var log lines
+		c := v.broker(t)
+		p := v.producer(t, c.ListenAddrs(), logTo(&log))
+		store(t, p, "before", patience)
+		n := 1
+		c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			switch {
+			case n == 0:
+				return nil, nil, false
+			case n%2 == 0:
+				n++
+				return codeAnswer(r, 19), nil, true
+			default:
+				n++
+				return codeAnswer(r, 44), nil, true
+			}
+		})
+		start := time.Now()
+		for i := 0; time.Since(start) < 50*time.Second; i++ {
+			_, _ = p.Produce(within(t, 200*time.Millisecond), record(strconv.Itoa(i)))
+			pass(50 * time.Millisecond)
+		}
+		synctest.Wait()
+		n = 0
+		pass(3 * time.Second)
+		store(t, p, "after", patience)
+		pass(3 * time.Second)
+		store(t, p, "later", patience)
+		t.Log(log.String())
+		if n := log.with("level=WARN"); n != 2 {
+			t.Errorf("%d warnings, want one for each reason", n)
+		}
+		if n := log.with("Kafka takes records again"); n != 1 || log.with("outage=4") != 1 {
+			t.Errorf("the end of the outage is told %d times", n)
+		}
+		if log.with("class=") > 0 {
+			t.Error("the class is not called errorClass")
+		}
+	})
+}
