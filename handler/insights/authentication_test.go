@@ -227,6 +227,7 @@ func TestNoToken(t *testing.T) {
 
 // TestTokenIsAskedForEveryRequest since it may have run out: 401 until the next is good.
 func TestTokenIsAskedForEveryRequest(t *testing.T) {
+	t.Parallel()
 	asked := 0
 	source := func(context.Context) (string, error) {
 		asked++
@@ -252,6 +253,7 @@ func TestTokenIsAskedForEveryRequest(t *testing.T) {
 
 // TestTokensAreForConfidentialEndpoints has an endpoint that would have it in the clear.
 func TestTokensAreForConfidentialEndpoints(t *testing.T) {
+	t.Parallel()
 	e := &endpoint{}
 	s := newSender(t, insights.SenderConfig{Connection: connection(t, "http://proxy.example.com"), Transport: e, Token: tokens("secret")})
 	trackTrace(s, "m")

@@ -120,6 +120,7 @@ func TestRedirectIsRemembered(t *testing.T) {
 
 // TestRedirectOnTheNetwork is between two real servers.
 func TestRedirectOnTheNetwork(t *testing.T) {
+	t.Parallel()
 	second := &endpoint{}
 	server := httptest.NewServer(second)
 	defer server.Close()
@@ -136,6 +137,7 @@ func TestRedirectOnTheNetwork(t *testing.T) {
 
 // TestPackedAnswers has answers that are packed with gzip, as net/http asks for them.
 func TestPackedAnswers(t *testing.T) {
+	t.Parallel()
 	wait.LongEnough(t, "two items in one request", time.Second, func(time.Duration) bool { return packedAnswers(t) })
 }
 
@@ -160,6 +162,7 @@ func packedAnswers(t *testing.T) (inOne bool) {
 
 // TestAnswerWithoutEnd has an endpoint that answers more than anybody wants to know.
 func TestAnswerWithoutEnd(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{200, 206, 503} {
 		body := `{"itemsAccepted":1,"errors":[` + strings.Repeat(" ", 8<<20) + `]}`
 		e := &endpoint{script: []step{{status: status, zipped: true, body: body}}}

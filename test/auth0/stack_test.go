@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,29 +25,35 @@ const (
 	buildLimit = 5 * time.Minute // with nothing in Go's cache
 )
 
-// localBinary is what `go run ./local` runs, and backfillBinary what `go run ./auth0/backfill` does; TestMain has built them.
-var localBinary, backfillBinary string //nolint:gochecknoglobals // TestMain has no other way to hand something to tests
+// What tests start, where they start anything: localBinary is what `go run ./local` runs, and backfillBinary what
+// `go run ./auth0/backfill` does.
+var (
+	localBinary, backfillBinary string                      //nolint:gochecknoglobals // TestMain has no other way to hand something to tests
+	programs                    = sync.OnceValue(buildThem) //nolint:gochecknoglobals // built once for all tests, or never
+)
 
-// TestMain builds what the tests start, and the handler that local starts: two of them, started at once, then find it at
-// its place and write nothing.
+// TestMain gives the programs a folder.
 func TestMain(m *testing.M) {
 	folder, err := os.MkdirTemp("", "userrelay-auth0-")
-	if err == nil {
-		localBinary, backfillBinary = filepath.Join(folder, "local.exe"), filepath.Join(folder, "backfill.exe") // names that all systems run
-		handler := "bin/handler"
-		if runtime.GOOS == "windows" {
-			handler += ".exe"
-		}
-		err = errors.Join(build(localBinary, "./local"), build(backfillBinary, "./auth0/backfill"), build(filepath.FromSlash(handler), "./handler"))
-	}
 	code := 1
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 	} else {
+		localBinary, backfillBinary = filepath.Join(folder, "local.exe"), filepath.Join(folder, "backfill.exe") // names that all systems run
 		code = m.Run()
 	}
 	_ = os.RemoveAll(folder)
 	os.Exit(code)
+}
+
+// buildThem builds the programs, and the handler that local starts: two of them, started at once, then find it at its place
+// and write nothing.
+func buildThem() error {
+	handler := "bin/handler"
+	if runtime.GOOS == "windows" {
+		handler += ".exe"
+	}
+	return errors.Join(build(localBinary, "./local"), build(backfillBinary, "./auth0/backfill"), build(filepath.FromSlash(handler), "./handler"))
 }
 
 func build(to, what string) error {
@@ -73,6 +80,9 @@ type stack struct {
 // startStack starts it and waits until all of it answers. Without -port among the arguments the function is on a free one.
 func startStack(t *testing.T, args ...string) *stack {
 	t.Helper()
+	if err := programs(); err != nil {
+		t.Fatal(err)
+	}
 	ready := filepath.Join(t.TempDir(), "ready.json")
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	command := exec.CommandContext(ctx, localBinary, append([]string{"-port", "0", "-ready", ready}, args...)...)
