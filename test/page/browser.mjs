@@ -12,7 +12,7 @@ export const browser = await chromium.launch({
 const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, colorScheme: 'light' });
 await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin });
 export const page = await context.newPage();
-page.setDefaultTimeout(10_000);
+page.setDefaultTimeout(60_000);
 export const complaints = [];
 export const elsewhere = [];
 page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
@@ -23,7 +23,7 @@ page.on('request', (request) => {
 });
 
 // until waits for f to pass, for as long as the page needs to catch up, or as many seconds as it is told.
-export async function until(f, seconds = 10) {
+export async function until(f, seconds = 60) {
   const end = Date.now() + 1000 * seconds;
   for (;;) {
     try {

@@ -23,7 +23,7 @@ import (
 const (
 	root     = "../.." // the project's folder, from here
 	howTo    = "needs Node 20, Chromium, and `npm ci` in test/page"
-	patience = 5 * time.Minute // for all of it; a minute on a busy machine, once everything is built
+	patience = 8 * time.Minute // for all of it; a minute on a busy machine, once everything is built
 )
 
 // With -screenshot the test writes docs/page.png.
