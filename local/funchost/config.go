@@ -46,9 +46,12 @@ type Config struct {
 	Keys Keys
 	// NoAuth lets every request pass, as core tools do.
 	NoAuth bool
-	// Insights makes the host behave as if it reported to Application Insights: requests without a
-	// traceparent and messages get one (flags 00), and answers have a Request-Context header.
+	// Insights makes the host report to Application Insights: requests without a traceparent and messages get one (flags
+	// 00), answers have a Request-Context header, and the endpoint of APPLICATIONINSIGHTS_CONNECTION_STRING in Env, if there
+	// is one, gets the rows that host.json asks for.
 	Insights bool
+	// ConsoleRows tells Application Insights of the handler's console lines, too, as the real host does.
+	ConsoleRows bool
 	// FunctionTimeout is the time limit of one invocation. 0 takes host.json's functionTimeout, else 30 minutes.
 	FunctionTimeout time.Duration
 	// Console gets the lines of host and handler, as func prints them. Nil discards them.

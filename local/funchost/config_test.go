@@ -32,6 +32,11 @@ func TestInvalidApps(t *testing.T) {
 		{"version", top("version", "3.0"), `host.json: version want "2.0"`},
 		{"executable", handler("description", map[string]any{}), "host.json: customHandler.description.defaultExecutablePath is missing"},
 		{"boolean", handler("enableForwardingHttpRequest", "maybe"), "host.json: customHandler.enableForwardingHttpRequest is not a boolean"},
+		{"log level", top("logging", map[string]any{"logLevel": map[string]any{"Function": "Loud"}}), "host.json: logging.logLevel.function is not a log level"},
+		{
+			"dependency tracking", top("logging", map[string]any{"applicationInsights": map[string]any{"enableDependencyTracking": "perhaps"}}),
+			"host.json: logging.applicationInsights.enableDependencyTracking is not a boolean",
+		},
 		{"time span", handler("initializationTimeout", "30s"), "host.json: customHandler.initializationTimeout is not a time span"},
 		{"no time", top("functionTimeout", "00:00:00"), "host.json: functionTimeout is not a time span"},
 		{"port", handler("port", 70000), "host.json: customHandler.port is not a port"},

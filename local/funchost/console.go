@@ -20,16 +20,18 @@ const (
 
 // console writes lines as func does: [2026-01-01T10:00:00.000Z] text, in UTC.
 type console struct {
+	levels levels
+
 	mu    sync.Mutex
 	out   io.Writer
 	color bool
 }
 
-func newConsole(cfg Config) *console {
+func newConsole(cfg Config, l levels) *console {
 	if cfg.Console == nil {
-		return &console{out: io.Discard}
+		return &console{levels: l, out: io.Discard}
 	}
-	return &console{out: cfg.Console, color: cfg.Color}
+	return &console{levels: l, out: cfg.Console, color: cfg.Color}
 }
 
 // print writes one line. A console that cannot be written to must not stop the host, so errors are dropped.
@@ -41,6 +43,13 @@ func (c *console) print(l level, format string, args ...any) {
 		line = color + line + "\x1b[0m"
 	}
 	c.raw(line + "\n")
+}
+
+// log writes a line of a category, if host.json wants it.
+func (c *console) log(category string, l level, format string, args ...any) {
+	if c.levels.pass(category, l) {
+		c.print(l, format, args...)
+	}
 }
 
 func (c *console) info(format string, args ...any) { c.print(information, format, args...) }

@@ -34,7 +34,7 @@ type answer struct {
 //
 // A request without a body is tried again where a kept connection turns out to be closed, a request with
 // one is not: net/http does so by itself, and so does .NET.
-func (h *Host) forward(ctx context.Context, r *http.Request, id string) (*answer, error) {
+func (h *Host) forward(ctx context.Context, r *http.Request, op *operation) (*answer, error) {
 	if r.ContentLength < 0 {
 		return nil, errors.New("a chunked request cannot be forwarded")
 	}
@@ -56,11 +56,11 @@ func (h *Host) forward(ctx context.Context, r *http.Request, id string) (*answer
 	}
 	req.GetBody = nil // a body is sent once
 	req.Host = r.Host
-	req.Header = forwardHeader(r.Header, len(body) > 0, id)
+	req.Header = forwardHeader(r.Header, len(body) > 0, op.id)
 	if h.insights && req.Header.Get("Traceparent") == "" {
-		req.Header.Set("Traceparent", newTraceparent())
+		req.Header.Set("Traceparent", op.traceparent(h.rows.calls))
 	}
-	resp, err := h.transport.RoundTrip(req)
+	resp, err := h.calls(op).RoundTrip(req)
 	if err != nil {
 		return nil, fmt.Errorf("call the handler: %w", err)
 	}

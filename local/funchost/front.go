@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"userrelay/local/uuid"
 )
 
 // Kestrel's limits, in bytes but for the last.
@@ -113,10 +111,11 @@ func (h *Host) ping(w http.ResponseWriter, r *http.Request) {
 
 // invoke runs a function and answers the client.
 func (h *Host) invoke(w http.ResponseWriter, r *http.Request, fn *function) {
-	id, start := uuid.New(), time.Now()
-	h.console.info("Executing 'Functions.%s' (Reason='This function was programmatically called via the host APIs.', Id=%s)", fn.name, id)
-	a, err := h.call(w, r, fn, id)
-	h.executed(fn.name, id, start, err)
+	op := newOperation(fn.name, "This function was programmatically called via the host APIs.", r.Header.Get("Traceparent"))
+	op.method, op.path, op.url = r.Method, r.URL.Path, "http://"+r.Host+r.URL.EscapedPath()
+	h.executing(op)
+	a, err := h.call(w, r, op)
+	h.executed(op, err)
 	switch {
 	case errors.Is(err, errAborted), errors.Is(err, errClientGone):
 		panic(http.ErrAbortHandler) // drops the client's connection
@@ -127,34 +126,69 @@ func (h *Host) invoke(w http.ResponseWriter, r *http.Request, fn *function) {
 	}
 }
 
-// executed prints how an invocation ended.
-func (h *Host) executed(name, id string, start time.Time, err error) {
-	outcome := "Succeeded"
+// say tells of a run on the console and in Application Insights.
+func (h *Host) say(op *operation, text string) {
+	h.console.log(categoryOf(op.function), information, "%s", text)
+	h.rows.message(op, information, text)
+}
+
+func (h *Host) executing(op *operation) {
+	h.say(op, fmt.Sprintf("Executing 'Functions.%s' (Reason='%s', Id=%s)", op.function, op.trigger, op.id))
+}
+
+// executed tells how an invocation ended.
+func (h *Host) executed(op *operation, err error) {
+	outcome, at := "Succeeded", information
 	switch {
 	case errors.Is(err, errClientGone):
-		h.console.info("The client disconnected while the function was processing the request.")
+		h.say(op, "The client disconnected while the function was processing the request.")
+		err = nil
 	case err != nil:
-		h.console.fail("Exception while executing function: Functions.%s. %v", name, err)
-		outcome = "Failed"
+		h.console.fail("Exception while executing function: Functions.%s. %v", op.function, err)
+		outcome, at = "Failed", failure
 	}
-	h.console.info("Executed 'Functions.%s' (%s, Id=%s, Duration=%dms)", name, outcome, id, time.Since(start).Milliseconds())
+	text := fmt.Sprintf("Executed 'Functions.%s' (%s, Id=%s, Duration=%dms)", op.function, outcome, op.id, time.Since(op.start).Milliseconds())
+	if h.console.levels.pass(categoryOf(op.function), at) {
+		h.console.info("%s", text)
+	}
+	h.rows.message(op, at, text)
+	h.rows.ended(op, err)
+}
+
+// calls takes a run's request to the handler and tells of it.
+func (h *Host) calls(op *operation) http.RoundTripper { return told{h.transport, h.rows, op} }
+
+type told struct {
+	http.RoundTripper
+	rows *rows
+	op   *operation
+}
+
+func (t told) RoundTrip(req *http.Request) (*http.Response, error) {
+	start := time.Now()
+	resp, err := t.RoundTripper.RoundTrip(req)
+	if err == nil {
+		t.op.status = resp.StatusCode
+	}
+	t.rows.called(t.op, req, start, t.op.status)
+	return resp, err //nolint:wrapcheck // a RoundTripper passes on what the one below says
 }
 
 // call gives the handler the request. In proxy mode the answer went to the client when it returns without an error,
 // in forward mode it is returned.
-func (h *Host) call(w http.ResponseWriter, r *http.Request, fn *function, id string) (a *answer, err error) {
+func (h *Host) call(w http.ResponseWriter, r *http.Request, op *operation) (a *answer, err error) {
 	parent := r.Context()
 	if !h.app.proxying {
 		parent = context.WithoutCancel(parent) // forward mode does not notice that the client is gone
 	}
-	err = h.limited(parent, fn.name, id, func(ctx context.Context) (err error) {
+	err = h.limited(parent, op, func(ctx context.Context) (err error) {
 		switch {
 		case !ascii(r.Header):
 			err = errNotASCII
 		case h.app.proxying:
-			err = h.proxy(ctx, w, r, id)
+			err = h.proxy(ctx, w, r, op)
 		default:
-			a, err = h.forward(ctx, r, id)
+			a, err = h.forward(ctx, r, op)
 		}
 		return err
 	})
@@ -163,7 +197,7 @@ func (h *Host) call(w http.ResponseWriter, r *http.Request, fn *function, id str
 
 // limited waits for the handler and runs f within the time of one invocation. When that is up the handler is killed,
 // whatever else it is doing.
-func (h *Host) limited(parent context.Context, name, id string, f func(context.Context) error) error {
+func (h *Host) limited(parent context.Context, op *operation, f func(context.Context) error) error {
 	ctx, cancel := h.bound(parent)
 	defer cancel()
 	l, err := h.worker.await(ctx)
@@ -171,7 +205,7 @@ func (h *Host) limited(parent context.Context, name, id string, f func(context.C
 		err = f(ctx)
 	}
 	if err != nil && errors.Is(context.Cause(ctx), errFunctionTimeout) {
-		h.console.fail("Timeout value of %s exceeded by function 'Functions.%s' (Id: '%s'). Initiating cancellation.", h.app.timeout, name, id)
+		h.console.fail("Timeout value of %s exceeded by function 'Functions.%s' (Id: '%s'). Initiating cancellation.", h.app.timeout, op.function, op.id)
 		l.kill(errFunctionTimeout)
 	}
 	return err

@@ -68,7 +68,7 @@ func TestListenerGivesUp(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				l := &listener{
-					fn: fn, queue: queue, console: newConsole(Config{}),
+					fn: fn, queue: queue, console: newConsole(Config{}, levels{}),
 					options:   queueOptions{batchSize: 16, newBatchThreshold: 8, maxInterval: 15 * time.Second},
 					unhandled: func(err error) { why = err; cancel() },
 				}

@@ -40,6 +40,8 @@ type hostFile struct {
 	functionTimeout time.Duration // 0: none
 	routePrefix     string
 	queues          queueOptions
+	levels          levels
+	insights        insightsOptions
 }
 
 // readHostFile reads host.json in dir and the settings in env that override its values.
@@ -57,6 +59,8 @@ func readHostFile(dir string, env environment) (hostFile, error) {
 	v.override(env)
 	file := v.hostFile()
 	file.queues = v.queueOptions(env)
+	file.levels = v.levels()
+	file.insights = v.insightsOptions()
 	if err := errors.Join(v.errs...); err != nil {
 		return hostFile{}, err
 	}

@@ -8,12 +8,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"userrelay/local/uuid"
 )
 
 // errNoResult is an answer that makes the host wait for ever for the result of the function.
@@ -21,26 +18,24 @@ var errNoResult = errors.New("the answer has no result")
 
 // runForMessage runs a function for a message of its queue.
 func (h *Host) runForMessage(ctx context.Context, fn queueFunction, m message, body []byte) error {
-	id, start := uuid.New(), time.Now()
-	payload, err := newQueueInvocation(fn, m, body, start)
+	op := newOperation(fn.name, "New queue message detected on '"+fn.queue+"'.", "")
+	payload, err := newQueueInvocation(fn, m, body, op.start)
 	if err != nil {
 		return err
 	}
-	h.console.info("Executing 'Functions.%s' (Reason='New queue message detected on '%s'.', Id=%s)", fn.name, fn.queue, id)
-	h.console.info("Trigger Details: MessageId: %s, DequeueCount: %d, InsertedOn: %s", m.id, m.dequeueCount,
-		m.inserted.UTC().Format("2006-01-02T15:04:05.000+00:00"))
+	h.executing(op)
+	h.say(op, fmt.Sprintf("Trigger Details: MessageId: %s, DequeueCount: %d, InsertedOn: %s", m.id, m.dequeueCount,
+		m.inserted.UTC().Format("2006-01-02T15:04:05.000+00:00")))
 	// It ends with the host's life, which the error then tells.
-	err = h.limited(context.WithoutCancel(ctx), fn.name, id, func(ctx context.Context) error {
-		return h.invocation(ctx, fn.name, id, payload)
-	})
-	h.executed(fn.name, id, start, err)
+	err = h.limited(context.WithoutCancel(ctx), op, func(ctx context.Context) error { return h.invocation(ctx, op, payload) })
+	h.executed(op, err)
 	return err
 }
 
 // invocation hands a payload to the handler and judges the answer, as the host does for whatever it neither forwards
 // nor proxies. It does not return before ctx ends when the answer has no result.
-func (h *Host) invocation(ctx context.Context, name, id string, payload []byte) error {
-	resp, err := h.post(ctx, name, id, payload)
+func (h *Host) invocation(ctx context.Context, op *operation, payload []byte) error {
+	resp, err := h.post(ctx, op, payload)
 	if err != nil {
 		return fmt.Errorf("call the handler: %w", err)
 	}
@@ -55,20 +50,20 @@ func (h *Host) invocation(ctx context.Context, name, id string, payload []byte) 
 	logs, err := readResult(resp, body)
 	if errors.Is(err, errNoResult) {
 		h.console.fail("Function '%s' answered %d with no JSON object. The host now waits for the result until functionTimeout, and then kills the handler: answer at least {} (Id: '%s').",
-			name, resp.StatusCode, id)
+			op.function, resp.StatusCode, op.id)
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
 	for _, line := range logs {
-		h.console.info("%v", line)
+		h.say(op, fmt.Sprint(line))
 	}
 	return err
 }
 
 // post sends the payload. Its length is not told, as the real host does not.
-func (h *Host) post(ctx context.Context, name, id string, payload []byte) (*http.Response, error) {
+func (h *Host) post(ctx context.Context, op *operation, payload []byte) (*http.Response, error) {
 	body := struct{ io.Reader }{bytes.NewReader(payload)} // hides its length
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+h.handlerAddr+"/"+name, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+h.handlerAddr+"/"+op.function, body)
 	if err != nil {
 		return nil, fmt.Errorf("build the request: %w", err)
 	}
@@ -76,13 +71,13 @@ func (h *Host) post(ctx context.Context, name, id string, payload []byte) (*http
 	req.Header = http.Header{
 		"Content-Type":     {"application/json; charset=utf-8"},
 		"User-Agent":       {userAgent},
-		headerInvocationID: {id},
+		headerInvocationID: {op.id},
 		headerHostVersion:  {hostVersion},
 	}
 	if h.insights {
-		req.Header.Set("Traceparent", newTraceparent())
+		req.Header.Set("Traceparent", op.traceparent(h.rows.calls))
 	}
-	client := &http.Client{Transport: h.transport}
+	client := &http.Client{Transport: h.calls(op)}
 	if !h.app.redirects {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}

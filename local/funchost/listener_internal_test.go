@@ -79,7 +79,7 @@ func listening(t *testing.T, d time.Duration, waiting []message, invoke func(con
 	t.Helper()
 	q := &fakeQueue{begin: time.Now(), waiting: waiting}
 	l := &listener{
-		fn: queueFunction{name: "Drain", queue: "jobs"}, queue: q, console: newConsole(Config{}), invoke: invoke,
+		fn: queueFunction{name: "Drain", queue: "jobs"}, queue: q, console: newConsole(Config{}, levels{}), invoke: invoke,
 		options: queueOptions{batchSize: 16, newBatchThreshold: 8, maxDequeueCount: 5, visibilityTimeout: time.Minute, maxInterval: 15 * time.Second},
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -184,7 +184,7 @@ func TestRenewalThatFails(t *testing.T) {
 		q := &fakeQueue{begin: time.Now(), hideErr: errors.New("away")}
 		var unhandled []error
 		l := &listener{
-			fn: queueFunction{queue: "jobs"}, queue: q, console: newConsole(Config{}),
+			fn: queueFunction{queue: "jobs"}, queue: q, console: newConsole(Config{}, levels{}),
 			unhandled: func(err error) { unhandled = append(unhandled, err) },
 		}
 		ended := make(chan struct{})
@@ -224,7 +224,7 @@ func TestSettling(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q, called := &fakeQueue{begin: time.Now()}, false
 				l := &listener{
-					fn: queueFunction{queue: tt.queue}, queue: q, console: newConsole(Config{}),
+					fn: queueFunction{queue: tt.queue}, queue: q, console: newConsole(Config{}, levels{}),
 					options: queueOptions{maxDequeueCount: 5, visibilityTimeout: time.Minute},
 					invoke:  func(context.Context, message, []byte) error { called = true; return tt.err },
 				}

@@ -40,9 +40,9 @@ func (t handlerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 				conn.Store(c)
 			}
 		},
-		WroteRequest: func(httptrace.WroteRequestInfo) {
+		WroteRequest: func(info httptrace.WroteRequestInfo) {
 			if c := conn.Load(); c != nil {
-				c.end()
+				c.end(info.Err)
 			}
 		},
 	})
@@ -66,6 +66,7 @@ type oneWay struct {
 
 	mu      sync.Mutex
 	sending chan struct{} // closed when the request has been sent, or cannot be; nil where none is being sent
+	failed  error         // why it could not be: nothing is heard any more
 }
 
 func (c *oneWay) begin() {
@@ -76,9 +77,12 @@ func (c *oneWay) begin() {
 	}
 }
 
-func (c *oneWay) end() {
+func (c *oneWay) end(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err != nil {
+		c.failed = err
+	}
 	if c.sending != nil {
 		close(c.sending)
 		c.sending = nil
@@ -94,11 +98,16 @@ func (c *oneWay) Read(p []byte) (int, error) {
 	if sending != nil {
 		<-sending
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed != nil {
+		return 0, c.failed
+	}
 	return n, err //nolint:wrapcheck // io.EOF has to stay itself
 }
 
 // Close implements [net.Conn]. A request whose connection is gone is not sent any more.
 func (c *oneWay) Close() error {
-	defer c.end()
+	defer c.end(nil)
 	return c.Conn.Close() //nolint:wrapcheck // the transport looks at it
 }

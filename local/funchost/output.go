@@ -13,7 +13,8 @@ const (
 // stdout and stderr come from two goroutines, but only stderr touches the errors.
 type output struct {
 	console    *console
-	errorsOnly bool // useStdErrorStreamForErrorsOnly
+	rows       *rows // nil: nobody is told
+	errorsOnly bool  // useStdErrorStreamForErrorsOnly
 	errors     []string
 }
 
@@ -49,7 +50,10 @@ func (o *output) stderrLevel(lower string) level {
 // and errors only. One that starts with azfuncjsonlog: is for tools that read the console and keeps that prefix.
 func (o *output) print(l level, line string) {
 	if !hasPrefixFold(line, systemPrefix) {
-		o.console.print(l, "%s", line)
+		o.console.log(categoryConsole, l, "%s", line)
+		if o.rows != nil {
+			o.rows.line(categoryConsole, l, line)
+		}
 		return
 	}
 	if l != information {

@@ -21,13 +21,13 @@ const (
 
 // proxy streams the request to the handler and the answer back, as enableProxyingHttpRequest does. The
 // handler sees the client go. An error means that the client gets 500, but for errAborted.
-func (h *Host) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request, id string) (err error) {
+func (h *Host) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request, op *operation) (err error) {
 	if r.ContentLength > h.app.bodyLimit {
 		return errTooLarge
 	}
 	proxy := &httputil.ReverseProxy{
-		Rewrite:       func(pr *httputil.ProxyRequest) { h.rewrite(pr, id) },
-		Transport:     retrying{h.transport},
+		Rewrite:       func(pr *httputil.ProxyRequest) { h.rewrite(pr, op) },
+		Transport:     retrying{h.calls(op)},
 		FlushInterval: -1,
 		ModifyResponse: func(resp *http.Response) error {
 			if resp.Header.Get("Server") != "" {
@@ -73,7 +73,7 @@ func whole(w http.ResponseWriter, r *http.Request, limit int64) (io.ReadCloser, 
 }
 
 // rewrite makes the outgoing request. Hop-by-hop and X-Forwarded headers are gone already.
-func (h *Host) rewrite(pr *httputil.ProxyRequest, id string) {
+func (h *Host) rewrite(pr *httputil.ProxyRequest, op *operation) {
 	pr.Out.URL.Scheme, pr.Out.URL.Host = "http", h.handlerAddr
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 	pr.Out.Host = h.handlerAddr
@@ -81,11 +81,11 @@ func (h *Host) rewrite(pr *httputil.ProxyRequest, id string) {
 	for _, name := range []string{"Te", "Alt-Svc", "Upgrade-Insecure-Requests", "X-Forwarded-Prefix"} {
 		pr.Out.Header.Del(name)
 	}
-	pr.Out.Header.Set(headerInvocationID, id)
-	pr.Out.Header.Set("X-Ms-Invocation-Id", id)
+	pr.Out.Header.Set(headerInvocationID, op.id)
+	pr.Out.Header.Set("X-Ms-Invocation-Id", op.id)
 	pr.Out.Header.Set(headerHostVersion, hostVersion)
 	if h.insights && pr.Out.Header.Get("Traceparent") == "" {
-		pr.Out.Header.Set("Traceparent", newTraceparent())
+		pr.Out.Header.Set("Traceparent", op.traceparent(h.rows.calls))
 	}
 }
 

@@ -65,6 +65,7 @@ type worker struct {
 	initTimeout time.Duration
 	errorsOnly  bool
 	console     *console
+	rows        *rows // get the handler's lines; nil: they do not
 	transport   handlerTransport
 
 	mu      sync.Mutex
@@ -144,7 +145,7 @@ func (w *worker) launch(ctx context.Context) error {
 	w.replace(l)
 
 	cmd := w.command(ctx)
-	out := &output{console: w.console, errorsOnly: w.errorsOnly}
+	out := &output{console: w.console, rows: w.rows, errorsOnly: w.errorsOnly}
 	stdout, stderr := &lines{line: out.stdout}, &lines{line: out.stderr}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if err := cmd.Start(); err != nil {

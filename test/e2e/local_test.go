@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"userrelay/test/wait"
 )
 
 // TestLocal does what README.md tells a newcomer to do, with both ways in which the host hands requests to the handler.
@@ -35,8 +37,16 @@ func TestLocal(t *testing.T) {
 			if err != nil || r.status != c.chunked {
 				t.Errorf("in chunks: got %d (%v), want %d", r.status, err, c.chunked)
 			}
+			t.Run("no key in telemetry", func(t *testing.T) { l.checkTelemetryForKey(t, false) })
 		})
 	}
+}
+
+// TestKeyInTelemetry shows what host.json's enableDependencyTracking is false for, and that the key would be seen.
+func TestKeyInTelemetry(t *testing.T) {
+	t.Parallel()
+	l := startLocal(t, "-env", "AzureFunctionsJobHost__logging__applicationInsights__enableDependencyTracking=true")
+	l.checkTelemetryForKey(t, true)
 }
 
 // checkCommand sends what the printed curl line would, and follows the registration to the record and the telemetry.
@@ -66,7 +76,10 @@ func (l *localRun) checkTelemetry(t *testing.T, answer stored, r record, userID 
 	send := titled(t, items, "send "+topic)
 
 	invocation := received.Properties["InvocationId"]
-	l.says(t, `Executing 'Functions\.RegisterUser' \(.*Id=`+regexp.QuoteMeta(invocation)+`\)$`)
+	request := l.hostsRequest(t, invocation)
+	if request.Tags["ai.operation.id"] != received.Tags["ai.operation.id"] {
+		t.Errorf("the host's request is of operation %q, the handler's items of %q", request.Tags["ai.operation.id"], received.Tags["ai.operation.id"])
+	}
 	common := map[string]string{"userId": userID, "eventId": answer.EventID, "source": r.header("ce_source"), "InvocationId": invocation}
 	with := func(more ...string) map[string]string {
 		all := maps.Clone(common)
@@ -96,6 +109,45 @@ func (l *localRun) checkTelemetry(t *testing.T, answer stored, r record, userID 
 	}
 	if got, want := r.header("traceparent"), "00-"+received.Tags["ai.operation.id"]+"-"+data.ID+"-"; !strings.HasPrefix(got, want) {
 		t.Errorf("traceparent: got %q in the record, want the operation and the dependency, %q", got, want)
+	}
+}
+
+// hostsRequest waits for the row that the host writes of a call.
+func (l *localRun) hostsRequest(t *testing.T, invocation string) (request item) {
+	t.Helper()
+	wait.For(t, "the host's request", func() bool {
+		items, _ := l.page.find(t, "text", invocation)
+		for _, i := range items {
+			if i.Raw.Data.BaseType == "RequestData" && i.Properties["InvocationId"] == invocation {
+				request = i
+				return true
+			}
+		}
+		return false
+	})
+	return request
+}
+
+// checkTelemetryForKey looks for the function's key in all that the host and the handler have told: the last request that brought it
+// in its URL has been told of.
+func (l *localRun) checkTelemetryForKey(t *testing.T, held bool) {
+	t.Helper()
+	answer := l.registerWithKey(t, `{"userId":"auth0|key"}`, "X-Functions-Key: "+l.addresses.Key).stored(t) // it is in the URL, too
+	received := titled(t, l.page.wait(t, "eventId", answer.EventID, 3), "Received ID of the newly registered user: auth0|key")
+	l.hostsRequest(t, received.Properties["InvocationId"])
+	var items []item
+	if held {
+		items = l.page.wait(t, "text", l.addresses.Key, 1)
+	} else {
+		items, _ = l.page.find(t, "text", l.addresses.Key)
+	}
+	if (len(items) > 0) != held {
+		t.Errorf("the key is in %d items: %+v", len(items), items)
+	}
+	for _, i := range items {
+		if i.Raw.Data.BaseType != "RemoteDependencyData" {
+			t.Errorf("the key is not only in the host's row of a call: %+v", i)
+		}
 	}
 }
 
