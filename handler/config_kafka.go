@@ -1,16 +1,15 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
-	"os"
 	"regexp"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"userrelay/handler/certs"
 )
 
 // kafkaSettings say how to reach the topic.
@@ -22,8 +21,9 @@ type kafkaSettings struct {
 	Password  string
 	Scope     string // of tokens
 	Extension map[string]string
-	TLS       *tls.Config // nil: plain connections
 	Timeout   time.Duration
+
+	Certificates *certs.Certificates // of TLS; nil: plain connections
 }
 
 func loadKafka(env *environment) kafkaSettings {
@@ -155,49 +155,28 @@ func parseExtensions(list string) (map[string]string, error) {
 	return extensions, nil
 }
 
-// loadTLS reads certificates. They are PEM text, in which \n may stand for a line's end as portals make it, or files.
+// loadTLS reads the certificates.
 func loadTLS(env *environment, k *kafkaSettings, protocol string) {
-	ca, cert, key := strings.TrimSpace(env.raw("KAFKA_TLS_CA")), strings.TrimSpace(env.raw("KAFKA_TLS_CERT")), strings.TrimSpace(env.raw("KAFKA_TLS_KEY"))
+	s := certs.Settings{
+		CA: strings.TrimSpace(env.raw(certs.CAName)), Cert: strings.TrimSpace(env.raw(certs.CertName)), Key: strings.TrimSpace(env.raw(certs.KeyName)),
+	}
 	if strings.HasSuffix(protocol, "PLAINTEXT") {
-		for name, value := range map[string]string{"KAFKA_TLS_CA": ca, "KAFKA_TLS_CERT": cert, "KAFKA_TLS_KEY": key} {
-			if value != "" {
-				env.fail(name, "is for the security protocols SSL and SASL_SSL")
+		for _, setting := range [][2]string{{certs.CAName, s.CA}, {certs.CertName, s.Cert}, {certs.KeyName, s.Key}} {
+			if setting[1] != "" {
+				env.fail(setting[0], "is for the security protocols SSL and SASL_SSL")
 			}
 		}
 		return
 	}
-	k.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca != "" {
-		k.TLS.RootCAs = x509.NewCertPool()
-		if !k.TLS.RootCAs.AppendCertsFromPEM(pemOf(ca)) {
-			env.fail("KAFKA_TLS_CA", "must be certificates in PEM, as text or as the path of a file that can be read")
-		}
+	certificates, problems := certs.New(s)
+	for _, p := range problems {
+		env.fail(p.Name, p.Text)
 	}
-	if (cert == "") != (key == "") {
-		missing := "KAFKA_TLS_CERT"
-		if key == "" {
-			missing = "KAFKA_TLS_KEY"
-		}
-		env.fail(missing, "is missing: KAFKA_TLS_CERT and KAFKA_TLS_KEY go together")
+	if certificates == nil {
 		return
 	}
-	if cert != "" {
-		pair, err := tls.X509KeyPair(pemOf(cert), pemOf(key))
-		if err != nil {
-			env.fail("KAFKA_TLS_CERT", "must be a certificate, and KAFKA_TLS_KEY its key, in PEM, as text or as the path of a file that can be read")
-		}
-		k.TLS.Certificates = []tls.Certificate{pair}
+	for _, w := range certificates.Warnings(time.Now()) {
+		env.warn(w.Name, w.Text)
 	}
-}
-
-// pemOf returns the PEM text that a setting holds or names, or nothing.
-func pemOf(value string) []byte {
-	if strings.Contains(value, "-----BEGIN") {
-		return []byte(strings.ReplaceAll(value, `\n`, "\n"))
-	}
-	text, err := os.ReadFile(value)
-	if err != nil {
-		return nil
-	}
-	return text
+	k.Certificates = certificates
 }

@@ -91,7 +91,11 @@ func newOutbox(s *outboxSettings) (*outbox.Queue, error) {
 // kafkaConfig makes the producer's configuration of the settings.
 func kafkaConfig(k kafkaSettings) (kafka.Config, error) {
 	login, err := mechanism(k)
-	return kafka.Config{Brokers: k.Brokers, Topic: k.Topic, ClientID: "userrelay", TLS: k.TLS, SASL: login}, err
+	c := kafka.Config{Brokers: k.Brokers, Topic: k.Topic, ClientID: "userrelay", SASL: login}
+	if k.Certificates != nil {
+		c.TLS = k.Certificates.TLS()
+	}
+	return c, err
 }
 
 // mechanism returns the login, or nil where there is none.

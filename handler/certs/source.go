@@ -1,0 +1,72 @@
+package certs
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+const maxFile = 1 << 20 // bytes; the largest bundles of authorities have a quarter of it
+
+// source is where a text comes from: it stands in the setting, or in a file that the setting names.
+type source struct {
+	text string
+	path string // "" where the setting is the text
+}
+
+func sourceOf(value string) source {
+	if value == "" {
+		return source{}
+	}
+	if text := clean(value); looksLikePEM(text) {
+		return source{text: text}
+	}
+	return source{path: trim(value)}
+}
+
+// read returns the text. The error is a sentence for an operator, and names no path: what stands there instead of a path could
+// be a secret.
+func (s source) read() (string, error) {
+	if s.path == "" {
+		return s.text, nil
+	}
+	info, err := os.Stat(s.path) // before it is opened: to open a pipe would wait for somebody who writes
+	switch {
+	case err != nil:
+		return "", openRule(err)
+	case info.IsDir():
+		return "", errors.New("is the path of a folder: name the file in it")
+	case !info.Mode().IsRegular():
+		return "", errors.New("is not the path of an ordinary file")
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return "", openRule(err)
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	switch {
+	case err != nil:
+		return "", errUnreadable
+	case len(text) > maxFile:
+		return "", errors.New("is the path of a file of more than 1 MiB, which is no certificate and no key: name another one")
+	case strings.TrimSpace(string(text)) == "":
+		return "", errors.New("is the path of an empty file: write the PEM text into it")
+	}
+	return clean(string(text)), nil
+}
+
+var errUnreadable = errors.New("is the path of a file that cannot be read: look at the file system that it is on")
+
+func openRule(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return errors.New("is the path of a file that the handler may not read: give its user the right to")
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("is no PEM text, which begins with -----BEGIN, and no file of that name exists: look at the path, which counts from the app's folder")
+	default:
+		return errors.New("is no PEM text, which begins with -----BEGIN, and not the path of a file that can be opened")
+	}
+}
