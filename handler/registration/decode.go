@@ -2,22 +2,21 @@ package registration
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Decoder reads the body of a request. Three forms are known, the first that fits is taken:
+// Decoder reads the body of a request. Four forms are known, the first that fits is taken:
 //
 //   - a CloudEvent from Auth0 Event Streams: has "specversion" (or "spec_version") and "type";
 //   - {"userId": "…"} and optionally "eventId", "user" (the profile) and "tenant";
-//   - Auth0's event.user as it is: has "user_id".
+//   - Auth0's event.user as it is: has "user_id";
+//   - {"value": "…"} with the JSON text of event.user, or with event.user itself: what clients of Kafka REST services send.
 //
 // A member that is null is absent, members that are not known are ignored. A member that is known must be of its type
-// and stand there once. A profile may hold anything that is JSON; only its user_id must be sound.
+// and stand there once. A profile may hold anything that is JSON; only its user_id must be sound. A tenant that cannot
+// be one is left out, and so is what is unsound of a CloudEvent beside its type and its user: nobody is lost for it.
 type Decoder struct {
 	// Tenant is the Auth0 tenant of requests that name none, or empty.
 	Tenant string
@@ -26,100 +25,97 @@ type Decoder struct {
 }
 
 // Decode reads one registration. key is the Idempotency-Key header, or empty; received is the time of the request. The
-// error is an *InvalidError where the sender must change something, or an *IgnoredError. The event holds no reference
-// to body.
-func (d Decoder) Decode(body []byte, key string, received time.Time) (Event, error) {
-	if !utf8.Valid(body) {
-		return Event{}, &InvalidError{"body", "must be UTF-8"}
-	}
-	top, err := readMembers("", body,
-		"specversion", "spec_version", "type", "id", "source", "time", "data", "a0tenant", "a0purpose", // CloudEvent
-		"userId", "eventId", "user", "tenant",
-		"user_id", "created_at") // event.user
-	if err != nil {
+// error is an *InvalidError where the sender must change something, an *IgnoredError, ErrNoRoom, or the body's own.
+//
+// Of a body that is larger than a few KiB no more is held than identifies the registration and, where it is wanted, a
+// profile that fits a record.
+func (d Decoder) Decode(body Body, key string, received time.Time) (Event, error) {
+	var r request
+	if err := r.read(body, d.Profile); err != nil {
 		return Event{}, err
 	}
 	switch {
-	case (top.has("specversion") || top.has("spec_version")) && top.has("type"):
-		return d.cloudEvent(&top, body, received)
-	case top.has("userId"):
-		return d.byUserID(&top, key, received)
-	case top.has("user_id"):
-		return d.byProfile(&top, body, key, received)
+	case (r.specversion.has() || r.specVersion.has()) && r.typ.has():
+		return d.cloudEvent(&r, received)
+	case r.userID.has():
+		return d.byUserID(&r, key, received)
+	case r.bare.userID.has():
+		r.bare.tenant = r.tenant
+		return d.byProfile(&r.bare, "", key, received)
+	case r.value.has():
+		return d.byValue(&r, key, received)
 	default:
 		return Event{}, &InvalidError{
-			"userId", `is missing: send {"userId": "…"}, Auth0's event.user with its user_id, or a CloudEvent with specversion and type`,
+			"userId", `is missing: send {"userId": "…"}, Auth0's event.user with its user_id, {"value": …} with that in it, or a CloudEvent with specversion and type`,
 		}
 	}
 }
 
 // byUserID reads {"userId": …}.
-func (d Decoder) byUserID(top *members, key string, received time.Time) (Event, error) {
-	if err := top.once("userId", "eventId", "user", "tenant"); err != nil {
+func (d Decoder) byUserID(r *request, key string, received time.Time) (Event, error) {
+	if err := once(named{"userId", &r.userID}, named{"eventId", &r.eventID}, named{"user", &r.user.member}); err != nil {
 		return Event{}, err
 	}
-	userID, err := top.userID("userId")
+	userID, err := r.userID.userID("userId")
 	if err != nil {
 		return Event{}, err
 	}
-	eventID, err := top.text("eventId")
-	if err != nil || top.has("eventId") && !validID(eventID) {
+	if r.eventID.has() && !validID(r.eventID.sound()) {
 		return Event{}, &InvalidError{"eventId", idRule()}
 	}
-	tenant, err := top.text("tenant")
-	if err != nil || top.has("tenant") && !ValidTenant(tenant) {
-		return Event{}, &InvalidError{"tenant", tenantRule()}
+	if r.user.has() && r.user.kind != '{' {
+		return Event{}, &InvalidError{"user", objectRule}
 	}
-	createdAt := ""
-	if top.has("user") {
-		user, err := readMembers("user.", top.value("user"), "created_at")
-		if err != nil {
-			return Event{}, err
-		}
-		createdAt = user.lenientText("created_at")
-	}
-	return d.event(userID, cmp.Or(tenant, d.Tenant), createdAt, key, eventID, top.value("user"), received)
+	return d.event(userID, &r.tenant, &r.user, key, r.eventID.sound(), received)
 }
 
-// byProfile reads Auth0's event.user.
-func (d Decoder) byProfile(top *members, body []byte, key string, received time.Time) (Event, error) {
-	userID, err := top.userID("user_id")
+// byProfile reads Auth0's event.user, which stands at path.
+func (d Decoder) byProfile(p *profile, path, key string, received time.Time) (Event, error) {
+	if err := once(named{path + "user_id", &p.userID}); err != nil {
+		return Event{}, err
+	}
+	userID, err := p.userID.userID(path + "user_id")
 	if err != nil {
 		return Event{}, err
 	}
-	tenant := top.lenientText("tenant")
-	if !ValidTenant(tenant) {
-		tenant = d.Tenant
+	return d.event(userID, &p.tenant, p, key, "", received)
+}
+
+// byValue reads {"value": …}.
+func (d Decoder) byValue(r *request, key string, received time.Time) (Event, error) {
+	if err := once(named{"value", &r.value.member}); err != nil {
+		return Event{}, err
 	}
-	return d.event(userID, tenant, top.lenientText("created_at"), key, "", body, received)
+	if r.value.kind != '{' || r.noObj {
+		return Event{}, &InvalidError{"value", "must be Auth0's event.user, as a JSON object or as the text of one"}
+	}
+	return d.byProfile(&r.value, "value.", key, received)
 }
 
 // event makes the event of a form that has no envelope of its own.
-func (d Decoder) event(userID, tenant, createdAt, key, eventID string, profile jsontext.Value, received time.Time) (Event, error) {
+func (d Decoder) event(userID string, tenant *member, p *profile, key, eventID string, received time.Time) (Event, error) {
 	if key != "" && !validID(key) {
 		return Event{}, &InvalidError{"Idempotency-Key", idRule()}
 	}
+	e := Event{UserID: userID}
+	name := d.tenant(&e, tenant)
+	createdAt := p.createdAt.sound()
 	chosen := cmp.Or(key, eventID)
-	return d.withProfile(Event{
-		ID:     cmp.Or(chosen, DeriveID(tenant, userID, createdAt)),
-		Chosen: chosen != "",
-		UserID: userID,
-		Source: source(tenant),
-		Time:   firstTime(received, createdAt),
-	}, profile)
+	e.ID, e.Chosen = cmp.Or(chosen, DeriveID(name, userID, createdAt)), chosen != ""
+	e.Source = source(name)
+	e.Time = firstTime(received, createdAt)
+	e.Profile, e.ProfileOmitted = p.json()
+	return e, nil
 }
 
-// withProfile puts the profile into the event, compact and in valid UTF-8: Auth0 lets lone surrogates into profiles (as
-// \ud800 escapes), which are no Unicode text; each becomes U+FFFD.
-func (d Decoder) withProfile(e Event, profile jsontext.Value) (Event, error) {
-	if !d.Profile || profile == nil {
-		return e, nil
+// tenant returns the tenant that a request names, else that of the setting. A name that cannot be one is left out: Auth0's
+// own example has {{TENANT}}.
+func (d Decoder) tenant(e *Event, m *member) string {
+	if name := m.sound(); ValidTenant(name) {
+		return name
 	}
-	var err error
-	if e.Profile, err = jsontext.AppendFormat(nil, profile, lenient()...); err != nil {
-		return Event{}, fmt.Errorf("format the profile: %w", err) // cannot be: it was read with the same options
-	}
-	return e, nil
+	e.TenantLeftOut = m.has()
+	return d.Tenant
 }
 
 func source(tenant string) string { return "urn:auth0:" + cmp.Or(tenant, "unknown") }
@@ -145,68 +141,93 @@ func parseTime(s string) (time.Time, bool) {
 	return t, err == nil && 0 <= t.Year() && t.Year() <= 9999
 }
 
+func isTime(s string) bool {
+	_, ok := parseTime(s)
+	return ok
+}
+
 // cloudEvent reads what Auth0 Event Streams sends. It must refuse nothing that Auth0 may send: a refused event is not
 // sent again, and enough of them switch the stream off.
-func (d Decoder) cloudEvent(top *members, body []byte, received time.Time) (Event, error) {
-	if err := top.once("specversion", "spec_version", "type", "id", "source", "time", "data", "a0tenant", "a0purpose"); err != nil {
+func (d Decoder) cloudEvent(r *request, received time.Time) (Event, error) {
+	if err := once(named{"specversion", &r.specversion}, named{"spec_version", &r.specVersion}, named{"type", &r.typ}); err != nil {
 		return Event{}, err
 	}
-	var envelope struct{ typ, id, source, time, tenant, purpose string }
-	for _, member := range []struct {
-		name string
-		to   *string
-	}{
-		{"type", &envelope.typ},
-		{"id", &envelope.id},
-		{"source", &envelope.source},
-		{"time", &envelope.time},
-		{"a0tenant", &envelope.tenant},
-		{"a0purpose", &envelope.purpose},
-	} {
-		var err error
-		if *member.to, err = top.text(member.name); err != nil {
-			return Event{}, err
+	if r.typ.kind != '"' || r.typ.lone {
+		return Event{}, &InvalidError{"type", "must be a string of Unicode text"}
+	}
+	id, own := r.id.eventID(), r.source.sound()
+	if typ := r.typ.text; typ != Type && !strings.HasSuffix(typ, "."+Type) {
+		return Event{}, &IgnoredError{ID: cmp.Or(id, "a0evt_"+hash(typ+"\n"+own+"\n"+r.time.sound())), Type: cut(typ, maxType)}
+	}
+	if err := once(named{"data", &r.data}, named{"data.object", &r.object.member}, named{"data.object.user_id", &r.object.userID}); err != nil {
+		return Event{}, err
+	}
+	switch {
+	case r.data.kind != '{':
+		return Event{}, &InvalidError{"data", objectRule}
+	case r.object.kind != '{':
+		return Event{}, &InvalidError{"data.object", objectRule}
+	}
+	userID, err := r.object.userID.userID("data.object.user_id")
+	if err != nil {
+		return Event{}, err
+	}
+	e := Event{UserID: userID, Auth0ID: id, Chosen: id != "", Test: r.a0purpose.sound() == "test"}
+	if validSource(own) {
+		e.Auth0Source = own
+	}
+	tenant, createdAt := d.tenant(&e, &r.a0tenant), r.object.createdAt.sound()
+	if e.ID = id; id == "" || tenant != "" && isTime(createdAt) {
+		// The id that the Action, the backfill and a replay give the same registration, too.
+		e.ID = DeriveID(tenant, userID, createdAt)
+	}
+	if e.Source = e.Auth0Source; e.Source == "" || tenant != "" {
+		e.Source = source(tenant)
+	}
+	e.Time = firstTime(received, r.time.sound(), createdAt)
+	e.Profile, e.ProfileOmitted = r.object.json()
+	return e, nil
+}
+
+const objectRule = "must be a JSON object"
+
+// named is a member by its path.
+type named struct {
+	path   string
+	member *member
+}
+
+// once refuses a member that stands there more than once.
+func once(members ...named) error {
+	for _, m := range members {
+		if m.member.count > 1 {
+			return &InvalidError{m.path, "must stand there once"}
 		}
 	}
-	id := envelope.id
-	if id != "" && !validID(id) {
-		id = "a0evt_" + hash(id)
-	}
-	if envelope.typ != Type && !strings.HasSuffix(envelope.typ, "."+Type) {
-		return Event{}, &IgnoredError{ID: cmp.Or(id, "a0evt_"+hash(string(body))), Type: cut(envelope.typ, maxType)}
-	}
+	return nil
+}
 
-	data, err := readMembers("data.", top.value("data"), "object")
-	if err != nil {
-		return Event{}, err
+// eventID returns the event id that the member is, or stands for; "" where it is none.
+func (m *member) eventID() string {
+	switch {
+	case m.kind != '"' || m.text == "":
+		return ""
+	case validID(m.text):
+		return m.text
+	default:
+		return "a0evt_" + hash(m.text)
 	}
-	if err := data.once("object"); err != nil {
-		return Event{}, err
+}
+
+// userID returns the user id that the member is.
+func (m *member) userID(path string) (string, error) {
+	switch {
+	case !m.has():
+		return "", &InvalidError{path, "is missing"}
+	case m.kind != '"' || m.lone || !validUserID(m.text):
+		return "", &InvalidError{path, userIDRule()}
 	}
-	object, err := readMembers("data.object.", data.value("object"), "user_id", "created_at")
-	if err != nil {
-		return Event{}, err
-	}
-	userID, err := object.userID("user_id")
-	if err != nil {
-		return Event{}, err
-	}
-	tenant := envelope.tenant
-	if !ValidTenant(tenant) {
-		tenant = d.Tenant
-	}
-	createdAt := object.lenientText("created_at")
-	if !validSource(envelope.source) {
-		envelope.source = source(tenant)
-	}
-	return d.withProfile(Event{
-		ID:     cmp.Or(id, DeriveID(tenant, userID, createdAt)),
-		Chosen: id != "",
-		UserID: userID,
-		Source: envelope.source,
-		Time:   firstTime(received, envelope.time, createdAt),
-		Test:   envelope.purpose == "test",
-	}, data.value("object"))
+	return m.text, nil
 }
 
 func cut(s string, n int) string {

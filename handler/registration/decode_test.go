@@ -1,6 +1,7 @@
 package registration_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,6 +13,11 @@ import (
 
 	"userrelay/handler/registration"
 )
+
+// text is a body.
+func text(s string) registration.Body {
+	return registration.Body{Reader: strings.NewReader(s), Length: int64(len(s))}
+}
 
 // received is when the requests of these tests came.
 func received() time.Time {
@@ -49,7 +55,7 @@ type accepted struct {
 
 func (c accepted) run(t *testing.T) {
 	t.Helper()
-	got, err := c.decoder.Decode([]byte(c.body), c.key, received())
+	got, err := c.decoder.Decode(text(c.body), c.key, received())
 	if err != nil {
 		t.Fatalf("Decode: %v", err)
 	}
@@ -87,6 +93,8 @@ func TestDecodeUserID(t *testing.T) {
 		e.ID, e.Source = derived(name, "auth0|1", ""), "urn:auth0:"+name
 		return e
 	}
+	leftOut := ofTenant("by-setting")
+	leftOut.TenantLeftOut = true
 	full := registration.Event{
 		ID: "e-1", Chosen: true, UserID: "auth0|1", Source: "urn:auth0:acme.eu", Time: date("2026-11-21T18:00:00.123Z"),
 		Profile: []byte(`{"created_at":"2026-11-21T19:00:00.123+01:00","age":5}`),
@@ -106,6 +114,16 @@ func TestDecodeUserID(t *testing.T) {
 		"tenant of the body":             {body: `{"userId":"auth0|1","tenant":"acme.eu"}`, want: ofTenant("acme.eu")},
 		"tenant of the setting":          {decoder: tenant, body: `{"userId":"auth0|1"}`, want: ofTenant("by-setting")},
 		"tenant: the body's wins":        {decoder: tenant, body: `{"userId":"auth0|1","tenant":"acme"}`, want: ofTenant("acme")},
+		"byte order mark":                {body: "\ufeff" + `{"userId":"auth0|1"}`, want: plain("auth0|1")},
+		"mark and white space":           {body: "\ufeff\r\n" + `{"userId":"auth0|1"}`, want: plain("auth0|1")},
+		"tenant: Auth0's example":        {decoder: tenant, body: `{"userId":"auth0|1","tenant":"{{TENANT}}"}`, want: leftOut},
+		"tenant: empty":                  {decoder: tenant, body: `{"userId":"auth0|1","tenant":""}`, want: leftOut},
+		"tenant: number":                 {decoder: tenant, body: `{"userId":"auth0|1","tenant":7}`, want: leftOut},
+		"tenant: event.tenant":           {decoder: tenant, body: `{"userId":"auth0|1","tenant":{"id":"acme"}}`, want: leftOut},
+		"tenant: 129 characters":         {decoder: tenant, body: `{"userId":"auth0|1","tenant":"` + strings.Repeat("a", 129) + `"}`, want: leftOut},
+		"tenant: letters beyond":         {decoder: tenant, body: `{"userId":"auth0|1","tenant":"ża"}`, want: leftOut},
+		"tenant: lone surrogate":         {decoder: tenant, body: `{"userId":"auth0|1","tenant":"a\ud800"}`, want: leftOut},
+		"tenant: twice":                  {decoder: tenant, body: `{"userId":"auth0|1","tenant":"a","tenant":"b"}`, want: leftOut},
 		"null is absent": {
 			decoder: registration.Decoder{Profile: true},
 			body:    `{"userId":"auth0|1","eventId":null,"user":null,"tenant":null,"specversion":null,"type":null}`, want: plain("auth0|1"),
@@ -141,7 +159,9 @@ func TestDecodeProfile(t *testing.T) {
 	full := atTime
 	full.Profile = []byte(`{"user_id":"email|1","tenant":"acme","created_at":"` + createdAt + `"}`)
 	settings := plain("email|1")
-	settings.ID, settings.Source = derived("by-setting", "email|1", ""), "urn:auth0:by-setting"
+	settings.ID, settings.Source, settings.TenantLeftOut = derived("by-setting", "email|1", ""), "urn:auth0:by-setting", true
+	unnamed := settings
+	unnamed.TenantLeftOut = false
 	runAll(t, map[string]accepted{
 		"alone":               {body: `{"user_id":"email|1"}`, want: plain("email|1")},
 		"userId null":         {body: `{"user_id":"email|1","userId":null}`, want: plain("email|1")},
@@ -153,7 +173,7 @@ func TestDecodeProfile(t *testing.T) {
 		"tenant not a name":   {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":"a b"}`, want: settings},
 		"tenant no string":    {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":{"id":"acme"}}`, want: settings},
 		"tenant twice":        {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":"a","tenant":"a"}`, want: settings},
-		"tenant null":         {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":null}`, want: settings},
+		"tenant null":         {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":null}`, want: unnamed},
 		"time no string":      {body: `{"user_id":"email|1","created_at":{}}`, want: plain("email|1")},
 		"time twice":          {body: `{"user_id":"email|1","created_at":"` + createdAt + `","created_at":null}`, want: plain("email|1")},
 		"duplicates within":   {body: `{"user_id":"email|1","name":"a","name":"b","user_metadata":{"x":1,"x":2}}`, want: plain("email|1")},
@@ -162,23 +182,55 @@ func TestDecodeProfile(t *testing.T) {
 	})
 }
 
+// What clients of Kafka REST services send is the same event as the profile that they wrap.
+func TestDecodeValue(t *testing.T) {
+	t.Parallel()
+	const createdAt = "2026-11-21T19:00:00.123Z"
+	profile := `{"user_id":"email|1","tenant":"acme","created_at":"` + createdAt + `","a":{"b":"ż\"\\\n"}}`
+	want := registration.Event{
+		ID: derived("acme", "email|1", createdAt), UserID: "email|1", Source: "urn:auth0:acme", Time: date(createdAt), Profile: []byte(profile),
+	}
+	withKey := want
+	withKey.ID, withKey.Chosen = "k-1", true
+	withoutProfile := want
+	withoutProfile.Profile = nil
+	full := registration.Decoder{Profile: true}
+	escaped := strings.NewReplacer(`"`, `\u0022`, `\`, `\u005C`, "ż", `\u017c`).Replace(profile)
+	runAll(t, map[string]accepted{
+		"an object":              {decoder: full, body: `{"value":` + profile + `}`, want: want},
+		"its text":               {decoder: full, body: `{"value":` + inJSON(profile) + `}`, want: want},
+		"its text, all escaped":  {decoder: full, body: `{"value":"` + escaped + `"}`, want: want},
+		"its text, spaced":       {decoder: full, body: `{"value":` + inJSON(" \n"+strings.ReplaceAll(profile, ",", " ,\n")+"\t") + `}`, want: want},
+		"what a client may add":  {decoder: full, body: `{"key":"k","partition":0,"timestamp":1,"headers":[{"key":"a","value":"b"}],"value":` + inJSON(profile) + `}`, want: want},
+		"null beside it":         {decoder: full, body: `{"userId":null,"user_id":null,"value":` + inJSON(profile) + `}`, want: want},
+		"Idempotency-Key":        {decoder: full, key: "k-1", body: `{"value":` + inJSON(profile) + `}`, want: withKey},
+		"no profile wanted":      {body: `{"value":` + inJSON(profile) + `}`, want: withoutProfile},
+		"no profile wanted, too": {body: `{"value":` + profile + `}`, want: withoutProfile},
+		"alone":                  {body: `{"value":"{\"user_id\":\"a\"}"}`, want: plain("a")},
+		"userId goes first":      {body: `{"value":"{\"user_id\":\"a\"}","userId":"b"}`, want: plain("b")},
+		"user_id goes first":     {body: `{"value":"no JSON","user_id":"b"}`, want: plain("b")},
+		"a CloudEvent too":       {body: envelope(`"value":"no JSON",`), want: plain("auth0|1")},
+	})
+}
+
 func TestDecodeKeepsNothingOfTheBody(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"userId":     `{"userId":"auth0|1","eventId":"e-1","tenant":"acme","user":{"created_at":"2026-11-21T19:00:00Z"}}`,
 		"profile":    `{"user_id":"auth0|1","tenant":"acme","created_at":"2026-11-21T19:00:00Z"}`,
+		"value":      `{"value":"{\"user_id\":\"auth0|1\",\"tenant\":\"acme\",\"created_at\":\"2026-11-21T19:00:00Z\"}"}`,
 		"CloudEvent": `{"specversion":"1.0","type":"user.created","id":"e-1","source":"urn:x","data":{"object":{"user_id":"auth0|1"}}}`,
 	} {
 		raw := []byte(body)
 		d := registration.Decoder{Profile: true}
-		got, err := d.Decode(raw, "", received())
+		got, err := d.Decode(registration.Body{Reader: bytes.NewReader(raw)}, "", received())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		for i := range raw {
 			raw[i] = '#'
 		}
-		want, err := d.Decode([]byte(body), "", received())
+		want, err := d.Decode(text(body), "", received())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -199,7 +251,7 @@ func TestDecodeTimeOfYearsBeyondRFC3339(t *testing.T) {
 		"10000-01-01T00:00:00Z":          received().UTC(),
 		"-001-01-01T00:00:00Z":           received().UTC(),
 	} {
-		e, err := registration.Decoder{}.Decode([]byte(`{"user_id":"auth0|1","created_at":"`+createdAt+`"}`), "", received())
+		e, err := registration.Decoder{}.Decode(text(`{"user_id":"auth0|1","created_at":"`+createdAt+`"}`), "", received())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,11 +299,11 @@ func TestDeriveID(t *testing.T) {
 
 func TestErrorsAreOfTwoTypes(t *testing.T) {
 	t.Parallel()
-	_, err := registration.Decoder{}.Decode([]byte(`{}`), "", received())
+	_, err := registration.Decoder{}.Decode(text(`{}`), "", received())
 	if _, ok := errors.AsType[*registration.InvalidError](err); !ok {
 		t.Errorf("error %T, want *InvalidError", err)
 	}
-	_, err = registration.Decoder{}.Decode([]byte(`{"specversion":"1.0","type":"user.deleted"}`), "", received())
+	_, err = registration.Decoder{}.Decode(text(`{"specversion":"1.0","type":"user.deleted"}`), "", received())
 	ignored, ok := errors.AsType[*registration.IgnoredError](err)
 	if !ok {
 		t.Fatalf("error %T, want *IgnoredError", err)

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -139,27 +140,23 @@ func timeOf(member, text string) (time.Time, error) {
 
 // profileOf returns the profile that the data of a message hold.
 func profileOf(data jsontext.Value, userID string) ([]byte, error) {
-	m, err := readMembers("data.", data, "userId", "user")
-	if err != nil {
+	var r request
+	if err := r.read(Body{Reader: bytes.NewReader(data), Length: int64(len(data))}, true); err != nil {
+		return nil, &InvalidError{"data", objectRule}
+	}
+	if err := once(named{"data.userId", &r.userID}, named{"data.user", &r.user.member}); err != nil {
 		return nil, err
 	}
-	id, err := m.userID("userId")
+	id, err := r.userID.userID("data.userId")
 	if err != nil {
 		return nil, err
 	}
 	if id != userID {
 		return nil, &InvalidError{"data.userId", "must be the subject"}
 	}
-	profile := m.value("user")
-	if profile == nil {
-		return nil, nil
+	if r.user.has() && r.user.kind != '{' {
+		return nil, &InvalidError{"data.user", objectRule}
 	}
-	if profile.Kind() != jsontext.KindBeginObject {
-		return nil, &InvalidError{"data.user", "must be a JSON object"}
-	}
-	b, err := jsontext.AppendFormat(nil, profile, lenient()...)
-	if err != nil {
-		return nil, &InvalidError{"data.user", "must be JSON"}
-	}
-	return b, nil
+	profile, _ := r.user.json() // a message is much smaller than what is kept
+	return profile, nil
 }

@@ -1,6 +1,6 @@
 // Package registration says what the registration of a user is.
 //
-// It reads the three forms in which a registration reaches the function (see Decoder) into one Event, and writes an
+// It reads the four forms in which a registration reaches the function (see Decoder) into one Event, and writes an
 // Event as the Kafka record that consumers rely on (see Event.Record). It promises that whatever Decode accepts has a
 // user id, an event id and a record that fits Kafka, and that no error it returns repeats anything of what was sent.
 package registration
@@ -12,7 +12,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
+	"unicode/utf8"
 )
 
 // Type is the CloudEvents type of every event that is forwarded.
@@ -26,14 +26,16 @@ type Event struct {
 	// Chosen says that the caller chose what RepeatKey returns. A derived ID names a registration, not a request: two
 	// requests for the same user without an id of their own share it.
 	Chosen bool
-	// UserID is the Auth0 user id: 1 to 1024 bytes of UTF-8 without white space or control characters. It is unique
-	// within a tenant and may hold any other character, '|' and '@' among them.
+	// UserID is the Auth0 user id: 1 to 1024 bytes of UTF-8 that are not blank. It is unique within a tenant and may hold
+	// any character, line feeds and '|' among them: people are shown Shown(UserID).
 	UserID string
 	// Source is the CloudEvents source, a URI reference.
 	Source string
-	// Auth0Source and Auth0ID are the CloudEvent's own source and id, as Auth0 Event Streams sent it, where they are other
-	// than Source and ID; else empty. They are as sound as those.
+	// Auth0Source and Auth0ID are the CloudEvent's own source and id, as Auth0 Event Streams sent it; else empty. They are
+	// as sound as Source and ID.
 	Auth0Source, Auth0ID string
+	// TenantLeftOut says that the request named a tenant that cannot be one. It is for the log, and stored nowhere.
+	TenantLeftOut bool
 	// Time is when the user was created as far as the request tells, else when the request came.
 	Time time.Time
 	// Test marks an event that Auth0 Event Streams sent as a test (a0purpose).
@@ -102,14 +104,14 @@ const (
 	maxType   = 256 // of an ignored type, which the answer repeats
 )
 
-// validUserID is Auth0's own rule for user ids, ^\S*$, with a length and without control characters.
+// validUserID lets pass whatever Auth0 may have. Its rule ^\S*$ is the Management API's: ids of users who come from an
+// enterprise or a custom connection are what that says.
 func validUserID(s string) bool {
-	return 1 <= len(s) && len(s) <= maxUserID &&
-		!strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	return len(s) <= maxUserID && utf8.ValidString(s) && strings.TrimSpace(s) != ""
 }
 
 func userIDRule() string {
-	return fmt.Sprintf("must be a string of 1 to %d bytes without white space or control characters", maxUserID)
+	return fmt.Sprintf("must be a string of 1 to %d bytes that is not blank", maxUserID)
 }
 
 func validID(s string) bool { return 1 <= len(s) && len(s) <= maxID && visibleASCII(s) }
@@ -128,8 +130,4 @@ func ValidTenant(s string) bool {
 	return 1 <= len(s) && len(s) <= maxTenant && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
 	})
-}
-
-func tenantRule() string {
-	return fmt.Sprintf("must be 1 to %d of the characters a-z A-Z 0-9 . _ -", maxTenant)
 }

@@ -33,7 +33,7 @@ type goldenRecord struct {
 func goldenOf(body []byte) golden {
 	var g golden
 	for profile, to := range map[bool]**goldenRecord{false: &g.ID, true: &g.Full} {
-		e, err := registration.Decoder{Profile: profile}.Decode(body, "", received())
+		e, err := registration.Decoder{Profile: profile}.Decode(text(string(body)), "", received())
 		if ignored, ok := errors.AsType[*registration.IgnoredError](err); ok {
 			g.Ignored = ignored.ID + " " + ignored.Type
 			continue

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/registration"
@@ -17,11 +18,11 @@ const marker = "jane.doe@example.com"
 
 const (
 	idRule     = "must be 1 to 128 visible ASCII characters"
-	userIDRule = "must be a string of 1 to 1024 bytes without white space or control characters"
-	tenantRule = "must be 1 to 128 of the characters a-z A-Z 0-9 . _ -"
+	userIDRule = "must be a string of 1 to 1024 bytes that is not blank"
+	valueRule  = "must be Auth0's event.user, as a JSON object or as the text of one"
 	objectRule = "must be a JSON object"
 	onceRule   = "must stand there once"
-	textRule   = "must be a string"
+	textRule   = "must be a string of Unicode text"
 )
 
 type refused struct {
@@ -32,13 +33,13 @@ type refused struct {
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]refused{}
-	for _, table := range []map[string]refused{badBodies(), badUserIDs(), badProfiles(), badCloudEvents()} {
+	for _, table := range []map[string]refused{badBodies(), badUserIDs(), badProfiles(), badCloudEvents(), badValues()} {
 		maps.Copy(cases, table)
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e, err := registration.Decoder{Tenant: "acme", Profile: true}.Decode([]byte(c.body), c.key, received())
+			e, err := registration.Decoder{Tenant: "acme", Profile: true}.Decode(text(c.body), c.key, received())
 			got, ok := errors.AsType[*registration.InvalidError](err)
 			if !ok {
 				t.Fatalf("event %+v, error %v, want an *InvalidError", e, err)
@@ -58,14 +59,17 @@ func TestDecodeRefuses(t *testing.T) {
 
 func badBodies() map[string]refused {
 	const (
-		missing = `is missing: send {"userId": "…"}, Auth0's event.user with its user_id, or a CloudEvent with specversion and type`
+		missing = `is missing: send {"userId": "…"}, Auth0's event.user with its user_id, {"value": …} with that in it, or a CloudEvent with specversion and type`
 		notJSON = "must be JSON"
 		alone   = "must be one JSON object with nothing after it"
 	)
 	return map[string]refused{
 		"empty":                           {body: ``, member: "body", rule: objectRule},
 		"white space":                     {body: " \n\t", member: "body", rule: objectRule},
-		"byte order mark":                 {body: "\ufeff" + `{"userId":"auth0|1"}`, member: "body", rule: objectRule},
+		"byte order mark alone":           {body: "\ufeff", member: "body", rule: objectRule},
+		"byte order mark twice":           {body: "\ufeff\ufeff" + `{"userId":"auth0|1"}`, member: "body", rule: objectRule},
+		"byte order mark inside":          {body: "{\ufeff" + `"userId":"auth0|1"}`, member: "body", rule: notJSON},
+		"byte order mark cut short":       {body: "\xef\xbb", member: "body", rule: "must be UTF-8"},
 		"not UTF-8":                       {body: "{\"userId\":\"" + marker + "\xff\"}", member: "body", rule: "must be UTF-8"},
 		"not UTF-8, in what is not known": {body: "{\"userId\":\"auth0|1\",\"x\":\"\xc0\xaf\"}", member: "body", rule: "must be UTF-8"},
 		"UTF-8 of a surrogate":            {body: "{\"userId\":\"auth0|\xed\xa0\x80\"}", member: "body", rule: "must be UTF-8"},
@@ -133,13 +137,6 @@ func badUserIDs() map[string]refused {
 		"key: not ASCII":            {key: marker + "ż", body: `{"userId":"auth0|1"}`, member: "Idempotency-Key", rule: idRule},
 		"key: not UTF-8":            {key: marker + "\xff", body: `{"userId":"auth0|1"}`, member: "Idempotency-Key", rule: idRule},
 		"key: bad beside eventId":   {key: " ", body: `{"userId":"auth0|1","eventId":"e-1"}`, member: "Idempotency-Key", rule: idRule},
-		"tenant: number":            {body: `{"userId":"auth0|1","tenant":7}`, member: "tenant", rule: tenantRule},
-		"tenant: object":            {body: `{"userId":"auth0|1","tenant":{"id":"` + marker + `"}}`, member: "tenant", rule: tenantRule},
-		"tenant: empty":             {body: `{"userId":"auth0|1","tenant":""}`, member: "tenant", rule: tenantRule},
-		"tenant: 129 characters":    {body: `{"userId":"auth0|1","tenant":"` + long + `"}`, member: "tenant", rule: tenantRule},
-		"tenant: other characters":  {body: `{"userId":"auth0|1","tenant":"` + marker + `"}`, member: "tenant", rule: tenantRule},
-		"tenant: letters beyond":    {body: `{"userId":"auth0|1","tenant":"ża"}`, member: "tenant", rule: tenantRule},
-		"tenant: twice":             {body: `{"userId":"auth0|1","tenant":"a","tenant":"` + marker + `"}`, member: "tenant", rule: onceRule},
 		"user: string":              {body: `{"userId":"auth0|1","user":"` + marker + `"}`, member: "user", rule: objectRule},
 		"user: array":               {body: `{"userId":"auth0|1","user":["` + marker + `"]}`, member: "user", rule: objectRule},
 		"user: number":              {body: `{"userId":"auth0|1","user":7}`, member: "user", rule: objectRule},
@@ -151,7 +148,7 @@ func badProfiles() map[string]refused {
 	return map[string]refused{
 		"user_id: number":         {body: `{"user_id":7}`, member: "user_id", rule: userIDRule},
 		"user_id: empty":          {body: `{"user_id":"","email":"` + marker + `"}`, member: "user_id", rule: userIDRule},
-		"user_id: white space":    {body: `{"user_id":"` + marker + ` x"}`, member: "user_id", rule: userIDRule},
+		"user_id: blank":          {body: `{"user_id":" \n\u00a0"}`, member: "user_id", rule: userIDRule},
 		"user_id: lone surrogate": {body: `{"user_id":"` + marker + `\udfff"}`, member: "user_id", rule: userIDRule},
 		"user_id: twice":          {body: `{"user_id":"` + marker + `","user_id":"` + marker + `"}`, member: "user_id", rule: onceRule},
 		"user_id: bad key":        {key: marker + "ż", body: `{"user_id":"auth0|1"}`, member: "Idempotency-Key", rule: idRule},
@@ -163,45 +160,77 @@ func badCloudEvents() map[string]refused {
 		return `{"specversion":"1.0","type":"user.created","data":{"object":` + object + `}}`
 	}
 	cases := map[string]refused{
-		"specversion: twice":              {body: envelope(`"specversion":"1.0",`), member: "specversion", rule: onceRule},
-		"spec_version: twice":             {body: envelope(`"spec_version":"1.0","spec_version":"1.0",`), member: "spec_version", rule: onceRule},
-		"type: twice":                     {body: envelope(`"type":"` + marker + `",`), member: "type", rule: onceRule},
-		"type: number":                    {body: `{"specversion":"1.0","type":7}`, member: "type", rule: textRule},
-		"type: lone surrogate":            {body: `{"specversion":"1.0","type":"` + marker + `\ud800"}`, member: "type", rule: "must be Unicode text"},
-		"data: none":                      {body: `{"specversion":"1.0","type":"user.created","source":"` + marker + `"}`, member: "data", rule: objectRule},
-		"data: null":                      {body: `{"specversion":"1.0","type":"user.created","data":null}`, member: "data", rule: objectRule},
-		"data: string":                    {body: `{"specversion":"1.0","type":"user.created","data":"` + marker + `"}`, member: "data", rule: objectRule},
-		"data: twice":                     {body: envelope(`"data":{"object":{"user_id":"` + marker + `"}},`), member: "data", rule: onceRule},
-		"data.object: none":               {body: `{"specversion":"1.0","type":"user.created","data":{"a":"` + marker + `"}}`, member: "data.object", rule: objectRule},
-		"data.object: null":               {body: object(`null`), member: "data.object", rule: objectRule},
-		"data.object: array":              {body: object(`["` + marker + `"]`), member: "data.object", rule: objectRule},
-		"data.object: twice":              {body: object(`{"user_id":"` + marker + `"},"object":{}`), member: "data.object", rule: onceRule},
-		"data.object.user_id: none":       {body: object(`{"email":"` + marker + `"}`), member: "data.object.user_id", rule: "is missing"},
-		"data.object.user_id: null":       {body: object(`{"user_id":null}`), member: "data.object.user_id", rule: "is missing"},
-		"data.object.user_id: number":     {body: object(`{"user_id":7}`), member: "data.object.user_id", rule: userIDRule},
-		"data.object.user_id: space":      {body: object(`{"user_id":"` + marker + ` x"}`), member: "data.object.user_id", rule: userIDRule},
-		"data.object.user_id: surrogate":  {body: object(`{"user_id":"` + marker + `\ud800"}`), member: "data.object.user_id", rule: userIDRule},
-		"data.object.user_id: twice":      {body: object(`{"user_id":"` + marker + `","user_id":"` + marker + `"}`), member: "data.object.user_id", rule: onceRule},
-		"userId is not enough":            {body: `{"specversion":"1.0","type":"user.created","userId":"` + marker + `"}`, member: "data", rule: objectRule},
-		"all wrong: the first is told":    {body: `{"specversion":"1.0","type":1,"id":2,"source":3,"time":4,"a0tenant":5,"a0purpose":6}`, member: "type", rule: textRule},
-		"some wrong: the first is told":   {body: envelope(`"a0purpose":6,"a0tenant":5,"time":4,"source":3,`), member: "source", rule: textRule},
-		"ignored, but not well-formed id": {body: `{"specversion":"1.0","type":"user.deleted","id":{"a":"` + marker + `"}}`, member: "id", rule: textRule},
-	}
-	for _, member := range []string{"id", "source", "time", "a0tenant", "a0purpose"} {
-		cases[member+": number"] = refused{body: envelope(`"` + member + `":7,`), member: member, rule: textRule}
-		cases[member+": object"] = refused{body: envelope(`"` + member + `":{"a":"` + marker + `"},`), member: member, rule: textRule}
-		cases[member+": twice"] = refused{body: envelope(`"` + member + `":"a","` + member + `":"` + marker + `",`), member: member, rule: onceRule}
+		"specversion: twice":             {body: envelope(`"specversion":"1.0",`), member: "specversion", rule: onceRule},
+		"spec_version: twice":            {body: envelope(`"spec_version":"1.0","spec_version":"1.0",`), member: "spec_version", rule: onceRule},
+		"type: twice":                    {body: envelope(`"type":"` + marker + `",`), member: "type", rule: onceRule},
+		"type: number":                   {body: `{"specversion":"1.0","type":7}`, member: "type", rule: textRule},
+		"type: lone surrogate":           {body: `{"specversion":"1.0","type":"` + marker + `\ud800"}`, member: "type", rule: textRule},
+		"data: none":                     {body: `{"specversion":"1.0","type":"user.created","source":"` + marker + `"}`, member: "data", rule: objectRule},
+		"data: null":                     {body: `{"specversion":"1.0","type":"user.created","data":null}`, member: "data", rule: objectRule},
+		"data: string":                   {body: `{"specversion":"1.0","type":"user.created","data":"` + marker + `"}`, member: "data", rule: objectRule},
+		"data: twice":                    {body: envelope(`"data":{"object":{"user_id":"` + marker + `"}},`), member: "data", rule: onceRule},
+		"data.object: none":              {body: `{"specversion":"1.0","type":"user.created","data":{"a":"` + marker + `"}}`, member: "data.object", rule: objectRule},
+		"data.object: null":              {body: object(`null`), member: "data.object", rule: objectRule},
+		"data.object: array":             {body: object(`["` + marker + `"]`), member: "data.object", rule: objectRule},
+		"data.object: twice":             {body: object(`{"user_id":"` + marker + `"},"object":{}`), member: "data.object", rule: onceRule},
+		"data.object.user_id: none":      {body: object(`{"email":"` + marker + `"}`), member: "data.object.user_id", rule: "is missing"},
+		"data.object.user_id: null":      {body: object(`{"user_id":null}`), member: "data.object.user_id", rule: "is missing"},
+		"data.object.user_id: number":    {body: object(`{"user_id":7}`), member: "data.object.user_id", rule: userIDRule},
+		"data.object.user_id: blank":     {body: object(`{"user_id":"\t"}`), member: "data.object.user_id", rule: userIDRule},
+		"data.object.user_id: surrogate": {body: object(`{"user_id":"` + marker + `\ud800"}`), member: "data.object.user_id", rule: userIDRule},
+		"data.object.user_id: twice":     {body: object(`{"user_id":"` + marker + `","user_id":"` + marker + `"}`), member: "data.object.user_id", rule: onceRule},
+		"userId is not enough":           {body: `{"specversion":"1.0","type":"user.created","userId":"` + marker + `"}`, member: "data", rule: objectRule},
+		"all wrong: the first is told":   {body: `{"specversion":"1.0","type":1,"id":2,"source":3,"time":4,"a0tenant":5,"a0purpose":6}`, member: "type", rule: textRule},
 	}
 	return cases
 }
 
-// forms returns the request that holds a user id, given as JSON text, in each of the three forms, by its member.
+func badValues() map[string]refused {
+	refusal := func(value, member, rule string) refused {
+		return refused{body: `{"value":` + value + `}`, member: member, rule: rule}
+	}
+	return map[string]refused{
+		"value: number":             refusal(`7`, "value", valueRule),
+		"value: array":              refusal(`[{"user_id":"`+marker+`"}]`, "value", valueRule),
+		"value: empty":              refusal(`""`, "value", valueRule),
+		"value: text":               refusal(`"`+marker+`"`, "value", valueRule),
+		"value: text of a string":   refusal(`"\"`+marker+`\""`, "value", valueRule),
+		"value: text of an array":   refusal(`"[{\"user_id\":\"`+marker+`\"}]"`, "value", valueRule),
+		"value: cut short":          refusal(`"{\"user_id\":\"`+marker+`\""`, "value", valueRule),
+		"value: more after it":      refusal(`"{\"user_id\":\"`+marker+`\"}{}"`, "value", valueRule),
+		"value: lone surrogate":     refusal(`"{\"user_id\":\"`+marker+`\",\"a\":\"\ud800\"}"`, "value", valueRule),
+		"value: text of text":       refusal(`"\"{\\\"user_id\\\":\\\"`+marker+`\\\"}\""`, "value", valueRule),
+		"value: twice":              refusal(`{"user_id":"`+marker+`"},"value":"{}"`, "value", onceRule),
+		"value: user_id missing":    refusal(`"{\"email\":\"`+marker+`\"}"`, "value.user_id", "is missing"),
+		"value: object without id":  refusal(`{"email":"`+marker+`"}`, "value.user_id", "is missing"),
+		"value: user_id a number":   refusal(`{"user_id":7}`, "value.user_id", userIDRule),
+		"value: user_id blank":      refusal(`"{\"user_id\":\" \"}"`, "value.user_id", userIDRule),
+		"value: user_id surrogate":  refusal(`"{\"user_id\":\"`+marker+`\\ud800\"}"`, "value.user_id", userIDRule),
+		"value: user_id twice":      refusal(`"{\"user_id\":\"`+marker+`\",\"user_id\":\"a\"}"`, "value.user_id", onceRule),
+		"value: bad key":            {key: marker + "ż", body: `{"value":"{\"user_id\":\"auth0|1\"}"}`, member: "Idempotency-Key", rule: idRule},
+		"value: broken off":         {body: `{"value":"{\"user_id\":\"` + marker, member: "body", rule: "must be JSON"},
+		"value: bad escape outside": {body: `{"value":"{\"user_id\":\"` + marker + `\"}\x"}`, member: "body", rule: "must be JSON"},
+	}
+}
+
+// forms returns the request that holds a user id, given as JSON text, in each of the forms, by its member.
 func forms(id string) map[string]string {
 	return map[string]string{
-		"userId":              `{"userId":` + id + `}`,
-		"user_id":             `{"user_id":` + id + `}`,
-		"data.object.user_id": `{"specversion":"1.0","type":"user.created","data":{"object":{"user_id":` + id + `}}}`,
+		"userId":                  `{"userId":` + id + `}`,
+		"user_id":                 `{"user_id":` + id + `}`,
+		"data.object.user_id":     `{"specversion":"1.0","type":"user.created","data":{"object":{"user_id":` + id + `}}}`,
+		"value.user_id":           `{"value":{"user_id":` + id + `}}`,
+		"value.user_id of a text": `{"value":` + inJSON(`{"user_id":`+id+`}`) + `}`,
 	}
+}
+
+// inJSON is s as a JSON string.
+func inJSON(s string) string {
+	b, err := jsontext.AppendQuote(nil, s)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
 }
 
 func TestUserIDRule(t *testing.T) {
@@ -219,13 +248,19 @@ func TestUserIDRule(t *testing.T) {
 		"google-oauth2|103547991597142817347": true,
 		"waad|山田-🎉_\u200b\u202e\u00ad\ufeff":     true, // formatting characters are neither white space nor control
 		"auth0|" + string(unicode.MaxRune):       true,
-		"auth0|" + string(unicode.MaxRune) + " ": false,
-		"\u0020auth0|1":                          false,
+		"auth0|" + string(unicode.MaxRune) + " ": true,
+		"\u0020auth0|1":                          true,
 		"\u00a0":                                 false,
+		"":                                       false,
+		" \t\r\n\v\f\u0085\u2028\u3000":          false,
+		"\u0000":                                 true, // a control character is not white space
+		"samlp|conn|line\nfeed":                  true,
+		"waad|DOMAIN\\user name":                 true,
+		"\ufeff":                                 true,
 	}
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		if unicode.IsSpace(r) || unicode.IsControl(r) {
-			ids["auth0|1"+string(r)] = false
+			ids["auth0|1"+string(r)] = true
 		}
 	}
 	if len(ids) < 80 {
@@ -233,11 +268,11 @@ func TestUserIDRule(t *testing.T) {
 	}
 	for id, ok := range ids {
 		for member, body := range forms(quote(t, id)) {
-			e, err := registration.Decoder{}.Decode([]byte(body), "", received())
+			e, err := registration.Decoder{}.Decode(text(body), "", received())
 			switch {
 			case ok && (err != nil || e.UserID != id):
 				t.Errorf("%s %.40q: event of %.40q, error %v, want it taken", member, id, e.UserID, err)
-			case !ok && (err == nil || err.Error() != member+": "+userIDRule):
+			case !ok && (err == nil || err.Error() != strings.TrimSuffix(member, " of a text")+": "+userIDRule):
 				t.Errorf("%s %.40q: error %v, want it refused", member, id, err)
 			}
 		}
@@ -251,11 +286,11 @@ func TestIDRule(t *testing.T) {
 		visible.WriteRune(r)
 	}
 	for _, id := range []string{"!", "~", visible.String(), strings.Repeat("x", 128)} {
-		e, err := registration.Decoder{}.Decode([]byte(`{"userId":"auth0|1","eventId":`+quote(t, id)+`}`), "", received())
+		e, err := registration.Decoder{}.Decode(text(`{"userId":"auth0|1","eventId":`+quote(t, id)+`}`), "", received())
 		if err != nil || e.ID != id || !e.Chosen {
 			t.Errorf("eventId %q: id %q, chosen %t, error %v", id, e.ID, e.Chosen, err)
 		}
-		e, err = registration.Decoder{}.Decode([]byte(`{"userId":"auth0|1"}`), id, received())
+		e, err = registration.Decoder{}.Decode(text(`{"userId":"auth0|1"}`), id, received())
 		if err != nil || e.ID != id || !e.Chosen {
 			t.Errorf("Idempotency-Key %q: id %q, chosen %t, error %v", id, e.ID, e.Chosen, err)
 		}
@@ -264,10 +299,10 @@ func TestIDRule(t *testing.T) {
 		if '!' <= r && r <= '~' {
 			continue
 		}
-		if _, err := (registration.Decoder{}).Decode([]byte(`{"userId":"auth0|1","eventId":`+quote(t, "a"+string(r))+`}`), "", received()); err == nil {
+		if _, err := (registration.Decoder{}).Decode(text(`{"userId":"auth0|1","eventId":`+quote(t, "a"+string(r))+`}`), "", received()); err == nil {
 			t.Errorf("eventId with %U is taken", r)
 		}
-		if _, err := (registration.Decoder{}).Decode([]byte(`{"userId":"auth0|1"}`), "a"+string(r), received()); err == nil {
+		if _, err := (registration.Decoder{}).Decode(text(`{"userId":"auth0|1"}`), "a"+string(r), received()); err == nil {
 			t.Errorf("Idempotency-Key with %U is taken", r)
 		}
 	}

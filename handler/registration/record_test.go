@@ -26,7 +26,7 @@ func quote(t *testing.T, s string) string {
 
 func decode(t *testing.T, d registration.Decoder, body string) registration.Event {
 	t.Helper()
-	e, err := d.Decode([]byte(body), "", received())
+	e, err := d.Decode(text(body), "", received())
 	if err != nil {
 		t.Fatalf("Decode: %v", err)
 	}

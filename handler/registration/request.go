@@ -1,0 +1,281 @@
+package registration
+
+import (
+	"errors"
+	"io"
+)
+
+// Body is the body of a request.
+type Body struct {
+	io.Reader
+	// Length is the body's in bytes as far as it is known, or 0: so much room is taken for a small one.
+	Length int64
+	// Hold is asked before n more bytes of memory are taken for the body, or nil.
+	Hold func(n int) bool
+}
+
+// ErrNoRoom says that Body.Hold refused.
+var ErrNoRoom = errors.New("no room for the body")
+
+// request is what is kept of a body: the members that are known, whatever form it turns out to have. None is larger than
+// maxText, and of a profile no more is kept than fits a record.
+type request struct {
+	// of a CloudEvent
+	specversion, specVersion, typ, id, source, time, a0tenant, a0purpose member
+
+	data   member
+	object profile // data.object
+
+	// of the other forms
+	userID, eventID, tenant member
+
+	user  profile
+	bare  profile // the body itself, as Auth0's event.user
+	value profile
+	noObj bool // value is a string that holds no JSON object
+}
+
+// member is one member of an object.
+type member struct {
+	count int    // how often it stands there
+	kind  byte   // how its value begins; 0 where it is absent or null
+	text  string // a string's first maxText bytes
+	lone  bool   // a lone surrogate stands in it: it is no Unicode text
+}
+
+// profile is a member that is a user's profile.
+type profile struct {
+	member
+
+	userID, createdAt, tenant member
+
+	kept     *kept // nil: not wanted
+	from, to int   // where it lies in there; below 0 where it was cut off
+}
+
+// maxText is how much is kept of a string: a little more than any rule allows.
+const maxText = maxSource + 1
+
+// Of a profile as much is kept as a record may have; of a whole body a little more, since a profile lies in it.
+const maxAround = 64 << 10
+
+// read reads a body, to its end unless there is something wrong with it.
+func (r *request) read(b Body, profile bool) error {
+	size := int(min(max(b.Length+1, minWindow), maxWindow)) // one more than announced, to see the end at once
+	if b.Length <= 0 {
+		size = 512
+	}
+	if b.Hold != nil && !b.Hold(size) {
+		return ErrNoRoom
+	}
+	s := &scanner{src: b.Reader, room: make([]byte, size)}
+	if profile {
+		s.kept = &kept{most: MaxRecord + maxAround, hold: b.Hold}
+		if b.Length > 0 && !s.kept.grow(size) {
+			return ErrNoRoom
+		}
+	}
+	if string(s.ahead(len(byteOrder))) == byteOrder {
+		s.at += len(byteOrder)
+	}
+	if s.next() != '{' {
+		return s.noObject()
+	}
+	r.bare.member, r.bare.kept = member{count: 1, kind: '{'}, s.kept
+	if err := s.object(func(name []byte) error { return r.top(s, name) }); err != nil {
+		return err
+	}
+	r.bare.to = s.kept.len()
+	if s.kept != nil && s.kept.full || r.value.kept != nil && r.value.kept.full {
+		return ErrNoRoom
+	}
+	return s.ended()
+}
+
+// noObject is the error for a text that does not begin as an object.
+func (s *scanner) noObject() error {
+	err := s.unexpected()
+	if invalid, ok := errors.AsType[*InvalidError](err); ok && invalid.Rule == notJSON {
+		return &InvalidError{"body", "must be a JSON object"}
+	}
+	return err
+}
+
+// top reads a member of the body.
+func (r *request) top(s *scanner, name []byte) error {
+	switch string(name) {
+	case "userId":
+		return r.userID.read(s)
+	case "user_id":
+		return r.bare.userID.read(s)
+	case "specversion":
+		return r.specversion.read(s)
+	case "spec_version":
+		return r.specVersion.read(s)
+	case "type":
+		return r.typ.read(s)
+	case "id":
+		return r.id.read(s)
+	case "source":
+		return r.source.read(s)
+	case "time":
+		return r.time.read(s)
+	case "data":
+		return r.readData(s)
+	case "a0tenant":
+		return r.a0tenant.read(s)
+	case "a0purpose":
+		return r.a0purpose.read(s)
+	case "eventId":
+		return r.eventID.read(s)
+	case "user":
+		return r.user.read(s)
+	case "tenant":
+		return r.tenant.read(s)
+	case "created_at":
+		return r.bare.createdAt.read(s)
+	case "value":
+		return r.readValue(s)
+	default:
+		return s.skip()
+	}
+}
+
+// has says whether the member has a value.
+func (m *member) has() bool { return m.kind != 0 }
+
+// read reads the member's value.
+func (m *member) read(s *scanner) error {
+	m.count++
+	var err error
+	switch c := s.peek(); c {
+	case '"':
+		m.kind = c
+		m.text, m.lone, err = s.text(maxText)
+		return err
+	case 'n':
+		return s.skip()
+	default:
+		m.kind = c
+		return s.skip()
+	}
+}
+
+// readData reads a CloudEvent's data.
+func (r *request) readData(s *scanner) error {
+	if s.peek() != '{' {
+		return r.data.read(s)
+	}
+	r.data.count++
+	r.data.kind = '{'
+	return s.object(func(name []byte) error {
+		if string(name) == "object" {
+			return r.object.read(s)
+		}
+		return s.skip()
+	})
+}
+
+// read reads a profile.
+func (p *profile) read(s *scanner) error {
+	if s.peek() != '{' {
+		return p.member.read(s)
+	}
+	p.count++
+	p.kind, p.kept, p.from = '{', s.kept, s.kept.len()
+	err := s.object(func(name []byte) error {
+		switch string(name) {
+		case "user_id":
+			return p.userID.read(s)
+		case "created_at":
+			return p.createdAt.read(s)
+		case "tenant":
+			return p.tenant.read(s)
+		default:
+			return s.skip()
+		}
+	})
+	p.to = s.kept.len()
+	return err
+}
+
+// readValue reads what clients of Kafka REST services send: a profile, or its JSON text in a string.
+func (r *request) readValue(s *scanner) error {
+	if s.peek() != '"' {
+		return r.value.read(s)
+	}
+	s.take('"')
+	s.lone = false
+	inside := &inString{s: s}
+	inner := &scanner{src: inside, room: make([]byte, 512), depth: s.depth}
+	if s.kept != nil {
+		inner.kept = &kept{most: MaxRecord, hold: s.kept.hold}
+	}
+	err := r.value.readText(inner)
+	for !inside.done && inside.err == nil { // what is left of the string
+		_, inside.done, inside.err = inside.next()
+	}
+	r.noObj = err != nil || s.lone
+	return inside.err
+}
+
+// readText reads a text that is a profile and nothing else.
+func (p *profile) readText(s *scanner) error {
+	if s.next() != '{' {
+		p.count++
+		p.kind = '"'
+		return errNotJSON()
+	}
+	if err := p.read(s); err != nil {
+		return err
+	}
+	return s.ended()
+}
+
+// inString reads what stands in a string.
+type inString struct {
+	s    *scanner
+	rest []byte
+	done bool
+	err  error
+}
+
+func (r *inString) next() (p []byte, done bool, err error) {
+	p, err = r.s.piece()
+	return p, p == nil && err == nil, err
+}
+
+func (r *inString) Read(b []byte) (int, error) {
+	if len(r.rest) == 0 && !r.done && r.err == nil {
+		r.rest, r.done, r.err = r.next()
+	}
+	switch n := copy(b, r.rest); {
+	case r.err != nil:
+		return 0, r.err
+	case r.done:
+		return 0, io.EOF
+	default:
+		r.rest = r.rest[n:]
+		return n, nil
+	}
+}
+
+// json returns the profile; omitted says that there is one which does not fit.
+func (p *profile) json() (text []byte, omitted bool) {
+	switch {
+	case p.kept == nil || p.kind != '{':
+		return nil, false
+	case p.from < 0 || p.to < 0:
+		return nil, true
+	default:
+		return p.kept.text[p.from:p.to:p.to], false
+	}
+}
+
+// sound returns a member's text where it is a string of Unicode text that stands there once, else "".
+func (m *member) sound() string {
+	if m.kind != '"' || m.lone || m.count > 1 {
+		return ""
+	}
+	return m.text
+}

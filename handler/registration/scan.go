@@ -1,0 +1,467 @@
+package registration
+
+import (
+	"errors"
+	"io"
+	"unicode/utf8"
+)
+
+// scanner reads JSON (RFC 8259, in UTF-8) as it comes and holds a window of it, however much comes. It lets duplicate
+// names and escaped lone surrogates pass, as Auth0 does.
+//
+// What it has read can be kept on the way, in its canonical form: see kept.
+type scanner struct {
+	src    io.Reader
+	room   []byte // the window lies in it
+	window []byte // what came
+	at     int    // what of the window is read
+	end    error  // of src: io.EOF, or why it broke off
+	kept   *kept  // nil: nothing is kept
+	depth  int    // of objects and arrays that are open
+	nested []bool // skip's: which of those that it opened are objects
+	lone   bool   // a lone surrogate stood in the last string
+	escape [utf8.UTFMax]byte
+	member [maxName]byte
+}
+
+const (
+	minWindow = 64       // bytes; some escapes must fit into it
+	maxWindow = 8 << 10  // bytes
+	maxDepth  = 10_000   // as the library has it that reads messages and records again
+	maxName   = 16       // bytes; longer names are none that are known
+	byteOrder = "\ufeff" // a mark that some editors put before a text
+)
+
+const notJSON = "must be JSON"
+
+func errNotJSON() error { return &InvalidError{"body", notJSON} }
+
+func errNotUTF8() error { return &InvalidError{"body", "must be UTF-8"} }
+
+// fill reads on. It says whether more has come.
+func (s *scanner) fill() bool {
+	if s.end != nil {
+		return false
+	}
+	rest := copy(s.room, s.window[s.at:])
+	s.at = 0
+	for range 100 {
+		n, err := s.src.Read(s.room[rest:])
+		s.window, s.end = s.room[:rest+n], err
+		if n > 0 || err != nil {
+			return n > 0
+		}
+	}
+	s.end = io.ErrNoProgress
+	return false
+}
+
+// ahead returns what comes next, n bytes where there are so many.
+func (s *scanner) ahead(n int) []byte {
+	for len(s.window)-s.at < n && s.fill() {
+	}
+	return s.window[s.at:min(s.at+n, len(s.window))]
+}
+
+// peek returns the next byte, or 0 at the end.
+func (s *scanner) peek() byte {
+	if s.at == len(s.window) && !s.fill() {
+		return 0
+	}
+	return s.window[s.at]
+}
+
+// next returns the first byte after white space, or 0 at the end, and leaves it there.
+func (s *scanner) next() byte {
+	for {
+		switch c := s.peek(); c {
+		case ' ', '\t', '\n', '\r':
+			s.at++
+		default:
+			return c
+		}
+	}
+}
+
+// unexpected is the error for what stands where the scanner is.
+func (s *scanner) unexpected() error {
+	b := s.ahead(utf8.UTFMax)
+	if !utf8.FullRune(b) && !errors.Is(s.end, io.EOF) {
+		return s.end
+	}
+	if r, n := utf8.DecodeRune(b); r == utf8.RuneError && n == 1 {
+		return errNotUTF8()
+	}
+	return errNotJSON()
+}
+
+// take reads the next byte, which is c.
+func (s *scanner) take(c byte) {
+	s.at++
+	s.kept.add(c)
+}
+
+// accept reads the next byte if it is one of those.
+func (s *scanner) accept(a, b byte) bool {
+	c := s.peek()
+	if c == 0 || c != a && c != b {
+		return false
+	}
+	s.take(c)
+	return true
+}
+
+// ended says that there is nothing but white space left, or why not.
+func (s *scanner) ended() error {
+	if s.next(); s.at < len(s.window) {
+		return &InvalidError{"body", "must be one JSON object with nothing after it"}
+	}
+	if !errors.Is(s.end, io.EOF) {
+		return s.end
+	}
+	return nil
+}
+
+// piece returns the next part of the string that the scanner is in, unescaped, or nil at its end. It is good until the
+// next call of any method.
+func (s *scanner) piece() ([]byte, error) {
+	for {
+		part := s.window[s.at:]
+		n, err := plain(part)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			s.at += n
+			s.kept.add(part[:n]...)
+			return part[:n], nil
+		}
+		switch c := s.peek(); {
+		case c == '"':
+			s.take(c)
+			return nil, nil
+		case c == '\\':
+			return s.unescape()
+		case c < ' ', len(s.ahead(utf8.UTFMax)) == len(part): // a control character, the end, or a rune that is cut off
+			return nil, s.unexpected()
+		}
+	}
+}
+
+// plain counts the bytes at the beginning of b that stand for themselves in a string.
+func plain(b []byte) (int, error) {
+	n := 0
+	for n < len(b) {
+		c := b[n]
+		if c < utf8.RuneSelf {
+			if c < ' ' || c == '"' || c == '\\' {
+				break
+			}
+			n++
+			continue
+		}
+		r, size := utf8.DecodeRune(b[n:])
+		if r == utf8.RuneError && size == 1 {
+			if utf8.FullRune(b[n:]) {
+				return 0, errNotUTF8()
+			}
+			break // the rest of it has not come yet
+		}
+		n += size
+	}
+	return n, nil
+}
+
+// unescape reads an escape sequence.
+func (s *scanner) unescape() ([]byte, error) {
+	b := s.ahead(2)
+	if len(b) < 2 {
+		s.at += len(b)
+		return nil, s.unexpected()
+	}
+	r, c := rune(0), b[1]
+	switch c {
+	case '"', '\\', '/':
+		r = rune(c)
+	case 'b':
+		r = '\b'
+	case 'f':
+		r = '\f'
+	case 'n':
+		r = '\n'
+	case 'r':
+		r = '\r'
+	case 't':
+		r = '\t'
+	case 'u':
+		var err error
+		if r, err = s.unicode(); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, errNotJSON()
+	}
+	if c != 'u' {
+		s.at += 2
+	}
+	s.kept.addRune(r)
+	return utf8.AppendRune(s.escape[:0], r), nil
+}
+
+// unicode reads \uXXXX, two of them where they are a surrogate pair.
+func (s *scanner) unicode() (rune, error) {
+	r, ok := hexRune(s.ahead(6))
+	if !ok {
+		if b := s.ahead(6); len(b) < 6 && !errors.Is(s.end, io.EOF) {
+			return 0, s.end
+		}
+		return 0, errNotJSON()
+	}
+	s.at += 6
+	if r < 0xd800 || r > 0xdfff {
+		return r, nil
+	}
+	if low, ok := hexRune(s.ahead(6)); ok && r < 0xdc00 && low >= 0xdc00 && low <= 0xdfff {
+		s.at += 6
+		return (r-0xd800)<<10 + (low - 0xdc00) + 0x10000, nil
+	}
+	s.lone = true
+	return utf8.RuneError, nil
+}
+
+// hexRune reads \uXXXX.
+func hexRune(b []byte) (rune, bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	var r rune
+	for _, c := range b[2:6] {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c|0x20 && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		r = r<<4 + rune(c)
+	}
+	return r, true
+}
+
+// text reads a string and returns its first most bytes. lone says that a lone surrogate stands in it.
+func (s *scanner) text(most int) (text string, lone bool, err error) {
+	s.take('"')
+	s.lone = false
+	var more []byte
+	for {
+		p, err := s.piece()
+		switch {
+		case err != nil:
+			return "", false, err
+		case p == nil && more != nil:
+			return string(more), s.lone, nil
+		case p == nil:
+			return text, s.lone, nil
+		case text == "":
+			text = string(p[:min(len(p), most)])
+		default:
+			if more == nil {
+				more = []byte(text)
+			}
+			more = append(more, p[:min(len(p), most-len(more))]...)
+		}
+	}
+}
+
+// name reads a member's name and the colon behind it. What it returns is good until the next name; it is empty for names
+// that are longer than all that are known.
+func (s *scanner) name() ([]byte, error) {
+	if s.next() != '"' {
+		return nil, s.unexpected()
+	}
+	s.take('"')
+	n := 0
+	for {
+		p, err := s.piece()
+		if err != nil {
+			return nil, err
+		}
+		if p == nil {
+			break
+		}
+		n += copy(s.member[n:], p)
+	}
+	if s.next() != ':' {
+		return nil, s.unexpected()
+	}
+	s.take(':')
+	if n == maxName {
+		n = 0
+	}
+	return s.member[:n], nil
+}
+
+// enter opens an object or an array.
+func (s *scanner) enter(c byte) error {
+	if s.depth == maxDepth {
+		return errNotJSON()
+	}
+	s.depth++
+	s.take(c)
+	return nil
+}
+
+// leave closes it.
+func (s *scanner) leave(c byte) {
+	s.depth--
+	s.take(c)
+}
+
+// object reads an object, which begins here. member is called for each of its members, and reads its value.
+func (s *scanner) object(member func(name []byte) error) error {
+	if err := s.enter('{'); err != nil {
+		return err
+	}
+	if s.next() == '}' {
+		s.leave('}')
+		return nil
+	}
+	for {
+		name, err := s.name()
+		if err != nil {
+			return err
+		}
+		s.next()
+		if err := member(name); err != nil {
+			return err
+		}
+		switch s.next() {
+		case ',':
+			s.take(',')
+		case '}':
+			s.leave('}')
+			return nil
+		default:
+			return s.unexpected()
+		}
+	}
+}
+
+// skip reads a value of any kind.
+func (s *scanner) skip() error {
+	s.nested = s.nested[:0]
+	for {
+		opened, err := s.begin()
+		if err != nil {
+			return err
+		}
+		if opened {
+			continue
+		}
+		for {
+			if len(s.nested) == 0 {
+				return nil
+			}
+			more, err := s.goOn()
+			if err != nil {
+				return err
+			}
+			if more {
+				break
+			}
+		}
+	}
+}
+
+// begin reads a value, or the beginning of one that holds others: then it is in front of the first of these.
+func (s *scanner) begin() (opened bool, err error) {
+	switch c := s.next(); c {
+	case '{', '[':
+		if err := s.enter(c); err != nil {
+			return false, err
+		}
+		if closing := s.next(); closing == c+2 {
+			s.leave(closing)
+			return false, nil
+		}
+		s.nested = append(s.nested, c == '{')
+		if c == '{' {
+			_, err = s.name()
+		}
+		return true, err
+	case '"':
+		s.take(c)
+		for {
+			if p, err := s.piece(); p == nil {
+				return false, err
+			}
+		}
+	case 't':
+		return false, s.literal("true")
+	case 'f':
+		return false, s.literal("false")
+	case 'n':
+		return false, s.literal("null")
+	default:
+		return false, s.number()
+	}
+}
+
+// goOn reads what stands behind a value: a comma, so that another value follows, or the end of what it is in.
+func (s *scanner) goOn() (more bool, err error) {
+	inObject := s.nested[len(s.nested)-1]
+	switch c := s.next(); {
+	case c == ',':
+		s.take(c)
+		if inObject {
+			_, err = s.name()
+		}
+		return true, err
+	case c == '}' && inObject, c == ']' && !inObject:
+		s.leave(c)
+		s.nested = s.nested[:len(s.nested)-1]
+		return false, nil
+	default:
+		return false, s.unexpected()
+	}
+}
+
+func (s *scanner) literal(text string) error {
+	for i := range len(text) {
+		if !s.accept(text[i], text[i]) {
+			return s.unexpected()
+		}
+	}
+	return nil
+}
+
+func (s *scanner) number() error {
+	s.accept('-', '-')
+	if !s.accept('0', '0') && !s.digits() {
+		return s.unexpected()
+	}
+	if s.accept('.', '.') && !s.digits() {
+		return s.unexpected()
+	}
+	if s.accept('e', 'E') {
+		s.accept('+', '-')
+		if !s.digits() {
+			return s.unexpected()
+		}
+	}
+	return nil
+}
+
+// digits reads digits. It says whether there were any.
+func (s *scanner) digits() bool {
+	some := false
+	for {
+		c := s.peek()
+		if c < '0' || c > '9' {
+			return some
+		}
+		s.take(c)
+		some = true
+	}
+}

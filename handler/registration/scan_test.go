@@ -1,0 +1,144 @@
+package registration_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/registration"
+)
+
+// FuzzScan holds the scanner against a library's: the same bodies are JSON, and a profile is kept as that formats it. How a
+// body comes, in pieces of any size, changes nothing.
+func FuzzScan(f *testing.F) {
+	for _, path := range requests(f) {
+		body, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body, byte(7))
+	}
+	for _, seed := range []string{
+		`{"user_id":"a","n":[-0,0.5,1e9,1E+9,-1.5e-10,0,10],"t":[true,false,null],"o":{},"l":[],"s":"\"\\\/\b\f\n\r\t\u0000\u001f\u007f"}`,
+		`{"user_id":"a","s":"\ud83c\udf89 \ud83c🎉 \udf89\ud83c \ud800\u0041 \uD800","\ud800":1,"ż":{"ż":"ż"}}`,
+		`{"user_id":"a","n":01}`, `{"user_id":"a","n":1.}`, `{"user_id":"a","n":.5}`, `{"user_id":"a","n":-}`, `{"user_id":"a","n":1e}`, `{"user_id":"a","n":+1}`,
+		`{"user_id":"a","n":tru}`, `{"user_id":"a","n":nullx}`, `{"user_id":"a",}`, `{"user_id":"a" "b":1}`, `{"user_id":"a","b"}`, `{"user_id":"a","b":[1,]}`,
+		`{"user_id":"a","b":[1 2]}`, `{"user_id":"a","b":[1}}`, `{"user_id":"a","b":{"c":1]}`, `{"user_id":"a"}x`, `{"user_id":"a","s":"\x"}`, `{"user_id":"a","s":"\u12g4"}`,
+		`{"user_id":"a","s":"\u12"}`, `{"user_id":"a","s":"\`, "{\"user_id\":\"a\",\"s\":\"\x01\"}", "{\"user_id\":\"a\",\"s\":\"\xe2\x82\"}", "{\"user_id\":\"a\x00\"}",
+		"\ufeff{\"user_id\":\"a\"}", `{"value":"{\"user_id\":\"a\",\"b\":[\"\\u00e9\\n\"]}"}`, `{"value":{"user_id":"a"}}`, `{"user_id":"a","\u0075ser_id":1}`,
+		`{"user_id":"a","aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa":1,"aaaaaaaaaaaaaaaa":2,"aaaaaaaaaaaaaaaaa":3}`,
+	} {
+		f.Add([]byte(seed), byte(0))
+	}
+	f.Fuzz(func(t *testing.T, body []byte, size byte) {
+		for _, profile := range []bool{false, true} {
+			d := registration.Decoder{Profile: profile}
+			e, err := d.Decode(registration.Body{Reader: bytes.NewReader(body), Length: int64(len(body))}, "", received())
+			invalid, _ := errors.AsType[*registration.InvalidError](err)
+			if got, want := invalid == nil || invalid.Member != "body", reference(body); got != want {
+				t.Fatalf("is it an object in JSON: %t (%v), want %t", got, err, want)
+			}
+			again, otherErr := d.Decode(registration.Body{Reader: pieces{bytes.NewReader(body), int(size)}}, "", received())
+			if diff := cmp.Diff(e, again); diff != "" || fmt.Sprint(err) != fmt.Sprint(otherErr) {
+				t.Fatalf("in pieces of %d bytes: %v, want %v\n%s", size, otherErr, err, diff)
+			}
+			if profile && err == nil {
+				checkProfile(t, body, e.Profile)
+			}
+		}
+	})
+}
+
+// pieces is a reader of at most so many bytes at a time.
+type pieces struct {
+	r    io.Reader
+	size int
+}
+
+func (p pieces) Read(b []byte) (int, error) { return p.r.Read(b[:min(len(b), 1+p.size)]) }
+
+// reference says whether a body is one JSON object in UTF-8.
+func reference(body []byte) bool {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	v := jsontext.Value(body)
+	return utf8.Valid(body) && v.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) && v.Kind() == jsontext.KindBeginObject
+}
+
+// checkProfile holds a profile against one of the body's objects.
+func checkProfile(t *testing.T, body, profile []byte) {
+	t.Helper()
+	options := []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+	whole, err := jsontext.AppendFormat(nil, bytes.TrimPrefix(body, []byte("\ufeff")), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if profile == nil || bytes.Contains(whole, profile) {
+		return
+	}
+	quoted, err := jsontext.AppendQuote(nil, string(profile)) // in a value
+	if formatted, formatErr := jsontext.AppendFormat(nil, profile, options...); err != nil || formatErr != nil || !bytes.Equal(formatted, profile) {
+		t.Fatalf("the profile %q is not formatted: %v", profile, errors.Join(err, formatErr))
+	}
+	if !bytes.Contains(whole, quoted[1:len(quoted)-1]) && !bytes.Contains(body, []byte(`"value"`)) && !bytes.Contains(body, []byte(`\u`)) {
+		t.Fatalf("the profile %q does not stand in the body %q", profile, whole)
+	}
+}
+
+// A body that breaks off is an error of the body's, wherever that happens, and not the sender's JSON.
+func TestBodyThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("the connection broke")
+	for _, body := range []string{
+		"\ufeff" + `{"userId":"a\u017cż","user":{"a":[1.5e3,true,null,"\ud83c\udf89"]},"x":-0} `,
+		`{"value":"{\"user_id\":\"a\",\"b\":[\"\\u00e9\\n\"]} "} `,
+		`{"specversion":"1.0","type":"user.created","data":{"object":{"user_id":"a"}}} `,
+	} {
+		for n := range len(body) + 1 {
+			for _, profile := range []bool{false, true} {
+				r := io.MultiReader(strings.NewReader(body[:n]), iotest.ErrReader(broken))
+				e, err := registration.Decoder{Profile: profile}.Decode(registration.Body{Reader: r, Length: int64(len(body))}, "", received())
+				if !errors.Is(err, broken) {
+					t.Errorf("after %d bytes of %s: %+v, %v", n, body, e, err)
+				}
+			}
+		}
+	}
+}
+
+// A reader that gives nothing, and no error, for ever is one that makes no progress.
+func TestBodyWithoutProgress(t *testing.T) {
+	t.Parallel()
+	_, err := registration.Decoder{}.Decode(registration.Body{Reader: iotest.ErrReader(nil)}, "", received())
+	if !errors.Is(err, io.ErrNoProgress) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDepth(t *testing.T) {
+	t.Parallel()
+	for depth, ok := range map[int]bool{9_999: true, 10_000: false} { // and the body itself
+		for _, c := range [][2]string{{"[", "]"}, {`{"a":`, "}"}} {
+			value := strings.Repeat(c[0], depth) + strings.Repeat(c[1], depth)
+			if c[0] != "[" {
+				value = strings.Replace(value, ":}", ":1}", 1)
+			}
+			body := `{"userId":"auth0|1","x":` + value + `}`
+			_, err := registration.Decoder{Profile: true}.Decode(text(body), "", received())
+			if (err == nil) != ok {
+				t.Errorf("%d times %s: error %v", depth, c[0], err)
+			}
+			if reference([]byte(body)) != ok {
+				t.Errorf("%d times %s: the library takes it: %t", depth, c[0], !ok)
+			}
+		}
+	}
+}
