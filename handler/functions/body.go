@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
+
+	"userrelay/handler/registration"
 )
 
 // gate bounds what is in work at a time.
@@ -28,49 +30,46 @@ func take(used *atomic.Int64, n, limit int64) bool {
 	return true
 }
 
-const (
-	smallBody = 512      // bytes; room for {"userId": …} where the length is not known
-	firstRoom = 16 << 10 // bytes taken at once for a body that says how long it is
-)
-
-// readBody reads the body, or says why not. Memory is taken as bytes arrive, not as they are announced: a sender that
-// announces much and sends little holds little. release gives it back, and must be called.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) (body []byte, release func(), p *problem) {
-	held := int64(0)
-	release = func() { h.gate.bytes.Add(-held) }
-
-	src := http.MaxBytesReader(w, r.Body, MaxBody)
-	room := int64(smallBody)
-	if r.ContentLength >= 0 {
-		room = min(r.ContentLength+1, firstRoom) // one more than announced, to see the end in one read
-	}
-	for {
-		if len(body) == cap(body) {
-			if !take(&h.gate.bytes, room, h.gate.maxBytes) {
-				return nil, release, busy()
-			}
-			held += room
-			body = append(make([]byte, 0, int64(cap(body))+room), body...)
-			room = int64(cap(body))
-		}
-		n, err := src.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch {
-		case errors.Is(err, io.EOF):
-			return body, release, nil
-		case err != nil:
-			w.Header().Set("Connection", "close") // what follows on it is the rest of this body
-			return nil, release, unread(err)
-		}
-	}
+// upload is the body of a registration, and the memory that is held for it.
+type upload struct {
+	body io.Reader
+	gate *gate
+	left int64 // bytes that may still come
+	held int64
 }
+
+var errTooLong = errors.New("the body is too long")
+
+// Read reads on, to the limit.
+func (u *upload) Read(b []byte) (int, error) {
+	if int64(len(b)) > u.left {
+		b = b[:u.left+1] // one more, to see the end
+	}
+	n, err := u.body.Read(b)
+	if u.left -= int64(n); u.left < 0 {
+		return 0, errTooLong
+	}
+	return n, err //nolint:wrapcheck // a reader's errors are its own
+}
+
+// hold takes memory, if there is room. release gives all of it back.
+func (u *upload) hold(n int) bool {
+	if !take(&u.gate.bytes, int64(n), u.gate.maxBytes) {
+		return false
+	}
+	u.held += int64(n)
+	return true
+}
+
+func (u *upload) release() { u.gate.bytes.Add(-u.held) }
 
 // unread is the answer to a body that could not be read.
 func unread(err error) *problem {
-	_, tooLong := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case tooLong:
+	case errors.Is(err, errTooLong):
 		return tooLarge()
+	case errors.Is(err, registration.ErrNoRoom):
+		return busy()
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &problem{Status: http.StatusRequestTimeout, Type: "timeout", Detail: "body: did not arrive in time. Send the registration again."}
 	default:

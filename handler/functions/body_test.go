@@ -86,7 +86,7 @@ func hesitant(r io.Reader) io.Reader {
 
 func TestBodyLimit(t *testing.T) {
 	t.Parallel()
-	const limit = 4 << 20
+	const limit = 16 << 20
 	if functions.MaxBody != limit {
 		t.Fatalf("MaxBody = %d", functions.MaxBody)
 	}
@@ -95,12 +95,15 @@ func TestBodyLimit(t *testing.T) {
 		length int64
 		ok     bool
 	}{
-		"all of it":           {func(*testing.T) io.Reader { return bytes.NewReader(blank(limit)) }, limit, true},
-		"all of it, not told": {func(*testing.T) io.Reader { return bytes.NewReader(blank(limit)) }, -1, true},
-		"one byte more, told": {unread, limit + 1, false},
-		"much more, told":     {unread, 1 << 60, false},
-		"one byte more":       {func(*testing.T) io.Reader { return bytes.NewReader(blank(limit + 1)) }, -1, false},
-		"without an end":      {func(*testing.T) io.Reader { return zeros{} }, -1, false},
+		"all of it":                        {func(*testing.T) io.Reader { return bytes.NewReader(blank(limit)) }, limit, true},
+		"all of it, not told":              {func(*testing.T) io.Reader { return bytes.NewReader(blank(limit)) }, -1, true},
+		"one byte more, told":              {unwanted, limit + 1, false},
+		"much more, told":                  {unwanted, 1 << 60, false},
+		"one byte more":                    {func(*testing.T) io.Reader { return bytes.NewReader(blank(limit + 1)) }, -1, false},
+		"as much as the host lets through": {func(*testing.T) io.Reader { return bytes.NewReader(blank(100 << 20)) }, -1, false},
+		"without an end": {func(*testing.T) io.Reader {
+			return io.MultiReader(strings.NewReader(`{"userId":"auth0|1","a":"`), zeros{})
+		}, -1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -110,7 +113,7 @@ func TestBodyLimit(t *testing.T) {
 				return
 			}
 			p := got.wantProblem(t, http.StatusRequestEntityTooLarge, "too-large")
-			if want := `body: must be at most 4 MiB. Send the user id alone: {"userId": "…"}.`; p.Detail != want {
+			if want := `body: must be at most 16 MiB. Send the user id alone: {"userId": "…"}.`; p.Detail != want {
 				t.Errorf("detail = %q, want %q", p.Detail, want)
 			}
 		})
@@ -119,7 +122,12 @@ func TestBodyLimit(t *testing.T) {
 
 type zeros struct{}
 
-func (zeros) Read(b []byte) (int, error) { return len(b), nil }
+func (zeros) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = '0'
+	}
+	return len(b), nil
+}
 
 func TestBodyDoesNotArrive(t *testing.T) {
 	t.Parallel()
@@ -138,7 +146,7 @@ func TestBodyDoesNotArrive(t *testing.T) {
 		"whole":            {io.ErrUnexpectedEOF, http.StatusBadRequest, "incomplete", broken},
 		"at all":           {errors.New("reset by " + marker), http.StatusBadRequest, "incomplete", broken},
 	} {
-		for _, sent := range []string{"", `{"userId":"auth0|1"`, `{"userId":"auth0|1"}`} {
+		for _, sent := range []string{"", `{"userId":"auth0|1"`, `{"userId":"auth0|1"}`, `{"userId":"auth0|1","user":{"a":[` + strings.Repeat("7,", 50_000)} {
 			t.Run(fmt.Sprintf("%s after %d bytes", name, len(sent)), func(t *testing.T) {
 				t.Parallel()
 				got := serve(t, (&parts{}).handler(t), upload(t, io.MultiReader(strings.NewReader(sent), iotest.ErrReader(c.err)), 100))

@@ -2,7 +2,6 @@ package functions_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -40,6 +39,7 @@ type parts struct {
 	healthy   func(ctx context.Context)
 
 	notDrained []error
+	leftOut    []string
 }
 
 func (p *parts) Deliver(ctx context.Context, e registration.Event) (relay.Outcome, error) {
@@ -81,6 +81,10 @@ func (p *parts) Unhealthy(ctx context.Context, err error) {
 }
 
 func (p *parts) NotDrained(_ context.Context, err error) { p.notDrained = append(p.notDrained, err) }
+
+func (p *parts) TenantLeftOut(_ context.Context, e registration.Event) {
+	p.leftOut = append(p.leftOut, e.ID)
+}
 
 func (p *parts) Healthy(ctx context.Context) {
 	if p.healthy == nil {
@@ -198,13 +202,16 @@ func (a answer) wantNoEcho(t *testing.T) {
 	}
 }
 
-// unread is a body that must not be read.
-func unread(t *testing.T) io.Reader {
+// unwanted is a body that nobody wants, and that must be read to its end all the same.
+func unwanted(t *testing.T) io.Reader {
 	t.Helper()
-	return readFunc(func([]byte) (int, error) {
-		t.Error("the body is read")
-		return 0, errors.New("must not be read")
+	body := strings.NewReader(strings.Repeat(marker, 20_000))
+	t.Cleanup(func() {
+		if body.Len() > 0 {
+			t.Errorf("%d bytes of the body were not read", body.Len())
+		}
 	})
+	return body
 }
 
 type readFunc func(b []byte) (int, error)

@@ -33,6 +33,8 @@ type Observer interface {
 	Panicked(ctx context.Context, value any, stack []byte)
 	// Unhealthy and Healthy are called when the result of the check changes.
 	Unhealthy(ctx context.Context, err error)
+	// TenantLeftOut is called for a registration that named a tenant which cannot be one, before it is delivered.
+	TenantLeftOut(ctx context.Context, e registration.Event)
 	// NotDrained is called when a message stays in the queue.
 	NotDrained(ctx context.Context, err error)
 	Healthy(ctx context.Context)
@@ -41,9 +43,9 @@ type Observer interface {
 // Limits of what is in work at a time. Above them a request is answered 503.
 const (
 	maxRequests = 2000
-	maxBodies   = 64 << 20 // bytes
-	// MaxBody is the largest body that is read, in bytes. Auth0's largest profiles are a little over 1 MB.
-	MaxBody = 4 << 20
+	maxBodies   = 64 << 20 // bytes held of bodies, not sent
+	// MaxBody is the largest body that is read, in bytes: Auth0's own limit for metadata. Of a large one little is held.
+	MaxBody = 16 << 20
 )
 
 // Config names the parts that the functions work with.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -65,7 +66,7 @@ func TestRequestsInWorkAreBounded(t *testing.T) {
 	h := hold(t)
 	h.fill(t, limit)
 	for range limit + 10 { // a place that a refused request kept would let later ones in, or none at the end
-		got := serve(t, h, request(t, http.MethodPost, register, unread(t)))
+		got := serve(t, h, request(t, http.MethodPost, register, unwanted(t)))
 		p := got.wantProblem(t, http.StatusServiceUnavailable, "busy")
 		if got.header.Get("Retry-After") != "1" || p.Detail != "The function has too much in work or is shutting down. Send the registration again." {
 			t.Fatalf("Retry-After %q, detail %q", got.header.Get("Retry-After"), p.Detail)
@@ -78,37 +79,52 @@ func TestRequestsInWorkAreBounded(t *testing.T) {
 	serve(t, h, post(t)).wantStored(t, "e-1")
 }
 
+// Bytes that are held count, not those that are sent: of a profile that is wanted at most what fits a record, of all else
+// next to nothing.
 func TestBytesInWorkAreBounded(t *testing.T) {
 	t.Parallel()
-	h := (&parts{}).handler(t)
-	var group sync.WaitGroup
-	arrived, stop := make(chan struct{}), make(chan struct{})
-	inWork := 0
-	for busy := false; !busy; {
-		r := upload(t, io.MultiReader(io.LimitReader(zeros{}, functions.MaxBody), readFunc(func([]byte) (int, error) {
-			arrived <- struct{}{}
-			<-stop
-			return 0, io.EOF
-		})), -1)
-		answered := make(chan answer, 1)
-		group.Go(func() { answered <- serve(t, h, r) })
-		select {
-		case <-arrived:
-			inWork++
-		case got := <-answered:
-			got.wantProblem(t, http.StatusServiceUnavailable, "busy")
-			busy = true
-		}
-		if inWork*functions.MaxBody > 64<<20 {
-			t.Fatalf("%d bodies of %d bytes are in work: more than 64 MiB", inWork, functions.MaxBody)
-		}
+	for name, c := range map[string]struct {
+		kept        string // what is sent and wanted
+		least, most int    // bodies in work
+	}{
+		"profiles that fit":     {strings.Repeat("p", registration.MaxRecord-200), 32, 64},
+		"profiles that do not":  {strings.Repeat("p", 4<<20), 32, 64},
+		"bodies without any":    {`","userId":"auth0|1","x":"` + strings.Repeat("x", 1<<20), 100, 100},
+		"bodies of one number":  {`"},"userId":"auth0|1","x":` + strings.Repeat("7", 1<<20) + `,"y":{"z":"`, 100, 100},
+		"bodies of white space": {`"},"userId":"auth0|1"` + strings.Repeat(" ", 1<<20) + `,"y":{"z":"`, 100, 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			decoder := registration.Decoder{Profile: c.most < 100}
+			p := &parts{t: t}
+			h := functions.New(functions.Config{Decoder: decoder, Deliver: p, Drain: p, Kafka: p, Observer: p})
+			var group sync.WaitGroup
+			arrived, stop := make(chan struct{}), make(chan struct{})
+			inWork := 0
+			for busy := false; !busy && inWork < c.most; {
+				r := upload(t, io.MultiReader(strings.NewReader(`{"user":{"a":"`+c.kept), readFunc(func([]byte) (int, error) {
+					arrived <- struct{}{}
+					<-stop
+					return 0, io.EOF
+				})), -1)
+				answered := make(chan answer, 1)
+				group.Go(func() { answered <- serve(t, h, r) })
+				select {
+				case <-arrived:
+					inWork++
+				case got := <-answered:
+					got.wantProblem(t, http.StatusServiceUnavailable, "busy")
+					busy = true
+				}
+			}
+			if inWork < c.least {
+				t.Errorf("only %d such bodies are in work at a time", inWork)
+			}
+			close(stop)
+			group.Wait()
+			serve(t, h, upload(t, bytes.NewReader(blank(functions.MaxBody)), -1)).wantStored(t, "e-1")
+		})
 	}
-	if inWork < 4 {
-		t.Errorf("only %d bodies of %d bytes fit", inWork, functions.MaxBody)
-	}
-	close(stop)
-	group.Wait()
-	serve(t, h, upload(t, bytes.NewReader(blank(functions.MaxBody)), -1)).wantStored(t, "e-1")
 }
 
 // Whatever becomes of a request, what it held is given back: else one of these series would fill the 64 MiB.
@@ -167,7 +183,7 @@ func TestDraining(t *testing.T) {
 	h := hold(t)
 	h.fill(t, 1)
 	h.ShutDown()
-	got := serve(t, h, request(t, http.MethodPost, register, unread(t)))
+	got := serve(t, h, request(t, http.MethodPost, register, unwanted(t)))
 	got.wantProblem(t, http.StatusServiceUnavailable, "busy")
 	if retry := got.header.Get("Retry-After"); retry != "1" {
 		t.Errorf("Retry-After = %q", retry)

@@ -26,7 +26,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, f function) {
 	op.Name = f.name
 	ctx := trace.NewContext(r.Context(), op) // beside the request: a request with another context is a copy
 
-	sent := &sentWriter{ResponseWriter: w}
+	sent := newExchange(w, r)
 	defer func() {
 		if v := recover(); v != nil {
 			h.recovered(ctx, sent, v)
@@ -45,12 +45,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, f function) {
 }
 
 // recovered answers a request whose handling panicked.
-func (h *Handler) recovered(ctx context.Context, w *sentWriter, value any) {
+func (h *Handler) recovered(ctx context.Context, w *exchange, value any) {
 	if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(value)
 	}
 	h.observer.Panicked(ctx, value, debug.Stack())
-	if w.header {
+	if w.begun {
 		panic(http.ErrAbortHandler) // half an answer is no answer: cut the connection
 	}
 	problem{Status: http.StatusInternalServerError, Type: "internal", Detail: "The request met a fault in the function; it has been recorded."}.write(w)
@@ -66,22 +66,3 @@ func invocationID(h http.Header) string {
 	}
 	return id
 }
-
-// sentWriter knows whether an answer has begun.
-type sentWriter struct {
-	http.ResponseWriter
-	header bool
-}
-
-func (w *sentWriter) WriteHeader(status int) {
-	w.header = true
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *sentWriter) Write(b []byte) (int, error) {
-	w.header = true
-	return w.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController find the connection.
-func (w *sentWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -48,16 +48,16 @@ func (h *Handler) registerUser(ctx context.Context, w http.ResponseWriter, r *ht
 	}
 	defer h.gate.leave()
 
-	body, release, p := h.readBody(w, r)
-	defer release()
-	if p != nil {
-		p.write(w)
-		return
-	}
-	event, err := h.decoder.Decode(body, r.Header.Get("Idempotency-Key"), time.Now())
+	body := upload{body: r.Body, gate: &h.gate, left: MaxBody}
+	defer body.release()
+	event, err := h.decoder.Decode(registration.Body{Reader: &body, Length: r.ContentLength, Hold: body.hold},
+		r.Header.Get("Idempotency-Key"), time.Now())
 	if err != nil {
 		answerUndecoded(w, err)
 		return
+	}
+	if event.TenantLeftOut {
+		h.observer.TenantLeftOut(ctx, event)
 	}
 	outcome, err := h.deliver.Deliver(ctx, event)
 	if err != nil {
@@ -143,7 +143,7 @@ func answerUndecoded(w http.ResponseWriter, err error) {
 		problem{Status: http.StatusBadRequest, Type: "invalid-registration", Detail: invalid.Error() + "."}.write(w)
 		return
 	}
-	panic(err) // Decode returns no other
+	unread(err).write(w)
 }
 
 // problemOf is the answer to a registration that is not known to be stored. It is 503 wherever the same request may be
@@ -182,6 +182,6 @@ func busy() *problem {
 func tooLarge() *problem {
 	return &problem{
 		Status: http.StatusRequestEntityTooLarge, Type: "too-large",
-		Detail: "body: must be at most 4 MiB. Send the user id alone: {\"userId\": \"…\"}.",
+		Detail: "body: must be at most 16 MiB. Send the user id alone: {\"userId\": \"…\"}.",
 	}
 }

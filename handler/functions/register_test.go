@@ -64,21 +64,20 @@ func TestIgnored(t *testing.T) {
 
 func TestInvalid(t *testing.T) {
 	t.Parallel()
-	const userIDRule = "must be a string of 1 to 1024 bytes without white space or control characters."
+	const userIDRule = "must be a string of 1 to 1024 bytes that is not blank."
 	p := &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
 		t.Errorf("delivered: %+v", e)
 		return relay.Outcome{}, nil
 	}}
 	h := p.handler(t)
 	for body, want := range map[string]string{
-		``:                                               "body: must be a JSON object.",
-		`{"userId":"` + marker:                           "body: must be JSON.",
-		`{"userId":"` + marker + ` x"}`:                  "userId: " + userIDRule,
-		`{"userId":["` + marker + `"]}`:                  "userId: " + userIDRule,
-		`{"user_id":" ` + marker + `"}`:                  "user_id: " + userIDRule,
-		`{"email":"` + marker + `"}`:                     `userId: is missing: send {"userId": "…"}, Auth0's event.user with its user_id, or a CloudEvent with specversion and type.`,
-		`{"userId":"auth0|1","` + marker + `":1} 1`:      "body: must be one JSON object with nothing after it.",
-		`{"userId":"auth0|1","tenant":"` + marker + `"}`: "tenant: must be 1 to 128 of the characters a-z A-Z 0-9 . _ -.",
+		``:                              "body: must be a JSON object.",
+		`{"userId":"` + marker:          "body: must be JSON.",
+		`{"userId":["` + marker + `"]}`: "userId: " + userIDRule,
+		`{"user_id":" ","email":"` + marker + `"}`:  "user_id: " + userIDRule,
+		`{"email":"` + marker + `"}`:                `userId: is missing: send {"userId": "…"}, Auth0's event.user with its user_id, {"value": …} with that in it, or a CloudEvent with specversion and type.`,
+		`{"userId":"auth0|1","` + marker + `":1} 1`: "body: must be one JSON object with nothing after it.",
+		`{"value":"` + marker + `"}`:                "value: must be Auth0's event.user, as a JSON object or as the text of one.",
 	} {
 		got := serve(t, h, request(t, http.MethodPost, register, strings.NewReader(body)))
 		if p := got.wantProblem(t, http.StatusBadRequest, "invalid-registration"); p.Detail != want || p.EventID != "" {
@@ -185,7 +184,7 @@ func TestMediaTypes(t *testing.T) {
 				serve(t, (&parts{}).handler(t), r).wantStored(t, "e-1")
 				return
 			}
-			r = request(t, http.MethodPost, register, unread(t))
+			r = request(t, http.MethodPost, register, unwanted(t))
 			r.Header["Content-Type"] = c.types
 			p := serve(t, (&parts{}).handler(t), r).wantProblem(t, http.StatusUnsupportedMediaType, "unsupported-media-type")
 			if !strings.HasPrefix(p.Detail, "Content-Type: must be ") {
@@ -215,7 +214,7 @@ func TestContentEncodings(t *testing.T) {
 			t.Parallel()
 			r := post(t)
 			if !c.ok {
-				r = request(t, http.MethodPost, register, unread(t))
+				r = request(t, http.MethodPost, register, unwanted(t))
 			}
 			r.Header["Content-Encoding"] = c.encodings
 			got := serve(t, (&parts{}).handler(t), r)

@@ -89,7 +89,12 @@ func (p properties) failed(err error) properties {
 
 // Received tells that a request holds a registration. People search the portal for its message.
 func (t *Telemetry) Received(ctx context.Context, e registration.Event) {
-	t.trace(ctx, slog.LevelInfo, "Received ID of the newly registered user: "+e.UserID, eventProperties("received", e))
+	t.trace(ctx, slog.LevelInfo, "Received ID of the newly registered user: "+registration.Shown(e.UserID), eventProperties("received", e))
+}
+
+// TenantLeftOut tells that a registration named a tenant which cannot be one, such as a placeholder that was not replaced.
+func (t *Telemetry) TenantLeftOut(ctx context.Context, e registration.Event) {
+	t.trace(ctx, slog.LevelWarn, "The tenant that the request names cannot be one: left out", eventProperties("tenant-left-out", e))
 }
 
 // Forwarded tells that Kafka has the registration.

@@ -84,6 +84,24 @@ func promises() map[string]promise {
 			func(ctx context.Context, t *insights.Telemetry) { t.Received(ctx, registeredEvent()) },
 			toldItem{Kind: "trace", Text: "Received ID of the newly registered user: auth0|1", Severity: appinsights.Information, Properties: event("received")},
 		},
+		"received: an id that could be taken for more": {
+			func(ctx context.Context, t *insights.Telemetry) {
+				e := registeredEvent()
+				e.UserID = "auth0|1\n\u202e2"
+				t.Received(ctx, e)
+			},
+			toldItem{
+				Kind: "trace", Text: `Received ID of the newly registered user: "auth0|1\n\u202e2"`, Severity: appinsights.Information,
+				Properties: event("received", "userId=auth0|1\n\u202e2"), // by which it is found: as it is
+			},
+		},
+		"tenant left out": {
+			func(ctx context.Context, t *insights.Telemetry) { t.TenantLeftOut(ctx, registeredEvent()) },
+			toldItem{
+				Kind: "trace", Text: "The tenant that the request names cannot be one: left out", Severity: appinsights.Warning,
+				Properties: event("tenant-left-out"),
+			},
+		},
 		"forwarded": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Forwarded(ctx, registeredEvent(), storedPlace()) },
 			toldItem{
@@ -313,7 +331,9 @@ func TestLines(t *testing.T) {
 		when int
 		want string
 	}{
-		"received":                {wanted, `level=INFO msg="Received ID of the newly registered user: auth0|1" eventId=e-1 InvocationId=6b1a`},
+		"received": {wanted, `level=INFO msg="Received ID of the newly registered user: auth0|1" eventId=e-1 InvocationId=6b1a`},
+		"received: an id that could be taken for more": {wanted, `level=INFO msg="Received ID of the newly registered user: \"auth0|1\\n\\u202e2\"" eventId=e-1 InvocationId=6b1a`},
+		"tenant left out":         {wanted, `level=WARN msg="The tenant that the request names cannot be one: left out" eventId=e-1 InvocationId=6b1a`},
 		"forwarded":               {wanted, `level=INFO msg="Forwarded to user-events[3]@317" eventId=e-1 InvocationId=6b1a`},
 		"refused: throttled":      {wanted, `level=ERROR msg="Not stored" eventId=e-1 errorClass=throttled InvocationId=6b1a`},
 		"sent":                    {never, ``},

@@ -74,11 +74,15 @@ func (s *scanner) peek() byte {
 // next returns the first byte after white space, or 0 at the end, and leaves it there.
 func (s *scanner) next() byte {
 	for {
-		switch c := s.peek(); c {
-		case ' ', '\t', '\n', '\r':
-			s.at++
-		default:
-			return c
+		for ; s.at < len(s.window); s.at++ {
+			switch c := s.window[s.at]; c {
+			case ' ', '\t', '\n', '\r':
+			default:
+				return c
+			}
+		}
+		if !s.fill() {
+			return 0
 		}
 	}
 }
@@ -457,11 +461,17 @@ func (s *scanner) number() error {
 func (s *scanner) digits() bool {
 	some := false
 	for {
-		c := s.peek()
-		if c < '0' || c > '9' {
+		w, n := s.window[s.at:], 0
+		for n < len(w) && '0' <= w[n] && w[n] <= '9' {
+			n++
+		}
+		if n > 0 {
+			some = true
+			s.at += n
+			s.kept.add(w[:n]...)
+		}
+		if n < len(w) || !s.fill() {
 			return some
 		}
-		s.take(c)
-		some = true
 	}
 }

@@ -33,8 +33,9 @@ func calls() map[string]func(context.Context, *insights.Telemetry) {
 	event := registration.Event{ID: "e-1", UserID: "auth0|1", Source: "urn:auth0:acme"}
 	place := delivery.RecordMetadata{Topic: "user-events", Partition: 3, Offset: 317}
 	return map[string]func(context.Context, *insights.Telemetry){
-		"Received":  func(ctx context.Context, t *insights.Telemetry) { t.Received(ctx, event) },
-		"Forwarded": func(ctx context.Context, t *insights.Telemetry) { t.Forwarded(ctx, event, place) },
+		"Received":      func(ctx context.Context, t *insights.Telemetry) { t.Received(ctx, event) },
+		"TenantLeftOut": func(ctx context.Context, t *insights.Telemetry) { t.TenantLeftOut(ctx, event) },
+		"Forwarded":     func(ctx context.Context, t *insights.Telemetry) { t.Forwarded(ctx, event, place) },
 		"Refused": func(ctx context.Context, t *insights.Telemetry) {
 			for _, err := range failures() {
 				t.Refused(ctx, event, err)

@@ -262,7 +262,7 @@ func TestExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := (registration.Decoder{}).Decode(value, "", time.Now()); err != nil {
+		if _, err := (registration.Decoder{}).Decode(registration.Body{Reader: bytes.NewReader(value)}, "", time.Now()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -55,6 +55,9 @@ func (Observer) Diverted(context.Context) {}
 // Resumed does nothing.
 func (Observer) Resumed(context.Context) {}
 
+// TenantLeftOut does nothing.
+func (Observer) TenantLeftOut(context.Context, registration.Event) {}
+
 // NotDrained does nothing.
 func (Observer) NotDrained(context.Context, error) {}
 

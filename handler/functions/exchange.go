@@ -1,0 +1,81 @@
+package functions
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// maxThrownAway is how much is read of a body that nobody wants, in bytes: the host lets no larger one through. Its time is
+// the server's readTimeout.
+const maxThrownAway = 100 << 20
+
+// exchange is a request's body and its answer. No answer begins before the body has ended: the host sends a body whole
+// before it reads, and makes a blank 500 of an answer that comes sooner, after which its caller tries again what is
+// final.
+type exchange struct {
+	http.ResponseWriter
+
+	body  io.ReadCloser
+	waits bool  // the sender sends no body before it is asked to (100-continue)
+	end   error // of the body: io.EOF, or what went wrong
+	begun bool  // the answer has
+}
+
+// newExchange takes over the request's body.
+func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{ResponseWriter: w, body: r.Body}
+	if r.Body == nil {
+		x.body = http.NoBody
+	}
+	if len(r.Header["Expect"]) > 0 {
+		x.waits = strings.EqualFold(r.Header.Get("Expect"), "100-continue")
+	}
+	r.Body = x
+	return x
+}
+
+// Read reads the body.
+func (x *exchange) Read(b []byte) (int, error) {
+	x.waits = false
+	n, err := x.body.Read(b)
+	if err != nil {
+		x.end = err
+	}
+	return n, err //nolint:wrapcheck // a reader's errors are its own
+}
+
+// Close closes the body.
+func (x *exchange) Close() error { return x.body.Close() } //nolint:wrapcheck // as above
+
+// WriteHeader begins the answer.
+func (x *exchange) WriteHeader(status int) {
+	if !x.begun {
+		x.begun = true
+		x.throwAway()
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// throwAway reads what is left of the body. Where that does not work the connection cannot be used again: the rest would be
+// taken for the next request.
+func (x *exchange) throwAway() {
+	if x.end == nil && !x.waits {
+		_, _ = io.Copy(io.Discard, io.LimitReader(x, maxThrownAway+1)) // its error is in x.end
+	}
+	if !errors.Is(x.end, io.EOF) && !x.waits {
+		x.Header().Set("Connection", "close")
+	}
+}
+
+// Write sends a part of the answer.
+func (x *exchange) Write(b []byte) (int, error) {
+	if !x.begun {
+		x.WriteHeader(http.StatusOK)
+	}
+	return x.ResponseWriter.Write(b) //nolint:wrapcheck // as above
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }

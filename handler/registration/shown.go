@@ -1,0 +1,18 @@
+package registration
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// Shown returns a user id as a person is shown it, on one line. One that could be taken for something else is quoted: an id
+// may hold line feeds, spaces at its ends, and characters that nobody sees or that turn the text around. All others, nearly
+// all, stay as they are.
+func Shown(userID string) string {
+	if strings.HasPrefix(userID, `"`) || strings.TrimSpace(userID) != userID ||
+		strings.ContainsFunc(userID, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(userID)
+	}
+	return userID
+}
