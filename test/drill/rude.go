@@ -156,7 +156,7 @@ func ask(conn net.Conn, request string) (int, error) {
 }
 
 const (
-	bodyLimit = 4 << 20 // bytes, that the handler takes
+	bodyLimit = 16 << 20 // bytes, that the handler takes
 	largeName = "large-"
 )
 
@@ -257,8 +257,8 @@ func (u *rude) malformed(ctx context.Context, r *rig, row *report.Row, _ int) er
 		typed + "Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF1\r\n{}",
 		typed + "X: " + strings.Repeat("x", 1<<20) + "\r\n\r\n",
 		withBody(""), withBody("{"), withBody("null"), withBody("[]"), withBody(`"x"`), withBody("\xff\xfe"),
-		withBody(`{"userId":"auth0|a","userId":"auth0|b"}`), withBody(`{"userId":7}`), withBody(`{"userId":"a b"}`),
-		withBody(`{"userId":"auth0|a"}{}`), withBody("\xef\xbb\xbf" + `{"userId":"auth0|a"}`), withBody(strings.Repeat(`{"user":`, 10_000)),
+		withBody(`{"userId":"auth0|a","userId":"auth0|b"}`), withBody(`{"userId":7}`), withBody(`{"userId":" "}`),
+		withBody(`{"userId":"auth0|a"}{}`), withBody("\xef\xbb\xbf\xef\xbb\xbf" + `{"userId":"auth0|a"}`), withBody(strings.Repeat(`{"user":`, 10_000)),
 		withBody(`{"userId":"auth0|` + strings.Repeat("a", 1<<20) + `"}`),
 	}
 	r.say("  %d malformed requests", len(requests))

@@ -19,7 +19,7 @@ const (
 	// Files that the drill, the brokers' connections and the handler need besides idle connections.
 	spareFiles = 2000
 	mostIdle   = 250 // MiB, of the handler with all idle connections open
-	// With large bodies on top: the handler works on 64 MiB of them at a time, and decodes them.
+	// With large bodies on top: the handler holds 64 MiB of them at a time.
 	mostMemory = mostIdle + 2*64
 	// The handler gives a client 5 s for its header and 10 s for all of its request.
 	headerWithin  = 7 * time.Second

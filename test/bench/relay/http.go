@@ -12,7 +12,7 @@ import (
 	"userrelay/handler/trace"
 )
 
-const maxBody = 4 << 20 // bytes, as the handler has it
+const maxBody = 16 << 20 // bytes, as the handler has it
 
 // answer has the members of the handler's answer.
 type answer struct {
