@@ -42,6 +42,7 @@ type structured struct {
 	Time            string         `json:"time"`
 	Subject         string         `json:"subject"`
 	DataContentType string         `json:"datacontenttype"`
+	DataSchema      string         `json:"dataschema"`
 	Purpose         string         `json:"a0purpose,omitzero"`
 	ProfileOmitted  bool           `json:"profileomitted,omitzero"`
 	Auth0Source     string         `json:"auth0source,omitzero"`
@@ -57,7 +58,7 @@ type structured struct {
 func (m Envelope) Encode() []byte {
 	s := structured{
 		SpecVersion: "1.0", Version: envelopeVersion, ID: m.Event.ID, Source: m.Event.Source, Type: Type,
-		Time: m.Event.Time.UTC().Format(time.RFC3339Nano), Subject: m.Event.UserID, DataContentType: "application/json",
+		Time: m.Event.Time.UTC().Format(time.RFC3339Nano), Subject: m.Event.UserID, DataContentType: "application/json", DataSchema: Schema,
 		ProfileOmitted: m.Event.ProfileOmitted, Auth0Source: m.Event.Auth0Source, Auth0ID: m.Event.Auth0ID, Traceparent: m.Traceparent, Tracestate: m.Tracestate,
 		QueuedTime: m.Queued.UTC().Format(time.RFC3339Nano), ErrorClass: m.Reason, Data: m.Event.value(),
 	}

@@ -26,7 +26,7 @@ func keptEnvelope() registration.Envelope {
 func TestEnvelopeIsReadable(t *testing.T) {
 	t.Parallel()
 	const want = `{"specversion":"1.0","userrelayversion":1,"id":"e-1","source":"urn:auth0:acme","type":"user.created",` +
-		`"time":"2022-01-12T01:23:26.804Z","subject":"auth0|a\"b\\ż","datacontenttype":"application/json","a0purpose":"test",` +
+		`"time":"2022-01-12T01:23:26.804Z","subject":"auth0|a\"b\\ż","datacontenttype":"application/json","dataschema":"urn:userrelay:schema:user.created:1","a0purpose":"test",` +
 		`"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=1",` +
 		`"queuedtime":"2022-01-12T01:23:27.000000001Z","errorclass":"unavailable",` +
 		`"data":{"userId":"auth0|a\"b\\ż","user":{"name":"Jané","n":1.50,"n":2,"s":"` + "\ufffd" + `"}}}`

@@ -18,6 +18,10 @@ import (
 // Type is the CloudEvents type of every event that is forwarded.
 const Type = "user.created"
 
+// Schema is the CloudEvents dataschema of every record's value: what asyncapi.yaml says of it. A value that an older
+// consumer could not read would have another.
+const Schema = "urn:userrelay:schema:user.created:1"
+
 // Event is the registration of one user, whatever the request looked like.
 type Event struct {
 	// ID is the event id (CloudEvents id): 1 to 128 visible ASCII characters. The same registration sent again has

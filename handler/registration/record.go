@@ -57,13 +57,14 @@ func (e Event) value() []byte {
 }
 
 func (e Event) headers() []Header {
-	h := append(make([]Header, 0, 13), // with those below, and two of the trace
+	h := append(make([]Header, 0, 14), // with those below, and two of the trace
 		Header{"ce_specversion", "1.0"},
 		Header{"ce_id", e.ID},
 		Header{"ce_type", Type},
 		Header{"ce_source", e.Source},
 		Header{"ce_time", e.Time.UTC().Format(time.RFC3339Nano)},
 		Header{"ce_subject", e.UserID},
+		Header{"ce_dataschema", Schema},
 		Header{"content-type", "application/json"},
 	)
 	if e.Test {

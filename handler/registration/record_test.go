@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -54,9 +55,11 @@ func TestRecord(t *testing.T) {
 			{"ce_source", source},
 			{"ce_time", time},
 			{"ce_subject", "auth0|1"},
+			{"ce_dataschema", "urn:userrelay:schema:user.created:1"},
 			{"content-type", "application/json"},
 		}, more...)
 	}
+	stream := []registration.Header{{"ce_a0purpose", "test"}, {"ce_auth0source", "urn:x"}, {"ce_auth0eventid", "evt_1"}}
 	const (
 		at     = "2025-02-02T17:56:01.573Z"
 		event  = `{"specversion":"1.0","type":"user.created","id":"evt_1","source":"urn:x","time":"` + at + `","a0purpose":"test","data":{"object":{"user_id":"auth0|1", "age":5}}}`
@@ -77,9 +80,9 @@ func TestRecord(t *testing.T) {
 		"userId, traced":           {false, userID, trace, `{"userId":"auth0|1"}`, headers("e-1", "urn:auth0:acme", receipt, trace...)},
 		"event.user":               {false, bare, nil, `{"userId":"auth0|1"}`, headers(derivedID, "urn:auth0:acme", receipt)},
 		"event.user with profile":  {true, bare, nil, `{"userId":"auth0|1","user":{"user_id":"auth0|1","tenant":"acme"}}`, headers(derivedID, "urn:auth0:acme", receipt)},
-		"CloudEvent":               {false, event, nil, `{"userId":"auth0|1"}`, headers("evt_1", "urn:x", at, registration.Header{Key: "ce_a0purpose", Value: "test"})},
-		"CloudEvent with profile":  {true, event, nil, `{"userId":"auth0|1","user":{"user_id":"auth0|1","age":5}}`, headers("evt_1", "urn:x", at, registration.Header{Key: "ce_a0purpose", Value: "test"})},
-		"CloudEvent, traced":       {false, event, trace, `{"userId":"auth0|1"}`, headers("evt_1", "urn:x", at, append([]registration.Header{{"ce_a0purpose", "test"}}, trace...)...)},
+		"CloudEvent":               {false, event, nil, `{"userId":"auth0|1"}`, headers("evt_1", "urn:x", at, stream...)},
+		"CloudEvent with profile":  {true, event, nil, `{"userId":"auth0|1","user":{"user_id":"auth0|1","age":5}}`, headers("evt_1", "urn:x", at, stream...)},
+		"CloudEvent, traced":       {false, event, trace, `{"userId":"auth0|1"}`, headers("evt_1", "urn:x", at, slices.Concat(stream, trace)...)},
 		"profile of nothing":       {true, `{"userId":"auth0|1","eventId":"e-1","user":{}}`, nil, `{"userId":"auth0|1","user":{}}`, headers("e-1", "urn:auth0:unknown", receipt)},
 		"profile wanted, none had": {true, `{"userId":"auth0|1","eventId":"e-1"}`, nil, `{"userId":"auth0|1"}`, headers("e-1", "urn:auth0:unknown", receipt)},
 	} {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/registration"
 )
 
 // checkEventStream posts what an Event Stream does, with the key in a header of one's own (custom_header).
@@ -21,16 +23,21 @@ func (s *stack) checkEventStream(t *testing.T) {
 	social := string(read(t, filepath.Join(sources, "testdata", "events", "event-stream-social.json")))
 	for _, c := range []struct {
 		body, id, user, source, time, purpose string
+		tenant, createdAt                     string
 	}{
-		{social, "evt_7TgxYsun9oWdkAaOBEEH2M", "google-oauth2|103547991597142817347", "urn:auth0:acme-dev.eu.auth0.com", "2026-11-21T19:00:04.01Z", ""},
+		{
+			social, "evt_7TgxYsun9oWdkAaOBEEH2M", "google-oauth2|103547991597142817347", "urn:auth0:acme-dev.eu.auth0.com", "2026-11-21T19:00:04.01Z", "",
+			"acme-dev", "2026-11-21T19:00:04.001Z",
+		},
 		{
 			string(read(t, filepath.Join(requests, "event-stream.json"))),
 			"evt_6SfwXrtm8nVcjzzNCFFH1L", "auth0|679fb1b1e809445f129bc18d", "urn:auth0:acme.us.auth0.com", "2025-02-02T17:56:01.573Z", "test",
+			"acme", "2025-02-02T17:56:01.566Z",
 		},
 	} {
 		for _, mediaType := range []string{"application/json", "application/cloudevents+json"} { // the second time is a redelivery
 			_, answer := s.send(t, http.MethodPost, s.URL, c.body, http.StatusOK, key, "Content-Type: "+mediaType)
-			if answer["eventId"] != c.id {
+			if answer["eventId"] != registration.DeriveID(c.tenant, c.user, c.createdAt) {
 				t.Errorf("got %v", answer)
 			}
 		}
@@ -39,8 +46,11 @@ func (s *stack) checkEventStream(t *testing.T) {
 			t.Errorf("%s is not in the topic", c.user)
 		}
 		for _, r := range records {
-			got := [4]string{r.headers["ce_id"], r.headers["ce_source"], r.headers["ce_time"], r.headers["ce_a0purpose"]}
-			if want := [4]string{c.id, c.source, c.time, c.purpose}; got != want {
+			got := [...]string{
+				r.headers["ce_id"], r.headers["ce_source"], r.headers["ce_auth0eventid"], r.headers["ce_auth0source"],
+				r.headers["ce_time"], r.headers["ce_a0purpose"],
+			}
+			if want := [...]string{registration.DeriveID(c.tenant, c.user, c.createdAt), "urn:auth0:" + c.tenant, c.id, c.source, c.time, c.purpose}; got != want {
 				t.Errorf("got %v, want %v", got, want)
 			}
 		}
