@@ -100,9 +100,9 @@ func TestBodyLimit(t *testing.T) {
 		"one byte more, told":              {unwanted, limit + 1, false},
 		"much more, told":                  {unwanted, 1 << 60, false},
 		"one byte more":                    {func(*testing.T) io.Reader { return bytes.NewReader(blank(limit + 1)) }, -1, false},
-		"as much as the host lets through": {func(*testing.T) io.Reader { return bytes.NewReader(blank(100 << 20)) }, -1, false},
+		"as much as the host lets through": {func(*testing.T) io.Reader { return io.LimitReader(zeros{}, 100<<20) }, 100 << 20, false},
 		"without an end": {func(*testing.T) io.Reader {
-			return io.MultiReader(strings.NewReader(`{"userId":"auth0|1","a":"`), zeros{})
+			return io.MultiReader(bytes.NewReader(blank(limit)), zeros{})
 		}, -1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,12 +122,7 @@ func TestBodyLimit(t *testing.T) {
 
 type zeros struct{}
 
-func (zeros) Read(b []byte) (int, error) {
-	for i := range b {
-		b[i] = '0'
-	}
-	return len(b), nil
-}
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }
 
 func TestBodyDoesNotArrive(t *testing.T) {
 	t.Parallel()

@@ -159,16 +159,7 @@ func (d Decoder) cloudEvent(r *request, received time.Time) (Event, error) {
 	if typ := r.typ.text; typ != Type && !strings.HasSuffix(typ, "."+Type) {
 		return Event{}, &IgnoredError{ID: cmp.Or(id, "a0evt_"+hash(typ+"\n"+own+"\n"+r.time.sound())), Type: cut(typ, maxType)}
 	}
-	if err := once(named{"data", &r.data}, named{"data.object", &r.object.member}, named{"data.object.user_id", &r.object.userID}); err != nil {
-		return Event{}, err
-	}
-	switch {
-	case r.data.kind != '{':
-		return Event{}, &InvalidError{"data", objectRule}
-	case r.object.kind != '{':
-		return Event{}, &InvalidError{"data.object", objectRule}
-	}
-	userID, err := r.object.userID.userID("data.object.user_id")
+	userID, err := r.streamUser()
 	if err != nil {
 		return Event{}, err
 	}
@@ -187,6 +178,20 @@ func (d Decoder) cloudEvent(r *request, received time.Time) (Event, error) {
 	e.Time = firstTime(received, r.time.sound(), createdAt)
 	e.Profile, e.ProfileOmitted = r.object.json()
 	return e, nil
+}
+
+// streamUser returns the user id of a CloudEvent.
+func (r *request) streamUser() (string, error) {
+	err := once(named{"data", &r.data}, named{"data.object", &r.object.member}, named{"data.object.user_id", &r.object.userID})
+	switch {
+	case err != nil:
+		return "", err
+	case r.data.kind != '{':
+		return "", &InvalidError{"data", objectRule}
+	case r.object.kind != '{':
+		return "", &InvalidError{"data.object", objectRule}
+	}
+	return r.object.userID.userID("data.object.user_id")
 }
 
 const objectRule = "must be a JSON object"

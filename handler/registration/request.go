@@ -103,41 +103,52 @@ func (s *scanner) noObject() error {
 
 // top reads a member of the body.
 func (r *request) top(s *scanner, name []byte) error {
+	if m := r.text(name); m != nil {
+		return m.read(s)
+	}
 	switch string(name) {
-	case "userId":
-		return r.userID.read(s)
-	case "user_id":
-		return r.bare.userID.read(s)
-	case "specversion":
-		return r.specversion.read(s)
-	case "spec_version":
-		return r.specVersion.read(s)
-	case "type":
-		return r.typ.read(s)
-	case "id":
-		return r.id.read(s)
-	case "source":
-		return r.source.read(s)
-	case "time":
-		return r.time.read(s)
 	case "data":
 		return r.readData(s)
-	case "a0tenant":
-		return r.a0tenant.read(s)
-	case "a0purpose":
-		return r.a0purpose.read(s)
-	case "eventId":
-		return r.eventID.read(s)
 	case "user":
 		return r.user.read(s)
-	case "tenant":
-		return r.tenant.read(s)
-	case "created_at":
-		return r.bare.createdAt.read(s)
 	case "value":
 		return r.readValue(s)
 	default:
 		return s.skip()
+	}
+}
+
+// text returns the member of that name among those that are text, or nil.
+func (r *request) text(name []byte) *member {
+	switch string(name) {
+	case "userId":
+		return &r.userID
+	case "user_id":
+		return &r.bare.userID
+	case "eventId":
+		return &r.eventID
+	case "tenant":
+		return &r.tenant
+	case "created_at":
+		return &r.bare.createdAt
+	case "specversion":
+		return &r.specversion
+	case "spec_version":
+		return &r.specVersion
+	case "type":
+		return &r.typ
+	case "id":
+		return &r.id
+	case "source":
+		return &r.source
+	case "time":
+		return &r.time
+	case "a0tenant":
+		return &r.a0tenant
+	case "a0purpose":
+		return &r.a0purpose
+	default:
+		return nil
 	}
 }
 

@@ -66,7 +66,7 @@ func (s *stack) checkAction(t *testing.T) {
 		delete(r.headers, "ce_time") // of the request
 		want := map[string]string{
 			"ce_specversion": "1.0", "ce_id": match[2], "ce_type": "user.created", "ce_source": "urn:auth0:acme-dev",
-			"ce_subject": id, "content-type": "application/json",
+			"ce_subject": id, "ce_dataschema": registration.Schema, "content-type": "application/json",
 		}
 		if diff := cmp.Diff(want, r.headers); diff != "" {
 			t.Errorf("%s: headers (-want +got):\n%s", name, diff)

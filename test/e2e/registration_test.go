@@ -38,7 +38,7 @@ func (e event) headers() []string {
 	}
 	return slices.Concat([]string{
 		"ce_specversion: 1.0", "ce_id: " + e.id, "ce_type: user.created", "ce_source: " + e.source, "ce_time: " + e.time,
-		"ce_subject: " + e.subject, "content-type: application/json",
+		"ce_subject: " + e.subject, "ce_dataschema: urn:userrelay:schema:user.created:1", "content-type: application/json",
 	}, e.extra, trace)
 }
 
@@ -92,21 +92,26 @@ func bareID() []form {
 		{
 			"CloudEvent without a profile to speak of", nil,
 			`{"specversion":"1.0","type":"user.created","id":"evt_1","source":"urn:auth0:acme.us.auth0.com","time":"2025-02-02T17:56:01.573Z","data":{"object":{"user_id":"` + user + `"}}}`,
-			event{"evt_1", "urn:auth0:acme.us.auth0.com", "2025-02-02T17:56:01.573Z", user, nil, nil},
+			event{"evt_1", "urn:auth0:acme.us.auth0.com", "2025-02-02T17:56:01.573Z", user, []string{"ce_auth0source: urn:auth0:acme.us.auth0.com", "ce_auth0eventid: evt_1"}, nil},
 			value,
 		},
 		{
 			"CloudEvent of the older form, a test", nil,
 			`{"spec_version":"1.0","type":"com.auth0.user.created","id":"evt_2","source":"","a0tenant":"acme","a0purpose":"test","data":{"object":{"user_id":"` + user + `","created_at":"2025-02-02T19:56:01+02:00"}}}`,
-			event{"evt_2", "urn:auth0:acme", "2025-02-02T17:56:01Z", user, []string{"ce_a0purpose: test"}, nil},
+			event{derived, "urn:auth0:acme", "2025-02-02T17:56:01Z", user, []string{"ce_a0purpose: test", "ce_auth0eventid: evt_2"}, nil},
 			value,
 		},
 		{
 			"CloudEvent with an id that no header holds", nil,
 			`{"specversion":"1.0","type":"user.created","id":"é ` + strings.Repeat("x", 200) + `","data":{"object":{"user_id":"` + user + `"}}}`,
-			event{derived, "urn:auth0:unknown", receipt, user, nil, nil},
+			event{derived, "urn:auth0:unknown", receipt, user, []string{"ce_auth0eventid: " + derived}, nil},
 			value,
 		},
+		{"byte order mark", nil, "\ufeff" + value, unknown, value},
+		{"a tenant that cannot be one", nil, `{"userId":"` + user + `","tenant":"{{TENANT}}"}`, unknown, value},
+		{"of a Kafka REST client", []string{"Authorization: Basic dTpw"}, `{"value":"{\"user_id\":\"` + user + `\",\"email_verified\":false}"}`, unknown, value},
+		{"of a Kafka REST client, as an object", nil, `{"value":{"user_id":"` + user + `"}}`, unknown, value},
+		{"16 MiB of profile", nil, `{"user":{"x":"` + strings.Repeat("x", maxBody-100) + `"},"userId":"` + user + `"}`, unknown, value},
 	}
 	for _, mediaType := range []string{
 		"application/json", "application/json; charset=utf-8", "application/cloudevents+json", "text/plain;charset=UTF-8",
@@ -114,7 +119,7 @@ func bareID() []form {
 	} {
 		forms = append(forms, form{mediaType, []string{"Content-Type: " + mediaType}, value, unknown, value})
 	}
-	for _, id := range []string{"a", "google-oauth2|1+2@x.example", `samlp|a\b"c/<d>&'`, "auth0|żółw🎉", strings.Repeat("u", 1024)} {
+	for _, id := range []string{"a", "google-oauth2|1+2@x.example", `samlp|a\b"c/<d>&'`, "auth0|żółw🎉", "samlp|conn|a\nb c\u00a0\u202e\u200b", strings.Repeat("u", 1024)} {
 		quoted, _ := json.Marshal(id) // valid UTF-8
 		value := `{"userId":` + string(quoted) + `}`
 		forms = append(forms, form{"user id " + id[:min(len(id), 20)], nil, value, event{derived, "urn:auth0:unknown", receipt, id, nil, nil}, value})
@@ -139,7 +144,7 @@ func withProfile() []form {
 		{"event.user", nil, profile, event{derived, "urn:auth0:acme", created, user, nil, nil}, value},
 		{
 			"CloudEvent", nil, `{"specversion":"1.0","type":"user.created","id":"evt_3","time":"2025-02-02T17:56:01Z","data":{"object":` + profile + `}}`,
-			event{"evt_3", "urn:auth0:house", "2025-02-02T17:56:01Z", user, nil, nil},
+			event{derived, "urn:auth0:house", "2025-02-02T17:56:01Z", user, []string{"ce_auth0eventid: evt_3"}, nil},
 			value,
 		},
 		{
@@ -148,11 +153,27 @@ func withProfile() []form {
 			`{"userId":"` + user + `","user":{"name":"a` + "\uFFFD" + `b"}}`,
 		},
 		{
+			"of a Kafka REST client", nil, `{"value":` + quoted(profile) + `}`,
+			event{derived, "urn:auth0:acme", created, user, nil, nil},
+			value,
+		},
+		{
+			"16 MiB of profile", nil, `{"user":{"x":"` + strings.Repeat("x", maxBody-100) + `"},"userId":"` + user + `"}`,
+			event{derived, "urn:auth0:house", receipt, user, []string{"ce_profileomitted: true"}, nil},
+			`{"userId":"` + user + `"}`,
+		},
+		{
 			"profile that no record holds", nil, `{"userId":"` + user + `","user":{"x":` + large + `}}`,
 			event{derived, "urn:auth0:house", receipt, user, []string{"ce_profileomitted: true"}, nil},
 			`{"userId":"` + user + `"}`,
 		},
 	}
+}
+
+// quoted is a text as JSON.
+func quoted(s string) string {
+	b, _ := json.Marshal(s) // valid UTF-8
+	return string(b)
 }
 
 // TestForms sends every form of a registration and compares the answer and the record.
@@ -226,6 +247,9 @@ func (f form) hideUnknown(r record, s sending) []string {
 	}
 	if f.event.id == derived {
 		hide("ce_id", derived, regexp.MustCompile(`^[!-~]{1,128}$`).MatchString)
+	}
+	if slices.Contains(f.event.extra, "ce_auth0eventid: "+derived) {
+		hide("ce_auth0eventid", derived, regexp.MustCompile(`^[!-~]{1,128}$`).MatchString)
 	}
 	if f.event.time == receipt {
 		hide("ce_time", receipt, func(v string) bool {
