@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,8 +174,8 @@ func TestTooLarge(t *testing.T) {
 			if got := string(j.records[1].Value); got != `{"userId":"auth0|1"}` {
 				t.Errorf("second value = %s", got)
 			}
-			if diff := cmp.Diff(registration.Header{Key: "ce_profileomitted", Value: "true"}, j.records[1].Headers[7]); diff != "" {
-				t.Errorf("header of the second record (-want +got):\n%s", diff)
+			if h := (registration.Header{Key: "ce_profileomitted", Value: "true"}); !slices.Contains(j.records[1].Headers, h) {
+				t.Errorf("headers of the second record %v, want %v among them", j.records[1].Headers, h)
 			}
 		})
 	}
