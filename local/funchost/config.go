@@ -39,6 +39,10 @@ type Config struct {
 	Addr string
 	// Env is the handler's whole environment (in the form of os.Environ) but for the five variables
 	// that the host adds. The host reads its own settings from it too, with the connection strings of queues.
+	//
+	// With FUNCTIONS_TARGET_GROUP the host is an instance as Flex Consumption has them: "http" runs the HTTP functions and
+	// listens to no queue, the name of a function with a queue runs that one only. So an app is as many hosts as it has
+	// groups, each with a handler of its own.
 	Env []string
 	// Mode is the way of HTTP requests.
 	Mode Mode
@@ -82,7 +86,14 @@ type app struct {
 	timeout    time.Duration // 0: none
 	bodyLimit  int64
 	noHomepage bool
+	group      string // FUNCTIONS_TARGET_GROUP: the only functions that this instance runs; "": all
 }
+
+// httpGroup is the group of all HTTP functions. Any other function with a queue is a group of its own.
+const httpGroup = "http"
+
+// inGroup says if the instance runs the functions of a group.
+func (a *app) inGroup(group string) bool { return a.group == "" || strings.EqualFold(a.group, group) }
 
 // readApp reads the app that cfg names.
 func readApp(cfg Config) (*app, error) {
@@ -99,6 +110,9 @@ func readApp(cfg Config) (*app, error) {
 	}
 	if a.timeout == 0 {
 		a.timeout = a.file.functionTimeout
+	}
+	if a.group, _ = a.env.lookup("FUNCTIONS_TARGET_GROUP"); !a.inGroup(httpGroup) {
+		a.http = nil // the platform sends requests to others
 	}
 	switch {
 	case cfg.Mode == Proxy, cfg.Mode == Auto && a.file.proxying:

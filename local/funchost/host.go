@@ -91,6 +91,9 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 	for _, line := range a.ignored {
 		h.console.print(warning, "%s", line)
 	}
+	if a.group != "" {
+		h.console.info("Function group target is %s", a.group)
+	}
 	h.listenToQueues()
 	h.console.raw(a.listing(h.url))
 	polling, stopPolling := context.WithCancel(life)
@@ -143,7 +146,7 @@ func newHost(cfg Config, a *app, port int) *Host {
 func (h *Host) listenToQueues() {
 	var sound []queueFunction
 	for _, fn := range h.app.queue {
-		if fn.disabled {
+		if fn.disabled || !h.app.inGroup(fn.name) {
 			sound = append(sound, fn)
 			continue
 		}
