@@ -23,6 +23,7 @@ type backfill struct {
 	options
 	tenant   string
 	function *function // nil: a dry run
+	verifier *verifier // nil: all users are sent, and not only those who are missing
 	sent     *state
 	stderr   io.Writer
 
@@ -44,40 +45,72 @@ func (b *backfill) run(ctx context.Context, users func(context.Context) iter.Seq
 	defer pace.Stop()
 	senders, sending := errgroup.WithContext(ctx) // the first error stops all
 	senders.SetLimit(b.parallel)
-	err := b.feed(sending, users(sending), pace.C, func(u user, id string) {
-		senders.Go(func() error { return b.send(sending, u, id) })
-	})
+	todo, err := b.todo(sending, users(sending))
+	if err == nil {
+		err = b.feed(sending, todo, pace.C, func(u user, id string) {
+			senders.Go(func() error { return b.send(sending, u, id) })
+		})
+	}
 	if stopped := senders.Wait(); stopped != nil {
 		return stopped
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted; with -state the next run leaves out who was delivered")
 	}
+	if err == nil && b.verifier != nil && b.verifier.counts().unclear > 0 {
+		return errUnclear
+	}
 	return err
 }
 
-// feed hands on the users who are to be sent, at the pace of the ticks.
-func (b *backfill) feed(ctx context.Context, users iter.Seq2[user, error], pace <-chan time.Time, send func(user, string)) error {
-	queued := map[string]bool{}
-	for u, err := range users {
-		if unreadable, ok := errors.AsType[*unreadableError](err); ok {
-			b.missed("not sent", unreadable.where, unreadable.err)
-			continue
+// todo are those of the users who are to be sent.
+func (b *backfill) todo(ctx context.Context, users iter.Seq2[user, error]) (iter.Seq2[user, error], error) {
+	if b.verifier == nil {
+		return b.unsent(users), nil
+	}
+	if err := b.verifier.begin(ctx); err != nil {
+		return nil, err
+	}
+	return b.verifier.missing(ctx, b.unsent(users)), nil
+}
+
+// unsent are the users who can be read, are of the time span, and were not sent before, each once.
+func (b *backfill) unsent(users iter.Seq2[user, error]) iter.Seq2[user, error] {
+	return func(yield func(user, error) bool) {
+		met := map[digest]struct{}{}
+		for u, err := range users {
+			if unreadable, ok := errors.AsType[*unreadableError](err); ok {
+				b.missed("not sent", unreadable.where, unreadable.err)
+				continue
+			}
+			if err == nil {
+				id := u.eventID(b.tenant)
+				event := digestOf(id)
+				_, again := met[event]
+				if !b.wanted(u, id, again) {
+					continue
+				}
+				met[event] = struct{}{}
+			}
+			if !yield(u, err) || err != nil {
+				return
+			}
 		}
+	}
+}
+
+// feed hands on the users, at the pace of the ticks.
+func (b *backfill) feed(ctx context.Context, users iter.Seq2[user, error], pace <-chan time.Time, send func(user, string)) error {
+	for u, err := range users {
 		if err != nil {
 			return err
 		}
-		id := u.eventID(b.tenant)
-		if !b.wanted(u, id, queued[id]) {
-			continue
-		}
-		queued[id] = true
 		if b.function == nil {
 			continue
 		}
 		select {
 		case <-pace:
-			send(u, id)
+			send(u, u.eventID(b.tenant))
 		case <-ctx.Done():
 			return nil // run tells why
 		}
@@ -152,11 +185,11 @@ func (b *backfill) missed(what, who string, err error) {
 	_, _ = fmt.Fprintf(b.stderr, "%s: %+q: %v\n", what, who, err)
 }
 
-// tell tells something that is about no user.
-func (b *backfill) tell(text string) {
+// tell tells something beside the counts.
+func (b *backfill) tell(format string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_, _ = fmt.Fprintln(b.stderr, text)
+	_, _ = fmt.Fprintf(b.stderr, format+"\n", args...)
 }
 
 // progress says how far it is, until done.
@@ -166,10 +199,14 @@ func (b *backfill) progress(begin time.Time, done <-chan struct{}) {
 	for {
 		select {
 		case <-tick.C:
+			topic := ""
+			if b.verifier != nil {
+				topic = fmt.Sprintf("%d users in the topic, ", b.verifier.counts().topic)
+			}
 			b.mu.Lock()
 			r := b.report
-			_, _ = fmt.Fprintf(b.stderr, "%d read, %d delivered, %d not; %.1f a second\n",
-				r.read, r.delivered, r.missed(), float64(r.delivered)/time.Since(begin).Seconds())
+			_, _ = fmt.Fprintf(b.stderr, "%s%d read, %d delivered, %d not; %.1f a second\n",
+				topic, r.read, r.delivered, r.missed(), float64(r.delivered)/time.Since(begin).Seconds())
 			b.mu.Unlock()
 		case <-done:
 			return

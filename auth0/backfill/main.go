@@ -17,6 +17,8 @@ import (
 	"os"
 	"time"
 
+	"userrelay/auth0/backfill/topic"
+	"userrelay/handler/outbox"
 	"userrelay/handler/parent"
 )
 
@@ -24,6 +26,7 @@ const usage = `Sends users that Auth0 has through the function, with the event i
 
   backfill [flags] FILE…                     users of an export job (JSON: one a line, or arrays; gzip too; - is stdin)
   backfill [flags] -from TIME [-to TIME]     users of the Management API who were created in the time span
+  backfill -verify …                         of either, those alone who are not in the topic
 
 Environment:
   FUNCTION_URL         the function's address; one with ?code=… will do too
@@ -33,8 +36,10 @@ Environment:
   AUTH0_CLIENT_ID      of an application that may read:users,
   AUTH0_CLIENT_SECRET  or instead of both
   AUTH0_TOKEN          a token of the Management API
+  KAFKA_…, AzureWebJobsStorage…, OUTBOX      for -verify, as the function app has them; a login that reads the topic will do
 
-Exit code: 0 everybody was delivered; 1 somebody was not, or it was interrupted; 2 it was not understood.
+Exit code: 0 everybody was delivered; 1 somebody was not, or it was interrupted; 2 it was not understood. With -verify also 1
+where somebody has to be looked after: in the poison queue, or with -dry-run missing.
 
 Flags:
 `
@@ -56,7 +61,9 @@ type options struct {
 	parallel int       // users under way
 	profile  bool
 	dryRun   bool
-	state    string // file
+	verify   bool
+	since    time.Time // the topic is read from there
+	state    string    // file
 	files    []string
 }
 
@@ -83,20 +90,56 @@ func run(ctx context.Context, args, env []string, client *http.Client, stdin io.
 	if !o.dryRun {
 		b.function = &function{url: s.url, key: s.key, profile: o.profile, tenant: s.tenant, client: client}
 	}
-	err = b.run(ctx, func(ctx context.Context) iter.Seq2[user, error] { return users(ctx, o, s, client, stdin, b.tell) })
-	err = errors.Join(err, sent.close())
-	b.report.write(stdout, o.dryRun)
-	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "backfill: %v\n", err)
+	if o.verify {
+		v, closeAll, err := newVerifier(s, o, b.tell) //nolint:contextcheck // it is closed in order
+		if err != nil {
+			_, _ = fmt.Fprintf(stderr, "backfill: %v\n", err)
+			return 2
+		}
+		defer closeAll()
+		b.verifier = v
 	}
-	if err != nil || b.report.missed() > 0 {
+	err = b.run(ctx, func(ctx context.Context) iter.Seq2[user, error] { return users(ctx, o, s, client, stdin, b.tell) })
+	return b.end(errors.Join(err, sent.close()), stdout)
+}
+
+// newVerifier opens the topic and the queues.
+func newVerifier(s settings, o options, note func(string, ...any)) (*verifier, func(), error) {
+	reader, err := topic.Open(s.kafka, o.since)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := &verifier{source: "urn:auth0:" + s.tenant, topic: reader, note: note}
+	if s.outbox == nil {
+		return v, reader.Close, nil
+	}
+	queue, err := outbox.New(*s.outbox)
+	if err != nil {
+		reader.Close()
+		return nil, nil, err
+	}
+	v.queues = queue
+	return v, func() { reader.Close(); queue.Close() }, nil
+}
+
+// end tells how it ended, and returns the exit code.
+func (b *backfill) end(err error, stdout io.Writer) int {
+	var where *reconciled
+	if b.verifier != nil {
+		where = new(b.verifier.counts())
+	}
+	b.report.write(stdout, b.dryRun, where)
+	if err != nil {
+		_, _ = fmt.Fprintf(b.stderr, "backfill: %v\n", err)
+	}
+	if err != nil || b.report.missed() > 0 || where != nil && (where.poison > 0 || b.dryRun && where.missing > 0) {
 		return 1
 	}
 	return 0
 }
 
 // users are those of the files, or of the Management API.
-func users(ctx context.Context, o options, s settings, client *http.Client, stdin io.Reader, tell func(string)) iter.Seq2[user, error] {
+func users(ctx context.Context, o options, s settings, client *http.Client, stdin io.Reader, tell func(string, ...any)) iter.Seq2[user, error] {
 	if len(o.files) > 0 {
 		return exported(o.files, stdin)
 	}
@@ -113,6 +156,8 @@ func readOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.parallel, "parallel", 4, "users under way at a time, at most")
 	flags.BoolVar(&o.profile, "profile", false, "send the profiles too, as the Action does with SEND_PROFILE")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "read and count the users, and send nothing")
+	flags.BoolVar(&o.verify, "verify", false, "look who is in the topic, name who is not, and send those alone")
+	flags.Func("since", "with -verify: read the topic from this `time` (RFC 3339) on; an hour before -from, where that is given, else all of it", timeFlag(&o.since))
 	flags.StringVar(&o.state, "state", "", "remember in this `file` who was delivered, and leave them out the next time")
 	err := flags.Parse(args)
 	o.files = flags.Args()
@@ -127,7 +172,11 @@ func readOptions(args []string, stderr io.Writer) (options, error) {
 	if o.to.IsZero() && !o.from.IsZero() {
 		o.to = time.Now()
 	}
+	if o.since.IsZero() && !o.from.IsZero() {
+		o.since = o.from.Add(-time.Hour) // clocks differ
+	}
 	return o, errors.Join(
+		when(o.verify && o.state != "", "-verify looks into the topic: it needs no -state"),
 		when(len(o.files) == 0 && o.from.IsZero(), "name the files of an export job, or a time span with -from; see -help"),
 		when(!o.from.IsZero() && !o.from.Before(o.to), "-from must be before -to"),
 		when(!(0 < o.rate && o.rate <= 1000), "-rate must be more than 0 and at most 1000"),

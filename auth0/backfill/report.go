@@ -36,7 +36,7 @@ func (r *report) wanted(created time.Time) {
 func (r *report) missed() int { return r.unreadable + r.failed }
 
 // write writes the counts, one a line; those that are 0 and rare are left out.
-func (r *report) write(w io.Writer, dryRun bool) {
+func (r *report) write(w io.Writer, dryRun bool, where *reconciled) {
 	line := func(always bool, count int, what string) {
 		if always || count > 0 {
 			_, _ = fmt.Fprintf(w, "%8d  %s\n", count, what)
@@ -47,7 +47,9 @@ func (r *report) write(w io.Writer, dryRun bool) {
 	line(false, r.outside, "created outside the time span")
 	line(false, r.twice, "read more than once")
 	line(false, r.before, "delivered by an earlier run")
-	if r.due > 0 {
+	if where != nil {
+		where.write(line, r.due)
+	} else if r.due > 0 {
 		line(dryRun, r.due, fmt.Sprintf("to be sent, created from %s to %s", r.first.UTC().Format(time.RFC3339), r.last.UTC().Format(time.RFC3339)))
 	}
 	if dryRun {
@@ -57,5 +59,22 @@ func (r *report) write(w io.Writer, dryRun bool) {
 	line(false, r.outbox, "of them in the outbox")
 	line(false, r.bare, "of them without the profile, which the function refused")
 	line(true, r.failed, "not delivered")
-	line(false, r.due-r.delivered-r.failed, "not tried")
+	due := r.due
+	if where != nil {
+		due = where.missing
+	}
+	line(false, due-r.delivered-r.failed, "not tried")
+}
+
+// write writes where those are who are to be in the topic. The first number is the sum of those after it, but for the second,
+// which has users of another time, or who are no longer in Auth0.
+func (c *reconciled) write(line func(always bool, count int, what string), due int) {
+	line(true, due, "users in Auth0, of those that were read")
+	line(true, c.topic, "users in the topic")
+	line(true, c.both, "in both")
+	line(true, c.waiting, "in Auth0 and in the outbox, from where they get into the topic by themselves")
+	line(true, c.poison, "in Auth0 and in the poison queue: "+resendCommand)
+	line(false, c.unclear, "in Auth0, perhaps in a queue")
+	line(true, c.missing, "missing")
+	line(false, due-c.both-c.waiting-c.poison-c.unclear-c.missing, "not looked for")
 }

@@ -22,9 +22,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	key    = "k3y/of+the=function=="
-	secret = "s3cr3t-of-the-application"
-	token  = "t0ken-of-the-api"
+	key      = "k3y/of+the=function=="
+	secret   = "s3cr3t-of-the-application"
+	apiToken = "t0ken-of-the-api"
 )
 
 // world is what the program can reach: hosts by their names. It needs no network, so that time can be a test's own.
@@ -51,6 +51,10 @@ func (w world) RoundTrip(r *http.Request) (*http.Response, error) {
 		<-answered // handlers here end with the request
 		return nil, r.Context().Err()
 	}
+}
+
+func (w world) client() *http.Client {
+	return &http.Client{Transport: w, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 const (
@@ -122,9 +126,8 @@ func (r result) says(t *testing.T, code int, lines ...string) {
 func start(ctx context.Context, t *testing.T, w world, env []string, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	client := &http.Client{Transport: w, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	code := run(ctx, args, env, client, strings.NewReader(stdin), &stdout, &stderr)
-	for _, hidden := range []string{key, secret, token, "jane@example.com", "fn.example"} {
+	code := run(ctx, args, env, w.client(), strings.NewReader(stdin), &stdout, &stderr)
+	for _, hidden := range []string{key, secret, apiToken, "jane@example.com", "fn.example"} {
 		if strings.Contains(stdout.String()+stderr.String(), hidden) {
 			t.Errorf("the output holds %q:\n%s%s", hidden, &stdout, &stderr)
 		}

@@ -29,7 +29,7 @@ var errSlow = errors.New("Auth0 gave up the search (HTTP 503)")
 type search struct {
 	api     *api
 	profile bool // else two members of it do
-	tell    func(string)
+	tell    func(format string, args ...any)
 	told    bool // that a search was slow
 }
 

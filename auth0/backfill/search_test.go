@@ -58,10 +58,10 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		d.tokens++
-		_, _ = fmt.Fprintf(w, `{"access_token":"%s%d","expires_in":86400}`, token, d.tokens)
+		_, _ = fmt.Fprintf(w, `{"access_token":"%s%d","expires_in":86400}`, apiToken, d.tokens)
 		return
 	}
-	if r.URL.Path != "/api/v2/users" || !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer "+token) {
+	if r.URL.Path != "/api/v2/users" || !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer "+apiToken) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

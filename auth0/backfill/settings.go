@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 
+	"userrelay/auth0/backfill/topic"
+	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 )
 
@@ -18,6 +20,9 @@ type settings struct {
 
 	domain      string // https://…, without a path
 	credentials credentials
+
+	kafka  topic.Config   // for -verify
+	outbox *outbox.Config // for -verify; nil: there is none
 }
 
 // credentials are for the Management API: a token, or what gets one.
@@ -25,10 +30,10 @@ type credentials struct{ id, secret, token string }
 
 // readSettings reads what the options need. The error names all that is wrong, and no value.
 func readSettings(env []string, o options) (settings, error) {
-	values := map[string]string{}
+	values, raw := map[string]string{}, map[string]string{}
 	for _, setting := range env {
 		name, value, _ := strings.Cut(setting, "=")
-		values[name] = pasted(name, value)
+		values[name], raw[name] = pasted(name, value), value
 	}
 	s := settings{tenant: values["AUTH0_TENANT"]}
 	problems := []error{
@@ -48,6 +53,13 @@ func readSettings(env []string, o options) (settings, error) {
 		c := s.credentials
 		problems = append(problems, err,
 			when(c.token == "" && (c.id == "" || c.secret == ""), "AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, or AUTH0_TOKEN: must be set"))
+	}
+	if o.verify {
+		var kafka, queue error
+		value := func(name string) string { return raw[name] }
+		s.kafka, kafka = readKafka(value, azureLogin)
+		s.outbox, queue = readOutbox(value, azureLogin)
+		problems = append(problems, kafka, queue)
 	}
 	return s, errors.Join(problems...)
 }

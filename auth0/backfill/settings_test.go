@@ -134,8 +134,8 @@ func TestPastedForTheAPI(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, env := range [][]string{
 			{`AUTH0_DOMAIN="https://acme.eu.auth0.com/"`, `AUTH0_CLIENT_ID='deployer'`, "AUTH0_CLIENT_SECRET= " + secret + "\n"},
-			{"AUTH0_DOMAIN=acme.eu.auth0.com\r\n", "AUTH0_TOKEN=Bearer " + token},
-			{"AUTH0_DOMAIN=AUTH0_DOMAIN=acme.eu.auth0.com", `AUTH0_TOKEN="Authorization: Bearer ` + token + `"`},
+			{"AUTH0_DOMAIN=acme.eu.auth0.com\r\n", "AUTH0_TOKEN=Bearer " + apiToken},
+			{"AUTH0_DOMAIN=AUTH0_DOMAIN=acme.eu.auth0.com", `AUTH0_TOKEN="Authorization: Bearer ` + apiToken + `"`},
 		} {
 			d := &directory{users: usersAt(3, day(), time.Minute)}
 			_, r := d.backfill(t, append(functionEnv(), env...))

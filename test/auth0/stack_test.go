@@ -73,6 +73,9 @@ type stack struct {
 	Key     string `json:"key"`
 	Page    string `json:"page"`
 	Brokers string `json:"brokers"`
+	Outbox  struct {
+		ConnectionString string `json:"connectionString"`
+	} `json:"outbox"`
 
 	stop func() // ends all of it, and waits
 }
