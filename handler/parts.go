@@ -26,6 +26,9 @@ func appConfig(s settings, console *slog.Logger) (app.Config, error) {
 		Decoder:      registration.Decoder{Tenant: s.Tenant, Profile: s.Profile},
 		Lines:        s.Lines, Version: buildVersion(), Console: console,
 	}
+	if s.Kafka.Certificates != nil {
+		s.Kafka.Certificates.Log(console)
+	}
 	var err error
 	if c.Kafka, err = kafkaConfig(s.Kafka); err != nil {
 		return app.Config{}, err
@@ -93,7 +96,7 @@ func kafkaConfig(k kafkaSettings) (kafka.Config, error) {
 	login, err := mechanism(k)
 	c := kafka.Config{Brokers: k.Brokers, Topic: k.Topic, ClientID: "userrelay", SASL: login}
 	if k.Certificates != nil {
-		c.TLS = k.Certificates.TLS()
+		c.TLS, c.CurrentTLS = k.Certificates.TLS(), k.Certificates.TLS
 	}
 	return c, err
 }

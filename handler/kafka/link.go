@@ -72,7 +72,7 @@ func (l *link) close() {
 func (l *link) open(ctx context.Context) error {
 	deadline, _ := ctx.Deadline()
 	if l.links.tls != nil {
-		config := l.links.tls.Clone()
+		config := l.links.tls().Clone()
 		if config.ServerName == "" {
 			config.ServerName, _, _ = net.SplitHostPort(l.address) // it was dialled
 		}

@@ -33,8 +33,8 @@ type DialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 
 // links makes the connections to the brokers and knows those that are open.
 type links struct {
-	tls      *tls.Config    // nil: plain
-	sasl     sasl.Mechanism // nil: no login
+	tls      func() *tls.Config // nil: plain
+	sasl     sasl.Mechanism     // nil: no login
 	clientID string
 	dial     DialFunc
 	maxAge   time.Duration
@@ -51,7 +51,11 @@ func newLinks(c Config) *links {
 	if dial == nil {
 		dial = dialTCP
 	}
-	return &links{tls: c.TLS, sasl: c.SASL, clientID: c.ClientID, dial: dial, maxAge: maxAge, started: time.Now(), open: map[*link]struct{}{}}
+	secure := c.CurrentTLS
+	if secure == nil && c.TLS != nil {
+		secure = func() *tls.Config { return c.TLS }
+	}
+	return &links{tls: secure, sasl: c.SASL, clientID: c.ClientID, dial: dial, maxAge: maxAge, started: time.Now(), open: map[*link]struct{}{}}
 }
 
 // connect opens a connection that is ready for requests, within connectTimeout.

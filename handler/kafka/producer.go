@@ -41,10 +41,12 @@ type Config struct {
 	Brokers  []string // host:port, any of the cluster's
 	Topic    string
 	ClientID string
-	TLS      *tls.Config    // nil: plain connections
-	SASL     sasl.Mechanism // nil: no login
-	Log      *slog.Logger   // told of the connection's state; nil: nobody
-	Dial     DialFunc       // opens connections to brokers, below TLS; nil: TCP
+	TLS      *tls.Config // nil: plain connections
+	// CurrentTLS is asked for TLS at each new connection, for certificates that are renewed meanwhile. nil: it stays TLS.
+	CurrentTLS func() *tls.Config
+	SASL       sasl.Mechanism // nil: no login
+	Log        *slog.Logger   // told of the connection's state; nil: nobody
+	Dial       DialFunc       // opens connections to brokers, below TLS; nil: TCP
 }
 
 // Producer writes to one topic. It is safe for use by several goroutines.

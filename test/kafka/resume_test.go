@@ -1,0 +1,65 @@
+package kafka_test
+
+import (
+	"crypto/tls"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/handler/certs"
+	"userrelay/handler/delivery"
+	"userrelay/handler/kafka"
+	"userrelay/handler/registration"
+	"userrelay/test/realkafka"
+)
+
+// TestResumedSessions shows that a real broker resumes TLS sessions, and knows on a resumed one whose certificate it was: who
+// has no right has none there, either.
+func TestResumedSessions(t *testing.T) {
+	t.Parallel()
+	c := realkafka.ForTest(t, realkafka.Options{Listeners: []realkafka.Listener{realkafka.SSL}})
+	for _, topic := range []string{"open", "no-write"} {
+		if err := c.CreateTopic(t.Context(), topic, 1, 1, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deny(t, c, "no-write", kmsg.ACLOperationWrite)
+	for name, who := range map[string]struct {
+		user, topic string
+		class       delivery.Class
+	}{
+		"allowed":     {realkafka.User, "open", ""},
+		"not allowed": {realkafka.OtherUser, "no-write", delivery.NotAuthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cert := must[realkafka.Cert](t)(c.CA().Issue(realkafka.CertSpec{CommonName: who.user}))
+			keeper, problems := certs.New(certs.Settings{CA: string(c.CA().PEM()), Cert: string(cert.CertPEM), Key: string(cert.KeyPEM)})
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			var resumed atomic.Int32
+			config := keeper.TLS().Clone()
+			config.VerifyConnection = func(state tls.ConnectionState) error {
+				if state.DidResume {
+					resumed.Add(1)
+				}
+				return nil
+			}
+			// All stay open: Java forgets a session whose connection ends without a goodbye.
+			for range 5 {
+				p := kafka.New(kafka.Config{Brokers: c.Bootstrap(realkafka.SSL), Topic: who.topic, ClientID: "test", TLS: config})
+				defer closeProducer(t, p)
+				e := registration.Event{ID: "e", UserID: "auth0|" + who.user, Source: "urn:auth0:test", Time: time.Now()}
+				if _, err := p.Produce(t.Context(), e.Record()); delivery.ClassOf(err) != who.class {
+					t.Errorf("got %v, want the class %q", err, who.class)
+				}
+			}
+			if resumed.Load() == 0 {
+				t.Error("no session was resumed")
+			}
+		})
+	}
+}
