@@ -28,10 +28,10 @@ func TestKafkaRefuses(t *testing.T) {
 	}{
 		// The record itself is wrong: the sender need not try again.
 		{kerr.InvalidRecord, http.StatusInternalServerError, "record-refused", "invalid"},
-		{kerr.InvalidTimestamp, http.StatusInternalServerError, "record-refused", "invalid"},
 		// An operator can mend it.
 		{kerr.TopicAuthorizationFailed, unavailable, "not-stored", "not-authorized"},
 		{kerr.ClusterAuthorizationFailed, unavailable, "not-stored", "not-authorized"},
+		{kerr.InvalidTimestamp, unavailable, "not-stored", "topic-rule"},
 		{kerr.PolicyViolation, unavailable, "not-stored", "throttled"},
 		{kerr.ThrottlingQuotaExceeded, unavailable, "not-stored", "throttled"},
 		{kerr.MessageTooLarge, unavailable, "not-stored", "too-large"},
