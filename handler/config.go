@@ -56,6 +56,15 @@ const (
 // Where there are other mistakes they are listed among them, so that all can be mended at once.
 func load(vars variables, what purpose) (settings, error) {
 	env := newEnvironment(vars)
+	s := loadAll(env, what)
+	s.Warnings = env.warnings
+	if len(env.wrong) > 0 {
+		return settings{Warnings: env.warnings}, env.wrong
+	}
+	return s, nil
+}
+
+func loadAll(env *environment, what purpose) settings {
 	s := settings{
 		Kafka:   loadKafka(env),
 		Outbox:  loadOutbox(env),
@@ -83,11 +92,7 @@ func load(vars variables, what purpose) (settings, error) {
 	}
 	s.Lines = development || s.Insights == nil
 	warnUnknown(env)
-	s.Warnings = env.warnings
-	if len(env.wrong) > 0 {
-		return settings{Warnings: env.warnings}, env.wrong
-	}
-	return s, nil
+	return s
 }
 
 // checkTimeouts checks that the answer to a registration that needs both timeouts comes in time.

@@ -33,15 +33,12 @@ func environments() map[string][]string {
 // read returns the names of the settings that are read in an environment.
 func read(t *testing.T, environ []string) []string {
 	t.Helper()
-	if _, err := load(variablesOf(environ), toCheck); err != nil {
-		t.Fatal(err)
-	}
 	env := newEnvironment(variablesOf(environ))
-	_, _ = loadKafka(env), loadOutbox(env)
-	_, _ = loadInsights(env)
-	_, _ = role(env), instance(env)
-	names := slices.Sorted(maps.Keys(env.asked))
-	return append(names, "record_profile", "auth0_tenant", "functions_customhandler_port", "log_level", "azure_functions_environment")
+	loadAll(env, toCheck)
+	if env.wrong != nil {
+		t.Fatal(env.wrong)
+	}
+	return slices.Sorted(maps.Keys(env.asked))
 }
 
 func wrongIn(t *testing.T, err error) configError {

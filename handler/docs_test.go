@@ -1,0 +1,155 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// documented is a row of the table in docs/settings.md.
+type documented struct {
+	names    []string
+	defaults string
+	text     string
+}
+
+func readTable(t *testing.T) (rows []documented, page string) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/settings.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile("`([^`]+)`")
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		row := documented{defaults: strings.TrimSpace(cells[2]), text: cells[3]}
+		for _, m := range code.FindAllStringSubmatch(cells[1], -1) {
+			row.names = append(row.names, m[1])
+		}
+		rows = append(rows, row)
+	}
+	return rows, string(text)
+}
+
+// The page names all settings that are read, and no others.
+func TestSettingsPage(t *testing.T) {
+	t.Parallel()
+	rows, page := readTable(t)
+	var inTable []string
+	for _, row := range rows {
+		inTable = append(inTable, row.names...)
+	}
+	if len(inTable) < 20 {
+		t.Fatalf("the table has %q", inTable)
+	}
+	code := map[string]bool{}
+	for _, environ := range environments() {
+		for _, name := range read(t, environ) {
+			code[name] = true
+		}
+	}
+	for _, name := range inTable {
+		if !code[fold(name)] {
+			t.Errorf("%s is in the table, and the code does not read it", name)
+		}
+	}
+	for name := range code {
+		if !strings.Contains(name, "azurewebjobsazurewebjobsstorage") && !named(strings.ToLower(page), name) { // the page names the prefix
+			t.Errorf("%s is read, and the page does not name it", name)
+		}
+	}
+}
+
+// named says whether a page in small letters has a setting's name, or the last part of it where it is one of the account's.
+func named(page, name string) bool {
+	if strings.Contains(page, "`"+strings.ReplaceAll(name, ":", "__")+"`") {
+		return true
+	}
+	section, part := name[:max(0, strings.LastIndexByte(name, ':'))], name[strings.LastIndexByte(name, ':')+1:]
+	return strings.HasSuffix(section, "azurewebjobsstorage") && strings.Contains(page, "__"+part+"`")
+}
+
+// The defaults that the page tells are those of the code.
+func TestDefaultsPage(t *testing.T) {
+	t.Parallel()
+	with := func(environ ...string) settings {
+		t.Helper()
+		s, err := load(variablesOf(environ), toCheck)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	plain := with("KAFKA_BROKERS=kafka.example.com:9093", "AzureWebJobsStorage=UseDevelopmentStorage=true")
+	token := with("KAFKA_BROKERS=kafka.example.com:9093,other:9093", "OUTBOX=off", "KAFKA_SASL_MECHANISM=OAUTHBEARER")
+	loopback := with("KAFKA_BROKERS=127.0.0.1:9092", "OUTBOX=off")
+	if plain.Kafka.Certificates == nil || token.Kafka.Certificates == nil || loopback.Kafka.Certificates != nil {
+		t.Error("KAFKA_SECURITY_PROTOCOL has another default")
+	}
+	_, err := load(variablesOf(nil), toCheck)
+	var missing []string
+	for _, line := range wrongIn(t, err) {
+		name, rule, _ := strings.Cut(line, ": ")
+		if strings.HasPrefix(rule, "is missing") {
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	orNone := func(s string) string {
+		if s == "" {
+			return "none"
+		}
+		return "`" + s + "`"
+	}
+	words := func(yes bool, ifYes, ifNo string) string {
+		if yes {
+			return "`" + ifYes + "`"
+		}
+		return "`" + ifNo + "`"
+	}
+	if got := strings.Join(missing, " "); got != "AzureWebJobsStorage KAFKA_BROKERS" {
+		t.Errorf("required are %s", got)
+	}
+	want := map[string]string{
+		"KAFKA_BROKERS":                             "required",
+		"KAFKA_TOPIC":                               orNone(plain.Kafka.Topic),
+		"KAFKA_SECURITY_PROTOCOL":                   "`SASL_SSL` with a mechanism, else `PLAINTEXT` for loopback, else `SSL`",
+		"KAFKA_SASL_MECHANISM":                      orNone(plain.Kafka.Mechanism),
+		"KAFKA_SASL_USERNAME":                       orNone(plain.Kafka.Username + plain.Kafka.Password),
+		"KAFKA_OAUTH_SCOPE":                         strings.Replace(orNone(token.Kafka.Scope), "kafka.example.com", "<host of the first broker>", 1),
+		"KAFKA_OAUTH_EXTENSIONS":                    orNone(strings.Repeat("x", len(token.Kafka.Extension))),
+		"KAFKA_TLS_CA":                              "the system's",
+		"KAFKA_TLS_CERT":                            "none",
+		"KAFKA_TIMEOUT":                             "`" + plain.Kafka.Timeout.String() + "` `" + plain.Outbox.Timeout.String() + "`",
+		"OUTBOX":                                    words(plain.Outbox != nil, "on", "off"),
+		"AzureWebJobsStorage":                       "required, or the next",
+		"AzureWebJobsStorage__accountName":          "",
+		"AzureWebJobsStorage__credential":           "the identity that the machine has",
+		"RECORD_PROFILE":                            words(plain.Profile, "full", "id"),
+		"AUTH0_TENANT":                              orNone(plain.Tenant),
+		"APPLICATIONINSIGHTS_CONNECTION_STRING":     "none: console only",
+		"APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "none: the instrumentation key is enough",
+		"LOG_LEVEL":                                 "`" + strings.ToLower(plain.LogLevel.String()) + "`",
+	}
+	if plain.Insights != nil || plain.Identity != nil || plain.Kafka.Certificates.TLS().RootCAs != nil {
+		t.Error("telemetry or the authorities have another default")
+	}
+	rows, page := readTable(t)
+	for _, row := range rows {
+		if d, known := want[row.names[0]]; !known || row.defaults != d {
+			t.Errorf("%s: the page says %q, the code %q", row.names[0], row.defaults, d)
+		}
+		delete(want, row.names[0])
+	}
+	if len(want) > 0 {
+		t.Errorf("the page does not have %v", want)
+	}
+	if limits := "each at least 100 ms, together at most 4 s"; minTimeout.String() != "100ms" || maxDelivery.String() != "4s" || !strings.Contains(page, limits) {
+		t.Errorf("the page does not say %q, or the code does otherwise", limits)
+	}
+}
