@@ -8,7 +8,7 @@ ACTIONLINT := $(TOOLS)/actionlint/$(ACTIONLINT_VERSION)/actionlint
 AZURERM_VERSION := $(shell sed -n 's|.*hashicorp/terraform-provider-azurerm \(v[^ ]*\).*|\1|p' tools/terraform/go.mod)
 AZURERM := $(TOOLS)/terraform-provider-azurerm/$(AZURERM_VERSION)/terraform-provider-azurerm
 
-.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 test-infra package provider drill fuzz bench lint fmt
+.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 test-infra package provider drill fuzz bench simulate simulate-controls lint fmt
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,12 @@ bench: ## Measure beside other relays and write docs/benchmarks.md; KAFKA_HOME=â
 
 drill: ## Break all of it, with a real Apache Kafka, and write docs/reliability.md: make drill KAFKA_HOME=â€¦
 	KAFKA_HOME='$(KAFKA_HOME)' go run ./test/drill
+
+simulate: ## Run the simulation of bad days: make simulate SEEDS=10000 FIRST=1
+	SIMULATION_SEEDS='$(or $(SEEDS),10000)' SIMULATION_FIRST='$(or $(FIRST),1)' go test -count=1 -v -timeout=0 -run='^TestPromises$$' ./test/simulation
+
+simulate-controls: ## Plant faults in the handler, each of which the simulation must find
+	go test -count=1 -v -timeout=0 -tags=controls -run='^TestControls$$' ./test/simulation
 
 test-infra: $(AZURERM) ## Check infrastructure, alerts and package (Terraform 1.11, Node.js)
 	@command -v terraform >/dev/null || { echo 'Terraform 1.11 or later is missing: developer.hashicorp.com/terraform/install'; exit 1; }

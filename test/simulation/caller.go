@@ -1,0 +1,129 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// attempt is one request of a caller, and what came of it.
+type attempt struct {
+	call     int
+	c        Call
+	trace    string
+	by       string // the life that was asked
+	sent     time.Duration
+	answered time.Duration
+	took     time.Duration // by the handler
+	status   int           // 0: no answer
+	replayed bool
+	left     bool // the caller hung up
+	body     struct {
+		EventID   string `json:"eventId"`
+		Partition int32  `json:"partition"`
+		Offset    int64  `json:"offset"`
+		Timestamp int64  `json:"timestamp"`
+		Outbox    string `json:"outbox"`
+		MessageID string `json:"messageId"`
+		Type      string `json:"type"`
+	}
+}
+
+func (a *attempt) stored() bool { return a.status/100 == 2 }
+
+// call is one caller.
+func (w *world) call(n int, c Call) {
+	<-time.After(c.At + time.Duration(n)*time.Microsecond)
+	host, again := c.Host, c.Again
+	for try := range c.Tries + 1 {
+		h := w.fronts()[host%len(w.fronts())]
+		var a *attempt
+		if c.Twice {
+			var second sync.WaitGroup
+			second.Go(func() {
+				<-time.After(w.jitter(strconv.Itoa(n), "second") / 16) // which of the two is first would be chance
+				w.send(h, c, 100*n+10+try)
+			})
+			a = w.send(h, c, 100*n+try)
+			second.Wait()
+		} else {
+			a = w.send(h, c, 100*n+try)
+		}
+		if a.stored() && !again || try+1 == c.Tries {
+			return
+		}
+		again = again && !a.stored()
+		if c.Other {
+			host++
+		}
+		<-time.After(c.Pause + w.jitter(strconv.Itoa(n), "caller"))
+	}
+}
+
+func (w *world) fronts() (all []*host) {
+	for _, h := range w.hosts {
+		if h.front {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
+// send makes one request. number tells it apart from all others.
+func (w *world) send(h *host, c Call, number int) *attempt {
+	a := &attempt{call: number / 100, c: c, trace: fmt.Sprintf("%016x%016x", w.seed+1, number+1), sent: time.Since(w.begin)}
+	ctx := w.life
+	if c.Leaves > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.Leaves)
+		defer cancel()
+	}
+	header := http.Header{
+		"Content-Type": {"application/json"}, "X-Azure-Functions-Invocationid": {a.trace},
+		"Traceparent": {"00-" + a.trace + "-" + a.trace[16:] + "-01"},
+	}
+	if c.Form == FormKey {
+		header.Set("Idempotency-Key", c.EventID)
+	}
+	got := h.post(ctx, "/api/RegisterUser", header, []byte(body(c)))
+	a.by, a.took, a.answered, a.status = got.by, got.took, time.Since(w.begin), got.status
+	a.left = ctx.Err() != nil
+	if a.status != 0 {
+		a.replayed = got.header.Get("Idempotency-Replayed") != ""
+		if err := json.Unmarshal(got.body, &a.body); err != nil {
+			w.problem("STRANGE: %s answered what is not JSON", a.by)
+		}
+	}
+	w.logf("call %d to %s: %d after %v, partition %d offset %d %s", number, a.by, a.status, a.took, a.body.Partition, a.body.Offset, a.body.Type)
+	w.mu.Lock()
+	w.attempts = append(w.attempts, a)
+	w.mu.Unlock()
+	return a
+}
+
+// created is when the user was created, as the caller says it.
+func created(c Call) string { return fmt.Sprintf("2026-01-01T00:00:00.%03dZ", c.Created) }
+
+// body is a registration as the caller writes it.
+func body(c Call) string {
+	user := fmt.Sprintf(`{"user_id":%q,"tenant":%q,"created_at":%q,"name":%q}`, c.User, c.Tenant, created(c), strings.Repeat("n", c.Profile))
+	switch c.Form {
+	case FormUser:
+		return user
+	case FormCloud:
+		return fmt.Sprintf(`{"specversion":"1.0","type":"com.auth0.user.created","source":"urn:auth0:%s","id":%q,"a0tenant":%q,"data":{"object":%s}}`,
+			c.Tenant, c.EventID, c.Tenant, user)
+	case FormKey, FormPlain:
+	}
+	event := ""
+	if c.Form == FormPlain && c.EventID != "" {
+		event = fmt.Sprintf(`,"eventId":%q`, c.EventID)
+	}
+	return fmt.Sprintf(`{"userId":%q,"tenant":%q,"user":%s%s}`, c.User, c.Tenant, user, event)
+}

@@ -1,0 +1,157 @@
+//go:build controls
+
+package simulation_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+)
+
+// control is a fault that is put into the handler: the judge must see it, or it proves nothing. The handler is built with
+// these words in the place of those; where those are gone the control needs new ones.
+type control struct {
+	name, file       string
+	instead, planted string
+	also             string // more of the file, behind its end
+}
+
+func controls() []control {
+	return []control{
+		{
+			"answers before the outbox has it", "handler/relay/store.go",
+			"kept, err := r.outbox.Put(limit, m, hidden)",
+			`var err error
+	kept := delivery.Kept{Queue: "userrelay-outbox", ID: "early"}
+	go func() { time.Sleep(100 * time.Millisecond); _, _ = r.outbox.Put(context.WithoutCancel(limit), m, hidden) }()`, "",
+		},
+		{
+			"a producer id outlives its cluster", "handler/kafka/lane.go",
+			"if err := l.newID(ctx); err != nil {",
+			`if l.home != nil {
+		l.connected = true
+		l.p.dispatcher.able(l)
+		return nil
+	}
+	if err := l.newID(ctx); err != nil {`, "",
+		},
+		{
+			"repeats without the tenant", "handler/registration/event.go",
+			"RepeatKey{Source: cmp.Or(e.Auth0Source, e.Source), ", `RepeatKey{Source: "", `, "",
+		},
+		{
+			"a drain acknowledges before Kafka", "handler/relay/drain.go",
+			"md, sent, err := r.sendHeld(ctx, m.Event)",
+			`go func() { _, _, _ = r.sendHeld(context.WithoutCancel(ctx), m.Event) }()
+	md, sent, err := delivery.RecordMetadata{}, m.Event, error(nil)`, "",
+		},
+		{
+			"a late answer deletes another's message", "handler/outbox/outbox.go",
+			"	kept.Queue = QueueName\n	return kept, err\n",
+			`	kept.Queue = QueueName
+	if err == nil {
+		previous.mu.Lock()
+		defer previous.mu.Unlock()
+		if previous.kept.ID != "" {
+			kept, previous.kept = previous.kept, kept
+		} else {
+			previous.kept = kept
+		}
+	}
+	return kept, err
+`, `
+var previous struct {
+	mu   sync.Mutex
+	kept delivery.Kept
+}
+`,
+		},
+		{
+			"a lane uses a sequence again", "handler/kafka/lane.go",
+			"l.sequence[b.partition] = (l.sequence[b.partition] + int32(len(b.items))) & math.MaxInt32", "_ = math.MaxInt32", "",
+		},
+	}
+}
+
+const controlSeeds = 1000
+
+// TestControls: the judge sees faults that are planted, within 1,000 seeds each.
+func TestControls(t *testing.T) {
+	for _, c := range controls() {
+		t.Run(c.name, func(t *testing.T) {
+			binary := c.build(t)
+			seeds, r := firstFailed(t, binary)
+			if len(r.Problems) == 0 {
+				t.Fatalf("%d seeds did not find it", seeds)
+			}
+			t.Logf("found by seed %d, the %d. that was tried: %s", r.Seed, seeds, r.Problems[0])
+		})
+	}
+}
+
+// build builds this test with the fault in the handler.
+func (c control) build(t *testing.T) (binary string) {
+	t.Helper()
+	dir := t.TempDir()
+	source, err := filepath.Abs(filepath.Join("..", "..", filepath.FromSlash(c.file)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), c.instead); n != 1 {
+		t.Fatalf("%s has the words of this control %d times: %s", c.file, n, c.instead)
+	}
+	planted := filepath.Join(dir, "planted.go")
+	//nolint:gosec // G703: a folder of the test's own
+	if err := os.WriteFile(planted, []byte(strings.Replace(string(text), c.instead, c.planted, 1)+c.also), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {source: planted}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	binary = filepath.Join(dir, "simulation.test")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", list, "-o", binary, ".")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
+}
+
+// firstFailed runs seeds until one fails, and returns how many it took.
+func firstFailed(t *testing.T, binary string) (seeds int, r report) {
+	t.Helper()
+	cmd, out := command(t.Context(), t, binary, "^TestChild$", fmt.Sprintf("%s=1,1,%d", childSeeds, controlSeeds))
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed
+	}()
+	for out.Scan() {
+		line, ok := strings.CutPrefix(out.Text(), reportPrefix)
+		if !ok {
+			continue
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		if !r.Begun {
+			seeds++
+		}
+		if len(r.Problems) > 0 {
+			return seeds, r
+		}
+	}
+	return seeds, report{}
+}

@@ -1,0 +1,232 @@
+package simulation
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"userrelay/handler/outbox"
+)
+
+// Rows of docs/guarantees.md that explain a copy, by the names that they have there.
+const (
+	RowCaller   = "sent-again"
+	RowKilled   = "killed-late"
+	RowSilent   = "silent"
+	RowDrain    = "drain-died"
+	RowUnknown  = "put-unknown"
+	RowDelete   = "not-deleted"
+	RowForgot   = "forgotten"
+	unexplained = ""
+)
+
+// Rows returns all rows.
+func Rows() []string {
+	return []string{RowCaller, RowKilled, RowSilent, RowDrain, RowUnknown, RowDelete, RowForgot}
+}
+
+// Times of the handler that an explanation needs.
+const (
+	rememberFor = 5 * time.Minute
+	hiddenFor   = 90 * time.Second
+	giveUpAfter = 55 * time.Second // 60 s, less what a fault is late
+)
+
+// explain finds for each record beyond a call's first in an era the row that allows it.
+func (e *evidence) explain(era *era, copies map[string]int) {
+	type group struct {
+		trace   string
+		records []stored
+	}
+	byCall := map[int][]*group{}
+	for _, s := range era.records {
+		trace := traceID(s.header["traceparent"])
+		a := e.byTrace[trace]
+		if a == nil {
+			continue
+		}
+		i := slices.IndexFunc(byCall[a.call], func(g *group) bool { return g.trace == trace })
+		if i < 0 {
+			byCall[a.call] = append(byCall[a.call], &group{trace: trace})
+			i = len(byCall[a.call]) - 1
+		}
+		byCall[a.call][i].records = append(byCall[a.call][i].records, s)
+	}
+	for call, groups := range byCall {
+		var stored []*attempt
+		for _, g := range groups {
+			a := e.byTrace[g.trace]
+			stored = append(stored, a)
+			reasons := e.incidents(a, era)
+			for n := range g.records[1:] {
+				row := unexplained
+				if n < len(reasons) {
+					row = reasons[n]
+				}
+				copies[row]++
+				if row == unexplained {
+					e.problem("UNEXPLAINED: the request of call %d at %v by %s has %d records, with reasons for %d: %s",
+						call, a.sent, a.by, len(g.records), 1+len(reasons), e.places(g.records))
+				}
+			}
+		}
+		slices.SortFunc(stored, func(a, b *attempt) int { return int(a.sent - b.sent) })
+		for i, a := range stored[1:] {
+			row := e.repeated(a, stored[:i+1])
+			copies[row]++
+			if row == unexplained {
+				e.problem("UNEXPLAINED: call %d was stored at %v and again at %v, by %s", call, stored[0].sent, a.sent, a.by)
+			}
+		}
+	}
+}
+
+func (*evidence) places(records []stored) string {
+	var b strings.Builder
+	for _, s := range records {
+		fmt.Fprintf(&b, " %d/%d written %v", s.partition, s.offset, s.at)
+	}
+	return b.String()
+}
+
+// repeated is the row that allows a request to have been stored when others of the same call were.
+func (e *evidence) repeated(a *attempt, before []*attempt) string {
+	if !chosen(a.c) {
+		return RowCaller // without an id of its own
+	}
+	for _, b := range before {
+		switch {
+		case b.by != a.by: // another instance, or it has gone
+		case a.sent-b.answered > rememberFor: // forgotten
+		case b.status == 0, b.status == 503: // its outcome was unknown
+			if e.doubtful(b) {
+				return RowUnknown
+			}
+			return unexplained
+		default:
+			return unexplained
+		}
+	}
+	return RowCaller
+}
+
+func chosen(c Call) bool { return c.EventID != "" && c.Form != FormUser }
+
+// doubtful says that neither Kafka nor the queue told the handler what became of a request.
+func (e *evidence) doubtful(a *attempt) bool {
+	if strings.HasSuffix(a.body.Type, "outcome-unknown") {
+		return true
+	}
+	return slices.ContainsFunc(e.operations, func(o operation) bool { return o.kind == "put" && o.trace == a.trace && o.doubtful })
+}
+
+// incidents are the rows that allow one more record of a request each.
+func (e *evidence) incidents(a *attempt, in *era) (rows []string) {
+	messages, put := map[string]bool{}, time.Duration(-1)
+	for _, o := range e.operations {
+		if o.trace != a.trace || o.queue != outbox.QueueName {
+			continue
+		}
+		switch o.kind {
+		case "put":
+			put = o.at
+			if o.doubtful {
+				rows = append(rows, RowUnknown)
+			}
+			messages[o.id] = true
+		case "take":
+			messages[o.id] = true
+		}
+	}
+	delete(messages, "")
+	for _, id := range slices.Sorted(maps.Keys(messages)) {
+		rows = append(rows, e.takes(id)...)
+	}
+	if put >= 0 { // it went into the outbox while Kafka might have it
+		if l, ok := e.lifeOf(a.by); ok && l.to > 0 && l.to < put+hiddenFor+5*time.Second {
+			rows = append(rows, RowKilled)
+		}
+		if e.silent(a.sent, put+3*time.Minute) {
+			rows = append(rows, RowSilent)
+		}
+	}
+	if in.from > 0 {
+		rows = append(rows, RowForgot)
+	}
+	return rows
+}
+
+// takes are the rows of a message: it was taken again although a drain of it may have stored it.
+func (e *evidence) takes(id string) (rows []string) {
+	var takes []operation
+	for _, o := range e.operations {
+		switch {
+		case o.id != id:
+		case o.kind == "take":
+			takes = append(takes, o)
+		case o.kind == "delete" && !o.done:
+			rows = append(rows, RowDelete)
+		}
+	}
+	for i, t := range takes {
+		next := time.Duration(math.MaxInt64)
+		if i+1 < len(takes) {
+			next = takes[i+1].at
+		}
+		l, ok := e.lifeOf(e.holder(t, next))
+		switch {
+		case ok && l.to > 0 && l.from <= t.at && l.to <= next:
+			rows = append(rows, RowDrain)
+		case i+1 < len(takes) && e.silent(t.at, next+2*time.Minute):
+			rows = append(rows, RowSilent)
+		}
+	}
+	return rows
+}
+
+// holder is the life of a handler that had a message after it was taken, and before it was taken again.
+func (e *evidence) holder(take operation, next time.Duration) string {
+	by := take.by
+	for _, d := range e.drains {
+		if d.id == take.id && d.from >= take.at && d.from < next {
+			by = d.by
+		}
+	}
+	return by
+}
+
+func (e *evidence) lifeOf(name string) (lifetime, bool) {
+	for _, l := range e.lives {
+		if l.name == name {
+			return l, true
+		}
+	}
+	return lifetime{}, false
+}
+
+// silent says that faults of Kafka lasted for so long within a time that a producer gives up.
+func (e *evidence) silent(from, to time.Duration) bool {
+	type span struct{ from, to time.Duration }
+	var spans []span
+	for _, f := range e.plan.Faults {
+		switch f.Kind {
+		case Queue500, Queue503, QueueLost, QueueRefuse, QueueSilent, QueueSlow, Kill, KillAt, KillHost, Stop, Token, Ingest:
+			continue
+		default:
+			begin := time.Second + f.At // calls and faults begin a second after the world
+			spans = append(spans, span{max(begin, from), min(begin+f.For, to)})
+		}
+	}
+	slices.SortFunc(spans, func(a, b span) int { return int(a.from - b.from) })
+	var covered, until time.Duration
+	for _, s := range spans {
+		if s.to > max(s.from, until) {
+			covered += s.to - max(s.from, until)
+			until = s.to
+		}
+	}
+	return covered >= giveUpAfter
+}

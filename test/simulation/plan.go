@@ -1,0 +1,125 @@
+package simulation
+
+import (
+	"fmt"
+	"time"
+)
+
+// Plan is all that happens in a run and that the program under test does not do itself. The same plan is the same run. To
+// shrink it is to take calls and faults out of it.
+type Plan struct {
+	Seed   uint64
+	Setup  Setup
+	Calls  []Call
+	Faults []Fault
+}
+
+// Setup is what there is.
+type Setup struct {
+	Hosts      int    // instances of the app
+	Split      bool   // as on Flex Consumption: the last one drains, the others take registrations
+	NoTrigger  bool   // the queue trigger is switched off
+	Brokers    int    // of the cluster
+	Partitions int    // of the topic
+	TLS        bool   // to the brokers
+	Login      string // "", PLAIN, SCRAM-SHA-256, OAUTHBEARER
+	Telemetry  bool   // items are sent
+	Profile    bool   // records hold the profile
+	BriefLease bool   // the trigger's messages become visible after 20 s and not after 10 minutes
+}
+
+// Call is a caller that registers a user, and sends again what was not answered 2xx.
+type Call struct {
+	At      time.Duration
+	Host    int // that it asks first
+	Form    Form
+	Tenant  string
+	User    string
+	EventID string        // "": the function derives it
+	Created int           // tells the registrations of one user apart
+	Tries   int           // so often it is sent at most
+	Again   bool          // once more after a 2xx, as a caller does that did not see the answer
+	Other   bool          // a repeat goes to the next host
+	Pause   time.Duration // between two tries
+	Twice   bool          // every try is two requests at once
+	Leaves  time.Duration // after this it hangs up, where it is not 0
+	Profile int           // bytes of it
+}
+
+// Form is how a registration is written.
+type Form string
+
+// The forms.
+const (
+	FormKey   Form = "key"   // {"userId": …}, the event id as Idempotency-Key
+	FormPlain Form = "plain" // {"userId": …}, the event id as eventId
+	FormUser  Form = "user"  // Auth0's event.user
+	FormCloud Form = "cloud" // a CloudEvent
+)
+
+// Fault is something that goes wrong from At on, for For.
+type Fault struct {
+	At, For time.Duration
+	Kind    Kind
+	Node    int // host, broker or partition: whatever the kind is about
+	Code    int // of several ways of the kind
+}
+
+func (f Fault) String() string {
+	return fmt.Sprintf("%v+%v %s %d %d", f.At, f.For, f.Kind, f.Node, f.Code)
+}
+
+// Kind is what goes wrong.
+type Kind string
+
+// The kinds. Where a host is meant, it is its machine.
+const (
+	Cut         Kind = "cut"          // a host's connections to Kafka are cut, those with a request under way too
+	NextBefore  Kind = "next-before"  // every other Produce request: cut before anything is sent
+	NextMiddle  Kind = "next-middle"  // … when half of it is sent
+	NextAfter   Kind = "next-after"   // … all of it, and the answer is lost
+	NextHalf    Kind = "next-half"    // … and half of the answer comes
+	Refuse      Kind = "refuse"       // a host cannot connect to Kafka
+	Silence     Kind = "silence"      // nothing comes through between a host and a broker; it arrives late
+	BlackHole   Kind = "black-hole"   // the same, and it never arrives
+	Slow        Kind = "slow"         // more time for each message
+	CodeBefore  Kind = "code-before"  // a partition answers an error code and stores nothing
+	CodeAfter   Kind = "code-after"   // … and has stored it
+	CodeInit    Kind = "code-init"    // a producer id is refused
+	CodeLook    Kind = "code-look"    // metadata are refused
+	Move        Kind = "move"         // a partition has another leader
+	Restart     Kind = "restart"      // a broker is away
+	Renumber    Kind = "renumber"     // a broker comes back with another id
+	Replace     Kind = "replace"      // another cluster takes the addresses
+	Remake      Kind = "remake"       // the topic is deleted, and made again with fewer partitions
+	Limit       Kind = "limit"        // the topic takes only small records
+	Queue500    Kind = "queue-500"    // the queue answers 500 and does nothing
+	Queue503    Kind = "queue-503"    // … 503
+	QueueLost   Kind = "queue-lost"   // the queue does it, and the answer is lost
+	QueueRefuse Kind = "queue-refuse" // no connection to the queue
+	QueueSilent Kind = "queue-silent" // the queue says nothing
+	QueueSlow   Kind = "queue-slow"   // the queue takes its time
+	Kill        Kind = "kill"         // a handler is killed, and started again at the end
+	KillAt      Kind = "kill-at"      // … at a step of its work
+	KillHost    Kind = "kill-host"    // … and its host with it
+	Stop        Kind = "stop"         // a handler is told to end, and started again
+	Token       Kind = "token"        // there are no tokens
+	Ingest      Kind = "ingest"       // telemetry is not taken
+)
+
+// Kinds returns all kinds.
+func Kinds() []Kind {
+	return []Kind{
+		Cut, NextBefore, NextMiddle, NextAfter, NextHalf, Refuse, Silence, BlackHole, Slow, CodeBefore, CodeAfter, CodeInit,
+		CodeLook, Move, Restart, Renumber, Replace, Remake, Limit, Queue500, Queue503, QueueLost, QueueRefuse, QueueSilent,
+		QueueSlow, Kill, KillAt, KillHost, Stop, Token, Ingest,
+	}
+}
+
+// steps at which a handler can die.
+func steps() []string {
+	return []string{
+		"produce-sent", "produce-answered", "put-sent", "put-answered", "take-sent", "take-answered", "delete-sent", "delete-answered",
+		"update-sent", "update-answered",
+	}
+}

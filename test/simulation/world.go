@@ -1,0 +1,288 @@
+package simulation
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
+
+	"userrelay/handler/outbox"
+	"userrelay/local/storagequeue"
+)
+
+const queueAddress = "127.0.0.1:10001"
+
+// patient is a mutex whose waiters let virtual time go on.
+type patient chan struct{}
+
+func newPatient() patient { return make(chan struct{}, 1) }
+
+// Lock waits for its turn.
+func (p patient) Lock() { p <- struct{}{} }
+
+// Unlock lets the next one in.
+func (p patient) Unlock() { <-p }
+
+// world is one run.
+type world struct {
+	seed  uint64
+	plan  Plan
+	begin time.Time
+
+	net            *network
+	brokers        *brokers
+	queue          *storagequeue.Server
+	queueTransport *http.Transport
+	messages       *azqueue.QueueClient // the judge's
+	poison         *azqueue.QueueClient
+	sink           *sink
+	hosts          []*host
+	initCode       atomic.Int32
+	noTokens       atomic.Bool
+	wg             sync.WaitGroup  // all that runs besides
+	life           context.Context //nolint:containedctx // the run is a life
+	end            context.CancelFunc
+
+	mu         sync.Mutex
+	log        []line
+	attempts   []*attempt
+	operations []operation
+	drains     []drained
+	lives      []lifetime
+	problems   []string
+	tiedAt     time.Duration // see jitter
+	tied       map[uint64]int
+	traces     map[string]string // by message id
+}
+
+// line is a line of the log.
+type line struct {
+	at   time.Duration
+	text string
+}
+
+// lifetime is a handler's.
+type lifetime struct {
+	name     string
+	from, to time.Duration // to is 0 while it lives
+	killed   bool
+}
+
+func (w *world) logf(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.log = append(w.log, line{time.Since(w.begin), fmt.Sprintf(format, args...)})
+}
+
+func (w *world) note(o operation) {
+	if o.kind == "take" && o.id == "" || o.kind == "other" {
+		return
+	}
+	w.mu.Lock()
+	w.operations = append(w.operations, o)
+	w.mu.Unlock()
+	if o.kind != "take" || o.done {
+		w.logf("%s: queue %s done %v doubtful %v", o.by, o.kind, o.done, o.doubtful)
+	}
+}
+
+func (w *world) problem(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.problems = append(w.problems, fmt.Sprintf(format, args...))
+}
+
+func (*world) must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// hash is a number that depends on the seed, on what it is for and on the time, and on nothing else.
+func (w *world) hash(who, what string) uint64 {
+	return mix(w.key(who, what) ^ uint64(time.Since(w.begin))*0x9e3779b97f4a7c15)
+}
+
+func (w *world) key(who, what string) uint64 {
+	h := uint64(14695981039346656037) ^ w.seed*0x9e3779b97f4a7c15
+	for i := range len(who) {
+		h = (h ^ uint64(who[i])) * 1099511628211
+	}
+	h = (h ^ 0xff) * 1099511628211
+	for i := range len(what) {
+		h = (h ^ uint64(what[i])) * 1099511628211
+	}
+	return h
+}
+
+func mix(x uint64) uint64 {
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// jitter is a time of 0.2 to 2.2 ms that depends on the seed, on what it is for and on the time, and on nothing else:
+// neither on who asks first nor on which of several equal connections it is. So hardly anything happens at the same
+// moment as anything else, and the order of events is the plan's and not the scheduler's. Equals that ask at the same
+// moment (the lanes of a producer) part here: which of them is the first does not matter, but one must be.
+func (w *world) jitter(who, what string) time.Duration {
+	now, key := time.Since(w.begin), w.key(who, what)
+	w.mu.Lock()
+	if now != w.tiedAt {
+		w.tiedAt = now
+		clear(w.tied)
+	}
+	n := w.tied[key]
+	w.tied[key]++
+	w.mu.Unlock()
+	x := mix(key ^ uint64(now)*0x9e3779b97f4a7c15 ^ uint64(n)<<48)
+	return 200*time.Microsecond + time.Duration(x%2_000_000)
+}
+
+// Result is what a run came to.
+type Result struct {
+	Log      string
+	Events   int
+	Virtual  time.Duration
+	Answers  map[int]int    // by status; 0: none
+	Copies   map[string]int // by the row of docs/guarantees.md that explains them
+	Records  int
+	Problems []string
+}
+
+// Run runs a plan. It must be called in a bubble of testing/synctest.
+func Run(p Plan) Result {
+	w := &world{seed: p.Seed, plan: p, begin: time.Now(), net: newNetwork(), tied: map[uint64]int{}, traces: map[string]string{}}
+	w.life, w.end = context.WithCancel(context.Background())
+	w.brokers = &brokers{w: w, setup: p.Setup, mu: newPatient()}
+	if p.Setup.TLS {
+		w.brokers.tls = &tls.Config{Certificates: []tls.Certificate{newCertificate()}, MinVersion: tls.VersionTLS12}
+	}
+	w.brokers.start()
+	w.startQueue()
+	w.sink = newSink(w)
+	for i := range p.Setup.Hosts {
+		<-time.After(w.jitter(strconv.Itoa(i), "start"))
+		w.hosts = append(w.hosts, newHost(w, i))
+	}
+	<-time.After(time.Second)
+	w.happen()
+	w.logf("all healed")
+	w.recover()
+	for _, h := range w.hosts {
+		h.close()
+	}
+	w.logf("all stopped")
+	r := w.judge()
+	r.Virtual = time.Since(w.begin)
+	w.brokers.cluster.Close()
+	w.queueTransport.CloseIdleConnections()
+	_ = w.queue.Close()
+	w.sink.close()
+	w.end()
+	w.wg.Wait()
+	<-time.After(time.Minute) // what a library began on its own ends by itself; the clock stands still once we return
+	return r
+}
+
+func (w *world) startQueue() {
+	l, err := w.net.listen(queueAddress)
+	w.must(err)
+	w.queue, err = storagequeue.Start(storagequeue.Config{Addr: queueAddress, Listener: l})
+	w.must(err)
+	w.queueTransport = &http.Transport{DialContext: w.queueDial, MaxIdleConnsPerHost: 100}
+	options := &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: w.queueTransport}}}
+	w.messages, err = azqueue.NewQueueClientFromConnectionString(w.queue.ConnectionString(), outbox.QueueName, options)
+	w.must(err)
+	_, err = w.messages.Create(w.life, nil)
+	w.must(err)
+	w.poison, err = azqueue.NewQueueClientFromConnectionString(w.queue.ConnectionString(), outbox.QueueName+"-poison", options)
+	w.must(err)
+	_, err = w.poison.Create(w.life, nil)
+	w.must(err)
+}
+
+// happen lets callers call and faults come and go.
+func (w *world) happen() {
+	var busy sync.WaitGroup
+	for n, c := range w.plan.Calls {
+		busy.Go(func() { w.call(n, c) })
+	}
+	for n, f := range w.plan.Faults {
+		busy.Go(func() {
+			<-time.After(f.At + time.Duration(n)*time.Microsecond)
+			w.logf("fault %v", f)
+			end := w.apply(f)
+			<-time.After(f.For)
+			end()
+			w.logf("over %v", f)
+		})
+	}
+	busy.Wait()
+}
+
+const (
+	recoveredWithin = 12 * time.Minute      // after the last fault: a lease of a message lasts up to ten
+	normalSpeed     = 50 * time.Millisecond // of an answer on a network that takes up to 2.2 ms for each way
+)
+
+// recover waits until the outbox is empty and all works as ever.
+func (w *world) recover() {
+	healed := time.Now()
+	for n := 0; ; n++ {
+		wrong := ""
+		if kept := w.kept(); kept > 0 {
+			wrong = fmt.Sprintf("%d messages are left in the outbox", kept)
+		}
+		for i, h := range w.fronts() {
+			if wrong != "" {
+				break
+			}
+			c := Call{Form: FormPlain, Tenant: "t1", User: "auth0|last", Created: 900, EventID: fmt.Sprintf("last%d-%d", n, i)}
+			if a := w.send(h, c, 100*(1000+10*n+i)); a.status != http.StatusOK || a.took > normalSpeed {
+				wrong = fmt.Sprintf("%s answered %d after %v", h.name(), a.status, a.took)
+			}
+		}
+		if wrong == "" && w.kept() == 0 {
+			break
+		}
+		if time.Since(healed) > recoveredWithin {
+			w.problem("NOT RECOVERED: %v after all was well again %s", recoveredWithin, wrong)
+			break
+		}
+		<-time.After(5 * time.Second)
+	}
+	w.logf("all is as ever")
+	<-time.After(2 * time.Second) // the last deletions may have freed a message before its drain was answered
+}
+
+// kept is how many messages the outbox has, hidden ones too.
+func (w *world) kept() int {
+	p, err := w.messages.GetProperties(w.life, nil)
+	w.must(err)
+	return int(*p.ApproximateMessagesCount)
+}
+
+// text returns the log. What happens at the same moment has no order of its own.
+func (w *world) text() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	slices.SortStableFunc(w.log, func(a, b line) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.text, b.text)) })
+	var b strings.Builder
+	for _, l := range w.log {
+		fmt.Fprintf(&b, "%v %s\n", l.at, l.text)
+	}
+	return b.String()
+}
