@@ -53,7 +53,7 @@ func (p *Producer) Check(ctx context.Context) error {
 // ping asks for the newest offset of a partition.
 func (l *link) ping(deadline time.Time, topic string, partition int32) error {
 	r, err := exchange[*listoffsets.Response](l, deadline, &listoffsets.Request{ReplicaID: -1, Topics: []listoffsets.RequestTopic{{
-		Topic: topic, Partitions: []listoffsets.RequestPartition{{Partition: partition, CurrentLeaderEpoch: -1, Timestamp: latestOffset}},
+		Topic: topic, Partitions: []listoffsets.RequestPartition{{Partition: partition, CurrentLeaderEpoch: -1, Timestamp: latest}},
 	}}})
 	switch {
 	case err != nil:

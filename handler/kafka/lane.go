@@ -26,12 +26,18 @@ type lane struct {
 	id       producerID // good for the cluster at home
 	home     *view      // what the cluster told on the connection on which it gave id
 	sequence []int32    // next one, by partition
-	stored   []int64    // offset behind the last record that was stored under id, by partition; 0: none
+	stored   []mark     // the last record that was stored under id, by partition
 
 	batches    []batch // memory for dispatcher.take
 	topic      []rawproduce.RequestTopic
 	partitions []rawproduce.RequestPartition
 	readers    []bytes.Reader
+}
+
+// mark is a record by which a log can be known again. The zero mark is none.
+type mark struct {
+	offset int64
+	time   int64 // in the log, ms since 1970
 }
 
 const (
@@ -211,7 +217,7 @@ func wait(ctx context.Context, d time.Duration) {
 
 func (l *lane) encode(b *batch, now time.Time) {
 	for int(b.partition) >= len(l.sequence) {
-		l.sequence, l.stored = append(l.sequence, 0), append(l.stored, 0)
+		l.sequence, l.stored = append(l.sequence, 0), append(l.stored, mark{})
 	}
 	b.time = now.Truncate(time.Millisecond)
 	sequence := l.sequence[b.partition]
@@ -291,7 +297,9 @@ func (l *lane) judge(batches []batch, topic *produce.ResponseTopic, throttled ti
 				b.time = time.UnixMilli(answer.LogAppendTime)
 			}
 			l.sequence[b.partition] = (l.sequence[b.partition] + int32(len(b.items))) & math.MaxInt32
-			l.stored[b.partition] = max(l.stored[b.partition], b.base+int64(len(b.items)))
+			if b.base >= 0 {
+				l.stored[b.partition] = mark{b.base + int64(len(b.items)) - 1, b.time.UnixMilli()}
+			}
 		case b.verdict == requeue, b.verdict == failed && !rowOf(c).is(oneRecord):
 			// If the broker had stored it all the same, it would take the next batch for its repeat, and not store that.
 			l.connected = false

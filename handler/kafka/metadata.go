@@ -88,7 +88,7 @@ func (l *link) receiveMetadata(r request) (*view, error) {
 		return nil, err
 	}
 	l.used = time.Now()
-	correlation, v, err := decodeMetadata(b, r.version)
+	correlation, v, err := decodeMetadata(b)
 	if err == nil && correlation != r.correlation {
 		err = errAnswer
 	}
@@ -139,7 +139,7 @@ func viewOf(r *metadata.Response, version int16) (*view, error) {
 }
 
 // decodeMetadata reads an answer of the versions that tell topic ids (Kafka protocol guide, "Metadata API").
-func decodeMetadata(b []byte, version int16) (correlation int32, v *view, err error) {
+func decodeMetadata(b []byte) (correlation int32, v *view, err error) {
 	d := decoder{b: b}
 	v = &view{brokers: map[int32]string{}}
 	correlation = d.int32()
@@ -179,7 +179,7 @@ func decodeMetadata(b []byte, version int16) (correlation int32, v *view, err er
 	d.int32() // rights
 	d.tags()
 	d.tags()
-	if d.bad || len(d.b) > 0 || version > lastWithTopicID {
+	if d.bad || len(d.b) > 0 {
 		return 0, nil, errAnswer
 	}
 	return correlation, v, nil

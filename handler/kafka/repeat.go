@@ -110,18 +110,16 @@ func (l *lane) attemptAt(ctx context.Context, batches []batch, leader int32) {
 // answers that it is stored. So the connection must lead to the same cluster, topic and log. Where it does not, or nobody
 // can tell, the outcome stays unknown.
 func (l *lane) verify(ctx context.Context, batches []batch) error {
-	about := listoffsets.RequestTopic{Topic: l.p.config.Topic}
+	var partitions []int32
 	for i := range batches {
 		if batches[i].link != l.link {
-			about.Partitions = append(about.Partitions, listoffsets.RequestPartition{
-				Partition: batches[i].partition, CurrentLeaderEpoch: -1, Timestamp: latestOffset,
-			})
+			partitions = append(partitions, batches[i].partition)
 		}
 	}
-	if len(about.Partitions) == 0 {
+	if len(partitions) == 0 {
 		return nil
 	}
-	v, logs, err := l.look(ctx, about)
+	v, logs, err := l.look(ctx, partitions)
 	if err != nil {
 		return err
 	}
@@ -130,22 +128,30 @@ func (l *lane) verify(ctx context.Context, batches []batch) error {
 		if b.link == l.link {
 			continue
 		}
-		log := slices.IndexFunc(logs, func(p listoffsets.ResponsePartition) bool { return p.Partition == b.partition })
-		switch {
-		case log < 0:
+		switch log, ok := logs[b.partition]; {
+		case !ok:
 			b.cause = errAnswer
-		case logs[log].ErrorCode != 0:
-			b.cause = code(logs[log].ErrorCode)
+		case log.err != codeNone:
+			b.cause = log.err
 			l.p.keeper.ask()
 		default:
-			l.admit(b, v, logs[log].Offset)
+			l.admit(b, v, log)
 		}
 	}
 	return nil
 }
 
-// look asks for the topic, and for the ends of partitions, with one round trip.
-func (l *lane) look(ctx context.Context, about listoffsets.RequestTopic) (*view, []listoffsets.ResponsePartition, error) {
+// logView is what a leader tells of a partition's log.
+type logView struct {
+	err   code
+	end   int64 // the offset behind the last record
+	since mark  // the first record that is not older than the lane's last one
+}
+
+const latest = -1 // ListOffsets: the offset behind the last record
+
+// look asks for the topic and the logs of some partitions, with one round trip.
+func (l *lane) look(ctx context.Context, partitions []int32) (*view, map[int32]*logView, error) {
 	deadline, _ := ctx.Deadline()
 	k := l.link
 	if err := k.begin(deadline); err != nil {
@@ -155,59 +161,99 @@ func (l *lane) look(ctx context.Context, about listoffsets.RequestTopic) (*view,
 	if err != nil {
 		return nil, nil, err
 	}
-	ends, err := k.send(&listoffsets.Request{ReplicaID: -1, Topics: []listoffsets.RequestTopic{about}})
+	ends, err := k.send(l.offsets(partitions, func(int32) int64 { return latest }))
+	if err != nil {
+		return nil, nil, err
+	}
+	marks, err := k.send(l.offsets(partitions, func(p int32) int64 { return l.stored[p].time }))
 	if err != nil {
 		return nil, nil, err
 	}
 	if k.view, err = k.receiveMetadata(topic); err != nil {
 		return nil, nil, err
 	}
-	r, err := answerAs[*listoffsets.Response](k.receive(ends))
-	if err == nil && len(r.Topics) != 1 {
+	logs := map[int32]*logView{}
+	if err := receiveOffsets(k, ends, func(p *listoffsets.ResponsePartition) {
+		logs[p.Partition] = &logView{err: code(p.ErrorCode), end: p.Offset}
+	}); err != nil {
+		return nil, nil, err
+	}
+	err = receiveOffsets(k, marks, func(p *listoffsets.ResponsePartition) {
+		if log := logs[p.Partition]; log != nil && p.ErrorCode == 0 {
+			log.since = mark{p.Offset, p.Timestamp}
+		}
+	})
+	return k.view, logs, err
+}
+
+func (l *lane) offsets(partitions []int32, at func(int32) int64) *listoffsets.Request {
+	t := listoffsets.RequestTopic{Topic: l.p.config.Topic}
+	for _, p := range partitions {
+		t.Partitions = append(t.Partitions, listoffsets.RequestPartition{Partition: p, CurrentLeaderEpoch: -1, Timestamp: at(p)})
+	}
+	return &listoffsets.Request{ReplicaID: -1, Topics: []listoffsets.RequestTopic{t}}
+}
+
+func receiveOffsets(k *link, r request, each func(*listoffsets.ResponsePartition)) error {
+	answer, err := answerAs[*listoffsets.Response](k.receive(r))
+	if err == nil && len(answer.Topics) != 1 {
 		err = errAnswer
 	}
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	return k.view, r.Topics[0].Partitions, nil
+	for i := range answer.Topics[0].Partitions {
+		each(&answer.Topics[0].Partitions[i])
+	}
+	return nil
 }
-
-const latestOffset = -1 // of ListOffsets: behind the last record
 
 var (
 	errOtherLog = errors.New("another cluster or another topic answers")
 	errNoProof  = errors.New("nobody can tell whether the same cluster answers")
 )
 
-// admit lets a batch be sent on the lane's connection, gives it up, or leaves it for a later look. end is the offset behind
-// the last record of its partition.
-func (l *lane) admit(b *batch, v *view, end int64) {
-	ids := l.home.topicID != [16]byte{} && v.topicID != [16]byte{}
-	before, now := epochOf(l.home, b.partition), epochOf(v, b.partition)
-	var err error
-	switch {
-	case l.home.cluster != v.cluster && l.home.cluster != "" && v.cluster != "",
-		ids && l.home.topicID != v.topicID,
-		end < l.stored[b.partition],
-		!ids && now >= 0 && now < before:
-		err = errOtherLog
-	case v.err != codeNone:
+// admit lets a batch be sent on the lane's connection, gives it up, or leaves it for a later look.
+func (l *lane) admit(b *batch, v *view, log *logView) {
+	if v.err != codeNone {
 		b.cause = v.err
 		return
-	case now >= 0 && now < before: // this broker has not heard of the last election yet
+	}
+	err := l.contradiction(b.partition, v, log)
+	switch {
+	case err != nil:
+		b.cause = err
+		b.fail(delivery.UnknownOutcome)
+		l.p.report.trouble(&delivery.Error{Class: delivery.UnknownOutcome, Op: "send again", Err: err})
+	case epochOf(v, b.partition) < epochOf(l.home, b.partition): // this broker has not heard of the last election yet
 		b.cause = errNoLeader
 		l.p.keeper.ask()
-		return
-	case !ids && !l.p.eventHubs && l.stored[b.partition] == 0: // nothing but a name says that it is the same cluster
-		err = errNoProof
-	}
-	if err == nil {
+	default:
 		b.link = l.link
-		return
 	}
-	b.cause = err
-	b.fail(delivery.UnknownOutcome)
-	l.p.report.trouble(&delivery.Error{Class: delivery.UnknownOutcome, Op: "send again", Err: err})
+}
+
+// contradiction says why the lane's connection does not lead to the log that its producer id is good for.
+func (l *lane) contradiction(partition int32, v *view, log *logView) error {
+	none := [16]byte{}
+	last := l.stored[partition]
+	switch {
+	case l.home.cluster != v.cluster && l.home.cluster != "" && v.cluster != "", last.time != 0 && log.end <= last.offset:
+		return errOtherLog
+	case l.home.topicID != none && v.topicID != none: // a topic that is created anew has another one
+		if l.home.topicID != v.topicID {
+			return errOtherLog
+		}
+		return nil
+	case l.p.eventHubs: // a namespace is not wiped
+		return nil
+	case last.time == 0: // nothing but a name says that it is the same cluster
+		return errNoProof
+	case log.since.time != last.time || log.since.offset > last.offset: // in a log that was begun anew, all is younger
+		return errOtherLog
+	default:
+		return nil
+	}
 }
 
 // epochOf returns the epoch of a partition's leader, -1 where it is not known.

@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -10,10 +11,12 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/realkafka"
 )
 
 // The tests of this file's kind run in virtual time, over a network in memory: what takes an hour, or what must not take a
@@ -66,7 +69,7 @@ func (v *virtual) dial(ctx context.Context, network, address string) (net.Conn, 
 	m := v.modes[address]
 	v.dials[address]++
 	v.mu.Unlock()
-	c := &virtualConn{v: v, address: address, silent: m == mute}
+	c := &virtualConn{v: v, address: address, silent: m == mute, buffer: make(chan []byte, 100), closed: make(chan struct{})}
 	switch m {
 	case refuses:
 		return nil, syscall.ECONNREFUSED
@@ -82,6 +85,7 @@ func (v *virtual) dial(ctx context.Context, network, address string) (net.Conn, 
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.open = append(v.open, c)
+	c.sends.Go(c.send)
 	return c, nil
 }
 
@@ -124,12 +128,16 @@ func (v *virtual) connections() int {
 	return n
 }
 
-// virtualConn is a producer's side of a connection.
+// virtualConn is a producer's side of a connection. As with TCP, who writes does not wait for who reads.
 type virtualConn struct {
 	net.Conn
 	other   net.Conn // nobody's
 	v       *virtual
 	address string
+	buffer  chan []byte
+	sends   sync.WaitGroup
+	once    sync.Once
+	closed  chan struct{}
 
 	mu     sync.Mutex
 	silent bool
@@ -150,8 +158,30 @@ func (c *virtualConn) Write(b []byte) (int, error) {
 	if muted {
 		return len(b), nil
 	}
-	return c.Conn.Write(b)
+	select {
+	case c.buffer <- bytes.Clone(b):
+		return len(b), nil
+	case <-c.closed:
+		return 0, net.ErrClosed
+	}
 }
+
+// send writes what is in the buffer until the connection is closed.
+func (c *virtualConn) send() {
+	for {
+		select {
+		case b := <-c.buffer:
+			if _, err := c.Conn.Write(b); err != nil {
+				return
+			}
+		case <-c.closed:
+			return
+		}
+	}
+}
+
+// SetDeadline is for reads: writes do not wait.
+func (c *virtualConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
 func (c *virtualConn) Read(b []byte) (int, error) {
 	c.mu.Lock()
@@ -165,6 +195,8 @@ func (c *virtualConn) Read(b []byte) (int, error) {
 }
 
 func (c *virtualConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	defer c.sends.Wait()
 	if c.other != nil {
 		return errors.Join(c.Conn.Close(), c.other.Close())
 	}
@@ -182,4 +214,34 @@ func store(t *testing.T, p *kafka.Producer, id string, limit time.Duration) (del
 		t.Errorf("record %s after %v: %v (%v)", id, time.Since(start), err, errors.Unwrap(err))
 	}
 	return md, time.Since(start)
+}
+
+// compareVirtual holds the log of a topic of one partition against what callers were told.
+func compareVirtual(t *testing.T, v *virtual, l *ledger.Ledger, c *kfake.Cluster) ledger.Report {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.Dialer(v.network.DialContext), kgo.ConsumeTopics(topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var log []realkafka.Record
+	for end := c.PartitionInfo(topic, 0).HighWatermark; int64(len(log)) < end; {
+		fetched := client.PollFetches(t.Context())
+		if err := fetched.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetched.EachRecord(func(r *kgo.Record) {
+			found := realkafka.Record{Partition: r.Partition, Offset: r.Offset}
+			for _, h := range r.Headers {
+				found.Headers = append(found.Headers, realkafka.Header{Key: h.Key, Value: h.Value})
+			}
+			log = append(log, found)
+		})
+	}
+	report, err := l.Compare(log)
+	if err != nil {
+		t.Error(err)
+	}
+	t.Log(report)
+	return report
 }

@@ -28,6 +28,7 @@ const longFlag = "faults"
 
 func TestMain(m *testing.M) {
 	flag.Duration(longFlag, 4*time.Second, "how long each kind of fault is injected")
+	flag.Int(swapsFlag, 3, "how often the cluster is swapped")
 	goleak.VerifyTestMain(m)
 }
 

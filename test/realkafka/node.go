@@ -124,6 +124,20 @@ func (n *Node) Resume() error {
 	return resume(n.proc.cmd.Process)
 }
 
+// Wipe throws away what a broker that was killed or stopped has stored. Restart makes it a new one then, with the same
+// cluster id.
+func (n *Node) Wipe() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.running() {
+		return fmt.Errorf("wipe node %d: %w", n.id, errRunning)
+	}
+	if err := os.RemoveAll(n.dataDir()); err != nil {
+		return fmt.Errorf("wipe node %d: %w", n.id, err)
+	}
+	return nil
+}
+
 // Restart starts a broker again that was killed or stopped, on the same folder and ports, and returns when it serves
 // requests. With SessionTimeout 2 s that takes 3 to 4 s after Kill, because it is refused until its old session ends.
 func (n *Node) Restart(ctx context.Context) error {

@@ -1,0 +1,338 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/registration"
+)
+
+// desk is a dispatcher in virtual time, without a broker: what lanes would do is made up by chance.
+type desk struct {
+	t        *testing.T
+	d        *dispatcher
+	draw     *rand.Rand
+	busy     []*lane // that start was called for
+	borrowed []*lane
+	repeats  map[*lane][]batch
+	items    []*item // whose callers wait
+	left     []*item // whose callers are gone
+	taken    int     // records that were taken in
+	ended    int     // records that were answered or taken back
+}
+
+func newDesk(t *testing.T, seed uint64) *desk {
+	t.Helper()
+	k := &desk{t: t, draw: rand.New(rand.NewPCG(seed, 7)), repeats: map[*lane][]batch{}}
+	k.d = newDispatcher(func(l *lane) { k.busy = append(k.busy, l) }, func(b *broker) *lane { return &lane{b: b} })
+	return k
+}
+
+func (k *desk) chance(n int) bool { return k.draw.IntN(n) == 0 }
+
+// step has something happen.
+func (k *desk) step() {
+	switch n := k.draw.IntN(20); {
+	case n < 6:
+		k.add()
+	case n < 7:
+		k.cancel()
+	case n < 8:
+		k.learn()
+	case n < 9:
+		k.borrow()
+	case n < 10:
+		<-time.After(time.Duration(k.draw.IntN(60)) * time.Millisecond)
+		k.d.tick(time.Now())
+	case n < 12 && len(k.repeats) > 0:
+		for l := range k.repeats {
+			k.repeat(l)
+			break
+		}
+	case len(k.busy) > 0:
+		i := k.draw.IntN(len(k.busy))
+		l := k.busy[i]
+		k.busy = slices.Delete(k.busy, i, i+1)
+		k.run(l)
+	}
+}
+
+func (k *desk) add() {
+	it := &item{done: make(chan result, 1)}
+	r := registration.Record{Key: []byte(strconv.Itoa(k.draw.IntN(1000))), Value: make([]byte, k.draw.IntN(3000))}
+	if k.d.add(it, r) == nil {
+		k.taken++
+		k.items = append(k.items, it)
+	}
+}
+
+func (k *desk) cancel() {
+	if len(k.items) == 0 {
+		return
+	}
+	i := k.draw.IntN(len(k.items))
+	it := k.items[i]
+	if queued, _ := k.d.cancel(it); queued {
+		k.ended++
+	} else {
+		k.left = append(k.left, it)
+	}
+	k.items = slices.Delete(k.items, i, i+1)
+}
+
+func (k *desk) learn() {
+	leaders := make([]int32, 1+k.draw.IntN(6))
+	for i := range leaders {
+		leaders[i] = int32(k.draw.IntN(4)) - 1
+	}
+	_, _ = k.d.learn(leaders)
+}
+
+func (k *desk) borrow() {
+	if len(k.borrowed) > 0 {
+		l := k.borrowed[0]
+		k.borrowed = k.borrowed[1:]
+		switch {
+		case k.chance(3):
+			l.connected = false
+			k.refuse(l, false)
+		default:
+			l.connected = !k.chance(4)
+			k.d.rest(l)
+		}
+		return
+	}
+	for _, b := range k.d.known() {
+		if l := k.d.borrow(b, lanesPerBroker, func(*lane) bool { return true }); l != nil {
+			k.borrowed = append(k.borrowed, l)
+		}
+	}
+}
+
+func (k *desk) refuse(l *lane, busy bool) {
+	class := delivery.Unavailable
+	if k.chance(4) {
+		class = delivery.NotAuthorized
+	}
+	trouble := &delivery.Error{Class: class, Op: "test", Err: errors.New("test")}
+	refused, _ := k.d.unable(l, busy, trouble, time.Now())
+	answerAll(refused, trouble)
+}
+
+// run does what a lane does that is busy: it connects, takes, and has an attempt, whose outcome is by chance.
+func (k *desk) run(l *lane) {
+	if l.connected && k.chance(10) { // its connection is found dead
+		l.connected = false
+		k.d.connecting(l)
+	}
+	if !l.connected {
+		if k.chance(4) {
+			k.refuse(l, true)
+			return
+		}
+		l.connected = true
+		k.d.able(l)
+	}
+	k.d.collect(l)
+	batches := k.d.take(l)
+	if len(batches) == 0 {
+		return
+	}
+	if k.chance(3) {
+		quiet := time.Duration(0)
+		if k.chance(5) {
+			quiet = 30 * time.Millisecond
+		}
+		k.d.answered(l, time.Duration(k.draw.IntN(3000))*time.Microsecond, quiet, time.Now())
+	}
+	k.settle(l, batches)
+}
+
+func (k *desk) repeat(l *lane) {
+	batches := k.repeats[l]
+	delete(k.repeats, l)
+	k.settle(l, batches)
+}
+
+func (k *desk) settle(l *lane, batches []batch) {
+	classes := []delivery.Class{
+		delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic, delivery.TooLarge, delivery.Invalid,
+		delivery.Fatal, delivery.UnknownOutcome, delivery.TopicRule,
+	}
+	for i := range batches {
+		b := &batches[i]
+		b.cause = errors.New("test")
+		b.verdict = []verdict{stored, stored, stored, unknown, requeue, bisect, failed}[k.draw.IntN(7)]
+		if b.verdict == failed {
+			b.class = classes[k.draw.IntN(len(classes))]
+		}
+		if b.verdict == requeue {
+			l.connected = false
+		}
+	}
+	s := k.d.settle(l, batches, time.Now())
+	p := &Producer{}
+	for i := range s.done {
+		p.finish(&s.done[i])
+	}
+	switch {
+	case len(s.unresolved) > 0:
+		k.repeats[l] = s.unresolved
+	case !l.repeating:
+		k.busy = append(k.busy, l) // it comes back for more
+	}
+}
+
+// count takes answers in.
+func (k *desk) count() {
+	answered := func(it *item) bool {
+		select {
+		case <-it.done:
+			k.ended++
+			return true
+		default:
+			return false
+		}
+	}
+	k.items = slices.DeleteFunc(k.items, answered)
+	k.left = slices.DeleteFunc(k.left, answered)
+}
+
+// check holds the dispatcher's state against what must always be so.
+func (k *desk) check() error {
+	k.count()
+	d := k.d
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.records != k.taken-k.ended {
+		return fmt.Errorf("%d records are on the books, and %d are under way", d.records, k.taken-k.ended)
+	}
+	timed := false
+	for _, b := range d.brokers {
+		busy, borrowed := 0, 0
+		for _, l := range k.busy {
+			if l.b == b {
+				busy++
+			}
+		}
+		for _, l := range k.borrowed {
+			if l.b == b {
+				borrowed++
+			}
+		}
+		timed = timed || !b.stuckAt.IsZero() || !b.retryAt.IsZero() || !b.quietAt.IsZero()
+		free := len(b.idle) > 0 && (b.anyConnected() || b.retryAt.IsZero())
+		switch {
+		case b.busy != busy:
+			return fmt.Errorf("broker %d counts %d busy lanes, there are %d", b.id, b.busy, busy)
+		case len(b.idle)+busy+borrowed != lanesPerBroker:
+			return fmt.Errorf("broker %d has %d idle, %d busy and %d borrowed lanes", b.id, len(b.idle), busy, borrowed)
+		case b.collecting && busy == 0:
+			return fmt.Errorf("broker %d waits for a lane that is not busy", b.id)
+		case b.queue.len > 0 && busy == 0 && free && b.quietAt.IsZero() && !d.stopped:
+			return fmt.Errorf("%d records wait for broker %d, whose lanes are idle", b.queue.len, b.id)
+		}
+	}
+	for i := range d.partitions {
+		p := &d.partitions[i]
+		timed = timed || !p.retryAt.IsZero()
+		if p.blockedBy < 0 {
+			return fmt.Errorf("partition %d is blocked by %d batches", i, p.blockedBy)
+		}
+	}
+	if timed && d.next.IsZero() {
+		return errors.New("something is due, and nobody will be told")
+	}
+	return k.checkPlaces()
+}
+
+// checkPlaces wants every record that waits in the queue where it belongs.
+func (k *desk) checkPlaces() error {
+	for it := k.d.parked.head; it != nil; it = it.next {
+		if k.d.count > 0 && k.d.partitions[it.partition].open() {
+			return fmt.Errorf("a record of partition %d waits aside, and the partition is open", it.partition)
+		}
+	}
+	for _, b := range k.d.brokers {
+		for it := b.queue.head; it != nil; it = it.next {
+			if p := &k.d.partitions[it.partition]; !p.open() || p.leader != b {
+				return fmt.Errorf("a record of partition %d waits for broker %d, where it does not belong", it.partition, b.id)
+			}
+		}
+	}
+	return nil
+}
+
+// heal ends all trouble, and wants every record answered.
+func (k *desk) heal() error {
+	_, _ = k.d.learn([]int32{0, 1})
+	for range 5000 {
+		if k.d.waiting() == 0 {
+			return k.check()
+		}
+		for _, l := range k.borrowed {
+			k.d.rest(l)
+		}
+		k.borrowed = nil
+		<-time.After(20 * time.Millisecond)
+		k.d.tick(time.Now())
+		for l, batches := range k.repeats {
+			delete(k.repeats, l)
+			k.store(l, batches)
+		}
+		busy := k.busy
+		k.busy = nil
+		for _, l := range busy {
+			l.connected = true
+			k.d.able(l)
+			k.d.collect(l)
+			if batches := k.d.take(l); len(batches) > 0 {
+				k.store(l, batches)
+			}
+		}
+		if err := k.check(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%d records are still under way", k.d.waiting())
+}
+
+func (k *desk) store(l *lane, batches []batch) {
+	for i := range batches {
+		batches[i].verdict = stored
+	}
+	s := k.d.settle(l, batches, time.Now())
+	for i := range s.done {
+		(&Producer{}).finish(&s.done[i])
+	}
+	if !l.repeating {
+		k.busy = append(k.busy, l)
+	}
+}
+
+// TestDispatcher has everything happen to a dispatcher, in any order, and looks after each step: no record is lost on the
+// books, none waits while a lane could take it, and each is answered once.
+func TestDispatcher(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(300) {
+		synctest.Test(t, func(t *testing.T) {
+			k := newDesk(t, seed)
+			for i := range 600 {
+				k.step()
+				if err := k.check(); err != nil {
+					t.Fatalf("seed %d, step %d: %v", seed, i, err)
+				}
+			}
+			if err := k.heal(); err != nil {
+				t.Fatalf("seed %d, at the end: %v", seed, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,129 @@
+package kafka_test
+
+import (
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"userrelay/handler/delivery"
+	"userrelay/test/kafka/ledger"
+)
+
+// sameIDs has a cluster hand out the producer ids that the one before handed out, too, as every new cluster of Kafka's does.
+func sameIDs(c *kfake.Cluster) {
+	id := int64(1000)
+	c.ControlKey(kmsg.InitProducerID.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		answer, ok := r.ResponseKind().(*kmsg.InitProducerIDResponse)
+		if !ok {
+			return nil, nil, false
+		}
+		answer.ProducerID, answer.ProducerEpoch = id, 0
+		id++
+		return answer, nil, true
+	})
+}
+
+// TestAnotherCluster has another cluster answer under the same address while a record's outcome is unknown. It gives the
+// same producer ids out, and has a record of another producer with the same id and sequence: a repeat would be taken for
+// that record's, and its caller be told that it is stored.
+func TestAnotherCluster(t *testing.T) {
+	t.Parallel()
+	withoutTopicIDs := kversion.Stable()
+	withoutTopicIDs.SetMaxKeyVersion(kmsg.Metadata.Int16(), 8)
+	withoutTopicIDs.SetMaxKeyVersion(kmsg.Produce.Int16(), 8)
+	old := kfake.MaxVersions(withoutTopicIDs)
+	for name, c := range map[string]struct {
+		before int // records that are stored first
+		more   int // so many more are in the second cluster before ours is sent again
+		opts   []kfake.Opt
+		id     string // of the second cluster
+	}{
+		"another id":                               {0, 1, nil, "two"},
+		"the same id":                              {0, 1, nil, "one"},
+		"the same id, after some records":          {3, 1, nil, "one"},
+		"another id, no topic ids":                 {0, 1, []kfake.Opt{old}, "two"},
+		"the same id, no topic ids":                {0, 1, []kfake.Opt{old}, "one"},
+		"the same, no topic ids, shorter log":      {3, -1, []kfake.Opt{old}, "one"},
+		"the same, no topic ids, longer log":       {3, 1, []kfake.Opt{old}, "one"},
+		"no word of the cluster's id, no topic id": {0, 1, []kfake.Opt{old}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				v := newVirtual(t)
+				first := v.broker(t, append(c.opts, kfake.ClusterID("one"))...)
+				sameIDs(first)
+				p := v.producer(t, first.ListenAddrs())
+				for i := range c.before {
+					store(t, p, strconv.Itoa(i), patience)
+				}
+				first.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+					first.KeepControl()
+					return nil, nil, true // nobody hears of it any more
+				})
+				call := begin(t.Context(), p, record("ours"))
+				synctest.Wait()
+				first.Close()
+				second := v.broker(t, append(c.opts, kfake.ClusterID(c.id))...)
+				sameIDs(second)
+				other := v.producer(t, second.ListenAddrs())
+				var l ledger.Ledger
+				for i := range c.before + c.more {
+					id := "other-" + strconv.Itoa(i)
+					md, _ := store(t, other, id, patience)
+					l.Note(id, md, nil)
+				}
+				md, err := call.wait(t)
+				l.Note("ours", md, err)
+				wantClass(t, err, delivery.UnknownOutcome)
+				pass(10 * time.Second)
+				for i := range 20 { // and from now on it stores in the new one
+					id := "after-" + strconv.Itoa(i)
+					md, _ := store(t, p, id, patience)
+					l.Note(id, md, nil)
+				}
+				compareVirtual(t, v, &l, second)
+			})
+		})
+	}
+}
+
+// TestSameCluster is the other side of it: connections are lost, the same cluster answers, and the record is stored once.
+func TestSameCluster(t *testing.T) {
+	t.Parallel()
+	withoutTopicIDs := kversion.Stable()
+	withoutTopicIDs.SetMaxKeyVersion(kmsg.Metadata.Int16(), 8)
+	withoutTopicIDs.SetMaxKeyVersion(kmsg.Produce.Int16(), 8)
+	for name, c := range map[string]struct {
+		before int
+		opts   []kfake.Opt
+	}{
+		"topic ids, first record":       {0, nil},
+		"topic ids":                     {3, nil},
+		"no topic ids, after a record ": {3, []kfake.Opt{kfake.MaxVersions(withoutTopicIDs)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				v := newVirtual(t)
+				b := v.broker(t, c.opts...)
+				p := v.producer(t, b.ListenAddrs())
+				var l ledger.Ledger
+				for i := range c.before {
+					md, _ := store(t, p, strconv.Itoa(i), patience)
+					l.Note(strconv.Itoa(i), md, nil)
+				}
+				v.forget() // requests go nowhere: the attempts end without an answer
+				md, _ := store(t, p, "ours", patience)
+				l.Note("ours", md, nil)
+				compareVirtual(t, v, &l, b)
+			})
+		})
+	}
+}
