@@ -23,7 +23,7 @@ func metadataAnswer(seed uint64, version int16) ([]byte, *view) {
 		b := kmsg.NewMetadataResponseBroker()
 		b.NodeID, b.Host, b.Port, b.Rack = id, "host", 9000+id, &rack
 		r.Brokers = append(r.Brokers, b)
-		v.brokers[id] = "host:900" + string('0'+rune(id))
+		v.brokers[id] = "host:900" + string('0'+id)
 	}
 	t := kmsg.NewMetadataResponseTopic()
 	name := "topic"
