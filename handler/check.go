@@ -120,7 +120,7 @@ func checkOutbox(ctx context.Context, s settings, stdout io.Writer) bool {
 	if s.Outbox == nil {
 		return say(stdout, kafka.Warning, subject, "Switched off: while Kafka is away, registrations are refused.")
 	}
-	q, err := newOutbox(s.Outbox) //nolint:contextcheck // it ends with Close
+	q, err := newOutbox(s) //nolint:contextcheck // it ends with Close
 	if err != nil {
 		return say(stdout, kafka.Failure, subject, err.Error())
 	}

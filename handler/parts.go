@@ -34,7 +34,7 @@ func appConfig(s settings, console *slog.Logger) (app.Config, error) {
 		return app.Config{}, err
 	}
 	if s.Outbox != nil {
-		queue, err := outboxConfig(s.Outbox)
+		queue, err := outboxConfig(s)
 		if err != nil {
 			return app.Config{}, err
 		}
@@ -66,10 +66,10 @@ func telemetryConfig(s settings) (insights.SenderConfig, error) {
 }
 
 // outboxConfig makes the outbox's configuration of the settings.
-func outboxConfig(s *outboxSettings) (outbox.Config, error) {
-	c := outbox.Config{Account: s.Account}
-	if s.Account.ByIdentity() {
-		credential, err := s.Identity.credential()
+func outboxConfig(s settings) (outbox.Config, error) {
+	c := outbox.Config{Account: s.Outbox.Account, Profile: s.Profile}
+	if s.Outbox.Account.ByIdentity() {
+		credential, err := s.Outbox.Identity.credential()
 		if err != nil {
 			return outbox.Config{}, err
 		}
@@ -79,7 +79,7 @@ func outboxConfig(s *outboxSettings) (outbox.Config, error) {
 }
 
 // newOutbox sets up the outbox.
-func newOutbox(s *outboxSettings) (*outbox.Queue, error) {
+func newOutbox(s settings) (*outbox.Queue, error) {
 	c, err := outboxConfig(s)
 	if err != nil {
 		return nil, err

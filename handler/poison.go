@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"time"
 
 	"userrelay/handler/outbox"
+	"userrelay/handler/registration"
 )
 
 // What -poison can be told to do.
@@ -22,7 +24,7 @@ func handlePoison(s settings, what string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "settings: OUTBOX is off: there is no poison queue")
 		return exitConfig
 	}
-	q, err := newOutbox(s.Outbox)
+	q, err := newOutbox(s)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exitConfig
@@ -77,6 +79,9 @@ func poisonLine(p outbox.Poisoned) string {
 	reason := strconv.Quote(p.Reason) // whoever may write into the queue may have written anything
 	if p.Reason == "" {
 		reason = "given up by the host after its last try"
+	}
+	if _, invalid := errors.AsType[*registration.InvalidError](p.Err); invalid && p.Reason == "" {
+		reason = "not put there by this program"
 	}
 	state := "there  "
 	if p.Sent {

@@ -7,7 +7,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -55,6 +54,7 @@ type App struct {
 	handler        *functions.Handler
 	relay          *relay.Relay
 	producer       *kafka.Producer
+	telemetry      *insights.Telemetry
 	outbox         *outbox.Queue    // nil: there is none
 	sender         *insights.Sender // nil: console only
 }
@@ -78,12 +78,13 @@ func New(c Config) (*App, error) {
 	broker, _, _ := net.SplitHostPort(c.Kafka.Brokers[0]) // for telemetry to name
 	telemetry := insights.New(insights.Config{
 		Sink: sink, Log: c.Console, // what is told of registrations makes items of its own
-		Lines: c.Lines, Broker: broker, Topic: c.Kafka.Topic, Queue: outbox.QueueName,
+		Lines: c.Lines, Broker: broker, Topic: c.Kafka.Topic, Queue: outbox.QueueName, Advice: outbox.Advice,
 	})
+	a.telemetry = telemetry
 	cluster := c.Kafka
 	cluster.Log = a.log
 	a.producer = kafka.New(cluster)
-	where := relay.Config{Producer: a.producer, Observer: telemetry, KafkaTimeout: c.KafkaTimeout}
+	where := relay.Config{Producer: a.producer, Observer: telemetry, KafkaTimeout: c.KafkaTimeout, Profile: c.Decoder.Profile}
 	if a.outbox != nil {
 		where.Outbox, where.OutboxTimeout = a.outbox, c.OutboxTimeout
 	}
@@ -100,7 +101,7 @@ func (a *App) Log() *slog.Logger { return a.log }
 // Serve answers the Functions host on the listener, which it closes, until ctx ends, and then what is in work. An error is
 // why it could not until then.
 func (a *App) Serve(ctx context.Context, l net.Listener) error {
-	defer a.prepareOutbox(ctx)()
+	defer a.drainOutbox(ctx)()
 	a.log.InfoContext(ctx, "The handler listens", "address", l.Addr().String(), "version", a.version, "topic", a.topic,
 		"outbox", a.outbox != nil, "telemetry", a.sender != nil)
 	err := functions.Serve(ctx, l, a.handler, a.log, drainLimit)
@@ -123,21 +124,24 @@ func (a *App) Close() {
 	}
 }
 
-// prepareOutbox makes the outbox ready, so that the first registration that needs it does not wait. stop ends that.
-func (a *App) prepareOutbox(ctx context.Context) (stop func()) {
-	if a.outbox == nil {
-		return func() {}
+// drainOutbox makes the outbox ready, so that the first registration that needs it does not wait, and drains it until ctx
+// ends. wait waits for that.
+func (a *App) drainOutbox(ctx context.Context) (wait func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var drain sync.WaitGroup
+	if a.outbox != nil {
+		drain.Go(func() {
+			ready, done := context.WithTimeout(ctx, prepareLimit)
+			defer done()
+			if err := a.outbox.Prepare(ready); err != nil && ctx.Err() == nil {
+				a.telemetry.Unread(ctx, err)
+			}
+			a.relay.DrainWhile(ctx)
+		})
 	}
-	ctx, cancel := context.WithTimeout(ctx, prepareLimit)
-	var prepared sync.WaitGroup
-	prepared.Go(func() {
-		if err := a.outbox.Prepare(ctx); err != nil && !errors.Is(ctx.Err(), context.Canceled) {
-			a.log.WarnContext(ctx, "The outbox cannot be used: while Kafka is away, registrations are refused", "why", err, "todo", outbox.Advice(err))
-		}
-	})
 	return func() {
 		cancel()
-		prepared.Wait()
+		drain.Wait()
 	}
 }
 

@@ -21,8 +21,8 @@ type RecordMetadata struct {
 	Throttled time.Duration
 }
 
-// Send is one attempt to store a registration in Kafka, as it is seen from outside.
-type Send struct {
+// SendAttempt is one attempt to store a registration in Kafka, as it is seen from outside.
+type SendAttempt struct {
 	Event    registration.Event
 	Span     trace.Operation // the record's traceparent names it
 	Start    time.Time
@@ -38,8 +38,27 @@ type Kept struct {
 	Receipt string // what the queue wants to see before it changes or deletes the message ("pop receipt")
 }
 
-// Put is one attempt to keep a registration in the outbox, as it is seen from outside.
-type Put struct {
+// Received is a message of the outbox that nobody else sees for a while.
+type Received struct {
+	Kept
+
+	Message []byte
+	Tries   int64     // how often it was received, this time counted
+	Until   time.Time // it is seen again from then on
+}
+
+// ErrSeen says that a message of the outbox is gone, or that somebody else has received it.
+var ErrSeen = errors.New("the message is gone, or somebody else has received it")
+
+// Poisoned says which message lies in the poison queue, and why.
+type Poisoned struct {
+	MessageID string
+	Reason    string // a sentence of this program
+	Class     Class
+}
+
+// PutAttempt is one attempt to keep a registration in the outbox, as it is seen from outside.
+type PutAttempt struct {
 	Event    registration.Event
 	Span     trace.Operation
 	Start    time.Time

@@ -12,9 +12,11 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"userrelay/handler/registration"
 )
 
-// Drainer stores what the outbox held. Without an error the message is done with.
+// Drainer stores what the outbox held, and tells of it. Without an error the message is done with.
 type Drainer interface {
 	Drain(ctx context.Context, message []byte) error
 }
@@ -45,12 +47,11 @@ func (h *Handler) drainOutbox(ctx context.Context, w http.ResponseWriter, r *htt
 	}
 	message, err := readInvocation(body)
 	if err != nil {
-		h.observer.NotDrained(ctx, err)
+		h.observer.NotDrained(ctx, registration.Event{}, err)
 		problem{Status: http.StatusBadRequest, Type: "invalid-invocation", Detail: err.Error() + "."}.write(w)
 		return
 	}
 	if err := h.drainer.Drain(ctx, message); err != nil {
-		h.observer.NotDrained(ctx, err)
 		problem{
 			Status: http.StatusInternalServerError, Type: "not-drained",
 			Detail: "The message is not stored in Kafka. It stays in the queue.",
@@ -113,7 +114,7 @@ func readInvocation(body []byte) ([]byte, error) {
 		}
 	}
 	if message, err := base64.StdEncoding.DecodeString(text); err == nil {
-		return message, nil
+		return message, nil // or base64 again, where the host's messageEncoding is none: whoever reads the message knows
 	}
 	return []byte(text), nil
 }

@@ -139,8 +139,8 @@ func TestNotDrained(t *testing.T) {
 	for _, err := range []error{errors.New(marker), &delivery.Error{Class: delivery.Unavailable, Op: "produce", Err: errors.New(marker)}} {
 		p := &parts{drain: func(context.Context, []byte) error { return err }}
 		invoke(t, p.handler(t), `{"Data":{"message":"x"}}`).wantProblem(t, http.StatusInternalServerError, "not-drained")
-		if len(p.notDrained) != 1 || !errors.Is(p.notDrained[0], err) {
-			t.Errorf("told of %v", p.notDrained)
+		if len(p.notDrained) != 0 {
+			t.Errorf("told of %v, which the drain tells itself", p.notDrained)
 		}
 	}
 }
@@ -222,7 +222,7 @@ func TestServeWithDrains(t *testing.T) {
 // An outcome in the outbox is 202, and a repeat says that it is one.
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
-	kept := relay.Outcome{EventID: "e-1", Outbox: delivery.Kept{Queue: "userrelay-outbox", ID: "m-1", Receipt: marker}}
+	kept := relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: delivery.Kept{Queue: "userrelay-outbox", ID: "m-1", Receipt: marker}}
 	inOutbox := `{"eventId":"e-1","outbox":"userrelay-outbox","messageId":"m-1"}`
 	for name, c := range map[string]struct {
 		outcome  relay.Outcome

@@ -80,7 +80,9 @@ func (p *parts) Unhealthy(ctx context.Context, err error) {
 	p.unhealthy(ctx, err)
 }
 
-func (p *parts) NotDrained(_ context.Context, err error) { p.notDrained = append(p.notDrained, err) }
+func (p *parts) NotDrained(_ context.Context, _ registration.Event, err error) {
+	p.notDrained = append(p.notDrained, err)
+}
 
 func (p *parts) TenantLeftOut(_ context.Context, e registration.Event) {
 	p.leftOut = append(p.leftOut, e.ID)
@@ -101,7 +103,7 @@ func (p *parts) handler(t *testing.T) *functions.Handler {
 }
 
 func outcome(e registration.Event) relay.Outcome {
-	return relay.Outcome{EventID: e.ID, Kafka: delivery.RecordMetadata{
+	return relay.Outcome{Kind: relay.InKafka, EventID: e.ID, Kafka: delivery.RecordMetadata{
 		Topic: "user-events", Partition: 3, Offset: 317, Timestamp: time.UnixMilli(1641950606804),
 	}}
 }

@@ -35,8 +35,8 @@ type Observer interface {
 	Unhealthy(ctx context.Context, err error)
 	// TenantLeftOut is called for a registration that named a tenant which cannot be one, before it is delivered.
 	TenantLeftOut(ctx context.Context, e registration.Event)
-	// NotDrained is called when a message stays in the queue.
-	NotDrained(ctx context.Context, err error)
+	// NotDrained is called for an invocation of the queue trigger that holds no message. The event is empty.
+	NotDrained(ctx context.Context, e registration.Event, err error)
 	Healthy(ctx context.Context)
 }
 

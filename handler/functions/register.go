@@ -73,17 +73,20 @@ func answerStored(w http.ResponseWriter, o relay.Outcome) {
 	if o.Replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
-	if o.Outbox.ID != "" {
+	switch o.Kind {
+	case relay.InOutbox:
 		writeJSON(w, http.StatusAccepted, "application/json", kept{EventID: o.EventID, Outbox: o.Outbox.Queue, MessageID: o.Outbox.ID})
-		return
+	case relay.InKafka:
+		writeJSON(w, http.StatusOK, "application/json", stored{
+			EventID:   o.EventID,
+			Topic:     o.Kafka.Topic,
+			Partition: o.Kafka.Partition,
+			Offset:    o.Kafka.Offset,
+			Timestamp: o.Kafka.Timestamp.UnixMilli(),
+		})
+	default:
+		panic("an outcome of no kind") // stored or not, who knows
 	}
-	writeJSON(w, http.StatusOK, "application/json", stored{
-		EventID:   o.EventID,
-		Topic:     o.Kafka.Topic,
-		Partition: o.Kafka.Partition,
-		Offset:    o.Kafka.Offset,
-		Timestamp: o.Kafka.Timestamp.UnixMilli(),
-	})
 }
 
 // refuse checks what can be checked without reading the body.

@@ -91,6 +91,6 @@ func benchRequest() (context.Context, registration.Event, delivery.RecordMetadat
 
 func told(ctx context.Context, t *insights.Telemetry, e registration.Event, md delivery.RecordMetadata) {
 	t.Received(ctx, e)
-	t.Sent(ctx, delivery.Send{Event: e, Span: trace.FromContext(ctx), Start: time.Now(), Duration: time.Millisecond, Metadata: md})
+	t.Sent(ctx, delivery.SendAttempt{Event: e, Span: trace.FromContext(ctx), Start: time.Now(), Duration: time.Millisecond, Metadata: md})
 	t.Forwarded(ctx, e, md)
 }

@@ -37,7 +37,10 @@ type Telemetry struct {
 	target string // of the dependency
 	queue  string
 
+	advice func(error) string // what to do about an error of the outbox; nil: nobody knows
+
 	undrained atomic.Int64 // when NotDrained told last, in ns since 1970
+	unread    atomic.Bool  // Unread has told
 }
 
 // Config says where telemetry goes.
@@ -50,13 +53,14 @@ type Config struct {
 	Lines bool
 	// Broker is the host of the first broker, Topic the Kafka topic: together they name the node on the application map.
 	Broker, Topic string
-	// Queue is the outbox's.
-	Queue string
+	// Queue is the outbox's, and Advice says what to do about an error of it.
+	Queue  string
+	Advice func(error) string
 }
 
 // New returns a Telemetry.
 func New(c Config) *Telemetry {
-	t := &Telemetry{sink: c.Sink, log: c.Log, topic: c.Topic, send: "send " + c.Topic, target: c.Broker + "/" + c.Topic, queue: c.Queue}
+	t := &Telemetry{sink: c.Sink, log: c.Log, topic: c.Topic, send: "send " + c.Topic, target: c.Broker + "/" + c.Topic, queue: c.Queue, advice: c.Advice}
 	if c.Lines {
 		t.lines = c.Log
 	}
@@ -123,39 +127,84 @@ func (t *Telemetry) Drained(ctx context.Context, e registration.Event, md delive
 		append(eventProperties("drained", e).place(md), property{"queuedMs", strconv.FormatInt(queued.Milliseconds(), 10)}))
 }
 
-// NotDrained tells that a message stays in the outbox for now. Of many only one a second is told.
-func (t *Telemetry) NotDrained(ctx context.Context, err error) {
+// NotDrained tells that a message stays in the outbox for now. The event is empty where it could not be read. Of many
+// messages only one a second is told.
+func (t *Telemetry) NotDrained(ctx context.Context, e registration.Event, err error) {
 	const message = "Not drained, the message stays in the outbox"
 	now := time.Now().UnixNano()
 	last := t.undrained.Load()
 	if now-last < int64(time.Second) || !t.undrained.CompareAndSwap(last, now) {
 		return
 	}
-	t.log.WarnContext(ctx, message, "errorClass", string(delivery.ClassOf(err)), "doing", err)
-	t.item(ctx, slog.LevelWarn, message, properties{{"event", "undrained"}}.failed(err))
+	p := properties{{"event", "undrained"}}
+	if e.ID != "" {
+		p = eventProperties("undrained", e)
+	}
+	t.state(ctx, slog.LevelWarn, message, p.failed(err), slog.Any("doing", err))
 }
 
-// Poisoned tells that a message of the outbox can never be drained, and lies in the poison queue.
-func (t *Telemetry) Poisoned(ctx context.Context, err error) {
-	t.trace(ctx, slog.LevelError, "Moved to the poison queue", properties{{"event", "poisoned"}}.failed(err))
+// Poisoned tells that a message of the outbox can never be drained, and lies in the poison queue. The event is empty where
+// it could not be read.
+func (t *Telemetry) Poisoned(ctx context.Context, e registration.Event, m delivery.Poisoned) {
+	p := properties{{"event", "poisoned"}}
+	if e.ID != "" {
+		p = eventProperties("poisoned", e)
+	}
+	p = append(p, property{"errorClass", string(m.Class)}, property{"messageId", m.MessageID}, property{"reason", m.Reason})
+	t.state(ctx, slog.LevelError, "Moved to the poison queue", p)
 }
 
 // Diverted tells that registrations go straight to the outbox.
 func (t *Telemetry) Diverted(ctx context.Context) {
-	const message = "Kafka is away: registrations go straight to the outbox"
-	t.log.WarnContext(ctx, message)
-	t.item(ctx, slog.LevelWarn, message, properties{{"event", "diverted"}})
+	t.state(ctx, slog.LevelWarn, "Kafka is away: registrations go straight to the outbox", properties{{"event", "diverted"}})
 }
 
-// Resumed tells that registrations go to Kafka again.
-func (t *Telemetry) Resumed(ctx context.Context) {
-	const message = "Kafka is back: registrations go to it again"
-	t.log.InfoContext(ctx, message)
-	t.item(ctx, slog.LevelInfo, message, properties{{"event", "resumed"}})
+// Resumed tells that registrations go to Kafka again, how long they did not, and how many messages lie in the outbox, fewer
+// than none where that is not known.
+func (t *Telemetry) Resumed(ctx context.Context, away time.Duration, waiting int) {
+	p := properties{{"event", "resumed"}, {"awayMs", strconv.FormatInt(away.Milliseconds(), 10)}}
+	message := fmt.Sprintf("Kafka is back after %.1fs", away.Seconds())
+	if waiting >= 0 {
+		message += fmt.Sprintf("; %d in the outbox", waiting)
+		p = append(p, property{"waiting", strconv.Itoa(waiting)})
+	}
+	t.state(ctx, slog.LevelInfo, message, p)
+}
+
+// Emptied tells that the outbox is empty again.
+func (t *Telemetry) Emptied(ctx context.Context) {
+	t.state(ctx, slog.LevelInfo, "The outbox is empty", properties{{"event", "emptied"}})
+}
+
+// Unread tells that the outbox cannot be read, so that nothing is drained, and what to do about it; once, until Read.
+func (t *Telemetry) Unread(ctx context.Context, err error) {
+	if t.unread.Swap(true) {
+		return
+	}
+	todo := ""
+	if t.advice != nil {
+		todo = t.advice(err)
+	}
+	t.state(ctx, slog.LevelWarn, "The outbox cannot be reached: nothing is drained, and while Kafka is away registrations are refused",
+		properties{{"event", "unread"}}, slog.Any("doing", err), slog.String("todo", todo))
+}
+
+// Read tells that the outbox can be read again.
+func (t *Telemetry) Read(ctx context.Context) {
+	if t.unread.Swap(false) {
+		t.state(ctx, slog.LevelInfo, "The outbox can be reached again", properties{{"event", "read"}})
+	}
+}
+
+// state makes an item and a line, wherever lines go: of what a person must see at the console, too.
+func (t *Telemetry) state(ctx context.Context, level slog.Level, message string, p properties, more ...slog.Attr) {
+	attrs := append(lineAttrs(ctx, p), more...)
+	t.log.LogAttrs(ctx, level, message, attrs...)
+	t.item(ctx, level, message, p)
 }
 
 // Sent tells of one attempt to store a record. Its span is the parent of what consumers do with the record.
-func (t *Telemetry) Sent(ctx context.Context, s delivery.Send) {
+func (t *Telemetry) Sent(ctx context.Context, s delivery.SendAttempt) {
 	if t.sink == nil {
 		return
 	}
@@ -175,7 +224,7 @@ func (t *Telemetry) Sent(ctx context.Context, s delivery.Send) {
 }
 
 // Put tells of one attempt to keep a registration in the outbox.
-func (t *Telemetry) Put(ctx context.Context, p delivery.Put) {
+func (t *Telemetry) Put(ctx context.Context, p delivery.PutAttempt) {
 	if t.sink == nil {
 		return
 	}
@@ -210,16 +259,14 @@ func (t *Telemetry) Panicked(ctx context.Context, value any, stack []byte) {
 	t.sink.Track(item)
 }
 
-// Unhealthy tells that Kafka cannot be reached.
+// Unhealthy tells that Kafka does not answer the health check.
 func (t *Telemetry) Unhealthy(ctx context.Context, err error) {
-	t.log.WarnContext(ctx, "Kafka cannot be reached", "errorClass", string(delivery.ClassOf(err)), "doing", err)
-	t.item(ctx, slog.LevelWarn, "Kafka cannot be reached", properties{{"event", "unhealthy"}}.failed(err))
+	t.state(ctx, slog.LevelWarn, "Kafka is away: the health check says degraded", properties{{"event", "unhealthy"}}.failed(err), slog.Any("doing", err))
 }
 
-// Healthy tells that Kafka can be reached again.
+// Healthy tells that Kafka answers the health check again.
 func (t *Telemetry) Healthy(ctx context.Context) {
-	t.log.InfoContext(ctx, "Kafka can be reached again")
-	t.item(ctx, slog.LevelInfo, "Kafka can be reached again", properties{{"event", "healthy"}})
+	t.state(ctx, slog.LevelInfo, "Kafka is back: the health check says ok", properties{{"event", "healthy"}})
 }
 
 // trace makes an item of an event, and a line where a person reads them.
@@ -231,16 +278,22 @@ func (t *Telemetry) trace(ctx context.Context, level slog.Level, message string,
 }
 
 func (t *Telemetry) line(ctx context.Context, level slog.Level, message string, p properties) {
-	attrs := make([]slog.Attr, 0, 4)
+	t.lines.LogAttrs(ctx, level, message, lineAttrs(ctx, p)...)
+}
+
+// lineAttrs are what a line has of an item's properties: what a person looks a registration up by.
+func lineAttrs(ctx context.Context, p properties) []slog.Attr {
+	attrs := make([]slog.Attr, 0, 6)
 	for _, q := range p {
-		if q.key == "eventId" || q.key == "errorClass" {
+		switch q.key {
+		case "eventId", "errorClass", "messageId", "reason":
 			attrs = append(attrs, slog.String(q.key, q.value))
 		}
 	}
 	if id := trace.FromContext(ctx).InvocationID; id != "" {
 		attrs = append(attrs, slog.String("InvocationId", id))
 	}
-	t.lines.LogAttrs(ctx, level, message, attrs...)
+	return attrs
 }
 
 func (t *Telemetry) item(ctx context.Context, level slog.Level, message string, p properties) {

@@ -42,8 +42,8 @@ func invokedContext(t *testing.T) context.Context {
 }
 
 // sentEvent is a send that took 30 ms.
-func sentEvent(err error) delivery.Send {
-	s := delivery.Send{
+func sentEvent(err error) delivery.SendAttempt {
+	s := delivery.SendAttempt{
 		Event: registeredEvent(), Span: trace.Operation{TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "00f067aa0ba902b7", Flags: "01"},
 		Start: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), Duration: 30 * time.Millisecond, Err: err,
 	}
@@ -53,9 +53,9 @@ func sentEvent(err error) delivery.Send {
 	return s
 }
 
-func putEvent(err error) delivery.Put {
+func putEvent(err error) delivery.PutAttempt {
 	s := sentEvent(err)
-	return delivery.Put{Event: s.Event, Span: s.Span, Start: s.Start, Duration: s.Duration, Err: err}
+	return delivery.PutAttempt{Event: s.Event, Span: s.Span, Start: s.Start, Duration: s.Duration, Err: err}
 }
 
 func failedWith(class delivery.Class) error {
@@ -143,18 +143,38 @@ func promises() map[string]promise {
 		},
 		"not drained": {
 			func(ctx context.Context, t *insights.Telemetry) {
-				t.NotDrained(ctx, failedWith(delivery.NotAuthorized))
+				t.NotDrained(ctx, registeredEvent(), failedWith(delivery.NotAuthorized))
 			},
 			toldItem{
 				Kind: "trace", Text: "Not drained, the message stays in the outbox", Severity: appinsights.Warning,
-				Properties: map[string]string{"event": "undrained", "errorClass": "not-authorized"},
+				Properties: event("undrained", "errorClass=not-authorized"),
+			},
+		},
+		"not drained: not read": {
+			func(ctx context.Context, t *insights.Telemetry) {
+				t.NotDrained(ctx, registration.Event{}, failedWith(delivery.Fatal))
+			},
+			toldItem{
+				Kind: "trace", Text: "Not drained, the message stays in the outbox", Severity: appinsights.Warning,
+				Properties: map[string]string{"event": "undrained", "errorClass": "fatal"},
 			},
 		},
 		"poisoned": {
-			func(ctx context.Context, t *insights.Telemetry) { t.Poisoned(ctx, failedWith(delivery.Invalid)) },
+			func(ctx context.Context, t *insights.Telemetry) {
+				t.Poisoned(ctx, registeredEvent(), delivery.Poisoned{MessageID: "m-1", Reason: "Kafka calls the record invalid.", Class: delivery.Invalid})
+			},
 			toldItem{
 				Kind: "trace", Text: "Moved to the poison queue", Severity: appinsights.Error,
-				Properties: map[string]string{"event": "poisoned", "errorClass": "invalid"},
+				Properties: event("poisoned", "errorClass=invalid", "messageId=m-1", "reason=Kafka calls the record invalid."),
+			},
+		},
+		"poisoned: not read": {
+			func(ctx context.Context, t *insights.Telemetry) {
+				t.Poisoned(ctx, registration.Event{}, delivery.Poisoned{MessageID: "m-1", Reason: "It cannot be read.", Class: delivery.Invalid})
+			},
+			toldItem{
+				Kind: "trace", Text: "Moved to the poison queue", Severity: appinsights.Error,
+				Properties: map[string]string{"event": "poisoned", "errorClass": "invalid", "messageId": "m-1", "reason": "It cannot be read."},
 			},
 		},
 		"put": {
@@ -187,22 +207,43 @@ func promises() map[string]promise {
 			},
 		},
 		"resumed": {
-			func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx) },
+			func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, 25700*time.Millisecond, 9) },
 			toldItem{
-				Kind: "trace", Text: "Kafka is back: registrations go to it again", Severity: appinsights.Information,
-				Properties: map[string]string{"event": "resumed"},
+				Kind: "trace", Text: "Kafka is back after 25.7s; 9 in the outbox", Severity: appinsights.Information,
+				Properties: map[string]string{"event": "resumed", "awayMs": "25700", "waiting": "9"},
+			},
+		},
+		"resumed: not counted": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, time.Hour, -1) },
+			toldItem{
+				Kind: "trace", Text: "Kafka is back after 3600.0s", Severity: appinsights.Information,
+				Properties: map[string]string{"event": "resumed", "awayMs": "3600000"},
+			},
+		},
+		"emptied": {
+			func(ctx context.Context, t *insights.Telemetry) { t.Emptied(ctx) },
+			toldItem{Kind: "trace", Text: "The outbox is empty", Severity: appinsights.Information, Properties: map[string]string{"event": "emptied"}},
+		},
+		"unread": {
+			func(ctx context.Context, t *insights.Telemetry) {
+				t.Unread(ctx, errors.New("receive messages: NoConnection"))
+				t.Unread(ctx, errors.New("receive messages: NoConnection")) // no flood
+			},
+			toldItem{
+				Kind: "trace", Text: "The outbox cannot be reached: nothing is drained, and while Kafka is away registrations are refused",
+				Severity: appinsights.Warning, Properties: map[string]string{"event": "unread"},
 			},
 		},
 		"unhealthy": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Unhealthy(ctx, failedWith(delivery.Unavailable)) },
 			toldItem{
-				Kind: "trace", Text: "Kafka cannot be reached", Severity: appinsights.Warning,
+				Kind: "trace", Text: "Kafka is away: the health check says degraded", Severity: appinsights.Warning,
 				Properties: map[string]string{"event": "unhealthy", "errorClass": "unavailable"},
 			},
 		},
 		"healthy": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Healthy(ctx) },
-			toldItem{Kind: "trace", Text: "Kafka can be reached again", Severity: appinsights.Information, Properties: map[string]string{"event": "healthy"}},
+			toldItem{Kind: "trace", Text: "Kafka is back: the health check says ok", Severity: appinsights.Information, Properties: map[string]string{"event": "healthy"}},
 		},
 		"panicked": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Panicked(ctx, private, []byte("stack")) },
@@ -243,7 +284,7 @@ func TestManyNotDrained(t *testing.T) {
 		sink := &itemSink{}
 		telemetry := telemetryOf(sink, slog.New(slog.DiscardHandler), false)
 		for range 50 {
-			telemetry.NotDrained(t.Context(), failedWith(delivery.Unavailable))
+			telemetry.NotDrained(t.Context(), registeredEvent(), failedWith(delivery.Unavailable))
 			<-time.After(100 * time.Millisecond)
 		}
 		if n := len(sink.told(t)); n != 5 {
@@ -338,8 +379,13 @@ func TestLines(t *testing.T) {
 		"refused: throttled":      {wanted, `level=ERROR msg="Not stored" eventId=e-1 errorClass=throttled InvocationId=6b1a`},
 		"sent":                    {never, ``},
 		"sent: throttled":         {never, ``},
-		"unhealthy":               {always, `level=WARN msg="Kafka cannot be reached" errorClass=unavailable doing="deliver: produce: unavailable"`},
-		"healthy":                 {always, `level=INFO msg="Kafka can be reached again"`},
+		"unhealthy":               {always, `level=WARN msg="Kafka is away: the health check says degraded" errorClass=unavailable InvocationId=6b1a doing="deliver: produce: unavailable"`},
+		"not drained":             {always, `level=WARN msg="Not drained, the message stays in the outbox" eventId=e-1 errorClass=not-authorized InvocationId=6b1a doing="deliver: produce: not-authorized"`},
+		"poisoned":                {always, `level=ERROR msg="Moved to the poison queue" eventId=e-1 errorClass=invalid messageId=m-1 reason="Kafka calls the record invalid." InvocationId=6b1a`},
+		"unread":                  {always, `level=WARN msg="The outbox cannot be reached: nothing is drained, and while Kafka is away registrations are refused" InvocationId=6b1a doing="receive messages: NoConnection" todo="Start the emulator."`},
+		"resumed":                 {always, `level=INFO msg="Kafka is back after 25.7s; 9 in the outbox" InvocationId=6b1a`},
+		"emptied":                 {always, `level=INFO msg="The outbox is empty" InvocationId=6b1a`},
+		"healthy":                 {always, `level=INFO msg="Kafka is back: the health check says ok" InvocationId=6b1a`},
 		"panicked":                {always, `level=ERROR msg="Panic while answering a request" value=string stack=stack`},
 		"refused: not-authorized": {wanted, `level=ERROR msg="Not stored" eventId=e-1 errorClass=not-authorized InvocationId=6b1a`},
 	}
@@ -353,7 +399,10 @@ func TestLines(t *testing.T) {
 					}
 					return a
 				}}))
-				config := insights.Config{Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events"}
+				config := insights.Config{
+					Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events",
+					Advice: func(error) string { return "Start the emulator." },
+				}
 				if sink != nil {
 					config.Sink = sink
 				}

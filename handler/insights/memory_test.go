@@ -139,6 +139,6 @@ func tellRequest(t *insights.Telemetry, i int) {
 	e := registration.Event{ID: fmt.Sprintf("a0pur_%032d", i), UserID: fmt.Sprintf("auth0|%024d", i)}
 	md := delivery.RecordMetadata{Topic: "user-events", Partition: i % 6, Offset: int64(i)}
 	t.Received(ctx, e)
-	t.Sent(ctx, delivery.Send{Event: e, Span: op.Child(), Start: time.Now(), Duration: time.Millisecond, Metadata: md})
+	t.Sent(ctx, delivery.SendAttempt{Event: e, Span: op.Child(), Start: time.Now(), Duration: time.Millisecond, Metadata: md})
 	t.Forwarded(ctx, e, md)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/outbox"
@@ -99,13 +100,15 @@ func TestNobodyThere(t *testing.T) {
 	s.Close()
 	q := open(t, "AccountName=abc;AccountKey="+key+";QueueEndpoint="+s.URL)
 	for what, call := range map[string]func() error{
-		"put":    func() error { _, err := q.Put(wait.Context(t), message(1), 0); return err },
-		"delete": func() error { return q.Delete(wait.Context(t), delivery.Kept{ID: "a", Receipt: "b"}) },
-		"show":   func() error { return q.Show(wait.Context(t), delivery.Kept{ID: "a", Receipt: "b"}, message(1)) },
-		"poison": func() error { return q.Poison(wait.Context(t), []byte("x"), "y") },
-		"list":   func() error { _, err := q.ListPoisoned(wait.Context(t)); return err },
-		"resend": func() error { return q.Resend(wait.Context(t), func(outbox.Poisoned) {}) },
-		"check":  func() error { return q.Check(wait.Context(t)) },
+		"put":     func() error { _, err := q.Put(wait.Context(t), message(1), 0); return err },
+		"delete":  func() error { return q.Delete(wait.Context(t), delivery.Kept{ID: "a", Receipt: "b"}) },
+		"show":    func() error { return q.Show(wait.Context(t), delivery.Kept{ID: "a", Receipt: "b"}, time.Minute) },
+		"poison":  func() error { _, err := q.Poison(wait.Context(t), []byte("x"), "y"); return err },
+		"receive": func() error { _, err := q.Receive(wait.Context(t), 1, time.Minute); return err },
+		"count":   func() error { _, err := q.Count(wait.Context(t)); return err },
+		"list":    func() error { _, err := q.ListPoisoned(wait.Context(t)); return err },
+		"resend":  func() error { return q.Resend(wait.Context(t), func(outbox.Poisoned) {}) },
+		"check":   func() error { return q.Check(wait.Context(t)) },
 	} {
 		if err := call(); err == nil || !strings.Contains(err.Error(), ": NoConnection") || delivery.ClassOf(err) == delivery.UnknownOutcome {
 			t.Errorf("%s: %v", what, err)

@@ -59,6 +59,7 @@ func wrap(op string, err error) error {
 	return e
 }
 
+// codeOf is the service's code of an error.
 func codeOf(err error) string {
 	if answer, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return answer.ErrorCode

@@ -33,7 +33,7 @@ func TestLook(t *testing.T) {
 	}
 	want("no queues", 0, true, 0, true)
 	put(1, 0)
-	if err := q.Poison(wait.Context(t), message(2).Encode(), "It cannot be read."); err != nil {
+	if _, err := q.Poison(wait.Context(t), message(2).Encode(), "It cannot be read."); err != nil {
 		t.Fatal(err)
 	}
 	want("one in each", 1, true, 1, true)

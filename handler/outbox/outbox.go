@@ -3,8 +3,8 @@
 // It promises that Put returns without an error only after the service has said that the message is stored; that a message
 // never expires; and that no error holds a key, a token, an address or any text that the service sent beyond its error code.
 //
-// The Functions host reads the queue and hands each message to the function DrainOutbox. Messages are base64, which the
-// host expects by default (host.json, extensions.queues.messageEncoding).
+// The handler drains the queue itself (see Receive), and the Functions host may hand each message to the function
+// DrainOutbox, too. Messages are base64, which the host expects by default (host.json, extensions.queues.messageEncoding).
 package outbox
 
 import (
@@ -44,6 +44,7 @@ type Config struct {
 	Account Account
 	Tokens  token.Source // where the account is entered by an identity: tokens for Scope
 	Client  *http.Client // nil: one of its own
+	Profile bool         // whether what Resend puts back into the outbox has its profile
 }
 
 // Scope is what tokens must be for.
@@ -54,13 +55,14 @@ type Queue struct {
 	messages, poison *azqueue.QueueClient
 	transport        *http.Transport // nil where the client is not its own
 	tokens           *token.Cache    // nil: the account is entered otherwise
+	profile          bool
 	end              context.CancelFunc
 	background       sync.WaitGroup
 }
 
 // New returns the outbox, which begins to ask for a token if it needs one. It must be closed.
 func New(c Config) (*Queue, error) {
-	q := &Queue{}
+	q := &Queue{profile: c.Profile}
 	if c.Account.ByIdentity() {
 		q.tokens = token.NewCache(c.Tokens)
 	}
@@ -94,6 +96,7 @@ func New(c Config) (*Queue, error) {
 func (c Config) client(queue string, tokens *token.Cache) (*azqueue.QueueClient, error) {
 	options := &azqueue.ClientOptions{ClientOptions: policy.ClientOptions{
 		Transport:        c.Client,
+		PerCallPolicies:  []policy.Policy{textless{}},
 		PerRetryPolicies: []policy.Policy{doubt{}},
 		Retry: policy.RetryOptions{
 			MaxRetries: tries - 1, RetryDelay: retryDelay, MaxRetryDelay: 2 * retryDelay, ShouldRetry: certainlyNotDone,
@@ -212,18 +215,4 @@ func notPut(err error, doubtful bool) error {
 		class = delivery.UnknownOutcome
 	}
 	return &delivery.Error{Class: class, Op: err.Error(), Err: err}
-}
-
-// Delete deletes a message. It fails where somebody has seen the message since.
-func (q *Queue) Delete(ctx context.Context, kept delivery.Kept) error {
-	_, err := q.messages.DeleteMessage(ctx, kept.ID, kept.Receipt, nil)
-	return wrap("delete the message", err)
-}
-
-// Show makes a hidden message visible. It fails where somebody has seen the message since.
-func (q *Queue) Show(ctx context.Context, kept delivery.Kept, m registration.Envelope) error {
-	at := int32(0)
-	_, err := q.messages.UpdateMessage(ctx, kept.ID, kept.Receipt, base64.StdEncoding.EncodeToString(m.Encode()),
-		&azqueue.UpdateMessageOptions{VisibilityTimeout: &at})
-	return wrap("show the message", err)
 }

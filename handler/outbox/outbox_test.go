@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -56,20 +57,20 @@ func TestHidden(t *testing.T) {
 	if err := q.Delete(wait.Context(t), gone); err != nil {
 		t.Error(err)
 	}
-	if err := q.Show(wait.Context(t), shown, message(2)); err != nil {
+	if err := q.Show(wait.Context(t), shown, 0); err != nil {
 		t.Error(err)
 	}
 	got := take(t, other)
 	if len(got) != 1 || text(t, got[0]) != string(message(2).Encode()) {
 		t.Fatalf("%d messages can be seen, want the second one as it was", len(got))
 	}
-	if err := q.Delete(wait.Context(t), shown); err == nil {
+	if err := q.Delete(wait.Context(t), shown); !errors.Is(err, delivery.ErrSeen) {
 		t.Error("a message that somebody has is deleted")
 	}
-	if err := q.Show(wait.Context(t), shown, message(2)); err == nil {
+	if err := q.Show(wait.Context(t), shown, 0); !errors.Is(err, delivery.ErrSeen) {
 		t.Error("a message that somebody has is shown")
 	}
-	if err := q.Delete(wait.Context(t), gone); err == nil || !strings.Contains(err.Error(), "MessageNotFound") {
+	if err := q.Delete(wait.Context(t), gone); !errors.Is(err, delivery.ErrSeen) || !strings.Contains(err.Error(), "MessageNotFound") {
 		t.Errorf("deleted a second time: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"github.com/go-json-experiment/json"
 
+	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 )
 
@@ -21,7 +22,7 @@ type poisoned struct {
 
 // Poison stores a message that cannot be drained in the poison queue, with a reason for a person to read. One that is too
 // long to have a reason beside it is stored as it is.
-func (q *Queue) Poison(ctx context.Context, message []byte, reason string) error {
+func (q *Queue) Poison(ctx context.Context, message []byte, reason string) (delivery.Kept, error) {
 	b, err := json.Marshal(poisoned{Reason: reason, Time: time.Now().UTC(), Message: message})
 	if err != nil {
 		panic(err) // reasons are constants of this program
@@ -29,20 +30,20 @@ func (q *Queue) Poison(ctx context.Context, message []byte, reason string) error
 	if len(b) > registration.MaxEnvelope {
 		b = message
 	}
-	_, err = put(ctx, q.poison, b, 0)
-	return err
+	kept, err := put(ctx, q.poison, b, 0)
+	kept.Queue = poisonName
+	return kept, err
 }
 
 // Poisoned is a message of the poison queue.
 type Poisoned struct {
 	ID      string
 	Since   time.Time
-	Reason  string // why it is there; "" where the host gave it up after its last try
+	Reason  string // why it is there; "" where the host put it there, or somebody else
 	Message registration.Envelope
 	Err     error // why it cannot be drained; nil where it can be sent again
 	Sent    bool  // again, by Resend
 
-	raw           []byte // as it was in the outbox
 	text, receipt string // as the queue has it
 }
 
@@ -68,16 +69,16 @@ func (q *Queue) ListPoisoned(ctx context.Context) ([]Poisoned, error) {
 
 func readPoisoned(id, receipt, text *string, since *time.Time) Poisoned {
 	p := Poisoned{ID: valueOf(id), Since: valueOf(since), text: valueOf(text), receipt: valueOf(receipt)}
-	p.raw, p.Err = base64.StdEncoding.DecodeString(p.text)
-	if p.Err != nil {
+	message, err := base64.StdEncoding.DecodeString(p.text)
+	if err != nil {
 		p.Err = &registration.InvalidError{Member: "message", Rule: "must be base64"}
 		return p
 	}
 	var wrapped poisoned
-	if json.Unmarshal(p.raw, &wrapped) == nil && wrapped.Message != nil {
-		p.raw, p.Reason = wrapped.Message, wrapped.Reason
+	if json.Unmarshal(message, &wrapped) == nil && wrapped.Message != nil {
+		message, p.Reason = wrapped.Message, wrapped.Reason
 	}
-	p.Message, p.Err = registration.ParseEnvelope(p.raw)
+	p.Message, p.Err = registration.ParseEnvelope(message)
 	return p
 }
 
@@ -110,7 +111,7 @@ func (q *Queue) Resend(ctx context.Context, tell func(Poisoned)) error {
 			return errors.Join(err, q.putBack(ctx, left))
 		}
 		if p.Err == nil {
-			if _, err := put(ctx, q.messages, p.raw, 0); err != nil {
+			if _, err := put(ctx, q.messages, q.again(p.Message), 0); err != nil {
 				return errors.Join(err, q.putBack(ctx, append(left, p)))
 			}
 			if _, err := q.poison.DeleteMessage(ctx, p.ID, p.receipt, nil); err != nil {
@@ -122,6 +123,14 @@ func (q *Queue) Resend(ctx context.Context, tell func(Poisoned)) error {
 		}
 		tell(p)
 	}
+}
+
+// again is a message as it goes back into the outbox. Whether it may have a profile says the setting now.
+func (q *Queue) again(m registration.Envelope) []byte {
+	if !q.profile {
+		m.Event = m.Event.IDOnly()
+	}
+	return m.Encode()
 }
 
 // nextPoisoned takes a message of the poison queue for a while.

@@ -28,7 +28,7 @@ func TestPoison(t *testing.T) {
 		message []byte
 		reason  string
 	}{{message(1).Encode(), "Kafka calls the record invalid."}, {[]byte("hello"), "It cannot be read."}, {large, "lost for its length"}, {later, "of a later version"}} {
-		if err := q.Poison(wait.Context(t), m.message, m.reason); err != nil {
+		if kept, err := q.Poison(wait.Context(t), m.message, m.reason); err != nil || kept.ID == "" {
 			t.Fatal(err)
 		}
 	}

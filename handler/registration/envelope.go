@@ -2,6 +2,7 @@ package registration
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"time"
 
@@ -78,13 +79,13 @@ func (m Envelope) Encode() []byte {
 	return m.Encode()
 }
 
-// ParseEnvelope reads what Encode wrote. The error is an *InvalidError, or ErrNewerVersion.
+// ParseEnvelope reads what Encode wrote, or that in base64: a Functions host whose queues have another messageEncoding hands
+// it over, and gives it up, so. The error is an *InvalidError, or ErrNewerVersion.
 func ParseEnvelope(b []byte) (Envelope, error) {
-	// The version comes before all else: what another version calls a member of this form may be of another type.
-	var form struct {
-		Version int `json:"userrelayversion"`
+	if plain, err := base64.StdEncoding.AppendDecode(nil, b); err == nil && bytes.HasPrefix(plain, []byte("{")) {
+		b = plain
 	}
-	if json.Unmarshal(b, &form, jsontext.AllowDuplicateNames(true)) == nil && form.Version > envelopeVersion {
+	if newer(b) {
 		return Envelope{}, ErrNewerVersion
 	}
 	var s structured
@@ -129,6 +130,15 @@ func ParseEnvelope(b []byte) (Envelope, error) {
 	}
 	m.Event.Profile, err = profileOf(s.Data, s.Subject)
 	return m, err
+}
+
+// newer says that a later version of the program wrote the message. It comes before all else: what that calls a member of
+// this form may be of another type.
+func newer(b []byte) bool {
+	var form struct {
+		Version int `json:"userrelayversion"`
+	}
+	return json.Unmarshal(b, &form, jsontext.AllowDuplicateNames(true)) == nil && form.Version > envelopeVersion
 }
 
 func timeOf(member, text string) (time.Time, error) {

@@ -2,6 +2,7 @@ package registration_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -165,6 +166,15 @@ func TestEnvelopeOfALaterVersion(t *testing.T) {
 				t.Errorf("error = %v", err)
 			}
 		})
+	}
+}
+
+// A host whose queues have another messageEncoding hands over base64 of base64.
+func TestEnvelopeInBase64(t *testing.T) {
+	t.Parallel()
+	got, err := registration.ParseEnvelope([]byte(base64.StdEncoding.EncodeToString(keptEnvelope().Encode())))
+	if diff := cmp.Diff(keptEnvelope(), got); err != nil || diff != "" {
+		t.Errorf("error %v, message (-want +got):\n%s", err, diff)
 	}
 }
 

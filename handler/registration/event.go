@@ -70,6 +70,12 @@ func (e Event) WithoutProfile() Event {
 	return e
 }
 
+// IDOnly returns the event as it is stored where no profile is wanted.
+func (e Event) IDOnly() Event {
+	e.Profile, e.ProfileOmitted = nil, false
+	return e
+}
+
 // InvalidError says why a request is not a registration. It names the member and the rule, never the value.
 type InvalidError struct {
 	Member string // as the caller wrote it: "userId", "data.object.user_id", "Idempotency-Key", "body"

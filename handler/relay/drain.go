@@ -4,12 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/trace"
+)
+
+// The queue trigger hands over one message at a time, and waits. An invocation waits so long for Kafka to come back, and
+// so long for the queue in the producer. With hiddenFor on top it ends before the host's functionTimeout of 5 minutes.
+const (
+	triggerHold     = 60 * time.Second
+	triggerPatience = 60 * time.Second
 )
 
 // Drain stores in Kafka what the outbox held. Without an error the message is done with: it is stored, or it can never be
@@ -18,12 +24,53 @@ import (
 // It waits for Kafka to come back, and for the final outcome, up to 4 minutes in all: a message that is given back early
 // comes again as a copy, and each return costs one of its tries.
 func (r *Relay) Drain(ctx context.Context, message []byte) error {
-	m, err := registration.ParseEnvelope(message)
-	if errors.Is(err, registration.ErrNewerVersion) {
-		return fmt.Errorf("read the message: %w", err)
+	ctx, d := r.open(ctx, message)
+	if d.err == nil && r.breaker != nil {
+		hold, cancel := context.WithTimeout(ctx, triggerHold)
+		defer cancel()
+		d.err = r.breaker.wait(hold)
 	}
-	if err != nil {
-		return r.poison(ctx, message, err, "It cannot be read: "+err.Error())
+	r.transfer(ctx, &d, triggerPatience)
+	if late := delivery.LateOf(d.err); late != nil {
+		limit, cancel := context.WithTimeout(ctx, hiddenFor)
+		if ctx.Err() != nil { // the program ends: what Kafka may store a moment later is not given back before
+			limit, cancel = context.WithTimeout(context.WithoutCancel(ctx), endPatience)
+		}
+		defer cancel()
+		d.md, d.err = late(limit)
+	}
+	return r.close(ctx, &d)
+}
+
+// drained is a message of the outbox on its way into Kafka. Both ways of draining take the same steps: open, transfer,
+// and close once the outcome is known.
+type drained struct {
+	message []byte
+	unread  string                  // why the message can never be read, or ""
+	event   registration.Event      // as it was sent
+	queued  time.Time               // when it was put into the outbox
+	known   bool                    // Kafka has had it before
+	before  storedMessage           // what is known of that
+	md      delivery.RecordMetadata // where err is nil
+	err     error
+}
+
+// open reads a message, and returns it with the context of the transaction that it belongs to.
+func (r *Relay) open(ctx context.Context, message []byte) (context.Context, drained) {
+	m, err := registration.ParseEnvelope(message)
+	d := drained{message: message, event: m.Event, queued: m.Queued, err: err}
+	switch {
+	case errors.Is(err, registration.ErrNewerVersion):
+		d.err = &delivery.Error{Class: delivery.Fatal, Op: "read the message", Err: err}
+		return ctx, d
+	case err != nil:
+		d.err = &delivery.Error{Class: delivery.Invalid, Op: "read the message", Err: err}
+		d.unread = "It cannot be read: " + err.Error()
+		return ctx, d
+	}
+	if !r.profile && (m.Event.Profile != nil || m.Event.ProfileOmitted) { // what the setting says now counts
+		m.Event = m.Event.IDOnly()
+		d.event, d.message = m.Event, m.Encode()
 	}
 	if m.Traceparent != "" {
 		op := trace.Start(m.Traceparent, m.Tracestate) // the request's, so that both are one transaction
@@ -31,65 +78,85 @@ func (r *Relay) Drain(ctx context.Context, message []byte) error {
 		op.InvocationID, op.Name = now.InvocationID, now.Name
 		ctx = trace.NewContext(ctx, op)
 	}
-	md, sent, err := r.sendHeld(ctx, m.Event)
-	switch {
-	case err == nil:
-		r.observer.Drained(ctx, sent, md, time.Since(m.Queued))
-		return nil
-	case delivery.ClassOf(err) == delivery.Invalid:
-		return r.poison(ctx, message, err, "Kafka calls the record invalid.")
-	default:
-		return err
+	return ctx, d
+}
+
+// transfer sends the event to Kafka, unless Kafka has it. A producer that does not come to it within the patience gives it
+// back.
+func (r *Relay) transfer(ctx context.Context, d *drained, patience time.Duration) {
+	if d.err != nil {
+		return
+	}
+	if d.before, d.known = r.inKafka.get(keyOf(d.event, d.queued)); d.known {
+		return
+	}
+	start := time.Now()
+	limit, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	d.md, d.event, d.err = r.sendFitting(limit, d.event)
+	if d.err == nil && r.breaker != nil && time.Since(start) <= r.kafkaTimeout {
+		r.breaker.stored()
 	}
 }
 
-// sendHeld sends the event once Kafka is there, and waits for the final outcome.
-func (r *Relay) sendHeld(ctx context.Context, e registration.Event) (delivery.RecordMetadata, registration.Event, error) {
-	report := func(error) {}
-	if r.breaker != nil {
-		hold, cancel := context.WithTimeout(ctx, drainHold)
-		defer cancel()
-		done, err := r.breaker.wait(hold)
-		if err != nil {
-			return delivery.RecordMetadata{}, e, err
+// close tells what became of a message, and puts what can never be drained into the poison queue. Without an error it may
+// be deleted.
+func (r *Relay) close(ctx context.Context, d *drained) error {
+	switch {
+	case d.known:
+		if !d.before.told {
+			r.observer.Withdrawn(ctx, d.event, d.before.md)
 		}
-		var first sync.Once
-		report = func(err error) { first.Do(func() { done(err) }) }
+		return nil
+	case d.err == nil:
+		r.inKafka.add(keyOf(d.event, d.queued), storedMessage{d.md, true}) // it may be seen again before it is deleted
+		r.observer.Drained(ctx, d.event, d.md, time.Since(d.queued))
+		return nil
 	}
-	defer func() { report(errPanicked) }() // should it not return
-	// Whether Kafka is there is known before the final outcome.
-	late := time.AfterFunc(r.kafkaTimeout, func() { report(errLate) })
-	defer late.Stop()
-	limit, cancel := context.WithTimeout(ctx, drainTimeout)
-	defer cancel()
-	md, sent, err := r.sendFitting(limit, e)
-	if ctx.Err() != nil {
-		report(errGone)
+	reason := d.unread
+	if reason == "" && delivery.ClassOf(d.err) == delivery.Invalid {
+		reason = invalidReason
 	}
-	report(err)
-	if after := delivery.LateOf(err); after != nil && ctx.Err() == nil {
-		more, cancel := context.WithTimeout(ctx, hiddenFor)
-		defer cancel()
-		md, err = after(more)
+	if reason == "" {
+		r.observer.NotDrained(ctx, d.event, d.err)
+		return d.err
 	}
-	return md, sent, err
+	if err := r.poison(ctx, d.event, d.message, reason); err != nil {
+		r.observer.NotDrained(ctx, d.event, err)
+		return err
+	}
+	return nil
 }
+
+const invalidReason = "Kafka calls the record invalid."
 
 var errNoOutbox = errors.New("the outbox is switched off")
 
 // poison puts a message where a person finds it.
-func (r *Relay) poison(ctx context.Context, message []byte, err error, reason string) error {
+func (r *Relay) poison(ctx context.Context, e registration.Event, message []byte, reason string) error {
 	if r.outbox == nil {
 		return fmt.Errorf("move the message to the poison queue: %w", errNoOutbox)
 	}
 	limit, cancel := context.WithTimeout(ctx, r.outboxTimeout)
 	defer cancel()
-	if err := r.outbox.Poison(limit, message, reason); err != nil {
+	kept, err := r.outbox.Poison(limit, message, reason)
+	if err != nil {
 		return fmt.Errorf("move the message to the poison queue: %w", err)
 	}
-	if delivery.ClassOf(err) != delivery.Invalid {
-		err = &delivery.Error{Class: delivery.Invalid, Op: "read the message", Err: err}
-	}
-	r.observer.Poisoned(ctx, err)
+	r.observer.Poisoned(ctx, e, delivery.Poisoned{MessageID: kept.ID, Reason: reason, Class: delivery.Invalid})
 	return nil
+}
+
+// poisonInvalid keeps a copy of a registration that Kafka calls invalid where a person finds it, one for each event id and
+// five minutes. The caller is told that it is not stored, whatever becomes of the copy.
+func (r *Relay) poisonInvalid(ctx context.Context, e registration.Event) {
+	key := keyOf(e, time.Unix(0, 0))
+	if !r.invalid.add(key, struct{}{}) {
+		return
+	}
+	span := trace.FromContext(ctx)
+	m := registration.Envelope{Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: time.Now(), Reason: string(delivery.Invalid)}
+	if r.poison(ctx, e, m.Encode(), invalidReason) != nil {
+		r.invalid.forget(key) // the next one may have more luck
+	}
 }

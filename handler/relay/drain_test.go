@@ -47,41 +47,44 @@ func TestDrain(t *testing.T) {
 			produce: lately(100*time.Second, nil), took: 100 * time.Second, calls: []string{"Produce", "Sent", "Drained after 1m40s"},
 		},
 		"its late answer is no": {
-			produce: lately(100*time.Second, fails(delivery.Unavailable)), class: delivery.Unavailable, took: 100 * time.Second, calls: []string{"Produce", "Sent"},
+			produce: lately(100*time.Second, fails(delivery.Unavailable)), class: delivery.Unavailable, took: 100 * time.Second, calls: []string{"Produce", "Sent", "NotDrained for unavailable"},
 		},
 		"it never answers": {
-			produce: lately(time.Hour, nil), class: delivery.UnknownOutcome, took: 150 * time.Second, calls: []string{"Produce", "Sent"},
+			produce: lately(time.Hour, nil), class: delivery.UnknownOutcome, took: 150 * time.Second, calls: []string{"Produce", "Sent", "NotDrained for unknown-outcome"},
 		},
 		"Kafka is away": {
-			produce: waits(time.Second, fails(delivery.Unavailable)), class: delivery.Unavailable, took: time.Second, calls: []string{"Produce", "Sent"},
+			produce: waits(time.Second, fails(delivery.Unavailable)), class: delivery.Unavailable, took: time.Second, calls: []string{"Produce", "Sent", "NotDrained for unavailable"},
 		},
 		"not authorised": {
-			produce: waits(0, fails(delivery.NotAuthorized)), class: delivery.NotAuthorized, calls: []string{"Produce", "Sent"},
+			produce: waits(0, fails(delivery.NotAuthorized)), class: delivery.NotAuthorized, calls: []string{"Produce", "Sent", "NotDrained for not-authorized"},
+		},
+		"a rule of the topic": {
+			produce: waits(0, fails(delivery.TopicRule)), class: delivery.TopicRule, calls: []string{"Produce", "Sent", "NotDrained for topic-rule"},
 		},
 		"too large with its profile": {
 			produce: waits(0, fails(delivery.TooLarge), nil), calls: []string{"Produce", "Sent", "Produce", "Sent", "Drained after 0s"},
 		},
 		"too large without it": {
-			produce: waits(0, fails(delivery.TooLarge), fails(delivery.TooLarge)), class: delivery.TooLarge, calls: []string{"Produce", "Sent", "Produce", "Sent"},
+			produce: waits(0, fails(delivery.TooLarge), fails(delivery.TooLarge)), class: delivery.TooLarge, calls: []string{"Produce", "Sent", "Produce", "Sent", "NotDrained for too-large"},
 		},
 		"invalid": {
 			produce: waits(0, fails(delivery.Invalid)), calls: []string{"Produce", "Sent", "Poisoned for invalid"}, reason: "Kafka calls the record invalid.",
 		},
 		"invalid, and the poison queue is away": {
-			produce: waits(0, fails(delivery.Invalid)), fails: errQueue, class: delivery.Fatal, calls: []string{"Produce", "Sent"},
+			produce: waits(0, fails(delivery.Invalid)), fails: errQueue, class: delivery.Fatal, calls: []string{"Produce", "Sent", "NotDrained for fatal"},
 		},
 		"no message": {
 			message: func() []byte { return []byte("hello") }, calls: []string{"Poisoned for invalid"},
 			reason: "It cannot be read: body: must be a CloudEvent in JSON, as this program writes it into its outbox",
 		},
 		"no message, and the poison queue is away": {
-			message: func() []byte { return nil }, fails: errQueue, class: delivery.Fatal,
+			message: func() []byte { return nil }, fails: errQueue, class: delivery.Fatal, calls: []string{"NotDrained for fatal"},
 		},
 		"of a later version": {
 			message: func() []byte {
 				return []byte(strings.Replace(string(sound()), `"userrelayversion":1`, `"userrelayversion":2`, 1))
 			},
-			class: delivery.Fatal,
+			class: delivery.Fatal, calls: []string{"NotDrained for fatal"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

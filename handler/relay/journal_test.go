@@ -2,6 +2,8 @@ package relay_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,16 +19,18 @@ import (
 // journal is a producer and an observer that write down what they are asked and told.
 type journal struct {
 	produce func(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error)
+	check   func(ctx context.Context) error // nil: Kafka answers
 
 	mu        sync.Mutex
+	asked     []time.Time // by Check
 	calls     []string
 	records   []registration.Record
 	contexts  []context.Context
 	received  []registration.Event
-	sent      []delivery.Send
+	sent      []delivery.SendAttempt
 	forwarded []registration.Event
 	metadata  []delivery.RecordMetadata
-	puts      []delivery.Put
+	puts      []delivery.PutAttempt
 	refused   []registration.Event
 	errors    []error
 }
@@ -46,6 +50,16 @@ func (j *journal) Produce(ctx context.Context, r registration.Record) (delivery.
 	return j.produce(ctx, r)
 }
 
+func (j *journal) Check(ctx context.Context) error {
+	j.mu.Lock()
+	j.asked = append(j.asked, time.Now())
+	j.mu.Unlock()
+	if j.check == nil {
+		return nil
+	}
+	return j.check(ctx)
+}
+
 func (j *journal) Received(ctx context.Context, e registration.Event) {
 	j.note(ctx, "Received")
 	j.mu.Lock()
@@ -53,7 +67,7 @@ func (j *journal) Received(ctx context.Context, e registration.Event) {
 	j.received = append(j.received, e)
 }
 
-func (j *journal) Sent(ctx context.Context, s delivery.Send) {
+func (j *journal) Sent(ctx context.Context, s delivery.SendAttempt) {
 	j.note(ctx, "Sent")
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -74,7 +88,7 @@ func (j *journal) Refused(ctx context.Context, e registration.Event, err error) 
 	j.refused, j.errors = append(j.refused, e), append(j.errors, err)
 }
 
-func (j *journal) Put(ctx context.Context, p delivery.Put) {
+func (j *journal) Put(ctx context.Context, p delivery.PutAttempt) {
 	j.note(ctx, "Put")
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -99,17 +113,41 @@ func (j *journal) Drained(ctx context.Context, e registration.Event, md delivery
 	j.forwarded, j.metadata = append(j.forwarded, e), append(j.metadata, md)
 }
 
-func (j *journal) Poisoned(ctx context.Context, err error) {
-	j.note(ctx, "Poisoned for "+string(delivery.ClassOf(err)))
+func (j *journal) NotDrained(ctx context.Context, _ registration.Event, err error) {
+	j.note(ctx, "NotDrained for "+string(delivery.ClassOf(err)))
+}
+
+func (j *journal) Poisoned(ctx context.Context, _ registration.Event, p delivery.Poisoned) {
+	j.note(ctx, "Poisoned for "+string(p.Class))
 }
 
 func (j *journal) Diverted(ctx context.Context) { j.note(ctx, "Diverted") }
 
-func (j *journal) Resumed(ctx context.Context) { j.note(ctx, "Resumed") }
+func (j *journal) Resumed(ctx context.Context, away time.Duration, waiting int) {
+	j.note(ctx, fmt.Sprintf("Resumed after %v, %d wait", away, waiting))
+}
+
+func (j *journal) Emptied(ctx context.Context) { j.note(ctx, "Emptied") }
+
+func (j *journal) Unread(ctx context.Context, _ error) { j.note(ctx, "Unread") }
+
+func (j *journal) Read(ctx context.Context) { j.note(ctx, "Read") }
+
+// count is how often something of that beginning was told.
+func (j *journal) count(beginning string) (n int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, call := range j.calls {
+		if strings.HasPrefix(call, beginning) {
+			n++
+		}
+	}
+	return n
+}
 
 // relay returns one without an outbox.
 func (j *journal) relay() *relay.Relay {
-	return relay.New(relay.Config{Producer: j, Observer: j, KafkaTimeout: 2 * time.Second})
+	return relay.New(relay.Config{Producer: j, Observer: j, KafkaTimeout: 2 * time.Second, Profile: true})
 }
 
 // waits returns a produce that takes some time and then answers in turn with the errors, nil for a record stored.

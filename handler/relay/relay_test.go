@@ -34,7 +34,7 @@ func TestStored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(relay.Outcome{EventID: "e-1", Kafka: stored()}, out); diff != "" {
+		if diff := cmp.Diff(relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored()}, out); diff != "" {
 			t.Errorf("outcome (-want +got):\n%s", diff)
 		}
 		j.want(t, "Received", "Produce", "Sent", "Forwarded")
@@ -44,7 +44,7 @@ func TestStored(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", what, diff)
 			}
 		}
-		want := delivery.Send{Event: e, Span: j.sent[0].Span, Start: start, Duration: 30 * time.Millisecond, Metadata: stored()}
+		want := delivery.SendAttempt{Event: e, Span: j.sent[0].Span, Start: start, Duration: 30 * time.Millisecond, Metadata: stored()}
 		if diff := cmp.Diff(want, j.sent[0]); diff != "" {
 			t.Errorf("sent (-want +got):\n%s", diff)
 		}
@@ -155,7 +155,7 @@ func TestTooLarge(t *testing.T) {
 			t.Parallel()
 			j := &journal{produce: waits(0, c.answers...)}
 			out, err := j.relay().Deliver(t.Context(), c.event)
-			if !errors.Is(err, c.want) || (c.want == nil) != (out == relay.Outcome{EventID: "e-1", Kafka: stored()}) {
+			if !errors.Is(err, c.want) || (c.want == nil) != (out == relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored()}) {
 				t.Errorf("outcome %+v, error %v, want %v", out, err, c.want)
 			}
 			j.want(t, c.calls...)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -18,71 +19,87 @@ const (
 // ErrIDTaken says that the caller chose an event id that another user's registration of the same source has.
 var ErrIDTaken = errors.New("the event id belongs to another user's registration")
 
-// repeats stores what has an id of the caller's choice once, as far as this process knows.
+// repeats knows the first requests of those registrations whose ids their callers chose. How many of them are under way or
+// wait for Kafka's late answer is bounded by others: by the requests in work and by what the producer holds.
 type repeats struct {
-	mu    sync.Mutex
-	byKey map[registration.RepeatKey]*first // under way or stored
-	order []*first                          // those stored, by time
+	mu     sync.Mutex
+	open   map[registration.RepeatKey]*first       // not stored yet
+	stored *recent[registration.RepeatKey, *first] // the newest
 }
 
-// first is the first request with an id.
+// first is the first request of a registration.
 type first struct {
 	key     registration.RepeatKey
+	eventID string
 	userID  string
 	done    chan struct{} // closed when it has ended
-	ended   time.Time
 	outcome Outcome
 	err     error
+	late    *answer // Kafka's, where err is that the outcome is not known
 }
 
-// once calls store for the first event of a source and id. A repeat gets the same outcome; one that comes while the first is under
-// way waits for it. A failure is not remembered.
-func (s *repeats) once(e registration.Event, store func() (Outcome, error)) (Outcome, error) {
-	s.mu.Lock()
-	s.forget(time.Now())
-	if f := s.byKey[e.RepeatKey()]; f != nil {
-		s.mu.Unlock()
-		return f.replay(e.UserID)
+func newRepeats() repeats {
+	return repeats{
+		open:   map[registration.RepeatKey]*first{},
+		stored: newRecent[registration.RepeatKey, *first](rememberMost, rememberFor),
 	}
-	f := &first{key: e.RepeatKey(), userID: e.UserID, done: make(chan struct{})}
-	f.err = &delivery.Error{Class: delivery.UnknownOutcome, Op: "store the first", Err: errPanicked} // should store not return
-	s.byKey[f.key] = f
-	s.mu.Unlock()
-	defer s.end(f)
-	f.outcome, f.err = store()
-	return f.outcome, f.err
 }
 
-func (f *first) replay(userID string) (Outcome, error) {
-	if f.userID != userID {
-		return Outcome{}, ErrIDTaken
-	}
-	<-f.done // within the time limits of its delivery
-	if f.err != nil {
-		return Outcome{}, f.err
-	}
-	out := f.outcome
-	out.Replayed = true
-	return out, nil
-}
-
-func (s *repeats) end(f *first) {
+// first returns the first request that has the event's id, and whether it was known. If not, the caller must say that it
+// ended.
+func (s *repeats) first(e registration.Event) (f *first, known bool) {
+	f = &first{key: e.RepeatKey(), eventID: e.ID, userID: e.UserID, done: make(chan struct{})}
+	f.err = &delivery.Error{Class: delivery.UnknownOutcome, Op: "store the first", Err: errPanicked} // should it not return
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f.ended = time.Now()
-	if f.err != nil {
-		delete(s.byKey, f.key)
-	} else {
-		s.order = append(s.order, f)
+	if before := s.open[f.key]; before != nil {
+		return before, true
+	}
+	if before, ok := s.stored.get(f.key); ok {
+		return before, true
+	}
+	s.open[f.key] = f
+	return f, false
+}
+
+// ended notes the end of a first request. A failure is not remembered, but for one that Kafka's late answer may mend.
+func (s *repeats) ended(f *first) {
+	if f.late == nil {
+		s.remember(f)
 	}
 	close(f.done)
 }
 
-// forget lets go of what is too old, or too much. s.mu is held.
-func (s *repeats) forget(now time.Time) {
-	for len(s.order) > 0 && (len(s.order) > rememberMost || now.Sub(s.order[0].ended) >= rememberFor) {
-		delete(s.byKey, s.order[0].key)
-		s.order[0] = nil
-		s.order = s.order[1:]
+// settled notes that Kafka's late answer has come, or never will.
+func (s *repeats) settled(f *first) {
+	<-f.done
+	s.remember(f)
+}
+
+func (s *repeats) remember(f *first) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, f.key)
+	if f.err == nil || f.late != nil && f.late.err == nil {
+		s.stored.add(f.key, f)
 	}
+}
+
+// replay returns the outcome for a repeat. It waits for it within the time limits of the first one's delivery, and for
+// Kafka's late answer until ctx ends.
+func (f *first) replay(ctx context.Context, userID string) (Outcome, error) {
+	if f.userID != userID {
+		return Outcome{}, &delivery.Error{Class: delivery.Invalid, Op: "look for the event id", Err: ErrIDTaken}
+	}
+	<-f.done
+	out, err := f.outcome, f.err
+	if err != nil && f.late != nil {
+		out = Outcome{Kind: InKafka, EventID: f.eventID}
+		out.Kafka, err = f.late.by(ctx)
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	out.Replayed = true
+	return out, nil
 }

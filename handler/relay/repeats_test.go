@@ -147,7 +147,7 @@ func TestRepeatOfOutboxed(t *testing.T) {
 	r := j.with(t, &store{})
 	for i := range 3 {
 		out, err := r.Deliver(t.Context(), event())
-		if want := (relay.Outcome{EventID: "e-1", Outbox: kept(1), Replayed: i > 0}); err != nil || out != want {
+		if want := (relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: kept(1), Replayed: i > 0}); err != nil || out != want {
 			t.Errorf("%d: %+v, %v", i, out, err)
 		}
 	}

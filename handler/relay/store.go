@@ -12,56 +12,75 @@ import (
 
 // store tries Kafka, then the outbox.
 //
-//	Kafka has it                                     Forwarded
-//	Kafka calls the record invalid                   Refused: it would circle
-//	anything else, and the outbox has it             Outboxed; hidden while Kafka may have it too
-//	neither, but Kafka's late answer has come        Forwarded
-//	neither, and Kafka had not been asked            Kafka, whatever the breaker says
-//	neither                                          Refused, with Kafka's reason, unless the outbox may have it after all
-func (r *Relay) store(ctx context.Context, e registration.Event) (Outcome, error) {
+//	Kafka has it                                      in Kafka
+//	Kafka calls the record invalid                    refused, with a copy in the poison queue: in the outbox it would circle
+//	anything else, and the outbox has it              in the outbox; hidden while Kafka may have it, too
+//	the outbox has not, but Kafka's late answer comes in Kafka
+//	the outbox has not, and Kafka was not asked       Kafka, whatever the breaker says
+//	neither                                           refused with Kafka's reason; as not known where the outbox may have it
+//
+// Where that it is refused because the outcome is not known, late is Kafka's answer to come.
+func (r *Relay) store(ctx context.Context, e registration.Event) (out Outcome, late *answer, err error) {
 	md, sent, kafkaErr := r.forward(ctx, e)
 	if kafkaErr == nil {
-		return r.forwarded(ctx, sent, md)
+		return r.forwarded(ctx, sent, md), nil, nil
 	}
-	if r.outbox == nil || delivery.ClassOf(kafkaErr) == delivery.Invalid {
-		return r.refused(ctx, sent, kafkaErr)
+	late = r.await(ctx, kafkaErr)
+	switch {
+	case r.outbox == nil:
+		return Outcome{}, late, r.notStored(ctx, sent, kafkaErr)
+	case delivery.ClassOf(kafkaErr) == delivery.Invalid:
+		r.poisonInvalid(ctx, sent)
+		return Outcome{}, nil, r.notStored(ctx, sent, kafkaErr)
 	}
-	kept, outboxErr := r.keep(ctx, e, kafkaErr)
+	limit, cancel := context.WithTimeout(ctx, r.outboxTimeout)
+	defer cancel()
+	kept, queued, outboxErr := r.keep(ctx, limit, e, kafkaErr, late)
 	if outboxErr == nil {
-		return Outcome{EventID: e.ID, Outbox: kept}, nil
+		return Outcome{Kind: InOutbox, EventID: e.ID, Outbox: kept}, nil, nil
 	}
-	if md, sent, kafkaErr = r.lastResort(ctx, e, sent, kafkaErr); kafkaErr == nil {
-		return r.forwarded(ctx, sent, md)
+	maybeKept := delivery.ClassOf(outboxErr) == delivery.UnknownOutcome
+	if md, sent, kafkaErr = r.lastResort(ctx, limit, sent, kafkaErr, late); kafkaErr == nil {
+		if maybeKept {
+			r.inKafka.add(keyOf(e, queued), storedMessage{md, true}) // should it lie in the outbox, it is deleted when it is seen here
+		}
+		return r.forwarded(ctx, sent, md), nil, nil
 	}
-	if delivery.ClassOf(outboxErr) == delivery.UnknownOutcome {
-		return r.refused(ctx, sent, outboxErr) // it may be in the outbox, whatever Kafka says
+	if maybeKept {
+		kafkaErr = outboxErr // it may be in the outbox, whatever Kafka says
+		if late != nil {
+			r.watch(func(context.Context) {
+				if <-late.came; late.err == nil {
+					r.inKafka.add(keyOf(e, queued), storedMessage{late.md, true})
+				}
+			})
+		}
 	}
-	return r.refused(ctx, sent, kafkaErr)
+	return Outcome{}, late, r.notStored(ctx, sent, kafkaErr)
 }
 
-// lastResort is for an event that the outbox did not take: Kafka's late answer may have come, and if the breaker kept the
-// event from Kafka, Kafka is asked all the same.
-func (r *Relay) lastResort(ctx context.Context, e, sent registration.Event, kafkaErr error) (delivery.RecordMetadata, registration.Event, error) {
-	if late := delivery.LateOf(kafkaErr); late != nil {
-		ended, cancel := context.WithCancel(ctx)
-		cancel() // there is no time left to wait
-		md, err := late(ended)
-		return md, sent, err
-	}
-	if errors.Is(kafkaErr, errDiverted) {
+// lastResort is for an event that the outbox did not take: Kafka's late answer may come in what is left of the outbox's
+// time, and if the breaker kept the event from Kafka, Kafka is asked all the same.
+func (r *Relay) lastResort(ctx, limit context.Context, e registration.Event, kafkaErr error, late *answer) (delivery.RecordMetadata, registration.Event, error) {
+	switch {
+	case late != nil:
+		md, err := late.by(limit)
+		return md, e, err
+	case errors.Is(kafkaErr, errDiverted):
 		return r.send(ctx, e)
+	default:
+		return delivery.RecordMetadata{}, e, kafkaErr
 	}
-	return delivery.RecordMetadata{}, sent, kafkaErr
 }
 
-func (r *Relay) forwarded(ctx context.Context, e registration.Event, md delivery.RecordMetadata) (Outcome, error) {
+func (r *Relay) forwarded(ctx context.Context, e registration.Event, md delivery.RecordMetadata) Outcome {
 	r.observer.Forwarded(ctx, e, md)
-	return Outcome{EventID: e.ID, Kafka: md}, nil
+	return Outcome{Kind: InKafka, EventID: e.ID, Kafka: md}
 }
 
-func (r *Relay) refused(ctx context.Context, e registration.Event, err error) (Outcome, error) {
+func (r *Relay) notStored(ctx context.Context, e registration.Event, err error) error {
 	r.observer.Refused(ctx, e, err)
-	return Outcome{}, err
+	return err
 }
 
 // forward sends the event to Kafka, unless Kafka is known to be away. It returns the event as it was sent.
@@ -104,54 +123,30 @@ func (r *Relay) produce(ctx context.Context, e registration.Event) (delivery.Rec
 	}
 	start := time.Now()
 	md, err := r.producer.Produce(ctx, e.Record(headers...))
-	r.observer.Sent(ctx, delivery.Send{Event: e, Span: span, Start: start, Duration: time.Since(start), Metadata: md, Err: err})
+	r.observer.Sent(ctx, delivery.SendAttempt{Event: e, Span: span, Start: start, Duration: time.Since(start), Metadata: md, Err: err})
 	return md, err
 }
 
-// keep puts the event into the outbox. why is what Kafka has against it.
-func (r *Relay) keep(ctx context.Context, e registration.Event, why error) (delivery.Kept, error) {
-	late, hidden := delivery.LateOf(why), time.Duration(0)
+// keep puts the event into the outbox, before limit ends. why is what Kafka has against it, late its answer to come.
+func (r *Relay) keep(ctx, limit context.Context, e registration.Event, why error, late *answer) (kept delivery.Kept, queued time.Time, err error) {
+	hidden := time.Duration(0)
 	if late != nil {
 		hidden = hiddenFor
 	}
 	span, start := trace.FromContext(ctx).Child(), time.Now()
-	m := registration.Envelope{
+	kept, err = r.outbox.Put(limit, registration.Envelope{
 		Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: start, Reason: string(delivery.ClassOf(why)),
-	}
-	limit, cancel := context.WithTimeout(ctx, r.outboxTimeout)
-	defer cancel()
-	kept, err := r.outbox.Put(limit, m, hidden)
-	r.observer.Put(ctx, delivery.Put{Event: e, Span: span, Start: start, Duration: time.Since(start), Err: err})
+	}, hidden)
+	r.observer.Put(ctx, delivery.PutAttempt{Event: e, Span: span, Start: start, Duration: time.Since(start), Err: err})
 	if err != nil {
-		return delivery.Kept{}, err
+		return delivery.Kept{}, start, err
 	}
 	r.observer.Outboxed(ctx, e, why)
+	r.stirred.Store(true)
 	if late != nil {
-		r.watch(ctx, m, kept, late)
+		r.takeBack(ctx, e.WithoutProfile(), start, kept, start.Add(hidden), late)
+	} else {
+		r.wake()
 	}
-	return kept, nil
-}
-
-// watch waits for Kafka's late answer to a record that is in the outbox, too. Is it stored, the copy is taken back; is it
-// certainly not, the message becomes visible.
-func (r *Relay) watch(ctx context.Context, m registration.Envelope, kept delivery.Kept, late func(context.Context) (delivery.RecordMetadata, error)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		return
-	}
-	r.watchers.Go(func() {
-		limit, cancel := context.WithTimeout(ctx, hiddenFor)
-		defer cancel()
-		defer context.AfterFunc(r.life, cancel)() //nolint:contextcheck // it ends with the relay, not with the request
-		md, err := late(limit)
-		switch {
-		case limit.Err() != nil: // it shows by itself
-		case err != nil:
-			_ = r.outbox.Show(limit, kept, m) // if that fails it shows by itself, later
-		case r.outbox.Delete(limit, kept) == nil:
-			r.observer.Withdrawn(ctx, m.Event, md)
-		default: // it is a copy, and Drain will tell of it
-		}
-	})
+	return kept, start, nil
 }

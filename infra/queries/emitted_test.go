@@ -42,14 +42,14 @@ func calls() map[string]func(context.Context, *insights.Telemetry) {
 			}
 		},
 		"Sent": func(ctx context.Context, t *insights.Telemetry) {
-			t.Sent(ctx, delivery.Send{Event: event, Metadata: place})
+			t.Sent(ctx, delivery.SendAttempt{Event: event, Metadata: place})
 			for _, err := range failures() {
-				t.Sent(ctx, delivery.Send{Event: event, Err: err})
+				t.Sent(ctx, delivery.SendAttempt{Event: event, Err: err})
 			}
 		},
 		"Put": func(ctx context.Context, t *insights.Telemetry) {
-			t.Put(ctx, delivery.Put{Event: event})
-			t.Put(ctx, delivery.Put{Event: event, Err: errors.New("put the message: Timeout")})
+			t.Put(ctx, delivery.PutAttempt{Event: event})
+			t.Put(ctx, delivery.PutAttempt{Event: event, Err: errors.New("put the message: Timeout")})
 		},
 		"Outboxed": func(ctx context.Context, t *insights.Telemetry) {
 			for _, err := range failures() {
@@ -58,13 +58,21 @@ func calls() map[string]func(context.Context, *insights.Telemetry) {
 		},
 		"Withdrawn":  func(ctx context.Context, t *insights.Telemetry) { t.Withdrawn(ctx, event, place) },
 		"Drained":    func(ctx context.Context, t *insights.Telemetry) { t.Drained(ctx, event, place, time.Minute) },
-		"NotDrained": func(ctx context.Context, t *insights.Telemetry) { t.NotDrained(ctx, failures()[0]) },
-		"Poisoned":   func(ctx context.Context, t *insights.Telemetry) { t.Poisoned(ctx, failures()[0]) },
-		"Diverted":   func(ctx context.Context, t *insights.Telemetry) { t.Diverted(ctx) },
-		"Resumed":    func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx) },
-		"Panicked":   func(ctx context.Context, t *insights.Telemetry) { t.Panicked(ctx, "fault", nil) },
-		"Unhealthy":  func(ctx context.Context, t *insights.Telemetry) { t.Unhealthy(ctx, errors.New("away")) },
-		"Healthy":    func(ctx context.Context, t *insights.Telemetry) { t.Healthy(ctx) },
+		"NotDrained": func(ctx context.Context, t *insights.Telemetry) { t.NotDrained(ctx, event, failures()[0]) },
+		"Poisoned": func(ctx context.Context, t *insights.Telemetry) {
+			t.Poisoned(ctx, event, delivery.Poisoned{MessageID: "m-1", Reason: "It cannot be read.", Class: delivery.Invalid})
+		},
+		"Diverted": func(ctx context.Context, t *insights.Telemetry) { t.Diverted(ctx) },
+		"Resumed":  func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, 25700*time.Millisecond, 9) },
+		"Emptied":  func(ctx context.Context, t *insights.Telemetry) { t.Emptied(ctx) },
+		"Unread":   func(ctx context.Context, t *insights.Telemetry) { t.Unread(ctx, failures()[0]) },
+		"Read": func(ctx context.Context, t *insights.Telemetry) {
+			t.Unread(ctx, failures()[0])
+			t.Read(ctx)
+		},
+		"Panicked":  func(ctx context.Context, t *insights.Telemetry) { t.Panicked(ctx, "fault", nil) },
+		"Unhealthy": func(ctx context.Context, t *insights.Telemetry) { t.Unhealthy(ctx, errors.New("away")) },
+		"Healthy":   func(ctx context.Context, t *insights.Telemetry) { t.Healthy(ctx) },
 	}
 }
 

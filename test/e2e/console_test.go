@@ -52,8 +52,8 @@ func TestStreams(t *testing.T) {
 					}
 				}
 			}
-			if !strings.Contains(h.stderr.String(), "Kafka cannot be reached") {
-				t.Error("stderr does not say that Kafka cannot be reached")
+			if !strings.Contains(h.stderr.String(), "Kafka is away") {
+				t.Error("stderr does not say that Kafka is away")
 			}
 		})
 	}

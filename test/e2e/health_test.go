@@ -96,5 +96,5 @@ func TestHealth(t *testing.T) {
 		r.inTime(t)
 		return r.status == http.StatusServiceUnavailable && r.body == `{"status":"degraded"}`
 	})
-	wait.For(t, "stderr says so", func() bool { return strings.Contains(h.stderr.String(), "Kafka cannot be reached") })
+	wait.For(t, "stderr says so", func() bool { return strings.Contains(h.stderr.String(), "Kafka is away") })
 }

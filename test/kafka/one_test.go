@@ -64,7 +64,7 @@ func TestOneNode(t *testing.T) {
 type silent struct{ relay.Observer }
 
 func (silent) Received(context.Context, registration.Event)                           {}
-func (silent) Sent(context.Context, delivery.Send)                                    {}
+func (silent) Sent(context.Context, delivery.SendAttempt)                             {}
 func (silent) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
 func (silent) Refused(context.Context, registration.Event, error)                     {}
 

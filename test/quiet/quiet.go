@@ -25,13 +25,13 @@ var (
 func (Observer) Received(context.Context, registration.Event) {}
 
 // Sent does nothing.
-func (Observer) Sent(context.Context, delivery.Send) {}
+func (Observer) Sent(context.Context, delivery.SendAttempt) {}
 
 // Forwarded does nothing.
 func (Observer) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
 
 // Put does nothing.
-func (Observer) Put(context.Context, delivery.Put) {}
+func (Observer) Put(context.Context, delivery.PutAttempt) {}
 
 // Outboxed does nothing.
 func (Observer) Outboxed(context.Context, registration.Event, error) {}
@@ -44,7 +44,7 @@ func (Observer) Drained(context.Context, registration.Event, delivery.RecordMeta
 }
 
 // Poisoned does nothing.
-func (Observer) Poisoned(context.Context, error) {}
+func (Observer) Poisoned(context.Context, registration.Event, delivery.Poisoned) {}
 
 // Refused does nothing.
 func (Observer) Refused(context.Context, registration.Event, error) {}
@@ -53,13 +53,22 @@ func (Observer) Refused(context.Context, registration.Event, error) {}
 func (Observer) Diverted(context.Context) {}
 
 // Resumed does nothing.
-func (Observer) Resumed(context.Context) {}
+func (Observer) Resumed(context.Context, time.Duration, int) {}
+
+// Emptied does nothing.
+func (Observer) Emptied(context.Context) {}
+
+// Unread does nothing.
+func (Observer) Unread(context.Context, error) {}
+
+// Read does nothing.
+func (Observer) Read(context.Context) {}
 
 // TenantLeftOut does nothing.
 func (Observer) TenantLeftOut(context.Context, registration.Event) {}
 
 // NotDrained does nothing.
-func (Observer) NotDrained(context.Context, error) {}
+func (Observer) NotDrained(context.Context, registration.Event, error) {}
 
 // Panicked does nothing.
 func (Observer) Panicked(context.Context, any, []byte) {}
@@ -86,7 +95,17 @@ func (Outbox) Put(context.Context, registration.Envelope, time.Duration) (delive
 func (Outbox) Delete(context.Context, delivery.Kept) error { return errNothing }
 
 // Show fails.
-func (Outbox) Show(context.Context, delivery.Kept, registration.Envelope) error { return errNothing }
+func (Outbox) Show(context.Context, delivery.Kept, time.Duration) error { return errNothing }
 
 // Poison fails.
-func (Outbox) Poison(context.Context, []byte, string) error { return errNothing }
+func (Outbox) Poison(context.Context, []byte, string) (delivery.Kept, error) {
+	return delivery.Kept{}, errNothing
+}
+
+// Receive fails.
+func (Outbox) Receive(context.Context, int, time.Duration) ([]delivery.Received, error) {
+	return nil, errNothing
+}
+
+// Count fails.
+func (Outbox) Count(context.Context) (int, error) { return 0, errNothing }

@@ -1,0 +1,154 @@
+package outbox_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"testing"
+	"time"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/outbox"
+	"userrelay/handler/registration"
+	"userrelay/local/storagequeue"
+	"userrelay/test/wait"
+)
+
+// What is received is what was put, as often as it was not deleted, and nobody else's while it is.
+func TestReceive(t *testing.T) {
+	t.Parallel()
+	s := service(t, storagequeue.Config{})
+	q := open(t, s.ConnectionString())
+	ctx := wait.Context(t)
+	if got, err := q.Receive(ctx, 32, time.Minute); len(got) != 0 || err != nil {
+		t.Errorf("of no queue: %v, %v", got, err)
+	}
+	if n, err := q.Count(ctx); n != 0 || err != nil {
+		t.Errorf("no queue has %d messages: %v", n, err)
+	}
+	for i := range 40 {
+		if _, err := q.Put(ctx, message(i), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]delivery.Received{}
+	for _, want := range []int{32, 8, 0} {
+		got, err := q.Receive(ctx, 1000, time.Minute)
+		if err != nil || len(got) != want {
+			t.Fatalf("%d messages, want %d: %v", len(got), want, err)
+		}
+		for _, m := range got {
+			if _, err := registration.ParseEnvelope(m.Message); err != nil || seen[m.ID].ID != "" || m.Until.IsZero() || m.Tries != 1 || m.Queue != outbox.QueueName {
+				t.Errorf("%+v: %v", m, err)
+			}
+			seen[m.ID] = m
+		}
+	}
+	if n, err := q.Count(ctx); n != 40 || err != nil {
+		t.Errorf("%d messages, want 40 that are hidden: %v", n, err)
+	}
+	for _, m := range seen {
+		if err := q.Delete(ctx, m.Kept); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A message that is shown again is as it was, and counts its tries.
+func TestShownAgain(t *testing.T) {
+	t.Parallel()
+	s := service(t, storagequeue.Config{})
+	q := open(t, s.ConnectionString())
+	ctx := wait.Context(t)
+	if _, err := q.Put(ctx, message(1), 0); err != nil {
+		t.Fatal(err)
+	}
+	for tries := range int64(3) {
+		got, err := q.Receive(ctx, 32, time.Minute)
+		if err != nil || len(got) != 1 || got[0].Tries != tries+1 || string(got[0].Message) != string(message(1).Encode()) {
+			t.Fatalf("%d: %+v, %v", tries, got, err)
+		}
+		if err := q.Show(ctx, got[0].Kept, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Show(ctx, got[0].Kept, 0); !errors.Is(err, delivery.ErrSeen) {
+			t.Errorf("shown a second time: %v", err)
+		}
+	}
+}
+
+// What somebody else has put there is handed over as it is: the reader says what it is worth.
+func TestReceiveForeign(t *testing.T) {
+	t.Parallel()
+	s := service(t, storagequeue.Config{})
+	q := open(t, s.ConnectionString())
+	ctx := wait.Context(t)
+	if err := q.Prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	foreign := queue(t, s, outbox.QueueName)
+	twice := base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString(message(1).Encode())))
+	want := map[string]bool{"hello, world": true, `{"a":1}`: true, base64.StdEncoding.EncodeToString(message(1).Encode()): true}
+	for _, text := range []string{"hello, world", `{"a":1}`, twice} {
+		if _, err := foreign.EnqueueMessage(ctx, text, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := q.Receive(ctx, 32, time.Minute)
+	if err != nil || len(got) != 3 {
+		t.Fatalf("%d messages, %v", len(got), err)
+	}
+	for _, m := range got {
+		if !want[string(m.Message)] {
+			t.Errorf("received %q", m.Message)
+		}
+	}
+}
+
+// What goes back into the outbox has its profile only where the setting says so now, and is readable whatever form the
+// host gave it up in.
+func TestResendWithAndWithoutProfile(t *testing.T) {
+	t.Parallel()
+	for name, profile := range map[string]bool{"id": false, "full": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := service(t, storagequeue.Config{})
+			a, err := outbox.ParseConnectionString(s.ConnectionString())
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := newQueue(t, outbox.Config{Account: a, Profile: profile})
+			ctx := wait.Context(t)
+			m := message(1)
+			m.Event.Profile = []byte(`{"email":"jane@example.com"}`)
+			if err := q.Prepare(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := q.Poison(ctx, m.Encode(), "Kafka calls the record invalid."); err != nil {
+				t.Fatal(err)
+			}
+			// A host whose messageEncoding is none hands over base64 of base64; today's handler and yesterday's give it up like that.
+			twice := []byte(base64.StdEncoding.EncodeToString(m.Encode()))
+			if _, err := q.Poison(ctx, twice, "It cannot be read."); err != nil {
+				t.Fatal(err)
+			}
+			sent := 0
+			if err := q.Resend(ctx, func(p outbox.Poisoned) {
+				if p.Sent {
+					sent++
+				}
+			}); err != nil || sent != 2 {
+				t.Fatalf("%d sent again, error %v", sent, err)
+			}
+			got, err := q.Receive(ctx, 32, time.Minute)
+			if err != nil || len(got) != 2 {
+				t.Fatalf("%d messages, %v", len(got), err)
+			}
+			for _, g := range got {
+				e, err := registration.ParseEnvelope(g.Message)
+				if err != nil || e.Event.UserID != m.Event.UserID || (e.Event.Profile != nil) != profile || e.Event.ProfileOmitted {
+					t.Errorf("in the outbox: %+v, %v", e.Event, err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,115 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/registration"
+)
+
+// answer is what Kafka says in the end of a record whose outcome was unknown. Many may wait for it.
+type answer struct {
+	came chan struct{} // closed when it is known, or never will be
+	md   delivery.RecordMetadata
+	err  error // of class UnknownOutcome where it never will be
+}
+
+// await waits for Kafka's late answer to a record, for as long as its copy in the outbox is hidden. It returns nil where
+// there is none to wait for.
+func (r *Relay) await(ctx context.Context, err error) *answer {
+	late := delivery.LateOf(err)
+	if late == nil {
+		return nil
+	}
+	a := &answer{came: make(chan struct{}), err: err}
+	if !r.watch(func(life context.Context) {
+		defer close(a.came)
+		limit, cancel := context.WithTimeout(ctx, hiddenFor)
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		a.md, a.err = late(limit)
+	}) {
+		close(a.came)
+	}
+	return a
+}
+
+// by is the answer if it comes before ctx ends.
+func (a *answer) by(ctx context.Context) (delivery.RecordMetadata, error) {
+	select {
+	case <-a.came:
+		return a.md, a.err
+	default:
+	}
+	select {
+	case <-a.came:
+		return a.md, a.err
+	case <-ctx.Done():
+		return delivery.RecordMetadata{}, &delivery.Error{Class: delivery.UnknownOutcome, Op: "wait for the late answer", Err: ctx.Err()}
+	}
+}
+
+// takeBack waits for the late answer to a record that is in the outbox, too, hidden until a time. If Kafka has the record,
+// the copy is deleted; if it certainly has not, the copy is shown. Where nobody knows it stays hidden, since Kafka may
+// store the record a moment later. The event is without its profile: many may wait.
+func (r *Relay) takeBack(ctx context.Context, e registration.Event, queued time.Time, kept delivery.Kept, until time.Time, a *answer) {
+	r.watch(func(life context.Context) {
+		<-a.came
+		switch {
+		case a.err == nil:
+			key := keyOf(e, queued)
+			r.inKafka.add(key, storedMessage{a.md, false}) // should it be seen all the same
+			if r.insist(ctx, life, until, func(ctx context.Context) error { return r.outbox.Delete(ctx, kept) }) {
+				r.inKafka.forget(key)
+				r.observer.Withdrawn(ctx, e, a.md)
+			}
+		case delivery.ClassOf(a.err) != delivery.UnknownOutcome:
+			if r.insist(ctx, life, until, func(ctx context.Context) error { return r.outbox.Show(ctx, kept, 0) }) {
+				r.wake()
+			}
+		}
+	})
+}
+
+// insist calls f until it has done its work, or the time is over, or the relay's. It says whether the work is done.
+func (r *Relay) insist(ctx, life context.Context, until time.Time, f func(context.Context) error) bool {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	defer context.AfterFunc(life, cancel)()
+	for pause, tries := firstPause, 0; ; pause, tries = min(2*pause, longestPause), tries+1 {
+		if !r.enter(ctx) {
+			return false
+		}
+		limit, done := context.WithTimeout(ctx, r.outboxTimeout)
+		err := f(limit)
+		done()
+		r.leave()
+		switch {
+		case err == nil:
+			return true
+		case errors.Is(err, delivery.ErrSeen):
+			return tries > 0 // nobody can have seen it yet: an earlier try had done it, and its answer was lost
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		}
+	}
+}
+
+// enter and leave bound the calls of the queue that no caller waits for.
+func (r *Relay) enter(ctx context.Context) bool {
+	select {
+	case r.calls <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (r *Relay) leave() { <-r.calls }
