@@ -146,7 +146,7 @@ func (h *handlerRun) tellSecrets(t *testing.T, status int) string {
 		`{"userId":"auth0|1","user":` + private + `}`: status,
 		private: status,
 		`{"specversion":"1.0","type":"user.created","id":"1","data":{"object":` + private + `}}`: status,
-		`{"userId":"pr1vate 1","user":` + private + `}`:                                          http.StatusBadRequest,
+		`{"userId":"` + strings.Repeat("pr1vate", 200) + `","user":` + private + `}`:             http.StatusBadRequest,
 		`{"userId":"auth0|1","user":` + private:                                                  http.StatusBadRequest,
 		`{"userId":"auth0|1","eventId":"pr1vate 1","user":` + private + `}`:                      http.StatusBadRequest,
 	} {

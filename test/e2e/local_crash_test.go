@@ -16,7 +16,7 @@ func TestLocalSurvives(t *testing.T) { //nolint:tparallel // one step follows th
 	t.Run("kill the handler", func(t *testing.T) {
 		l.killHandler(t)
 		l.awaitHandler(t)
-		l.registerWithKey(t, `{"userId":"after the first"}`).problem(t, http.StatusBadRequest, "invalid-registration", false, false)
+		l.registerWithKey(t, `{"userId":" "}`).problem(t, http.StatusBadRequest, "invalid-registration", false, false)
 		l.registerWithKey(t, `{"userId":"after-the-first"}`).stored(t)
 		l.says(t, `Language Worker Process exited\. Pid=`)
 	})
