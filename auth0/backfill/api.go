@@ -9,6 +9,7 @@ import (
 	"net/http"
 	neturl "net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -96,30 +97,39 @@ func (a *api) authorize(ctx context.Context) error {
 	return nil
 }
 
-// call makes one request, not before the time that an earlier answer told. The error names the path without its query, and
-// nothing of the answer. status is 0 where there was none.
+// stream asks for a path whose answer has no end: the caller reads and closes it. A token that has run out is renewed once.
+func (a *api) stream(ctx context.Context, path string, query neturl.Values) (*http.Response, error) {
+	for renewed := false; ; renewed = true {
+		if err := a.authorize(ctx); err != nil {
+			return nil, err
+		}
+		res, err := a.request(ctx, http.MethodGet, path+"?"+query.Encode(), nil, "text/event-stream")
+		if err != nil {
+			return nil, err
+		}
+		if res.StatusCode == http.StatusOK {
+			return res, nil
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusUnauthorized || a.credentials.token != "" || renewed {
+			return nil, fmt.Errorf("GET %s: %w", path, &apiError{res.StatusCode})
+		}
+		a.token = ""
+	}
+}
+
+// call makes one request and reads its answer. The error names the path without its query, and nothing of the answer. status
+// is 0 where there was none.
 func (a *api) call(ctx context.Context, method, path string, body []byte, into any) (status int, err error) {
-	if wait := time.Until(a.pause); wait > 0 && !sleep(ctx, wait) {
-		return 0, context.Cause(ctx)
-	}
-	bare, _, _ := bytes.Cut([]byte(path), []byte("?"))
-	wrap := func(err error) error { return fmt.Errorf("%s %s: %w", method, bare, err) }
-	ctx, cancel := context.WithTimeoutCause(ctx, apiLimit, errNoAnswer)
+	ctx, cancel := context.WithTimeoutCause(ctx, apiLimit+max(time.Until(a.pause), 0), errNoAnswer)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, a.domain+path, bytes.NewReader(body))
+	res, err := a.request(ctx, method, path, body, "application/json")
 	if err != nil {
-		return 0, wrap(errors.New("no such address")) // it was checked
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if a.token != "" {
-		req.Header.Set("Authorization", "Bearer "+a.token)
-	}
-	res, err := a.client.Do(req)
-	if err != nil {
-		return 0, wrap(withoutAddress(ctx, err))
+		return 0, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	a.obey(res)
+	bare, _, _ := strings.Cut(path, "?")
+	wrap := func(err error) error { return fmt.Errorf("%s %s: %w", method, bare, err) }
 	if res.StatusCode != http.StatusOK {
 		return res.StatusCode, wrap(&apiError{res.StatusCode})
 	}
@@ -131,6 +141,30 @@ func (a *api) call(ctx context.Context, method, path string, body []byte, into a
 		return 0, wrap(errors.New("an answer that is no such JSON"))
 	}
 	return res.StatusCode, nil
+}
+
+// request makes one request, not before the time that an earlier answer told.
+func (a *api) request(ctx context.Context, method, path string, body []byte, accept string) (*http.Response, error) {
+	if wait := time.Until(a.pause); wait > 0 && !sleep(ctx, wait) {
+		return nil, context.Cause(ctx)
+	}
+	bare, _, _ := strings.Cut(path, "?")
+	wrap := func(err error) error { return fmt.Errorf("%s %s: %w", method, bare, err) }
+	req, err := http.NewRequestWithContext(ctx, method, a.domain+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, wrap(errors.New("no such address")) // it was checked
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", accept)
+	if a.token != "" {
+		req.Header.Set("Authorization", "Bearer "+a.token)
+	}
+	res, err := a.client.Do(req)
+	if err != nil {
+		return nil, wrap(withoutAddress(ctx, err))
+	}
+	a.obey(res)
+	return res, nil
 }
 
 // obey sets the pause that the answer asks for.

@@ -88,6 +88,7 @@ func (b *backfill) unsent(users iter.Seq2[user, error]) iter.Seq2[user, error] {
 				event := digestOf(id)
 				_, again := met[event]
 				if !b.wanted(u, id, again) {
+					u.settle()
 					continue
 				}
 				met[event] = struct{}{}
@@ -143,6 +144,9 @@ func (b *backfill) send(ctx context.Context, u user, id string) error {
 	got, err := b.function.deliver(ctx, u, id)
 	if err == nil {
 		err := b.sent.add(id)
+		if err == nil {
+			u.settle()
+		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.inARow = 0

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,25 +67,29 @@ func (f *function) deliver(ctx context.Context, u user, id string) (delivered, e
 	if err != nil {
 		return delivered{}, err
 	}
-	outbox, err := f.again(ctx, body, id)
+	ids := []string{id}
+	if u.event != nil {
+		ids = append(ids, u.event.ID) // what the function cannot derive an id from keeps Auth0's
+	}
+	outbox, err := f.again(ctx, body, ids)
 	if refused, ok := errors.AsType[*refusedError](err); !ok || !f.profile || !refused.form() {
 		return delivered{outbox: outbox}, err
 	}
 	if body, err = f.body(u, false); err != nil {
 		return delivered{}, err
 	}
-	outbox, err = f.again(ctx, body, id)
+	outbox, err = f.again(ctx, body, ids)
 	return delivered{outbox: outbox, bare: true}, err
 }
 
 // again sends a body until it is taken or refused, and says whether it went into the outbox.
-func (f *function) again(ctx context.Context, body []byte, id string) (outbox bool, err error) {
+func (f *function) again(ctx context.Context, body []byte, ids []string) (outbox bool, err error) {
 	backoff := time.Second
 	for attempt := 1; ; attempt++ {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
-		outbox, wait, err := f.send(ctx, body, id)
+		outbox, wait, err := f.send(ctx, body, ids)
 		if err == nil || wait < 0 || attempt == attempts {
 			return outbox, err
 		}
@@ -93,19 +98,31 @@ func (f *function) again(ctx context.Context, body []byte, id string) (outbox bo
 	}
 }
 
-// body is what the Action sends. Without the profile it has created_at still, for the event's time: by now the time of the
+// body is what the Action sends, or for a user whom an event tells of what the Action of a stream does. Without the profile it has created_at still, for the event's time: by now the time of the
 // request says nothing.
 func (f *function) body(u user, profile bool) ([]byte, error) {
 	type created struct {
 		CreatedAt string `json:"created_at"`
 	}
-	request := struct {
-		UserID string `json:"userId"`
-		Tenant string `json:"tenant"`
-		User   any    `json:"user"`
-	}{u.id, f.tenant, created{u.createdAt}}
+	var user any = created{u.createdAt}
 	if profile {
-		request.User = u.profile
+		user = u.profile
+	}
+	var request any
+	switch {
+	case u.event == nil:
+		request = struct {
+			UserID string `json:"userId"`
+			Tenant string `json:"tenant"`
+			User   any    `json:"user"`
+		}{u.id, f.tenant, user}
+	case profile:
+		request = u.event.body(user)
+	default:
+		request = u.event.body(struct {
+			UserID    string `json:"user_id"`
+			CreatedAt string `json:"created_at"`
+		}{u.id, u.createdAt})
 	}
 	body, err := json.Marshal(request, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
@@ -115,7 +132,7 @@ func (f *function) body(u user, profile bool) ([]byte, error) {
 }
 
 // send makes one attempt. wait is how long to wait before another, below 0 where another does not help.
-func (f *function) send(ctx context.Context, body []byte, id string) (outbox bool, wait time.Duration, err error) {
+func (f *function) send(ctx context.Context, body []byte, ids []string) (outbox bool, wait time.Duration, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, attemptLimit, errNoAnswer)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
@@ -123,7 +140,7 @@ func (f *function) send(ctx context.Context, body []byte, id string) (outbox boo
 		return false, -1, errNoAnswer // the address was checked
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Idempotency-Key", id)
+	req.Header.Set("Idempotency-Key", ids[0])
 	if f.key != "" {
 		req.Header.Set("X-Functions-Key", f.key)
 	}
@@ -136,11 +153,11 @@ func (f *function) send(ctx context.Context, body []byte, id string) (outbox boo
 	if err != nil {
 		return false, 0, withoutAddress(ctx, err)
 	}
-	return judge(res, text, id)
+	return judge(res, text, ids)
 }
 
 // judge says what an answer means: whether the user is in the outbox, or why not and how long to wait.
-func judge(res *http.Response, text []byte, id string) (outbox bool, wait time.Duration, err error) {
+func judge(res *http.Response, text []byte, ids []string) (outbox bool, wait time.Duration, err error) {
 	var answer struct {
 		EventID string `json:"eventId"`
 		Type    string `json:"type"`
@@ -152,7 +169,7 @@ func judge(res *http.Response, text []byte, id string) (outbox bool, wait time.D
 	}
 	switch status := res.StatusCode; {
 	case status >= 200 && status < 300:
-		if !known || answer.EventID != id {
+		if !known || answer.EventID == "" || !slices.Contains(ids, answer.EventID) {
 			refused.final, refused.hint = true, ", but not from the function: check FUNCTION_URL"
 			return false, -1, refused
 		}

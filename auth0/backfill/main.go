@@ -26,14 +26,15 @@ const usage = `Sends users that Auth0 has through the function, with the event i
 
   backfill [flags] FILE…                     users of an export job (JSON: one a line, or arrays; gzip too; - is stdin)
   backfill [flags] -from TIME [-to TIME]     users of the Management API who were created in the time span
-  backfill -verify …                         of either, those alone who are not in the topic
+  backfill [flags] -events -from TIME        users of whom Auth0's Events API tells, from a time on
+  backfill -verify …                         of any, those alone who are not in the topic
 
 Environment:
   FUNCTION_URL         the function's address; one with ?code=… will do too
   FUNCTION_KEY         the function's key, where it is not in FUNCTION_URL
   AUTH0_TENANT         the tenant's name, as the Action's event.tenant.id has it: a part of the event ids
   AUTH0_DOMAIN         the tenant's own domain, for the Management API; not a custom domain
-  AUTH0_CLIENT_ID      of an application that may read:users,
+  AUTH0_CLIENT_ID      of an application that may read:users, or read:events
   AUTH0_CLIENT_SECRET  or instead of both
   AUTH0_TOKEN          a token of the Management API
   KAFKA_…, AzureWebJobsStorage…, OUTBOX      for -verify, as the function app has them; a login that reads the topic will do
@@ -62,6 +63,7 @@ type options struct {
 	profile  bool
 	dryRun   bool
 	verify   bool
+	events   bool
 	since    time.Time // the topic is read from there
 	state    string    // file
 	files    []string
@@ -99,7 +101,7 @@ func run(ctx context.Context, args, env []string, client *http.Client, stdin io.
 		defer closeAll()
 		b.verifier = v
 	}
-	err = b.run(ctx, func(ctx context.Context) iter.Seq2[user, error] { return users(ctx, o, s, client, stdin, b.tell) })
+	err = b.run(ctx, func(ctx context.Context) iter.Seq2[user, error] { return users(ctx, o, s, client, stdin, sent, b.tell) })
 	return b.end(errors.Join(err, sent.close()), stdout)
 }
 
@@ -139,11 +141,15 @@ func (b *backfill) end(err error, stdout io.Writer) int {
 }
 
 // users are those of the files, or of the Management API.
-func users(ctx context.Context, o options, s settings, client *http.Client, stdin io.Reader, tell func(string, ...any)) iter.Seq2[user, error] {
+func users(ctx context.Context, o options, s settings, client *http.Client, stdin io.Reader, sent *state, tell func(string, ...any)) iter.Seq2[user, error] {
 	if len(o.files) > 0 {
 		return exported(o.files, stdin)
 	}
-	return (&search{api: &api{domain: s.domain, credentials: s.credentials, client: client}, profile: o.profile, tell: tell}).users(ctx, o.from, o.to)
+	tenant := &api{domain: s.domain, credentials: s.credentials, client: client}
+	if o.events {
+		return (&replay{api: tenant, from: o.from, to: o.to, tenant: s.tenant, state: sent, tell: tell}).users(ctx)
+	}
+	return (&search{api: tenant, profile: o.profile, tell: tell}).users(ctx, o.from, o.to)
 }
 
 func readOptions(args []string, stderr io.Writer) (options, error) {
@@ -156,6 +162,7 @@ func readOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.parallel, "parallel", 4, "users under way at a time, at most")
 	flags.BoolVar(&o.profile, "profile", false, "send the profiles too, as the Action does with SEND_PROFILE")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "read and count the users, and send nothing")
+	flags.BoolVar(&o.events, "events", false, "read the events of new users (Auth0's Events API) and no search; -state goes on where an earlier run ended")
 	flags.BoolVar(&o.verify, "verify", false, "look who is in the topic, name who is not, and send those alone")
 	flags.Func("since", "with -verify: read the topic from this `time` (RFC 3339) on; an hour before -from, where that is given, else all of it", timeFlag(&o.since))
 	flags.StringVar(&o.state, "state", "", "remember in this `file` who was delivered, and leave them out the next time")
@@ -176,6 +183,7 @@ func readOptions(args []string, stderr io.Writer) (options, error) {
 		o.since = o.from.Add(-time.Hour) // clocks differ
 	}
 	return o, errors.Join(
+		when(o.events && (o.from.IsZero() || len(o.files) > 0), "-events needs -from, and no files"),
 		when(o.verify && o.state != "", "-verify looks into the topic: it needs no -state"),
 		when(len(o.files) == 0 && o.from.IsZero(), "name the files of an export job, or a time span with -from; see -help"),
 		when(!o.from.IsZero() && !o.from.Before(o.to), "-from must be before -to"),

@@ -11,12 +11,14 @@ import (
 	"sync"
 )
 
-// state are the event ids that were delivered, by this run or, with a file, by an earlier one. The file holds one id a
-// line: hashes, no users.
+// state are the event ids that were delivered, by this run or, with a file, by an earlier one, and the offset of the Events API
+// up to which all was. The file holds one id or offset a line: hashes, no users.
 type state struct {
-	mu   sync.Mutex
-	ids  map[string]bool
-	file *os.File // nil: none
+	mu      sync.Mutex
+	ids     map[string]bool
+	at      string   // offset, "" where there is none
+	failure error    // of writing an offset
+	file    *os.File // nil: none
 }
 
 // openState reads the file of that name, which may not exist yet. "" is none.
@@ -44,11 +46,16 @@ func (s *state) read(name string) error {
 		return err
 	}
 	whole := text[:bytes.LastIndexByte(text, '\n')+1]
-	if !regexp.MustCompile(`^(a0pur_[0-9a-f]{32}\r?\n)*(a0?p?u?r?_?[0-9a-f]{0,32})?$`).Match(text) {
+	if !regexp.MustCompile(`^((a0pur_[0-9a-f]{32}|offset [!-~]+)\r?\n)*(a0?p?u?r?_?[0-9a-f]{0,32}|of?f?s?e?t?( [!-~]*)?)?$`).Match(text) {
 		return errors.New("the file holds something else; name a file of this program, or a new one")
 	}
 	for line := range strings.Lines(string(whole)) {
-		s.ids[strings.TrimSpace(line)] = true
+		line = strings.TrimSpace(line)
+		if offset, ok := strings.CutPrefix(line, "offset "); ok {
+			s.at = offset
+			continue
+		}
+		s.ids[line] = true
 	}
 	if len(whole) < len(text) {
 		// A run that was killed has left half a line. It must not become the beginning of the next.
@@ -78,9 +85,29 @@ func (s *state) add(id string) error {
 	return nil
 }
 
+// offset returns the offset up to which all was delivered, or "".
+func (s *state) offset() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at
+}
+
+// reach notes that all was delivered up to an offset. close tells where that failed.
+func (s *state) reach(offset string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file == nil || offset == s.at {
+		return
+	}
+	s.at = offset
+	if _, err := s.file.WriteString("offset " + offset + "\n"); err != nil {
+		s.failure = fmt.Errorf("write the state: %w", err)
+	}
+}
+
 func (s *state) close() error {
-	if s.file == nil {
-		return nil
+	if s.file == nil || s.failure != nil {
+		return s.failure
 	}
 	if err := s.file.Close(); err != nil {
 		return fmt.Errorf("close the state: %w", err)

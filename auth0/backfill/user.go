@@ -16,6 +16,12 @@ type user struct {
 	createdAt string // the text: it is a part of the event id
 	created   time.Time
 	profile   jsontext.Value
+
+	// Of a user whom an event of Auth0's tells of:
+	event   *streamed
+	at      time.Time // of the event
+	tenant  string    // that the event names
+	settled func()    // is called when the user was delivered, or need not be
 }
 
 // Reasons why a user is not sent: with another event id than the Action's it would be a new event. They repeat nothing of
@@ -62,7 +68,19 @@ func textOf(v jsontext.Value, into *string) bool {
 	return v.Kind() == jsontext.KindString && json.Unmarshal(v, into, jsontext.AllowInvalidUTF8(true)) == nil && *into != ""
 }
 
-func (u user) eventID(tenant string) string { return registration.DeriveID(tenant, u.id, u.createdAt) }
+func (u user) eventID(tenant string) string {
+	if u.tenant != "" {
+		tenant = u.tenant
+	}
+	return registration.DeriveID(tenant, u.id, u.createdAt)
+}
+
+// settle says that nothing is left to do for the user.
+func (u user) settle() {
+	if u.settled != nil {
+		u.settled()
+	}
+}
 
 // within says whether the user was created in the span; a bound that is zero is none.
 func (u user) within(from, to time.Time) bool {
