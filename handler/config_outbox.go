@@ -102,15 +102,13 @@ func warnStorage(env *environment, from accountSetting) {
 	if value, ok := env.vars.exact[storage]; ok && strings.TrimSpace(value) == "" && from.section == storage {
 		env.warn(storage, "is set, but empty: the Functions host takes even that for a connection string, remove it")
 	}
-	for _, name := range env.vars.names {
+	for _, name := range env.unread(storage) {
 		part, ours := strings.CutPrefix(fold(name), fold(storage+"__"))
 		if fold(name) == fold(storage) {
 			part, ours = "", true
 		}
-		if ours && !env.asked[fold(name)] {
-			if text := whyNotRead(part, from); text != "" {
-				env.warn(name, text)
-			}
+		if text := whyNotRead(part, from); ours && text != "" {
+			env.warn(name, text)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,17 +11,21 @@ import (
 // case, and ":" is the same as "__". A name that is spelt as asked for comes before the others.
 type variables struct {
 	exact  map[string]string
-	folded map[string]string
-	names  []string // as they are spelt, in order
+	folded map[string][]string // the names as they are spelt, in order
 }
 
 func variablesOf(environ []string) variables {
-	v := variables{exact: map[string]string{}, folded: map[string]string{}}
+	v := variables{exact: make(map[string]string, len(environ)), folded: make(map[string][]string, len(environ))}
 	for _, setting := range environ {
 		name, value, _ := strings.Cut(setting, "=")
-		v.exact[name], v.folded[fold(name)] = value, value
+		if _, twice := v.exact[name]; !twice {
+			v.folded[fold(name)] = append(v.folded[fold(name)], name)
+		}
+		v.exact[name] = value
 	}
-	v.names = slices.Sorted(maps.Keys(v.exact))
+	for _, names := range v.folded {
+		slices.Sort(names)
+	}
 	return v
 }
 
@@ -33,22 +36,33 @@ func (v variables) get(name string) string {
 	if value, ok := v.exact[name]; ok {
 		return value
 	}
-	return v.folded[fold(name)]
+	if names := v.folded[fold(name)]; len(names) > 0 {
+		return v.exact[names[0]]
+	}
+	return ""
 }
 
-// spellings are the names in the environment that mean this setting and have different values.
+// spellings are the names in the environment that mean this setting, where their values differ.
 func (v variables) spellings(name string) []string {
-	var same []string
-	values := map[string]bool{}
-	for _, n := range v.names {
-		if fold(n) == fold(name) {
-			same, values[v.exact[n]] = append(same, n), true
+	names := v.folded[fold(name)]
+	for _, n := range names {
+		if v.exact[n] != v.exact[names[0]] {
+			return names
 		}
 	}
-	if len(values) < 2 {
-		return nil
+	return nil
+}
+
+// unread are the names in the environment that begin with a prefix, whatever their letters, and were not read.
+func (e *environment) unread(prefix string) []string {
+	var unread []string
+	for folded, names := range e.vars.folded {
+		if strings.HasPrefix(folded, fold(prefix)) && !e.asked[folded] {
+			unread = append(unread, names...)
+		}
 	}
-	return same
+	slices.Sort(unread)
+	return unread
 }
 
 // configError lists what is wrong with the settings, one line for each. It names settings and rules, never values.

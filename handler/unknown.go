@@ -8,16 +8,15 @@ import (
 // warnUnknown warns of settings that look as if they were for this program and are not read by it. All settings must have
 // been read.
 func warnUnknown(env *environment) {
-	known := knownNames(env, "kafka_")
-	for _, name := range env.vars.names {
+	for _, name := range env.unread("KAFKA_") {
 		upper := strings.ToUpper(name)
-		if !strings.HasPrefix(upper, "KAFKA_") || upper == "KAFKA_HOME" || env.asked[fold(name)] {
+		if upper == "KAFKA_HOME" {
 			continue
 		}
 		text := "is not a setting of userrelay and is not read"
 		meant := elsewhere(upper)
 		if meant == "" {
-			meant = nearest(upper, known)
+			meant = nearest(upper, knownNames(env, "kafka_"))
 		}
 		if meant != "" {
 			text += ": is " + meant + " meant?"

@@ -91,6 +91,7 @@ func TestCommandLine(t *testing.T) {
 		{"-check, wrong telemetry", []string{broker, "APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue"}, []string{"-check"}, 2, ``, `APPLICATIONINSIGHTS_CONNECTION_STRING: .*\n1 setting is wrong: .*\n`},
 		{"-check, no identity", []string{broker, "KAFKA_SASL_MECHANISM=OAUTHBEARER", "AZURE_TOKEN_CREDENTIALS=v4lue"}, []string{"-check"}, 2, ``, `KAFKA_SASL_MECHANISM: needs an Azure identity.*\n1 setting is wrong: .*\n`},
 		{"-check, half an identity", []string{broker, "OUTBOX=on", "AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=workloadidentity"}, []string{"-check"}, 2, ``, `AzureWebJobsStorage__credential: needs an Azure identity.*\n1 setting is wrong: .*\n`},
+		{"-check, no identity for telemetry", append(noIdentity(), broker), []string{"-check"}, 2, ``, `APPLICATIONINSIGHTS_AUTHENTICATION_STRING: needs an Azure identity.*\n1 setting is wrong: .*\n`},
 		{"-check, nothing set", nil, []string{"-check"}, 2, ``, `KAFKA_BROKERS: is missing.*\n1 setting is wrong: KAFKA_BROKERS: is missing.*\n`},
 		{"started without the host", []string{broker}, nil, 2, ``, `(?s).*\n\d settings? (?:is|are) wrong: .*FUNCTIONS_CUSTOMHANDLER_PORT: is missing[^\n]*func start[^\n]*\n`},
 		{"unsound port", []string{broker, "FUNCTIONS_CUSTOMHANDLER_PORT=65536"}, nil, 2, ``, `(?s).*\n\d settings? (?:is|are) wrong: .*FUNCTIONS_CUSTOMHANDLER_PORT: [^\n]*\n`},
@@ -111,25 +112,51 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
+// noIdentity are settings of a platform that has no identity for telemetry of the kind that is asked for. It shows only when one
+// is set up.
+func noIdentity() []string {
+	return []string{
+		"APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=" + instrumentationKey,
+		"APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=AAD;ClientId=" + instrumentationKey,
+		"IDENTITY_ENDPOINT=http://127.0.0.1:9", "IDENTITY_HEADER=v4lue", "IDENTITY_SERVER_THUMBPRINT=v4lue",
+	}
+}
+
 // TestWrongTelemetry shows that a handler that cannot send telemetry says so once, and stores registrations.
 func TestWrongTelemetry(t *testing.T) {
 	t.Parallel()
-	kafka := startBroker(t)
-	h := startHandler(t, kafka.setting(), "APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue", "KAFKA_USERNAME=v4lue")
-	h.register(t, `{"userId":"auth0|1"}`).stored(t)
-	h.interrupt(t)
-	for _, name := range []string{"APPLICATIONINSIGHTS_CONNECTION_STRING", "KAFKA_USERNAME"} {
-		if n := strings.Count(h.stderr.String(), name+": "); n != 1 {
-			t.Errorf("%s is named %d times, want once:\n%s", name, n, h.stderr)
-		}
-	}
-	for line := range strings.Lines(h.stderr.String()) {
-		if !strings.HasPrefix(line, "level=WARN ") {
-			t.Errorf("got %q, want warnings", line)
-		}
-	}
-	if strings.Contains(h.stderr.String()+h.stdout.String(), "v4lue") {
-		t.Error("a value is printed")
+	for name, c := range map[string]struct {
+		settings, named []string
+	}{
+		"a connection string": {
+			[]string{"APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue", "KAFKA_USERNAME=v4lue"},
+			[]string{"APPLICATIONINSIGHTS_CONNECTION_STRING: ", "KAFKA_USERNAME: "},
+		},
+		"an identity": {noIdentity(), []string{"setting=APPLICATIONINSIGHTS_AUTHENTICATION_STRING "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			kafka := startBroker(t)
+			h := startHandler(t, append(c.settings, kafka.setting())...)
+			h.register(t, `{"userId":"auth0|1"}`).stored(t)
+			h.interrupt(t)
+			for _, name := range c.named {
+				if n := strings.Count(h.stderr.String(), name); n != 1 {
+					t.Errorf("%s is named %d times, want once:\n%s", name, n, h.stderr)
+				}
+			}
+			for line := range strings.Lines(h.stderr.String()) {
+				if !strings.HasPrefix(line, "level=WARN ") {
+					t.Errorf("got %q, want warnings", line)
+				}
+			}
+			if strings.Contains(h.stderr.String()+h.stdout.String(), "v4lue") {
+				t.Error("a value is printed")
+			}
+			if !strings.Contains(h.stdout.String(), "Forwarded to user-events[") {
+				t.Error("without telemetry the console does not tell of the registration")
+			}
+		})
 	}
 }
 
