@@ -1,7 +1,6 @@
 package kafka_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -10,25 +9,17 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
-	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/quiet"
 	"userrelay/test/realkafka"
 )
-
-// silent is an observer that wants to know nothing.
-type silent struct{ relay.Observer }
-
-func (silent) Received(context.Context, registration.Event)                           {}
-func (silent) Sent(context.Context, delivery.SendAttempt)                             {}
-func (silent) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
-func (silent) Refused(context.Context, registration.Event, error)                     {}
 
 // deliver has a relay deliver the events, all at once.
 func deliver(t *testing.T, p relay.Producer, events []registration.Event) {
 	t.Helper()
-	r := relay.New(relay.Config{Producer: p, Observer: silent{}, KafkaTimeout: patience})
+	r := relay.New(relay.Config{Producer: p, Observer: quiet.Observer{}, KafkaTimeout: patience})
 	defer r.Close(t.Context())
 	var all sync.WaitGroup
 	for _, e := range events {

@@ -12,12 +12,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/quiet"
 	"userrelay/test/realkafka"
 )
 
@@ -60,19 +60,11 @@ func TestOneNode(t *testing.T) {
 	testLateBroker(t, c, plain)
 }
 
-// silent is an observer that wants to know nothing.
-type silent struct{ relay.Observer }
-
-func (silent) Received(context.Context, registration.Event)                           {}
-func (silent) Sent(context.Context, delivery.SendAttempt)                             {}
-func (silent) Forwarded(context.Context, registration.Event, delivery.RecordMetadata) {}
-func (silent) Refused(context.Context, registration.Event, error)                     {}
-
 // testSizes delivers events whose profiles have sizes of chance, one of 2 MB among them.
 func testSizes(t *testing.T, c *realkafka.Cluster, topic string, limit int) {
 	t.Helper()
 	p := newProducer(t, c.Bootstrap(realkafka.Plaintext), topic)
-	r := relay.New(relay.Config{Producer: p, Observer: silent{}, KafkaTimeout: patience})
+	r := relay.New(relay.Config{Producer: p, Observer: quiet.Observer{}, KafkaTimeout: patience})
 	defer r.Close(t.Context())
 	events := []registration.Event{ledger.Profiled(topic+"-large", 2_000_000)}
 	draw := rand.New(rand.NewPCG(3, 3))
