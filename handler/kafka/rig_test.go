@@ -22,11 +22,12 @@ import (
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/realkafka"
 	"userrelay/test/recorder"
+	"userrelay/test/wait"
 )
 
 const (
 	topic    = "user-events"
-	patience = 30 * time.Second // for what must happen at all
+	patience = wait.Patience
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -129,15 +130,7 @@ func (c *pending) wait(t *testing.T) (delivery.RecordMetadata, error) {
 // eventually waits until what holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for limit := time.After(patience); !holds(); {
-		select {
-		case <-limit:
-			t.Fatalf("waited %v in vain: %s", patience, what)
-		case <-tick.C:
-		}
-	}
+	wait.For(t, what, holds)
 }
 
 // wantClass fails the test unless the error is a *delivery.Error of the class.

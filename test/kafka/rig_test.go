@@ -19,9 +19,10 @@ import (
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
-const patience = time.Minute // for what must happen at all
+const patience = wait.Patience
 
 // longFlag is how long each kind of fault lasts, in the tests that inject some under load.
 const longFlag = "faults"
@@ -113,15 +114,7 @@ func sameHeader(a, b realkafka.Header) bool { return a.Key == b.Key && bytes.Equ
 // eventually waits until what holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for limit := time.After(patience); !holds(); {
-		select {
-		case <-limit:
-			t.Fatalf("waited %v in vain: %s", patience, what)
-		case <-tick.C:
-		}
-	}
+	wait.For(t, what, holds)
 }
 
 func closeProducer(t *testing.T, p *kafka.Producer) {
