@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -105,22 +106,55 @@ func withoutIDs() *kversion.Versions {
 	return &kept
 }
 
+// TestRestedConnection stores a record on a real connection that has rested for longer than the last request's deadline: it
+// is used again. In virtual time there is no socket that could be looked at.
+func TestRestedConnection(t *testing.T) {
+	t.Parallel()
+	for name, secure := range map[string]bool{"plain": false, "TLS and login": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			connections := &listener{}
+			opts, edit := []kfake.Opt{kfake.ListenFn(connections.listen)}, func(*kafka.Config) {}
+			if secure {
+				more, withTLS := secured(t)
+				opts, edit = append(opts, more...), withTLS
+			}
+			p := newProducer(t, startBroker(t, opts...).ListenAddrs(), edit)
+			produce(t, p, "before")
+			eventually(t, "all lanes are connected", func() bool { n, _ := connections.count(); return n >= 9 })
+			<-time.After(4 * time.Second)
+			before, _ := connections.count()
+			produce(t, p, "after")
+			if after, _ := connections.count(); after != before {
+				t.Errorf("%d connections were made", after-before)
+			}
+		})
+	}
+}
+
 // TestOldConnections has connections reach their greatest age again and again under load: they are replaced, and nobody
-// notices.
+// notices. The broker knows no idempotent producers, so that a lost request would be seen.
 func TestOldConnections(t *testing.T) {
 	t.Parallel()
-	connections := &listener{}
-	c := startBroker(t, kfake.MaxVersions(withoutIDs()), kfake.ListenFn(connections.listen))
-	p := kafka.NewWithAge(kafka.Config{Brokers: c.ListenAddrs(), Topic: topic}, 20*time.Millisecond)
-	defer closeNow(t, p)
-	var l ledger.Ledger
-	l.Run(t.Context(), p, ledger.Load{Callers: 16, Each: 100, Timeout: patience, Pause: time.Millisecond})
-	if r := compare(t, &l, c); r.Acknowledged != 16*100 {
-		t.Error(r)
-	}
-	if n, _ := connections.count(); n < 20 {
-		t.Errorf("%d connections were made, want more", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const age = time.Minute
+		v := newVirtual(t)
+		c := v.broker(t, kfake.MaxVersions(withoutIDs()))
+		p := kafka.NewWithAge(kafka.Config{Brokers: c.ListenAddrs(), Topic: topic, Dial: v.dial}, age)
+		defer closeNow(t, p)
+		store(t, p, "before", patience)
+		pass(time.Second) // all lanes are connected
+		before := v.connections()
+		var l ledger.Ledger
+		l.Run(t.Context(), p, ledger.Load{Callers: 16, Each: 1200, Timeout: patience, Pause: 500 * time.Millisecond})
+		l.Note("before", delivery.RecordMetadata{}, nil)
+		if r := compareVirtual(t, v, &l, c); r.Acknowledged != 16*1200+1 {
+			t.Error(r)
+		}
+		if n := v.connections() - before; n < 10 {
+			t.Errorf("%d connections were made in ten minutes, want one a minute at least", n)
+		}
+	})
 }
 
 // TestSilentLogin has a broker answer nothing in the middle of the login, from the start or later.

@@ -9,11 +9,13 @@ import (
 	"userrelay/handler/delivery"
 )
 
-// sayAgain is how often the same trouble is told.
-const sayAgain = time.Minute
+const (
+	sayAgain = time.Minute // how often the same trouble is told
+	// The texts of explain are a closed set, but for codes that nobody knows. Beyond this what was said is forgotten.
+	maxSaid = 100
+)
 
-// report tells an operator of trouble with Kafka, and of its end. The texts of explain are a closed set, so that what is
-// remembered is bounded.
+// report tells an operator of trouble with Kafka, and of its end.
 type report struct {
 	log   *slog.Logger
 	topic string
@@ -43,6 +45,9 @@ func (r *report) trouble(err *delivery.Error) {
 	before, ok := r.said[why]
 	silent := ok && now.Sub(before) < sayAgain
 	if !silent {
+		if len(r.said) >= maxSaid {
+			clear(r.said)
+		}
 		r.said[why] = now
 	}
 	r.mu.Unlock()
