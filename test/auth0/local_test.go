@@ -27,7 +27,7 @@ func TestLocal(t *testing.T) {
 	s := startStack(t, "-env", "RECORD_PROFILE=full", "-env", "AUTH0_TENANT=acme-dev")
 	for name, check := range map[string]func(*testing.T){
 		"Action": s.checkAction, "profile": s.checkProfile, "key in the address": s.checkKeyInAddress, "wrong key": s.checkWrongKey,
-		"Event Stream": s.checkEventStream, "Action of a stream": s.checkStreamAction, "articles": s.checkArticles, "backfill": s.checkBackfill,
+		"Event Stream": s.checkEventStream, "Action of a stream": s.checkStreamAction, "every way": s.checkWays, "articles": s.checkArticles, "backfill": s.checkBackfill,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
