@@ -20,81 +20,109 @@ import (
 
 const exampleUser = "auth0|61de2511fd334200aa221dff"
 
-// announce waits until registrations can be stored, and says how to send one.
-func (s *stack) announce(ctx context.Context, h *funchost.Host) error {
-	if err := waitHealthy(ctx, h); err != nil || ctx.Err() != nil {
-		return err
-	}
+// announce says how to register somebody as soon as the handler answers, and returns whether it does. What Kafka lacks is
+// told afterwards, and again when it changes.
+func (s *stack) announce(ctx context.Context, h *funchost.Host) bool {
 	url := h.FunctionURL("RegisterUser")
+	health := h.FunctionURL("Health")
+	answers := false
+	s.untilHealth(ctx, health, h.Done(), func(int) bool { answers = true; return true })
+	s.console.release(ctx.Err() != nil || answers && !s.verbose)
+	if !answers {
+		return false
+	}
 	function := url + "?code=" + s.key
 	command := "curl -i '" + function + "' -d '{\"userId\":\"" + exampleUser + "\"}'"
 	if runtime.GOOS == "windows" {
 		command = `curl -i "` + function + `" -d "{\"userId\":\"` + exampleUser + `\"}"`
 	}
-	s.say("")
-	s.say("Ready. The function:  %s", function)
-	s.say("Register a user:      %s", command)
-	s.say("Find it by its id:    %s/?q=%s", s.page, neturl.QueryEscape(exampleUser))
-	s.say("Look at it:           %s/", s.page)
-	s.say("Kafka:                %s, topic %s", s.brokers, s.topic)
+	s.say("Register a user: %s", command)
+	s.say("Look at it:      %s/", s.page)
 	s.say("Ctrl-C ends it.")
-	s.say("")
+	if s.verbose {
+		s.say("The function:    %s", function)
+		s.say("Find the user:   %s/?q=%s", s.page, neturl.QueryEscape(exampleUser))
+		s.say("Kafka:           %s, topic %s", s.brokers, s.topic)
+		s.say("The outbox:      %s", s.queues.ConnectionString())
+	}
 	s.portal.SetFunction(portal.Function{URL: function, Curl: command})
-	return s.writeReady(url)
+	if s.open {
+		s.openPage()
+	}
+	s.background.Go(func() { s.untilReady(ctx, url, health) })
+	return true
 }
 
-// waitHealthy asks the app itself until it answers that Kafka can be reached, or the host has given up.
-func waitHealthy(ctx context.Context, h *funchost.Host) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.FunctionURL("Health"), nil)
-		if err != nil {
-			return fmt.Errorf("ask for the app's health: %w", err)
+// untilReady waits until registrations reach Kafka, says what is missing meanwhile, and then writes the addresses.
+func (s *stack) untilReady(ctx context.Context, url, health string) {
+	said, lacked := "", false
+	s.untilHealth(ctx, health, nil, func(status int) bool {
+		if status == http.StatusOK {
+			return true
 		}
-		if res, err := http.DefaultTransport.RoundTrip(req); err == nil {
+		if trouble := s.kafkaTrouble(ctx); trouble != said && ctx.Err() == nil {
+			if said = trouble; said != "" {
+				lacked = true
+				s.say("%s", said)
+			}
+		}
+		return false
+	})
+	if ctx.Err() != nil {
+		return
+	}
+	if lacked {
+		s.say("Kafka takes registrations now.")
+	}
+	if err := s.writeReady(url); err != nil {
+		s.say("local: %v", err)
+	}
+}
+
+// untilHealth asks the app how it is until enough says so of the answer's status, ended is closed, or ctx ends: often at
+// first, and then every two seconds.
+func (s *stack) untilHealth(ctx context.Context, health string, ended <-chan struct{}, enough func(status int) bool) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, health, http.NoBody)
+		if err != nil {
+			return
+		}
+		if res, err := client.Do(req); err == nil {
 			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
+			if enough(res.StatusCode) {
+				return
 			}
 		}
 		select {
-		case <-tick.C:
-		case <-h.Done(): // its reason is told where it is started again
-			return nil
+		case <-time.After(pause):
+		case <-ended:
+			return
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }
 
 // sayNoHost prints what func start needs.
-func (s *stack) sayNoHost() {
-	s.say("")
-	s.say("Ready, without host and handler. For func start, put this into local.settings.json:")
-	s.say("")
-	s.say("{")
-	s.say(`  "IsEncrypted": false,`)
-	s.say(`  "Values": {`)
-	settings := s.settings()
-	for i, setting := range settings {
-		comma := ","
-		if i == len(settings)-1 {
-			comma = ""
-		}
-		s.say(`    %s: %s%s`, quoted(setting[0]), quoted(setting[1]), comma)
+func (s *stack) sayNoHost() error {
+	text, err := s.localSettings()
+	if err != nil {
+		return err
 	}
-	s.say("  }")
-	s.say("}")
-	s.say("")
+	if s.settings == "" {
+		s.say("Ready, without host and handler. For func start, put this into local.settings.json (-settings local.settings.json does):")
+		s.say("")
+		s.say("%s", text)
+	} else {
+		s.say("Ready, without host and handler. The settings for func start are in %s.", s.settings)
+	}
 	s.say("Look at it: %s/", s.page)
 	s.say("Ctrl-C ends it.")
-}
-
-// quoted returns a string in JSON. What is no UTF-8 becomes U+FFFD.
-func quoted(s string) []byte {
-	text, _ := jsontext.AppendQuote(nil, s) // its error speaks of that
-	return text
+	if s.open {
+		s.openPage()
+	}
+	return s.writeReady("")
 }
 
 // addresses is what -ready writes.
@@ -113,7 +141,7 @@ type outboxAddress struct {
 	Poison           string `json:"poison"`
 }
 
-// writeReady tells scripts and tests the addresses. The file appears whole.
+// writeReady tells scripts and tests the addresses.
 func (s *stack) writeReady(url string) error {
 	if s.ready == "" {
 		return nil
@@ -122,22 +150,30 @@ func (s *stack) writeReady(url string) error {
 		URL: url, Key: s.key, Page: s.page, Brokers: s.brokers, Topic: s.topic,
 		Outbox: outboxAddress{s.queues.ConnectionString(), outbox.QueueName, outbox.QueueName + "-poison"},
 	}, jsontext.Multiline(true))
-	if err != nil {
-		return fmt.Errorf("write the addresses: %w", err)
-	}
-	part, err := os.CreateTemp(filepath.Dir(s.ready), filepath.Base(s.ready)+".*")
-	if err != nil {
-		return fmt.Errorf("write the addresses: %w", err)
-	}
-	_, err = part.Write(append(text, '\n'))
-	if closed := part.Close(); err == nil {
-		err = closed
-	}
 	if err == nil {
-		err = os.Rename(part.Name(), s.ready)
+		err = writeWhole(s.ready, append(text, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("write the addresses: %w", err)
 	}
 	return nil
+}
+
+// writeWhole writes a file that appears whole.
+func writeWhole(name string, text []byte) error {
+	part, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+	if err != nil {
+		return err //nolint:wrapcheck // the caller says what for
+	}
+	_, err = part.Write(text)
+	if closed := part.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(part.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(part.Name())
+	}
+	return err //nolint:wrapcheck // likewise
 }

@@ -2,19 +2,18 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"userrelay/handler/outbox"
@@ -35,22 +34,40 @@ const shutdownLimit = 3500 * time.Millisecond
 // stack is all that runs.
 type stack struct {
 	options
-	out io.Writer
+	console *quiet       // of the host and the handler
+	used    map[int]bool // ports that something here has, or will have
+
+	saying     sync.Mutex
+	out        io.Writer
+	background sync.WaitGroup // what goes on beside the host; ends with the context of run
 
 	broker  *broker.Broker // nil where the user has one
 	brokers string
 	queues  queues
 	portal  *portal.Portal
 	page    string // address of the portal
-	key     string // of the function
 }
 
 // runStack starts all of it and runs until ctx ends.
 func runStack(ctx context.Context, o options, out io.Writer) (err error) {
-	if _, err := os.Stat("host.json"); err != nil {
-		return errors.New("run it in the project's folder, the one with host.json: go run ./local")
+	unlock, err := o.lockData()
+	if err != nil {
+		return err
 	}
-	s := &stack{options: o, out: out, brokers: o.kafka, key: rand.Text()}
+	defer unlock()
+	if o.key, err = o.functionKey(); err != nil {
+		return err
+	}
+	s := &stack{options: o, out: out, console: &quiet{out: out}, brokers: o.kafka, used: map[int]bool{}}
+	ctx, end := context.WithCancel(ctx)
+	defer s.background.Wait()
+	defer end()
+	if !o.noHost {
+		if err := s.build(ctx); err != nil {
+			return err
+		}
+		s.port = s.portFor(ctx, "the function", s.port)
+	}
 	stopKafka, err := s.startKafka(ctx)
 	if err != nil {
 		return err
@@ -67,15 +84,16 @@ func runStack(ctx context.Context, o options, out io.Writer) (err error) {
 	defer stopPortal()
 
 	if o.noHost {
-		s.sayNoHost()
-		if err := s.writeReady(""); err != nil {
+		if err := s.sayNoHost(); err != nil {
 			return err
 		}
 		<-ctx.Done()
 		return nil
 	}
-	if err := s.build(ctx); err != nil {
-		return err
+	if s.settings != "" {
+		if _, err := s.localSettings(); err != nil {
+			return err
+		}
 	}
 	return s.host(ctx)
 }
@@ -91,8 +109,7 @@ func (s *stack) startKafka(ctx context.Context) (stop func() error, err error) {
 		s.brokers = strings.Join(apache.Bootstrap(realkafka.Plaintext), ",")
 		return apache.Close, nil
 	case "":
-		s.say("Starting a Kafka broker in this process …")
-		if s.broker, err = broker.Start(s.topic, s.folder("broker")); err != nil {
+		if s.broker, err = broker.Start(s.topic, s.folder("broker"), s.portFor(ctx, "Kafka", kafkaPort)); err != nil {
 			return nil, err
 		}
 		s.brokers = s.broker.Address()
@@ -110,7 +127,11 @@ func (s *stack) folder(name string) string {
 	return filepath.Join(s.data, name)
 }
 
-func (s *stack) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
+func (s *stack) say(format string, args ...any) {
+	s.saying.Lock()
+	defer s.saying.Unlock()
+	_, _ = fmt.Fprintf(s.out, format+"\n", args...)
+}
 
 // queues are those of a storage account.
 type queues interface {
@@ -129,7 +150,7 @@ func (s *stack) startQueues(ctx context.Context) error {
 		s.queues = a
 		return nil
 	}
-	q, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0", Dir: s.folder("outbox")}) //nolint:contextcheck // it is closed in order
+	q, err := storagequeue.Start(storagequeue.Config{Addr: address(s.portFor(ctx, "the queue", queuePort)), Dir: s.folder("outbox")}) //nolint:contextcheck // it is closed in order
 	if err != nil {
 		return fmt.Errorf("start the stand-in of the Storage queues: %w", err)
 	}
@@ -139,7 +160,11 @@ func (s *stack) startQueues(ctx context.Context) error {
 
 // startPortal serves the telemetry endpoint and its page.
 func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.pagePort)))
+	port := s.pagePort
+	if port != 0 {
+		port = s.portFor(ctx, "the page", port)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", address(port))
 	if err != nil {
 		return nil, fmt.Errorf("listen for telemetry: %w", err)
 	}
@@ -179,17 +204,20 @@ func handlerPath() string {
 }
 
 func (s *stack) build(ctx context.Context) error {
-	s.say("Building the handler: go build -o %s ./handler", handlerPath())
+	s.say("Building the handler; the first time takes about a minute.")
 	build := exec.CommandContext(ctx, "go", "build", "-o", handlerPath(), "./handler") //nolint:gosec // G204: constants
-	build.Stdout, build.Stderr = s.out, s.out
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build the handler: %w", err)
+	out, err := build.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("build the handler: %w", ctx.Err())
+	case err != nil:
+		return fmt.Errorf("build the handler: %w\n%s", err, out)
 	}
 	return nil
 }
 
-// settings are the handler's, as local.settings.json would have them, in order. The user's own win.
-func (s *stack) settings() [][2]string {
+// handlerSettings are as local.settings.json would have them, in order. The user's own win.
+func (s *stack) handlerSettings() [][2]string {
 	settings := [][2]string{
 		{"FUNCTIONS_WORKER_RUNTIME", "Custom"},
 		{"KAFKA_BROKERS", s.brokers},
@@ -205,38 +233,48 @@ func (s *stack) settings() [][2]string {
 	return settings
 }
 
-// host runs the stand-in of the Functions host, and starts it again when it gives up, as the platform does.
-func (s *stack) host(ctx context.Context) error {
+// handlerEnv is the environment of host and handler.
+func (s *stack) handlerEnv() []string {
 	env := slices.Clone(s.env)
 	env = append(env,
 		"AZURE_FUNCTIONS_ENVIRONMENT=Development",
 		"AzureFunctionsJobHost__extensions__queues__maxPollingInterval=00:00:02", // host.json's is for Azure, where looks cost money
 		"AzureFunctionsJobHost__customHandler__description__defaultExecutablePath="+handlerPath())
-	for _, setting := range s.settings() {
+	if s.verbose {
+		env = append(env, "AzureFunctionsJobHost__logging__logLevel__Function=Information")
+	}
+	for _, setting := range s.handlerSettings() {
 		env = append(env, setting[0]+"="+setting[1])
 	}
-	port := s.port
-	for first := true; ; first = false {
+	return env
+}
+
+// host runs the stand-in of the Functions host, and starts it again when it gives up, as the platform does.
+func (s *stack) host(ctx context.Context) error {
+	_ = s.kafkaTrouble(ctx) // makes a topic that is missing; what else is missing is told once the handler runs
+	env, port := s.handlerEnv(), strconv.Itoa(s.port)
+	for announced := false; ; {
+		s.console.start()
 		h, err := funchost.Start(context.WithoutCancel(ctx), funchost.Config{ // it is shut down in order
-			Dir: ".", Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Env: env, Console: s.out, Insights: true,
+			Dir: ".", Addr: net.JoinHostPort("127.0.0.1", port), Env: env, Console: s.console, Insights: true, Brief: !s.verbose,
 			Keys: funchost.Keys{Functions: map[string]string{"RegisterUser": s.key}},
 		})
 		if err != nil {
+			s.console.release(false)
 			return fmt.Errorf("start the stand-in of the Functions host: %w", err)
 		}
-		if first {
-			if _, err = fmt.Sscanf(h.URL()[len("http://127.0.0.1:"):], "%d", &port); err == nil {
-				err = s.announce(ctx, h)
-			}
+		_, port, _ = net.SplitHostPort(strings.TrimPrefix(h.URL(), "http://")) // the next has the same
+		if announced {
+			s.console.release(false)
+		} else {
+			announced = s.announce(ctx, h)
 		}
-		if err == nil {
-			select {
-			case <-h.Done():
-			case <-ctx.Done():
-			}
-		}
-		if err != nil || ctx.Err() != nil {
-			return errors.Join(err, shutDown(ctx, h))
+		select {
+		case <-h.Done():
+		case <-ctx.Done():
+			s.console.start() // what says that all is well at the end is of no use
+			defer s.console.release(true)
+			return shutDown(ctx, h)
 		}
 		s.say("The host has stopped: %v", h.Close())
 		s.say("In Azure the platform starts it again; so does this program, in 2 seconds.")

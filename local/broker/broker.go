@@ -30,10 +30,10 @@ type Broker struct {
 	cluster *kfake.Cluster // nil while stopped
 }
 
-// Start starts a broker that has the topic. dir keeps the records between runs; empty means a folder that is removed by
-// Close.
-func Start(topic, dir string) (*Broker, error) {
-	b := &Broker{topic: topic, dir: dir}
+// Start starts a broker that has the topic, at a port of 127.0.0.1; 0 takes any. dir keeps the records between runs; empty
+// means a folder that is removed by Close.
+func Start(topic, dir string, port int) (*Broker, error) {
+	b := &Broker{topic: topic, dir: dir, port: port}
 	if dir == "" {
 		var err error
 		if b.dir, err = os.MkdirTemp("", "userrelay-broker-"); err != nil {

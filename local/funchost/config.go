@@ -60,6 +60,8 @@ type Config struct {
 	FunctionTimeout time.Duration
 	// Console gets the lines of host and handler, as func prints them. Nil discards them.
 	Console io.Writer
+	// Brief leaves out what the console says first: what the stand-in leaves out, and the functions.
+	Brief bool
 	// Color colours warnings and errors, as func does on a terminal.
 	Color bool
 }

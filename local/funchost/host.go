@@ -66,7 +66,7 @@ type Host struct {
 // listener of a queue met what it does not handle, such as a storage account that refuses connections for 25 s. It returns when clients can connect; the handler may still be starting then, and requests
 // wait for it. The error names a file or setting that is wrong, or an address that cannot be had.
 //
-// The first lines on the console say that this is a stand-in, and what it leaves out.
+// The first lines on the console say that this is a stand-in, and what it leaves out, unless cfg.Brief is set.
 func Start(ctx context.Context, cfg Config) (*Host, error) {
 	a, err := readApp(cfg)
 	if err != nil {
@@ -87,7 +87,9 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 	h.url = "http://" + clientAddr(cfg.Addr, listener.Addr())
 	life, end := context.WithCancel(ctx)
 	h.life, h.end = life, end
-	h.console.info("%s", banner)
+	if !cfg.Brief {
+		h.console.info("%s", banner)
+	}
 	for _, line := range a.ignored {
 		h.console.print(warning, "%s", line)
 	}
@@ -95,7 +97,9 @@ func Start(ctx context.Context, cfg Config) (*Host, error) {
 		h.console.info("Function group target is %s", a.group)
 	}
 	h.listenToQueues()
-	h.console.raw(a.listing(h.url))
+	if !cfg.Brief {
+		h.console.raw(a.listing(h.url))
+	}
 	polling, stopPolling := context.WithCancel(life)
 	h.stopPolling = stopPolling
 	go h.run(life, polling, listener) // its owner is whoever waits for Done; Close does

@@ -4,9 +4,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kfake"
 
 	"userrelay/test/wait"
 )
@@ -77,11 +83,114 @@ func TestLocalData(t *testing.T) {
 	}
 }
 
+// TestLocalInterruptedEarly ends it while it builds, and at other moments of the start: that looks like an end, too.
+func TestLocalInterruptedEarly(t *testing.T) {
+	t.Parallel()
+	needProc(t)
+	for _, after := range []string{"Building the handler", "Look at it"} {
+		t.Run(after, func(t *testing.T) {
+			t.Parallel()
+			l := &localRun{temp: t.TempDir()}
+			cmd := localCommand(t, l.temp, filepath.Join(t.TempDir(), "ready.json"))
+			l.process = start(t, cmd)
+			t.Cleanup(func() { l.end(t) })
+			l.says(t, after)
+			all := children(t, l.cmd.Process.Pid)
+			signalGroup(t, l.cmd, os.Interrupt)
+			l.wait(t) // the code is that of go run, which has been interrupted
+			if l.stderr.String() != "" || strings.Contains(l.stdout.String(), "signal") {
+				t.Errorf("it says %s%s", l.stderr, l.stdout)
+			}
+			wait.For(t, "all have ended", func() bool { return !slices.ContainsFunc(all, child.lives) })
+		})
+	}
+}
+
+// TestLocalKafkaAway starts all of it for a broker that is not there: it says so once, registrations wait in the outbox, and
+// when the broker comes it is used.
+func TestLocalKafkaAway(t *testing.T) {
+	t.Parallel()
+	needSignals(t)
+	port := freePort(t)
+	l := &localRun{temp: t.TempDir()}
+	ready := filepath.Join(t.TempDir(), "ready.json")
+	l.process = start(t, localCommand(t, l.temp, ready, "-kafka", loopback(port)))
+	t.Cleanup(func() { l.end(t) })
+	command := l.says(t, `^Register a user: +curl -i '([^']+)' -d`)
+	l.says(t, `^Nothing listens at `+regexp.QuoteMeta(loopback(port))+`: start Kafka there`)
+	if _, err := os.Stat(ready); err == nil {
+		t.Error("ready without Kafka")
+	}
+	url, _, _ := strings.Cut(command[1], "/api/")
+	l.client = newClient(t, url)
+	l.addresses.Key = command[1][strings.LastIndexByte(command[1], '=')+1:]
+	l.registerWithKey(t, `{"userId":"auth0|early"}`).kept(t)
+
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	l.says(t, `^Made the topic user-events`)
+	wait.For(t, "local is ready", func() bool { _, err := os.Stat(ready); return err == nil })
+	l.says(t, `^Kafka takes registrations now\.`)
+	wait.For(t, "registrations are stored", func() bool {
+		return l.registerWithKey(t, `{"userId":"auth0|late"}`).status == http.StatusOK
+	})
+	if n := strings.Count(l.stdout.String(), "Nothing listens at"); n != 1 {
+		t.Errorf("said %d times that nothing listens", n)
+	}
+}
+
+// TestLocalOpens shows that -open shows the page, and what else a newcomer sees: little.
+func TestLocalOpens(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: it takes another program to open a page on this system")
+	}
+	dir := t.TempDir()
+	opened := filepath.Join(dir, "opened")
+	if err := os.WriteFile(filepath.Join(dir, "xdg-open"), []byte("#!/bin/sh\nprintf %s \"$1\" > "+opened+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l := &localRun{temp: t.TempDir()}
+	cmd := localCommand(t, l.temp, filepath.Join(dir, "ready.json"), "-open")
+	for i, setting := range cmd.Env {
+		if path, ok := strings.CutPrefix(setting, "PATH="); ok {
+			cmd.Env[i] = "PATH=" + dir + string(os.PathListSeparator) + path
+		}
+	}
+	l.process = start(t, cmd)
+	t.Cleanup(func() { l.end(t) })
+	page := l.says(t, `^Look at it: +(\S+)$`)[1]
+	wait.For(t, "the page is opened", func() bool {
+		text, err := os.ReadFile(opened)
+		return err == nil && string(text) == page
+	})
+	command := l.says(t, `^Register a user: +curl -i '([^']+)' -d`)
+	l.says(t, `^Ctrl-C ends it\.$`)
+	url, path, _ := strings.Cut(command[1], "/api/")
+	l.client = newClient(t, url)
+	before := strings.Count(l.stdout.String(), "\n")
+	if before > 5 { // the build, three lines, and one for what a busy machine may have to say
+		t.Errorf("the start is told in %d lines:\n%s", before, l.stdout)
+	}
+	const registrations = 5
+	for i := range registrations {
+		l.call(t, http.MethodPost, "/api/"+path, `{"userId":"auth0|`+strconv.Itoa(i)+`"}`).stored(t)
+	}
+	l.end(t)
+	if lines := strings.Count(l.stdout.String(), "\n") - before; lines > 2*registrations {
+		t.Errorf("%d registrations are told in %d lines:\n%s", registrations, lines, l.stdout)
+	}
+}
+
 // TestNoHost shows that the settings that `-no-host` prints are all that a handler needs.
 func TestNoHost(t *testing.T) {
 	t.Parallel()
-	l := startLocal(t, "-no-host", "-env", "AUTH0_TENANT=acme")
-	env := l.localSettings(t)
+	file := filepath.Join(t.TempDir(), "local.settings.json")
+	l := startLocal(t, "-no-host", "-settings", file, "-env", "AUTH0_TENANT=acme")
+	env := localSettings(t, file)
 	if code, _, stderr := runHandler(t, env, "-check"); code != 0 {
 		t.Fatalf("-check: got code %d: %s", code, stderr)
 	}

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"os"
@@ -56,11 +55,7 @@ func startLocal(t *testing.T, args ...string) *localRun {
 	t.Helper()
 	l := &localRun{temp: t.TempDir()}
 	ready := filepath.Join(t.TempDir(), "ready.json")
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "go", slices.Concat([]string{"run", "./local", "-port", "0", "-ready", ready}, args)...)
-	cmd.Dir = moduleRoot
-	cmd.Env = append(cmd.Environ(), "TMPDIR="+l.temp, "TMP="+l.temp)
-	cmd.SysProcAttr = ownGroup()
-	l.process = start(t, cmd)
+	l.process = start(t, localCommand(t, l.temp, ready, args...))
 	t.Cleanup(func() { l.end(t) })
 	wait.For(t, "local is ready", func() bool {
 		_, err := os.Stat(ready)
@@ -78,6 +73,16 @@ func startLocal(t *testing.T, args ...string) *localRun {
 		l.client = newClient(t, base)
 	}
 	return l
+}
+
+// localCommand is the command with which startLocal starts it.
+func localCommand(t *testing.T, temp, ready string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "go", slices.Concat([]string{"run", "./local", "-port", "0", "-ready", ready}, args)...)
+	cmd.Dir = moduleRoot
+	cmd.Env = append(cmd.Environ(), "TMPDIR="+temp, "TMP="+temp)
+	cmd.SysProcAttr = ownGroup()
+	return cmd
 }
 
 // end ends it where the test has not.
@@ -118,15 +123,18 @@ func (l *localRun) says(t *testing.T, pattern string) (match []string) {
 	return match
 }
 
-// localSettings reads the JSON that `-no-host` prints for local.settings.json.
-func (l *localRun) localSettings(t *testing.T) (env []string) {
+// localSettings reads a local.settings.json.
+func localSettings(t *testing.T, file string) (env []string) {
 	t.Helper()
-	text := []byte(l.says(t, `(?s)^\{$.*?^\}$`)[0])
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var settings struct {
 		IsEncrypted bool              `json:"IsEncrypted"`
 		Values      map[string]string `json:"Values"`
 	}
-	if err := json.UnmarshalRead(bytes.NewReader(text), &settings, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.Unmarshal(text, &settings, json.RejectUnknownMembers(true)); err != nil {
 		t.Fatalf("read %s: %v", text, err)
 	}
 	if settings.IsEncrypted {

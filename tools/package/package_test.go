@@ -178,7 +178,7 @@ func checkBill(t *testing.T, sbom, handler string) {
 // registration.
 func register(t *testing.T, folder string) {
 	t.Helper()
-	kafka, err := broker.Start("user-events", "")
+	kafka, err := broker.Start("user-events", "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"sync"
+)
+
+// quiet keeps a console's lines while the host starts and while it ends. What only says that all is well is left out then.
+type quiet struct {
+	out io.Writer
+
+	mu   sync.Mutex
+	held [][]byte
+	hold bool
+}
+
+// Write implements [io.Writer]. It gets whole lines.
+func (q *quiet) Write(p []byte) (int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.hold {
+		q.held = append(q.held, bytes.Clone(p))
+		return len(p), nil
+	}
+	return q.out.Write(p) //nolint:wrapcheck // a writer passes on what the one below says
+}
+
+// start holds lines back from now on.
+func (q *quiet) start() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.hold = true
+}
+
+// release prints what was held back, and all that comes. Where all was well it leaves out what says so.
+func (q *quiet) release(well bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.hold = false
+	for _, line := range q.held {
+		if !well || !bytes.Contains(line, []byte("level=INFO")) && !bytes.Contains(line, []byte("Worker process started and initialized.")) {
+			_, _ = q.out.Write(line)
+		}
+	}
+	q.held = nil
+}
