@@ -1,0 +1,101 @@
+package auth0
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const configuration = sources + "/terraform"
+
+// attributes are what the resources of Terraform's provider auth0/auth0 1.55 have, by its documentation, as far as they matter
+// here: an attribute, or a block and what is in it. Those that would keep a secret in the state are not among them.
+func attributes() map[string][]string {
+	return map[string][]string{
+		"auth0_action": {
+			"name", "runtime", "deploy", "code", "supported_triggers.id", "supported_triggers.version",
+			"secrets_wo.name", "secrets_wo.value", "secrets_wo_version",
+		},
+		"auth0_trigger_action": {"trigger", "action_id", "display_name"},
+		"auth0_event_stream": {
+			"name", "destination_type", "subscriptions", "status", "action_configuration.action_id", "webhook_configuration.webhook_endpoint",
+			"webhook_configuration.webhook_authorization.method", "webhook_configuration.webhook_authorization.header_key",
+			"webhook_configuration.webhook_authorization.header_value_wo", "webhook_configuration.webhook_authorization.header_value_wo_version",
+		},
+	}
+}
+
+// unknownAttributes returns what the resources of a configuration, formatted by Terraform, have and the provider's have not.
+func unknownAttributes(text string) (unknown []string) {
+	var blocks []string
+	resource := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		name, value, isAttribute := strings.Cut(line, " ")
+		switch {
+		case line == "}" && len(blocks) > 0:
+			blocks = blocks[:len(blocks)-1]
+		case line == "}":
+			resource = ""
+		case strings.HasPrefix(line, "resource "):
+			resource = strings.Split(line, `"`)[1]
+			if attributes()[resource] == nil {
+				unknown = append(unknown, resource)
+			}
+		case resource == "" || !isAttribute || name == "count" || strings.HasPrefix(line, "#"):
+		case value == "{":
+			blocks = append(blocks, name)
+		default:
+			if path := strings.Join(append(slices.Clone(blocks), name), "."); !slices.Contains(attributes()[resource], path) {
+				unknown = append(unknown, resource+"."+path)
+			}
+		}
+	}
+	return unknown
+}
+
+// TestTerraform shows that the configuration is formatted, uses what the provider has, keeps no secret in the state, leaves the
+// bindings of others alone, and deploys the Actions' code. The provider itself does not look at it: neither it nor its client of the
+// Management API can be had as a Go module here.
+func TestTerraform(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("terraform")
+	if err != nil {
+		if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
+			t.Fatal("CI is set and nothing may be skipped: no terraform; see developer.hashicorp.com/terraform/install")
+		}
+		t.Skip("skipped: no terraform; see developer.hashicorp.com/terraform/install")
+	}
+	if done := execute(t, configuration, nil, program, "fmt", "-check", "-diff", "-recursive"); done.code != 0 {
+		t.Errorf("not formatted:\n%s", done)
+	}
+	main := string(read(t, filepath.Join(configuration, "main.tf")))
+	if unknown := unknownAttributes(main); len(unknown) > 0 {
+		t.Errorf("the provider has no %q", unknown)
+	}
+	for _, file := range regexp.MustCompile(`file\("\$\{path\.module\}/([^"]+)"\)`).FindAllStringSubmatch(main, -1) {
+		if _, err := os.Stat(filepath.Join(configuration, file[1])); err != nil {
+			t.Error(err)
+		}
+	}
+	variables := string(read(t, filepath.Join(configuration, "variables.tf")))
+	if key := regexp.MustCompile(`(?s)variable "function_key" \{.*?\n\}`).FindString(variables); !strings.Contains(key, "ephemeral   = true") {
+		t.Errorf("the key gets into plans: %s", key)
+	}
+	for what, damage := range map[string][2]string{
+		"auth0_action.secrets_wo.key": {"    name  = \"FUNCTION_KEY\"", "    key  = \"FUNCTION_KEY\""},
+		"auth0_action.secrets.name":   {"  secrets_wo {", "  secrets {"},
+		"auth0_event_stream.webhook_configuration.webhook_authorization.header_value": {"header_value_wo  ", "header_value  "},
+		"auth0_trigger_actions": {`"auth0_trigger_action"`, `"auth0_trigger_actions"`},
+	} {
+		damaged := strings.Replace(main, damage[0], damage[1], 1)
+		if got := fmt.Sprint(unknownAttributes(damaged)); !strings.Contains(got, what) {
+			t.Errorf("%s: got %s", what, got)
+		}
+	}
+}
