@@ -208,9 +208,12 @@ func (t *Telemetry) Sent(ctx context.Context, s delivery.SendAttempt) {
 	if t.sink == nil {
 		return
 	}
-	p := make(properties, 0, 7).of(s.Event)
+	p := make(properties, 0, 8).of(s.Event)
 	if s.Err == nil {
 		p = p.place(s.Metadata)
+		if s.Metadata.Throttled > 0 {
+			p = append(p, property{"throttledMs", strconv.FormatInt(s.Metadata.Throttled.Milliseconds(), 10)})
+		}
 	} else {
 		p = append(p, property{"topic", t.topic}).failed(s.Err)
 	}

@@ -53,6 +53,13 @@ func sentEvent(err error) delivery.SendAttempt {
 	return s
 }
 
+// with returns properties with one more.
+func with(properties map[string]string, name, value string) map[string]string {
+	properties = maps.Clone(properties)
+	properties[name] = value
+	return properties
+}
+
 func putEvent(err error) delivery.PutAttempt {
 	s := sentEvent(err)
 	return delivery.PutAttempt{Event: s.Event, Span: s.Span, Start: s.Start, Duration: s.Duration, Err: err}
@@ -112,6 +119,17 @@ func promises() map[string]promise {
 		"sent": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Sent(ctx, sentEvent(nil)) },
 			toldItem{Kind: "dependency", Text: "send user-events", Properties: sent, Dependency: toldDependency{
+				Type: "Queue Message | kafka", Target: "b-1.example.com/user-events", ID: "00f067aa0ba902b7",
+				ResultCode: "0", Duration: "0.00:00:00.0300000", Success: true,
+			}},
+		},
+		"sent, throttled for its successors": {
+			func(ctx context.Context, t *insights.Telemetry) {
+				s := sentEvent(nil)
+				s.Metadata.Throttled = 1500 * time.Millisecond
+				t.Sent(ctx, s)
+			},
+			toldItem{Kind: "dependency", Text: "send user-events", Properties: with(sent, "throttledMs", "1500"), Dependency: toldDependency{
 				Type: "Queue Message | kafka", Target: "b-1.example.com/user-events", ID: "00f067aa0ba902b7",
 				ResultCode: "0", Duration: "0.00:00:00.0300000", Success: true,
 			}},
