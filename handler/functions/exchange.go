@@ -17,15 +17,16 @@ const maxThrownAway = 100 << 20
 type exchange struct {
 	http.ResponseWriter
 
-	body  io.ReadCloser
-	waits bool  // the sender sends no body before it is asked to (100-continue)
-	end   error // of the body: io.EOF, or what went wrong
-	begun bool  // the answer has
+	request *http.Request
+	body    io.ReadCloser
+	waits   bool  // the sender sends no body before it is asked to (100-continue)
+	end     error // of the body: io.EOF, or what went wrong
+	begun   bool  // the answer has
 }
 
 // newExchange takes over the request's body.
 func newExchange(w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{ResponseWriter: w, body: r.Body}
+	x := &exchange{ResponseWriter: w, request: r, body: r.Body}
 	if r.Body == nil {
 		x.body = http.NoBody
 	}
@@ -54,6 +55,7 @@ func (x *exchange) WriteHeader(status int) {
 	if !x.begun {
 		x.begun = true
 		x.throwAway()
+		x.request.Body = x.body // the server looks at its type, to see whether the sender still waits
 	}
 	x.ResponseWriter.WriteHeader(status)
 }

@@ -242,6 +242,7 @@ func TestServeLetsSlowCallersGo(t *testing.T) {
 		"in the header":        {"POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\n", 5 * time.Second, ""},
 		"in the body":          {"POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{", 10 * time.Second, "HTTP/1.1 408 "},
 		"in a chunk":           {"POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"u", 10 * time.Second, "HTTP/1.1 408 "},
+		"in an unwanted body":  {"PUT /api/RegisterUser HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{", 10 * time.Second, "HTTP/1.1 405 "},
 		"after an answer":      {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 150 * time.Second, "HTTP/1.1 200 "},
 		"in the next header":   {"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n", 5 * time.Second, "HTTP/1.1 200 "},
 		"with a header's size": {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 80<<10), time.Second, "HTTP/1.1 431 "},
