@@ -27,16 +27,19 @@ func (p problem) write(w http.ResponseWriter) {
 	writeJSON(w, p.Status, "application/problem+json", p)
 }
 
-// writeJSON sends a whole answer. Its length is set: the host relays the answer only when it has all of it.
+// writeJSON sends a whole answer.
 func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // the answers are structs of this package
 	}
-	h := w.Header()
-	h.Set("Content-Type", mediaType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
+	write(w, status, mediaType, body)
+}
+
+// write sends a whole answer. Its length is set: the host relays the answer only when it has all of it.
+func write(w http.ResponseWriter, status int, mediaType string, body []byte) {
+	h, values := w.Header(), []string{mediaType, strconv.Itoa(len(body)), "no-store"} // one piece of memory for three headers
+	h["Content-Type"], h["Content-Length"], h["Cache-Control"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the caller may have left
 }

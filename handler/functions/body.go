@@ -52,8 +52,8 @@ func (u *upload) Read(b []byte) (int, error) {
 	return n, err //nolint:wrapcheck // a reader's errors are its own
 }
 
-// hold takes memory, if there is room. release gives all of it back.
-func (u *upload) hold(n int) bool {
+// Take takes memory, if there is room. release gives all of it back.
+func (u *upload) Take(n int) bool {
 	if !take(&u.gate.bytes, int64(n), u.gate.maxBytes) {
 		return false
 	}

@@ -67,11 +67,17 @@ type Handler struct {
 	gate     gate
 	drains   gate // of the queue trigger
 	stopping atomic.Bool
+
+	functions map[string]function // by path, in lower case
+	unknown   function
 }
+
+// registerPath is how nearly all requests call the function of the app.
+const registerPath = "/api/RegisterUser"
 
 // New returns the handler.
 func New(c Config) *Handler {
-	return &Handler{
+	h := &Handler{
 		decoder:  c.Decoder,
 		deliver:  c.Deliver,
 		drainer:  c.Drain,
@@ -80,6 +86,18 @@ func New(c Config) *Handler {
 		gate:     gate{maxRequests: maxRequests, maxBytes: maxBodies},
 		drains:   gate{maxRequests: maxDrains},
 	}
+	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
+	register := function{"RegisterUser", post, h.registerUser}
+	h.functions = map[string]function{
+		// The host asks until the first answer before it lets requests through, and goes on asking now and then.
+		"":                            {"", get, ready},
+		registerPath:                  register,
+		strings.ToLower(registerPath): register,
+		"/api/health":                 {"Health", get, h.health.serve},
+		"/drainoutbox":                {"DrainOutbox", post, h.drainOutbox},
+	}
+	h.unknown = function{"", nil, notFound}
+	return h
 }
 
 // ShutDown makes the handler answer 503 to all registrations and messages that come from now on.
@@ -88,23 +106,16 @@ func (h *Handler) ShutDown() { h.stopping.Store(true) }
 // ServeHTTP finds the function as the Functions host does: without regard to case, with or without a slash at the end,
 // and never by a redirect, which the host would hand to the caller. A slash that is written %2F separates nothing.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := strings.ToLower(strings.TrimSuffix(r.URL.Path, "/"))
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	if path != registerPath {
+		path = strings.ToLower(path)
+	}
 	if raw := strings.ToLower(r.URL.RawPath); strings.Contains(raw, "%2f") {
 		path = raw
 	}
-	var f function
-	switch path {
-	case "":
-		// The host asks until the first answer before it lets requests through, and goes on asking now and then.
-		f = function{"", []string{http.MethodGet, http.MethodHead}, ready}
-	case "/api/registeruser":
-		f = function{"RegisterUser", []string{http.MethodPost}, h.registerUser}
-	case "/api/health":
-		f = function{"Health", []string{http.MethodGet, http.MethodHead}, h.health.serve}
-	case "/drainoutbox":
-		f = function{"DrainOutbox", []string{http.MethodPost}, h.drainOutbox}
-	default:
-		f = function{"", nil, notFound}
+	f, ok := h.functions[path]
+	if !ok {
+		f = h.unknown
 	}
 	h.serve(w, r, f)
 }

@@ -59,7 +59,7 @@ func (h *Handler) recovered(ctx context.Context, w *exchange, value any) {
 // invocationID returns the id that the host gave the invocation. A caller's own header of that name is not removed by
 // the host, which adds its id behind a comma.
 func invocationID(h http.Header) string {
-	all := strings.Join(h.Values("X-Azure-Functions-InvocationId"), ",")
+	all := strings.Join(h["X-Azure-Functions-Invocationid"], ",") // the canonical form of the host's X-Azure-Functions-InvocationId
 	id := strings.TrimSpace(all[strings.LastIndexByte(all, ',')+1:])
 	if len(id) > 64 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return ""

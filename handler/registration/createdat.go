@@ -6,6 +6,9 @@ import "time"
 // created_at. 19:00:00.1234+00:00 and 19:00:00.123Z are one moment, and have to give one id. What is no time of RFC 3339
 // stays as it is. The Action does the same (auth0/actions/shared), and auth0/testdata/ids.json holds them together.
 func canonical(createdAt string) string {
+	if createdAt == "" {
+		return ""
+	}
 	if len(createdAt) == len("2006-01-02T15:04:05.000Z") && createdAt[len(createdAt)-1] == 'Z' {
 		return createdAt // either canonical, or no time
 	}

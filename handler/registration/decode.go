@@ -53,7 +53,7 @@ func (d Decoder) Decode(body Body, key string, received time.Time) (Event, error
 
 // byUserID reads {"userId": …}.
 func (d Decoder) byUserID(r *request, key string, received time.Time) (Event, error) {
-	if err := once(named{"userId", &r.userID}, named{"eventId", &r.eventID}, named{"user", &r.user.member}); err != nil {
+	if err := once(named{"userId", r.userID.count}, named{"eventId", r.eventID.count}, named{"user", r.user.count}); err != nil {
 		return Event{}, err
 	}
 	userID, err := r.userID.userID("userId")
@@ -71,7 +71,7 @@ func (d Decoder) byUserID(r *request, key string, received time.Time) (Event, er
 
 // byProfile reads Auth0's event.user, which stands at path.
 func (d Decoder) byProfile(p *profile, path, key string, received time.Time) (Event, error) {
-	if err := once(named{path + "user_id", &p.userID}); err != nil {
+	if err := once(named{path + "user_id", p.userID.count}); err != nil {
 		return Event{}, err
 	}
 	userID, err := p.userID.userID(path + "user_id")
@@ -83,7 +83,7 @@ func (d Decoder) byProfile(p *profile, path, key string, received time.Time) (Ev
 
 // byValue reads {"value": …}.
 func (d Decoder) byValue(r *request, key string, received time.Time) (Event, error) {
-	if err := once(named{"value", &r.value.member}); err != nil {
+	if err := once(named{"value", r.value.count}); err != nil {
 		return Event{}, err
 	}
 	if r.value.kind != '{' || r.noObj {
@@ -118,7 +118,12 @@ func (d Decoder) tenant(e *Event, m *member) string {
 	return d.Tenant
 }
 
-func source(tenant string) string { return "urn:auth0:" + cmp.Or(tenant, "unknown") }
+func source(tenant string) string {
+	if tenant == "" {
+		return "urn:auth0:unknown"
+	}
+	return "urn:auth0:" + tenant
+}
 
 // firstTime returns the first of the texts that is a time, else received.
 func firstTime(received time.Time, texts ...string) time.Time {
@@ -149,7 +154,7 @@ func isTime(s string) bool {
 // cloudEvent reads what Auth0 Event Streams sends. It must refuse nothing that Auth0 may send: a refused event is not
 // sent again, and enough of them switch the stream off.
 func (d Decoder) cloudEvent(r *request, received time.Time) (Event, error) {
-	if err := once(named{"specversion", &r.specversion}, named{"spec_version", &r.specVersion}, named{"type", &r.typ}); err != nil {
+	if err := once(named{"specversion", r.specversion.count}, named{"spec_version", r.specVersion.count}, named{"type", r.typ.count}); err != nil {
 		return Event{}, err
 	}
 	if r.typ.kind != '"' || r.typ.lone {
@@ -157,7 +162,7 @@ func (d Decoder) cloudEvent(r *request, received time.Time) (Event, error) {
 	}
 	id, own := r.id.eventID(), r.source.sound()
 	if typ := r.typ.text; typ != Type && !strings.HasSuffix(typ, "."+Type) {
-		return Event{}, &IgnoredError{ID: cmp.Or(id, "a0evt_"+hash(typ+"\n"+own+"\n"+r.time.sound())), Type: cut(typ, maxType)}
+		return Event{}, &IgnoredError{ID: cmp.Or(id, hashed("a0evt_", []byte(typ+"\n"+own+"\n"+r.time.sound()))), Type: cut(typ, maxType)}
 	}
 	userID, err := r.streamUser()
 	if err != nil {
@@ -182,7 +187,7 @@ func (d Decoder) cloudEvent(r *request, received time.Time) (Event, error) {
 
 // streamUser returns the user id of a CloudEvent.
 func (r *request) streamUser() (string, error) {
-	err := once(named{"data", &r.data}, named{"data.object", &r.object.member}, named{"data.object.user_id", &r.object.userID})
+	err := once(named{"data", r.data.count}, named{"data.object", r.object.count}, named{"data.object.user_id", r.object.userID.count})
 	switch {
 	case err != nil:
 		return "", err
@@ -196,16 +201,16 @@ func (r *request) streamUser() (string, error) {
 
 const objectRule = "must be a JSON object"
 
-// named is a member by its path.
+// named says how often a member stands there.
 type named struct {
-	path   string
-	member *member
+	path  string
+	count uint32
 }
 
 // once refuses a member that stands there more than once.
 func once(members ...named) error {
 	for _, m := range members {
-		if m.member.count > 1 {
+		if m.count > 1 {
 			return &InvalidError{m.path, "must stand there once"}
 		}
 	}
@@ -220,7 +225,7 @@ func (m *member) eventID() string {
 	case validID(m.text):
 		return m.text
 	default:
-		return "a0evt_" + hash(m.text)
+		return hashed("a0evt_", []byte(m.text))
 	}
 }
 

@@ -155,7 +155,7 @@ func profileOf(data jsontext.Value, userID string) ([]byte, error) {
 	if err := r.read(Body{Reader: bytes.NewReader(data), Length: int64(len(data))}, true); err != nil {
 		return nil, &InvalidError{"data", objectRule}
 	}
-	if err := once(named{"data.userId", &r.userID}, named{"data.user", &r.user.member}); err != nil {
+	if err := once(named{"data.userId", r.userID.count}, named{"data.user", r.user.count}); err != nil {
 		return nil, err
 	}
 	id, err := r.userID.userID("data.userId")

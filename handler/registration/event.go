@@ -97,12 +97,15 @@ func (e *IgnoredError) Error() string { return "ignored: events of this type are
 // time of creation, however that is spelt. createdAt is the text of the profile's created_at, or empty; so is tenant where
 // it is not known. The Actions that come with this project make the same id.
 func DeriveID(tenant, userID, createdAt string) string {
-	return "a0pur_" + hash(tenant+"\n"+userID+"\n"+canonical(createdAt))
+	b := make([]byte, 0, 256) // room for nearly all
+	b = append(append(b, tenant...), '\n')
+	b = append(append(b, userID...), '\n')
+	return hashed("a0pur_", append(b, canonical(createdAt)...))
 }
 
-func hash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:16])
+func hashed(prefix string, text []byte) string {
+	sum := sha256.Sum256(text)
+	return string(hex.AppendEncode(append(make([]byte, 0, 38), prefix...), sum[:16]))
 }
 
 // Limits, in bytes.

@@ -6,10 +6,10 @@ import "unicode/utf8"
 // only where there must be one, and with U+FFFD for a lone surrogate. It is as jsontext.AppendFormat writes it.
 type kept struct {
 	text []byte
-	most int              // bytes; what is longer is cut off
-	cut  bool             // it was
-	hold func(n int) bool // asked before more memory is taken
-	full bool             // hold said no, and the rest is missing
+	most int  // bytes; what is longer is cut off
+	cut  bool // it was
+	room Room // nil: there is enough
+	full bool // there was not, and the rest is missing
 }
 
 func (k *kept) add(b ...byte) {
@@ -30,7 +30,7 @@ func (k *kept) add(b ...byte) {
 
 func (k *kept) grow(need int) bool {
 	room := min(max(need, 2*cap(k.text)), k.most)
-	if k.hold != nil && !k.hold(room-cap(k.text)) {
+	if k.room != nil && !k.room.Take(room-cap(k.text)) {
 		return false
 	}
 	k.text = append(make([]byte, 0, room), k.text...)

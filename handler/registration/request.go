@@ -10,11 +10,17 @@ type Body struct {
 	io.Reader
 	// Length is the body's in bytes as far as it is known, or 0: so much room is taken for a small one.
 	Length int64
-	// Hold is asked before n more bytes of memory are taken for the body, or nil.
-	Hold func(n int) bool
+	// Room is asked for the memory that is held of the body; nil: there is enough.
+	Room Room
 }
 
-// ErrNoRoom says that Body.Hold refused.
+// Room is memory.
+type Room interface {
+	// Take is asked before n more bytes are held. Where it says no they are not.
+	Take(n int) bool
+}
+
+// ErrNoRoom says that Body.Room had not enough.
 var ErrNoRoom = errors.New("no room for the body")
 
 // request is what is kept of a body: the members that are known, whatever form it turns out to have. None is larger than
@@ -37,9 +43,9 @@ type request struct {
 
 // member is one member of an object.
 type member struct {
-	count int    // how often it stands there
-	kind  byte   // how its value begins; 0 where it is absent or null
 	text  string // a string's first maxText bytes
+	count uint32 // how often it stands there
+	kind  byte   // how its value begins; 0 where it is absent or null
 	lone  bool   // a lone surrogate stands in it: it is no Unicode text
 }
 
@@ -65,12 +71,12 @@ func (r *request) read(b Body, profile bool) error {
 	if b.Length <= 0 {
 		size = 512
 	}
-	if b.Hold != nil && !b.Hold(size) {
+	if b.Room != nil && !b.Room.Take(size) {
 		return ErrNoRoom
 	}
 	s := &scanner{src: b.Reader, room: make([]byte, size)}
 	if profile {
-		s.kept = &kept{most: MaxRecord + maxAround, hold: b.Hold}
+		s.kept = &kept{most: MaxRecord + maxAround, room: b.Room}
 		if b.Length > 0 && !s.kept.grow(size) {
 			return ErrNoRoom
 		}
@@ -220,7 +226,7 @@ func (r *request) readValue(s *scanner) error {
 	inside := &inString{s: s}
 	inner := &scanner{src: inside, room: make([]byte, 512), depth: s.depth}
 	if s.kept != nil {
-		inner.kept = &kept{most: MaxRecord, hold: s.kept.hold}
+		inner.kept = &kept{most: MaxRecord, room: s.kept.room}
 	}
 	err := r.value.readText(inner)
 	for !inside.done && inside.err == nil { // what is left of the string
