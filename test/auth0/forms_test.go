@@ -17,8 +17,8 @@ const (
 	formsEnd   = "<!-- end of forms -->\n"
 )
 
-// update says that the page is to be written.
-var update = flag.Bool("update", false, "write the table of forms into docs/auth0.md") //nolint:gochecknoglobals // a flag is one
+// update says that pages and what callers send are to be written.
+var update = flag.Bool("update", false, "write the table of forms into docs/auth0.md, and callers/*.http, anew") //nolint:gochecknoglobals // a flag is one
 
 // TestForms holds the table of docs/auth0.md against the forms that other tests try: of the secrets (TestAction and, in
 // auth0/backfill, TestPasted), of exports (there, TestExports) and of times (TestEventIDs, TestAction, TestIDs).

@@ -122,10 +122,15 @@ func (outbox) Put(context.Context, registration.Envelope, time.Duration) (delive
 // app is the handler, with an outbox or without.
 func app(t *testing.T, s *store, o relay.Outbox) http.Handler {
 	t.Helper()
+	return appWith(t, s, o, registration.Decoder{Profile: true})
+}
+
+func appWith(t *testing.T, s *store, o relay.Outbox, d registration.Decoder) http.Handler {
+	t.Helper()
 	r := relay.New(relay.Config{Producer: s, Outbox: o, Observer: quiet.Observer{}, KafkaTimeout: time.Second, OutboxTimeout: time.Second})
 	t.Cleanup(func() { r.Close(context.Background()) })
 	return functions.New(functions.Config{
-		Decoder: registration.Decoder{Profile: true}, Deliver: r, Drain: r, Kafka: s, Observer: quiet.Observer{},
+		Decoder: d, Deliver: r, Drain: r, Kafka: s, Observer: quiet.Observer{},
 	})
 }
 
@@ -212,6 +217,8 @@ func TestRecords(t *testing.T) {
 	for name, body := range map[string]string{
 		"id":         `{"userId":"auth0|1","tenant":"acme","eventId":"e-1"}`,
 		"profile":    `{"user_id":"auth0|1","email":"jane@example.com","created_at":"2026-11-21T19:00:00.123Z","a":[1,null]}`,
+		"value":      `{"value":"{\"user_id\":\"samlp|a\\nb\",\"tenant\":\"acme\"}"}`,
+		"stream":     `{"specversion":"1.0","type":"user.created","id":"evt_1","source":"urn:auth0:acme.us.auth0.com","a0tenant":"acme","data":{"object":{"user_id":"auth0|1","created_at":"2026-11-21T19:00:00.123Z"}}}`,
 		"omitted":    `{"userId":"auth0|1","user":{"note":"` + strings.Repeat("x", registration.MaxRecord) + `"}}`,
 		"CloudEvent": `{"specversion":"1.0","type":"user.created","id":"evt_1","source":"urn:auth0:acme.us.auth0.com","time":"2026-02-02T17:56:01.573Z","a0purpose":"test","data":{"object":{"user_id":"auth0|1"}}}`,
 	} {
