@@ -175,6 +175,7 @@ func TestCallersSend(t *testing.T) {
 
 // asSent is a request as text, headers in the order of their names, without those of the connection.
 func asSent(t *testing.T, r *http.Request) string {
+	t.Helper()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		t.Error(err)

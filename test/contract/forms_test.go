@@ -88,7 +88,7 @@ func envelopes(t *testing.T) []tried {
 		head, body, _ := strings.Cut(string(text), "\n\n")
 		_, headers, _ := strings.Cut(head, "\n")
 		c := tried{what: "an article's Action, byte for byte: `" + filepath.Base(file) + "`", body: strings.TrimSuffix(body, "\n")}
-		for _, h := range strings.Split(headers, "\n") {
+		for _, h := range strings.SplitSeq(headers, "\n") {
 			if !strings.HasPrefix(h, "Content-Length") {
 				c.headers = append(c.headers, h)
 			}
@@ -205,15 +205,16 @@ func (c tried) outcome(t *testing.T) string {
 		for _, h := range s.record.Headers {
 			headers[h.Key] = h.Value
 		}
-		becomes = code(short(headers["ce_id"])) + ", " + code(headers["ce_source"]) + ", " + code(short(registration.Shown(string(s.record.Key))))
+		parts := []string{code(short(headers["ce_id"])), code(headers["ce_source"]), code(short(registration.Shown(string(s.record.Key))))}
 		for _, name := range []string{"ce_auth0eventid", "ce_a0purpose", "ce_profileomitted"} {
 			if v := headers[name]; v != "" {
-				becomes += ", " + code(name+": "+v)
+				parts = append(parts, code(name+": "+v))
 			}
 		}
 		if _, profile, ok := strings.Cut(string(s.record.Value), `,"user":`); ok {
-			becomes += ", with " + code(short(strings.TrimSuffix(profile, "}")))
+			parts = append(parts, "with "+code(short(strings.TrimSuffix(profile, "}"))))
 		}
+		becomes = strings.Join(parts, ", ")
 	}
 	sent := c.body
 	if c.short != "" {
