@@ -88,7 +88,7 @@ func envelopes(t *testing.T) []tried {
 		head, body, _ := strings.Cut(string(text), "\n\n")
 		_, headers, _ := strings.Cut(head, "\n")
 		c := tried{what: "an article's Action, byte for byte: `" + filepath.Base(file) + "`", body: strings.TrimSuffix(body, "\n")}
-		for _, h := range strings.SplitSeq(headers, "\n") {
+		for h := range strings.SplitSeq(headers, "\n") {
 			if !strings.HasPrefix(h, "Content-Length") {
 				c.headers = append(c.headers, h)
 			}
