@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"crypto/x509"
 	"errors"
+	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -379,5 +384,39 @@ func TestCertificates(t *testing.T) {
 				t.Errorf("TLS: got %t, want %t", !c.tls, c.tls)
 			}
 		})
+	}
+}
+
+// The producer is given the certificates of the moment, and the console hears that they have changed.
+func TestRenewedCertificates(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	write := func() *x509.CertPool {
+		ca, err := realkafka.NewCA("authority")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, ca.PEM(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(ca.PEM())
+		return pool
+	}
+	before := write()
+	s, err := load(variablesOf([]string{"KAFKA_BROKERS=kafka:9", "OUTBOX=off", "KAFKA_TLS_CA=" + path}), toCheck)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told bytes.Buffer
+	c, err := appConfig(s, slog.New(slog.NewTextHandler(&told, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.Kafka.TLS.RootCAs.Equal(before) || !c.Kafka.CurrentTLS().RootCAs.Equal(before) || told.Len() > 0 {
+		t.Errorf("before: not the authority of the file, or told %q", told.String())
+	}
+	if after := write(); !c.Kafka.CurrentTLS().RootCAs.Equal(after) || !strings.Contains(told.String(), "level=INFO") {
+		t.Errorf("after: not the authority of the file, or told %q", told.String())
 	}
 }
