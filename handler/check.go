@@ -108,6 +108,7 @@ func checkKafka(ctx context.Context, s settings, stdout io.Writer) bool {
 	if err != nil {
 		return say(stdout, kafka.Failure, "kafka", err.Error())
 	}
+	cluster.Profiles = s.Profile
 	ok := true
 	for _, f := range kafka.Diagnose(ctx, cluster) {
 		ok = say(stdout, f.Grade, f.Subject, f.Text) && ok

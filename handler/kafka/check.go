@@ -1,18 +1,14 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"math"
+	"net"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
-
-	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/describeconfigs"
-	"github.com/segmentio/kafka-go/protocol/produce"
-	"github.com/segmentio/kafka-go/protocol/rawproduce"
 )
 
 // Finding is the result of one step of a diagnosis.
@@ -29,39 +25,81 @@ type Grade int
 const (
 	Good    Grade = iota
 	Warning       // it works, and something may be lost or stay unseen
-	Failure
+	Failure       // registrations cannot be stored, or a broker that is named is of no use
 )
 
-// Diagnose tries each step that storing a record takes, without storing one: each broker, with TLS and login; the topic;
-// the right to write to it; and how many copies acks=all stands for. It stops where the next step cannot work.
+// Diagnose tries each step that storing a record takes, without storing one: each broker of the list, with TLS and login;
+// the topic, and a leader for each partition; each leader, at the address that the cluster gives for it, and the right to
+// write there; and the topic's configuration. It stops where the next step cannot work. Of what brokers sent only their
+// addresses are in a finding.
 func Diagnose(ctx context.Context, c Config) []Finding {
-	var found []Finding
-	reached := false
-	for _, broker := range c.Brokers {
-		one := c
-		one.Brokers = []string{broker}
-		f := diagnoseBroker(ctx, one)
-		reached = reached || f.Grade == Good
-		found = append(found, f)
-	}
-	if !reached {
-		return found
-	}
 	p := newProducer(c)
 	defer p.letGo()
-	return append(found, p.diagnoseTopic(ctx)...)
+	d := &diagnosis{p: p}
+	if !d.brokers(ctx) || !d.topic() {
+		return d.found
+	}
+	d.leaders(ctx)
+	d.rules(ctx)
+	return d.found
 }
 
-func diagnoseBroker(ctx context.Context, c Config) Finding {
-	p := newProducer(c)
-	defer p.letGo()
-	f := Finding{Subject: "broker " + c.Brokers[0], Text: "answers" + secured(c)}
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	if _, err := p.cluster.metadata(ctx, false); err != nil {
-		f.Text, f.Grade = explain(fail("connect", err, false)), Failure
+// diagnosis is one that is under way.
+type diagnosis struct {
+	p     *Producer
+	found []Finding
+	asked string // a broker of the list that answers
+	view  *view  // what it told
+}
+
+func (d *diagnosis) say(grade Grade, subject, text string) {
+	d.found = append(d.found, Finding{subject, text, grade})
+}
+
+func (d *diagnosis) sayTopic(grade Grade, format string, args ...any) {
+	d.say(grade, "topic "+d.p.config.Topic, fmt.Sprintf(format, args...))
+}
+
+// brokers asks all brokers of the list for the topic, side by side. It returns false where none answers.
+func (d *diagnosis) brokers(ctx context.Context) bool {
+	type answer struct {
+		view *view
+		err  error
 	}
-	return f
+	answers := make([]answer, len(d.p.config.Brokers))
+	var tries sync.WaitGroup
+	for i, address := range d.p.config.Brokers {
+		tries.Go(func() { answers[i].view, answers[i].err = d.ask(ctx, address) })
+	}
+	tries.Wait()
+	clusters := map[string]bool{}
+	for i, address := range d.p.config.Brokers {
+		a := answers[i]
+		if a.err != nil {
+			d.say(Failure, "broker "+address, explainAt(a.err, byBrokers))
+			continue
+		}
+		d.say(Good, "broker "+address, "answers"+secured(d.p.config))
+		if a.view.cluster != "" {
+			clusters[a.view.cluster] = true
+		}
+		if d.view == nil || d.view.err != codeNone && a.view.err == codeNone {
+			d.asked, d.view = address, a.view
+		}
+	}
+	if len(clusters) > 1 {
+		d.say(Failure, "KAFKA_BROKERS", fmt.Sprintf("has brokers of %d different clusters, and records go to any of them: leave those of one", len(clusters)))
+	}
+	return d.view != nil
+}
+
+// ask asks a broker for the topic.
+func (d *diagnosis) ask(ctx context.Context, address string) (v *view, err error) {
+	err = d.p.cluster.on(ctx, address, func(l *link, deadline time.Time) (err error) {
+		v, err = l.metadata(deadline, d.p.config.Topic)
+		return err
+	})
+	return v, err
 }
 
 func secured(c Config) string {
@@ -77,117 +115,79 @@ func secured(c Config) string {
 	}
 }
 
-func (p *Producer) diagnoseTopic(ctx context.Context) []Finding {
-	ctx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
-	defer cancel()
-	subject := "topic " + p.config.Topic
-	bad := func(err error) []Finding {
-		return []Finding{{subject, explain(fail("look at the topic", err, false)), Failure}}
+// topic says whether there is one, and which of its partitions have no leader. It returns false where there is none.
+func (d *diagnosis) topic() bool {
+	err := d.view.err
+	if err == codeNone && len(d.view.partitions) == 0 {
+		err = codeUnknownTopic
 	}
-	v, err := p.cluster.metadata(ctx, false)
-	if err == nil && v.err != codeNone {
-		err = v.err
+	if err != codeNone {
+		d.sayTopic(Failure, "%s", explainCode(err))
+		return false
 	}
-	if err != nil {
-		return bad(err)
+	d.sayTopic(Good, "exists, with %s", counted(len(d.view.partitions), "partition"))
+	var leaderless, unlisted, replicas []int32
+	for i, leader := range d.view.leaders() {
+		switch q := d.view.partitions[i]; {
+		case leader != noLeader:
+		case q.err == codeListenerNotFound || q.leader >= 0: // its leader is alive, and not in the list of brokers
+			unlisted = append(unlisted, int32(i))
+		default:
+			leaderless = append(leaderless, int32(i))
+			replicas = append(replicas, q.replicas...)
+		}
 	}
-	p.cluster.learn(v)
-	found := []Finding{{subject, fmt.Sprintf("exists, with %d partitions", len(v.partitions)), Good}}
-	found = append(found, p.diagnoseWrite(ctx, v.leaders()[0]))
-	return append(found, p.diagnoseCopies(ctx, v))
+	if len(leaderless) > 0 {
+		d.sayTopic(Failure, "%s no leader, and no record can be stored there: start the brokers that have replicas (%s)",
+			listed("partition", leaderless, "has", "have"), listed("broker", replicas, "", ""))
+	}
+	if len(unlisted) > 0 {
+		d.sayTopic(Failure, "%s no leader that can be reached, and no record can be stored there: %s",
+			listed("partition", unlisted, "has", "have"), adviceListener)
+	}
+	return true
 }
 
-// diagnoseWrite asks for the right to write by a request without a record: brokers look at rights first.
-func (p *Producer) diagnoseWrite(ctx context.Context, leader int32) Finding {
-	f := Finding{Subject: "topic " + p.config.Topic, Text: "may be written to"}
-	address, err := p.cluster.address(leader)
-	var r *produce.Response
-	if err == nil {
-		err = p.cluster.on(ctx, address, func(l *link, deadline time.Time) (err error) {
-			r, err = exchange[*produce.Response](l, deadline, &rawproduce.Request{
-				Acks: acksAll, Timeout: int32(p.brokerTimeout.Milliseconds()),
-				Topics: []rawproduce.RequestTopic{{Topic: p.config.Topic, Partitions: []rawproduce.RequestPartition{{
-					RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(make([]byte, sizeField))},
-				}}}},
-			})
-			return err
-		})
+// counted is "1 partition" or "2 partitions".
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
 	}
-	if err != nil {
-		f.Grade = Warning
-		f.Text = "whether it may be written to cannot be seen without a record: " + explain(fail("write", err, false))
-		return f
-	}
-	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
-		f.Text, f.Grade = explain(fail("write", errAnswer, false)), Warning
-		return f
-	}
-	c := code(r.Topics[0].Partitions[0].ErrorCode) // all others say that there is no record
-	if c == codeTopicAuthorization || c == codeClusterAuthorization || c == codeUnknownTopic {
-		f.Text, f.Grade = explainCode(c), Failure
-	}
-	return f
+	return strconv.Itoa(n) + " " + what + "s"
 }
 
-// diagnoseCopies says how many copies of a record there are when acks=all is answered: as many as min.insync.replicas, at
-// most as many as there are replicas.
-func (p *Producer) diagnoseCopies(ctx context.Context, v *view) Finding {
-	f := Finding{Subject: "topic " + p.config.Topic}
-	replicas := math.MaxInt
-	for _, q := range v.partitions {
-		replicas = min(replicas, q.replicas)
+// listed is "partition 1 has" or "partitions 1, 3 have".
+func listed(what string, numbers []int32, one, more string) string {
+	const most = 12
+	slices.Sort(numbers)
+	numbers = slices.Compact(numbers)
+	texts := make([]string, len(numbers))
+	for i, n := range numbers {
+		texts[i] = strconv.Itoa(int(n))
 	}
-	if replicas <= 1 {
-		f.Grade = Warning
-		f.Text = "acks=all means one copy: the topic has one replica, and a broker that is lost takes acknowledged records along. " +
-			"Give it 3 replicas and min.insync.replicas=2; a managed service may hide copies of its own"
-		return f
-	}
-	insync, err := p.minInSync(ctx)
+	verb := more
 	switch {
-	case err != nil:
-		f.Grade = Warning
-		f.Text = fmt.Sprintf("has %d replicas; min.insync.replicas cannot be read (it needs DESCRIBE_CONFIGS): it should be 2", replicas)
-	case insync <= 1:
-		f.Grade = Warning
-		f.Text = fmt.Sprintf("acks=all means one copy: the topic has %d replicas, but min.insync.replicas is %d, so that a leader alone may "+
-			"acknowledge a record. Set it to 2", replicas, insync)
+	case len(texts) == 1:
+		verb = one
+	case len(texts) > most:
+		texts = append(texts[:most], fmt.Sprintf("and %d more", len(texts)-most))
+		what += "s"
 	default:
-		f.Text = fmt.Sprintf("acks=all means at least %d copies: %d replicas, min.insync.replicas %d", min(insync, replicas), replicas, insync)
+		what += "s"
 	}
-	return f
+	return strings.TrimSpace(what + " " + strings.Join(texts, ", ") + " " + verb)
 }
 
-func (p *Producer) minInSync(ctx context.Context) (int, error) {
-	const (
-		name    = "min.insync.replicas"
-		ofTopic = 2 // resource type
-	)
-	value := ""
-	err := p.cluster.on(ctx, p.cluster.candidates(false)[0], func(l *link, deadline time.Time) error {
-		r, err := exchange[*describeconfigs.Response](l, deadline, &describeconfigs.Request{
-			Resources: []describeconfigs.RequestResource{{ResourceType: ofTopic, ResourceName: p.config.Topic, ConfigNames: []string{name}}},
-		})
-		if err != nil {
-			return err
-		}
-		for _, resource := range r.Resources {
-			if resource.ErrorCode != 0 {
-				return code(resource.ErrorCode)
-			}
-			for _, e := range resource.ConfigEntries {
-				if e.ConfigName == name {
-					value = e.ConfigValue
-				}
-			}
-		}
-		return nil
+// shown is an address as a cluster tells it, where it is one: whatever else may stand there is not repeated.
+func shown(address string) (string, bool) {
+	const longest = 255 // bytes of a name in DNS
+	host, port, err := net.SplitHostPort(address)
+	number, _ := strconv.Atoi(port)
+	odd := strings.ContainsFunc(host, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._:%", r)
 	})
-	if err == nil && value == "" {
-		err = errors.New("the broker does not tell it")
+	if err != nil || host == "" || len(host) > longest || odd || number < 1 || number > 65535 {
+		return "an address that is no host:port", false
 	}
-	if err != nil {
-		return 0, err
-	}
-	return strconv.Atoi(value)
+	return address, true
 }

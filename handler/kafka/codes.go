@@ -18,6 +18,7 @@ const (
 	codeClusterAuthorization code = 31
 	codeDuplicateSequence    code = 46
 	codeAuthenticationFailed code = 58
+	codeListenerNotFound     code = 72
 )
 
 func (c code) Error() string { return "Kafka error " + strconv.Itoa(int(c)) + " " + rowOf(c).name }
@@ -52,10 +53,14 @@ func (r row) is(t traits) bool { return r.traits&t != 0 }
 const (
 	adviceLogin     = "the broker refuses the login; see KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or the token's audience and rights"
 	adviceMechanism = "the broker does not offer this login; see KAFKA_SASL_MECHANISM and KAFKA_SECURITY_PROTOCOL"
+	adviceNoLogin   = "the broker's port takes no login; see KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISM"
+	adviceListener  = "the leader has no listener of the kind that answered; see the brokers' advertised.listeners"
 	adviceTopic     = "the topic does not exist; create it, or see KAFKA_TOPIC"
 	adviceSize      = "the topic takes only smaller records; see its max.message.bytes"
 	adviceClock     = "the broker refuses the record's timestamp: compare this machine's clock with the broker's, and see the topic's " +
 		"message.timestamp.before.max.ms and message.timestamp.after.max.ms"
+	adviceRule = "the broker calls the record invalid (INVALID_RECORD): where it refuses them all, by a rule of the topic; see its " +
+		"cleanup.policy, and a schema check at the broker such as confluent.value.schema.validation"
 )
 
 const unknownCodeName = "(not known to this program)"
@@ -82,10 +87,10 @@ func rowOf(c code) row {
 		{20, delivery.UnknownOutcome, 0, "NOT_ENOUGH_REPLICAS_AFTER_APPEND", "too few replicas of the topic are in sync; see its brokers and min.insync.replicas"},
 		{21, delivery.Fatal, notStored, "INVALID_REQUIRED_ACKS", ""},
 		{29, delivery.NotAuthorized, notStored, "TOPIC_AUTHORIZATION_FAILED", "the login may not see or write the topic; it needs DESCRIBE and WRITE on KAFKA_TOPIC"},
-		{31, delivery.NotAuthorized, notStored, "CLUSTER_AUTHORIZATION_FAILED", "the login may write to no topic; it needs WRITE on KAFKA_TOPIC"},
+		{31, delivery.NotAuthorized, notStored, "CLUSTER_AUTHORIZATION_FAILED", "the login may write to no topic; it needs WRITE on KAFKA_TOPIC, and before Kafka 3.0 IDEMPOTENT_WRITE on the cluster"},
 		{32, delivery.TopicRule, notStored, "INVALID_TIMESTAMP", adviceClock},
 		{33, delivery.NotAuthorized, notStored, "UNSUPPORTED_SASL_MECHANISM", adviceMechanism},
-		{34, delivery.NotAuthorized, notStored, "ILLEGAL_SASL_STATE", adviceMechanism},
+		{34, delivery.NotAuthorized, notStored, "ILLEGAL_SASL_STATE", adviceNoLogin},
 		{35, delivery.Fatal, notStored, "UNSUPPORTED_VERSION", ""},
 		{41, delivery.Unavailable, notStored | stale, "NOT_CONTROLLER", ""},
 		{42, delivery.Fatal, notStored, "INVALID_REQUEST", ""},
@@ -100,13 +105,13 @@ func rowOf(c code) row {
 		{59, delivery.UnknownOutcome, spent, "UNKNOWN_PRODUCER_ID", ""},
 		{65, delivery.NotAuthorized, notStored, "DELEGATION_TOKEN_AUTHORIZATION_FAILED", adviceLogin},
 		{66, delivery.NotAuthorized, notStored, "DELEGATION_TOKEN_EXPIRED", adviceLogin},
-		{72, delivery.Unavailable, notStored | stale, "LISTENER_NOT_FOUND", "the leader has no listener of the kind that answered; see the brokers' advertised.listeners"},
+		{72, delivery.Unavailable, notStored | stale, "LISTENER_NOT_FOUND", adviceListener},
 		{74, delivery.Unavailable, stale, "FENCED_LEADER_EPOCH", ""},
 		{75, delivery.Unavailable, stale, "UNKNOWN_LEADER_EPOCH", ""},
 		{76, delivery.Fatal, notStored, "UNSUPPORTED_COMPRESSION_TYPE", ""},
 		{80, delivery.Unavailable, notStored | stale, "PREFERRED_LEADER_NOT_AVAILABLE", ""},
 		{83, delivery.Unavailable, notStored | stale, "ELIGIBLE_LEADERS_NOT_AVAILABLE", ""},
-		{87, delivery.Invalid, notStored | oneRecord, "INVALID_RECORD", "the broker refuses the record by a rule of the topic; see its configuration, such as a schema or compaction"},
+		{87, delivery.Invalid, notStored | oneRecord, "INVALID_RECORD", adviceRule},
 		{89, delivery.Throttled, notStored, "THROTTLING_QUOTA_EXCEEDED", ""},
 		{90, delivery.UnknownOutcome, spent, "PRODUCER_FENCED", ""},
 		{100, delivery.UnknownTopic, stale, "UNKNOWN_TOPIC_ID", adviceTopic},

@@ -8,9 +8,16 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"userrelay/handler/delivery"
+)
+
+// Who names a broker's address.
+const (
+	byBrokers  = "KAFKA_BROKERS"
+	byEitherOf = "KAFKA_BROKERS or the brokers' advertised.listeners"
 )
 
 // explain says in our own words why a broker cannot be used, and which setting to look at. Nothing that a broker sent is
@@ -19,35 +26,108 @@ func explain(trouble *delivery.Error) string {
 	if trouble == nil {
 		return ""
 	}
-	err := trouble.Err
+	return explainAt(trouble.Err, byEitherOf)
+}
+
+// explainAt is explain where it is known who names the broker's address: by.
+func explainAt(err error, by string) string {
+	if errors.Is(err, errToken) { // first: names and certificates in it are the identity service's
+		return explainToken(err)
+	}
 	if c, ok := errors.AsType[code](err); ok {
 		return explainCode(c)
 	}
-	if text := explainTLS(err); text != "" {
-		return text
+	for _, explains := range [...]func(error, string) string{explainTLS, explainDial, explainSilence, explainEnd} {
+		if text := explains(err, by); text != "" {
+			return text
+		}
 	}
-	_, unresolved := errors.AsType[*net.DNSError](err)
+	at, _ := errors.AsType[phase](err)
 	switch {
-	case unresolved:
-		return "a broker's name cannot be resolved; see KAFKA_BROKERS"
 	case errors.Is(err, errNotKafka):
-		return "what answers there is no Kafka broker; see KAFKA_BROKERS and KAFKA_SECURITY_PROTOCOL"
-	case errors.Is(err, errToken):
-		return "no token for the login could be had; see the function app's identity and KAFKA_OAUTH_SCOPE"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "a broker refuses connections: it is down, or KAFKA_BROKERS names another port"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
-		return "a broker does not answer in time; see KAFKA_BROKERS, firewalls, and whether it is overloaded"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return "a broker closes connections: it is going down, or it wants another KAFKA_SECURITY_PROTOCOL or KAFKA_SASL_MECHANISM"
+		return "what answers there is no Kafka broker; see " + by + " and KAFKA_SECURITY_PROTOCOL"
 	case errors.Is(err, errNoLeader):
 		return "the topic or a partition of it has no leader now"
 	case errors.Is(err, errVersion):
 		return "the broker is too old or too new: " + errVersion.Error()
 	case errors.Is(err, errOtherLog), errors.Is(err, errNoProof):
 		return "the cluster behind KAFKA_BROKERS may be another one than before: whether it has what was under way is not known"
+	case at == phaseLogin:
+		return "the login fails: the broker's answer to it does not fit; see KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
 	default:
-		return "the connection to a broker fails; see KAFKA_BROKERS and KAFKA_SECURITY_PROTOCOL"
+		return "the connection to the broker fails; see " + by + " and KAFKA_SECURITY_PROTOCOL"
+	}
+}
+
+func explainToken(err error) string {
+	if timedOut(err) {
+		return "no token for the login came in time: the identity service is slow or cannot be reached from here; the broker itself " +
+			"answers. See the function app's identity, its way to login.microsoftonline.com, and KAFKA_OAUTH_SCOPE"
+	}
+	return "no token for the login could be had; see the function app's identity and KAFKA_OAUTH_SCOPE"
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT)
+}
+
+// explainDial is for connections that were not made.
+func explainDial(err error, by string) string {
+	if op, ok := errors.AsType[*net.OpError](err); !ok || op.Op != "dial" {
+		return ""
+	}
+	dns, unresolved := errors.AsType[*net.DNSError](err)
+	switch {
+	case unresolved && dns.IsNotFound:
+		return "the broker's name cannot be resolved: there is none such in DNS; see " + by + " and the DNS of this machine's network"
+	case unresolved:
+		return "the broker's name cannot be resolved: the name server does not answer; see the DNS of this machine's network, and " + by
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "the broker refuses connections: it is down, or " + by + " has another address or port than its listener"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no way leads to the broker's address; see this machine's network, and " + by
+	case timedOut(err):
+		return "the broker does not answer in time: nothing takes the connection. A firewall or a network rule drops it, or " + by +
+			" has a wrong address"
+	default:
+		return ""
+	}
+}
+
+// explainSilence is for brokers that take a connection and then say nothing.
+func explainSilence(err error, _ string) string {
+	if !timedOut(err) {
+		return ""
+	}
+	const silent = "the broker takes the connection, and does not answer in time "
+	switch at, _ := errors.AsType[phase](err); at {
+	case phaseTLS:
+		return silent + "in the TLS handshake: it hangs, or its port is without TLS; see KAFKA_SECURITY_PROTOCOL"
+	case phaseVersions:
+		return silent + "to the first request: it hangs, or its port wants TLS; see KAFKA_SECURITY_PROTOCOL"
+	case phaseLogin:
+		return silent + "in the login: it is overloaded, or cannot reach what it checks logins with"
+	default:
+		return "the broker does not answer in time: it is overloaded, or hangs"
+	}
+}
+
+// explainEnd is for brokers that end a connection.
+func explainEnd(err error, _ string) string {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		return ""
+	}
+	const closes = "the broker closes connections "
+	switch at, _ := errors.AsType[phase](err); at {
+	case phaseTLS:
+		return closes + "in the TLS handshake: its port is without TLS, or it is going down; see KAFKA_SECURITY_PROTOCOL"
+	case phaseVersions:
+		return closes + "at the first request: it wants another KAFKA_SECURITY_PROTOCOL (its port is with TLS), or it is going down"
+	case phaseLogin:
+		return closes + "in the login: it does not accept it, its port takes none, or it is going down; see KAFKA_SASL_MECHANISM, " +
+			"KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SECURITY_PROTOCOL"
+	default:
+		return closes + "that are made: it is going down, or it wants a login; see KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISM"
 	}
 }
 
@@ -65,21 +145,26 @@ func explainCode(c code) string {
 	}
 }
 
-func explainTLS(err error) string {
-	_, hostname := errors.AsType[x509.HostnameError](err)
+func explainTLS(err error, by string) string {
+	hostname, otherName := errors.AsType[x509.HostnameError](err)
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
 	invalid, broken := errors.AsType[x509.CertificateInvalidError](err)
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	switch {
-	case hostname:
-		return "the broker's certificate is for another host name; see KAFKA_BROKERS"
+	case otherName && nameless(hostname.Certificate):
+		return "the broker's certificate has no subject alternative name (SAN), and its common name does not count: have one issued " +
+			"with the broker's host name as SAN"
+	case otherName:
+		return "the broker's certificate is for another host name; see " + by + " and the certificate's subject alternative names"
 	case authority:
 		return "the broker's certificate is signed by an authority that is not known; see KAFKA_TLS_CA"
 	case broken && invalid.Reason == x509.Expired:
-		return "the broker's certificate has expired or is not valid yet"
+		return "the broker's certificate has expired or is not valid yet, or this machine's clock is wrong"
 	case certificate:
 		return "the broker's certificate is not valid"
+	case isAlert(err) && strings.Contains(err.Error(), "protocol version"):
+		return "the broker speaks no version of TLS that is safe; it needs 1.2 or 1.3"
 	case isAlert(err):
 		return "the broker refuses the TLS connection, by its rules for clients' certificates; see KAFKA_TLS_CERT and KAFKA_TLS_KEY"
 	case errors.Is(err, errWantsTLS):
@@ -89,4 +174,9 @@ func explainTLS(err error) string {
 	default:
 		return ""
 	}
+}
+
+// nameless says that a certificate is valid for no host name and no address.
+func nameless(c *x509.Certificate) bool {
+	return c != nil && len(c.DNSNames) == 0 && len(c.IPAddresses) == 0
 }

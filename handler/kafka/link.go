@@ -40,12 +40,17 @@ type link struct {
 	broken      error // of the last Read: there is nothing more to come
 }
 
-// Phases of a connection, as errors name them.
+// phase is what a connection was at when it failed before it was ready. It is part of the error.
+type phase string
+
+// The phases.
 const (
-	phaseTLS      = "TLS handshake"
-	phaseVersions = "ask for API versions"
-	phaseLogin    = "login"
+	phaseTLS      phase = "TLS handshake"
+	phaseVersions phase = "ask for API versions"
+	phaseLogin    phase = "login"
 )
+
+func (p phase) Error() string { return string(p) }
 
 var (
 	errAnswer   = errors.New("the broker's answer does not fit the request")
@@ -78,7 +83,7 @@ func (l *link) open(ctx context.Context) error {
 		}
 		l.tls = tls.Client(l.tcp, config)
 		if err := l.tls.HandshakeContext(ctx); err != nil {
-			return fmt.Errorf("%s: %w", phaseTLS, err)
+			return fmt.Errorf("%w: %w", phaseTLS, err)
 		}
 		l.Conn = l.tls
 	}
@@ -89,7 +94,7 @@ func (l *link) open(ctx context.Context) error {
 		err = code(known.ErrorCode)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", phaseVersions, err)
+		return fmt.Errorf("%w: %w", phaseVersions, err)
 	}
 	for _, k := range known.ApiKeys {
 		key := protocol.ApiKey(k.ApiKey)
@@ -102,7 +107,7 @@ func (l *link) open(ctx context.Context) error {
 	}
 	if l.links.sasl != nil {
 		if err := l.login(ctx, deadline); err != nil {
-			return fmt.Errorf("%s: %w", phaseLogin, err)
+			return fmt.Errorf("%w: %w", phaseLogin, err)
 		}
 	}
 	return nil

@@ -25,7 +25,8 @@ type partitionView struct {
 	leader   int32 // noLeader where there is none
 	epoch    int32 // of the leader; -1 where the broker does not tell
 	err      code
-	replicas int
+	replicas []int32 // brokers
+	inSync   int     // how many of them have all that is acknowledged
 }
 
 // leaders returns the broker of each partition, noLeader where there is none that is known.
@@ -133,7 +134,7 @@ func viewOf(r *metadata.Response, version int16) (*view, error) {
 		if version < firstWithEpoch {
 			epoch = -1
 		}
-		v.partitions[p.PartitionIndex] = partitionView{p.LeaderID, epoch, code(p.ErrorCode), len(p.ReplicaNodes)}
+		v.partitions[p.PartitionIndex] = partitionView{p.LeaderID, epoch, code(p.ErrorCode), p.ReplicaNodes, len(p.IsrNodes)}
 	}
 	return v, nil
 }
@@ -168,7 +169,7 @@ func decodeMetadata(b []byte) (correlation int32, v *view, err error) {
 		number := d.int32()
 		p.leader, p.epoch = d.int32(), d.int32()
 		p.replicas = d.int32s()
-		d.int32s() // in sync
+		p.inSync = len(d.int32s())
 		d.int32s() // offline
 		d.tags()
 		if number < 0 || int(number) >= n || seen[number] {
@@ -231,10 +232,11 @@ func (d *decoder) count(least int) int {
 // text reads a string; null is "".
 func (d *decoder) text() string { return string(d.take(d.count(1))) }
 
-// int32s reads past an array, and returns its length.
-func (d *decoder) int32s() int {
-	n := d.count(4)
-	d.take(4 * n)
+func (d *decoder) int32s() []int32 {
+	n := make([]int32, d.count(4))
+	for i := range n {
+		n[i] = d.int32()
+	}
 	return n
 }
 

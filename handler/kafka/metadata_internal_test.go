@@ -38,9 +38,12 @@ func metadataAnswer(seed uint64, version int16) ([]byte, *view) {
 		p := kmsg.NewMetadataResponseTopicPartition()
 		p.Partition, p.Leader, p.LeaderEpoch = int32(i), int32(draw.IntN(5))-1, int32(draw.IntN(9))-1
 		p.Replicas = make([]int32, draw.IntN(4))
+		for j := range p.Replicas {
+			p.Replicas[j] = int32(draw.IntN(9))
+		}
 		p.ISR, p.OfflineReplicas = make([]int32, draw.IntN(4)), make([]int32, draw.IntN(3))
 		t.Partitions = append(t.Partitions, p)
-		v.partitions[i] = partitionView{leader: p.Leader, epoch: p.LeaderEpoch, replicas: len(p.Replicas)}
+		v.partitions[i] = partitionView{leader: p.Leader, epoch: p.LeaderEpoch, replicas: p.Replicas, inSync: len(p.ISR)}
 	}
 	r.Topics = append(r.Topics, t)
 	return append([]byte{0, 0, 0, 7, 0}, r.AppendTo(nil)...), v // behind the header: correlation id 7, no tagged fields

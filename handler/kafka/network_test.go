@@ -77,13 +77,13 @@ func TestUnreachable(t *testing.T) {
 				}
 				defer func() { _ = l.Close() }()
 				return l.Addr().String()
-			}, nil, delivery.Unavailable, "a broker refuses connections",
+			}, nil, delivery.Unavailable, "the broker refuses connections",
 		},
 		"black hole": {
 			serves(func(net.Conn) {}), nil, delivery.Unavailable, "does not answer in time",
 		},
 		"closed at once": {
-			serves(func(c net.Conn) { _ = c.Close() }), nil, delivery.Unavailable, "a broker closes connections",
+			serves(func(c net.Conn) { _ = c.Close() }), nil, delivery.Unavailable, "the broker closes connections",
 		},
 		"reset at once": {
 			serves(func(c net.Conn) {
@@ -91,7 +91,7 @@ func TestUnreachable(t *testing.T) {
 					_ = tcp.SetLinger(0)
 				}
 				_ = c.Close()
-			}), nil, delivery.Unavailable, "a broker closes connections",
+			}), nil, delivery.Unavailable, "the broker closes connections",
 		},
 		"no Kafka": {
 			serves(func(c net.Conn) { _, _ = io.WriteString(c, "220 secret.example.com ESMTP\r\n"); _ = c.Close() }),
@@ -115,7 +115,7 @@ func TestUnreachable(t *testing.T) {
 		},
 		"TLS to plain": { // as a Kafka broker takes it
 			serves(func(c net.Conn) { _, _ = c.Read(make([]byte, 4)); _ = c.Close() }),
-			withTLS(secureClient), delivery.Unavailable, "a broker closes connections",
+			withTLS(secureClient), delivery.Unavailable, "the broker closes connections",
 		},
 		"strange authority": {
 			secured, withTLS(strange), delivery.NotAuthorized, "signed by an authority that is not known",

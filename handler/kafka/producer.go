@@ -47,6 +47,7 @@ type Config struct {
 	SASL       sasl.Mechanism // nil: no login
 	Log        *slog.Logger   // told of the connection's state; nil: nobody
 	Dial       DialFunc       // opens connections to brokers, below TLS; nil: TCP
+	Profiles   bool           // records may have profiles, and be as large as registration.MaxRecord; for Diagnose
 }
 
 // Producer writes to one topic. It is safe for use by several goroutines.

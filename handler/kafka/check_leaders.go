@@ -1,0 +1,251 @@
+package kafka
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/initproducerid"
+	"github.com/segmentio/kafka-go/protocol/listoffsets"
+	"github.com/segmentio/kafka-go/protocol/produce"
+	"github.com/segmentio/kafka-go/protocol/rawproduce"
+
+	"userrelay/handler/delivery"
+)
+
+// holder is a broker that has replicas of the topic.
+type holder struct {
+	id      int32
+	address string
+	leads   []int32 // partitions
+
+	// What was found.
+	err       error   // of the connection
+	elsewhere []int32 // partitions that it says it does not lead
+	refused   code    // for the right to write
+	noIDs     bool    // it knows no idempotent producers
+	unseen    bool    // it does not tell whether it may be written to
+}
+
+// leaders tries each broker that leads a partition or may come to lead one, side by side, where the cluster says that it is.
+func (d *diagnosis) leaders(ctx context.Context) {
+	holders := d.holders()
+	var tries sync.WaitGroup
+	for _, h := range holders {
+		tries.Go(func() { h.err = d.try(ctx, h) })
+	}
+	tries.Wait()
+	for _, h := range holders {
+		d.judge(h)
+	}
+	d.write(slices.DeleteFunc(holders, func(h *holder) bool { return len(h.leads) == 0 }))
+}
+
+// write says whether leaders take records.
+func (d *diagnosis) write(leaders []*holder) {
+	refused := map[code][]int32{} // by whom
+	good, unseen, plain := len(leaders) > 0, false, false
+	for _, h := range leaders {
+		good = good && h.err == nil && len(h.elsewhere) == 0 && h.refused == codeNone
+		unseen, plain = unseen || h.unseen, plain || h.noIDs
+		if h.refused != codeNone {
+			refused[h.refused] = append(refused[h.refused], h.id)
+		}
+	}
+	for _, c := range slices.Sorted(maps.Keys(refused)) {
+		who := "" // all say so
+		if ids := refused[c]; len(ids) < len(leaders) {
+			who = " (" + listed("broker", ids, "says so", "say so") + ")"
+		}
+		d.sayTopic(Failure, "%s%s", explainCode(c), who)
+	}
+	switch {
+	case good && unseen:
+		d.sayTopic(Warning, "its leaders can be reached; whether it may be written to does not show without a record")
+	case good:
+		d.sayTopic(Good, "may be written to")
+	}
+	if plain {
+		d.sayTopic(Warning, "its brokers know no idempotent producers (InitProducerId): a lost answer makes an unknown outcome")
+	}
+}
+
+// holders returns the brokers that lead partitions, and those that have replicas only, by id.
+func (d *diagnosis) holders() []*holder {
+	all := map[int32]*holder{}
+	of := func(id int32) *holder {
+		if all[id] == nil {
+			all[id] = &holder{id: id, address: d.view.brokers[id]}
+		}
+		return all[id]
+	}
+	for i, leader := range d.view.leaders() {
+		for _, id := range d.view.partitions[i].replicas {
+			if _, alive := d.view.brokers[id]; alive {
+				of(id)
+			}
+		}
+		if leader != noLeader {
+			of(leader).leads = append(of(leader).leads, int32(i))
+		}
+	}
+	var holders []*holder
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		holders = append(holders, all[id])
+	}
+	return holders
+}
+
+var errAddress = errors.New("an address that is no host:port")
+
+// try reaches for a broker. Of one that leads nothing no more is wanted.
+func (d *diagnosis) try(ctx context.Context, h *holder) error {
+	if _, ok := shown(h.address); !ok {
+		return errAddress
+	}
+	err := d.p.cluster.on(ctx, h.address, func(l *link, deadline time.Time) (err error) {
+		if len(h.leads) == 0 {
+			_, err = l.metadata(deadline, d.p.config.Topic)
+			return err
+		}
+		if err := d.tryLeads(l, deadline, h); err != nil {
+			return err
+		}
+		if err := d.tryID(ctx, l, deadline, h); err != nil || h.refused != codeNone {
+			return err
+		}
+		return d.tryWrite(l, deadline, h)
+	})
+	if c, ok := errors.AsType[code](err); ok && lasting(c) {
+		if _, opening := errors.AsType[phase](err); !opening { // it is what the broker thinks of the request, not of the connection
+			h.refused, err = c, nil
+		}
+	}
+	return err
+}
+
+// lasting says that a code is about rights or the topic, which no waiting changes.
+func lasting(c code) bool {
+	class := rowOf(c).class
+	return class == delivery.NotAuthorized || class == delivery.UnknownTopic
+}
+
+// tryLeads asks for the newest offset of each partition, which only its leader tells.
+func (d *diagnosis) tryLeads(l *link, deadline time.Time, h *holder) error {
+	about := listoffsets.RequestTopic{Topic: d.p.config.Topic}
+	for _, n := range h.leads {
+		about.Partitions = append(about.Partitions, listoffsets.RequestPartition{Partition: n, CurrentLeaderEpoch: -1, Timestamp: latest})
+	}
+	r, err := exchange[*listoffsets.Response](l, deadline, &listoffsets.Request{ReplicaID: -1, Topics: []listoffsets.RequestTopic{about}})
+	if err != nil {
+		return err
+	}
+	for _, t := range r.Topics {
+		for _, q := range t.Partitions {
+			switch c := code(q.ErrorCode); {
+			case c == codeNone:
+			case lasting(c) && c != codeUnknownTopic: // a broker that does not lead a partition may not know it either
+				return c
+			default:
+				h.elsewhere = append(h.elsewhere, q.Partition)
+			}
+		}
+	}
+	return nil
+}
+
+// tryID asks for a producer id, as a lane does first.
+func (d *diagnosis) tryID(ctx context.Context, l *link, deadline time.Time, h *holder) error {
+	if h.noIDs = !l.knows(protocol.InitProducerId); h.noIDs {
+		return nil
+	}
+	for backoff := firstBackoff; ; backoff = longer(backoff) {
+		r, err := exchange[*initproducerid.Response](l, deadline, &initproducerid.Request{ProducerID: -1, ProducerEpoch: -1})
+		if err != nil {
+			return err
+		}
+		c := code(r.ErrorCode)
+		if c == codeNone {
+			return nil
+		}
+		if c != codeCoordinatorLoading || time.Until(deadline) < backoff {
+			return c
+		}
+		wait(ctx, backoff)
+	}
+}
+
+// tryWrite asks for the right to write by a request without a record: brokers look at rights first.
+func (d *diagnosis) tryWrite(l *link, deadline time.Time, h *holder) error {
+	about := rawproduce.RequestTopic{Topic: d.p.config.Topic}
+	for _, n := range h.leads {
+		about.Partitions = append(about.Partitions, rawproduce.RequestPartition{
+			Partition: n, RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(make([]byte, sizeField))},
+		})
+	}
+	r, err := exchange[*produce.Response](l, deadline, &rawproduce.Request{
+		Acks: acksAll, Timeout: int32(d.p.brokerTimeout.Milliseconds()), Topics: []rawproduce.RequestTopic{about},
+	})
+	if d.p.eventHubs && errors.Is(err, io.EOF) { // nobody knows what it thinks of such a request
+		h.unseen = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != len(h.leads) {
+		return errAnswer
+	}
+	for _, q := range r.Topics[0].Partitions {
+		if c := code(q.ErrorCode); lasting(c) && !slices.Contains(h.elsewhere, q.Partition) { // all others say that there is no record
+			return c
+		}
+	}
+	return nil
+}
+
+// judge tells what is wrong with a broker but for rights, which are the topic's.
+func (d *diagnosis) judge(h *holder) {
+	address, _ := shown(h.address)
+	subject, by := fmt.Sprintf("broker %d at %s", h.id, address), fmt.Sprintf("advertised.listeners of broker %d (not KAFKA_BROKERS)", h.id)
+	if slices.Contains(d.p.config.Brokers, h.address) {
+		by = fmt.Sprintf("KAFKA_BROKERS (and advertised.listeners of broker %d, which has the same)", h.id)
+	}
+	grade, leads := Failure, "leads "+listed("partition", h.leads, "", "")
+	if len(h.leads) == 0 {
+		grade, leads = Warning, "leads no partition now, but may come to"
+	}
+	switch {
+	case errors.Is(h.err, errAddress):
+		d.say(grade, subject, leads+", and cannot be reached there: mend advertised.listeners of this broker")
+	case h.err != nil:
+		d.say(grade, subject, leads+", and cannot be used: "+explainAt(h.err, by)+d.loopback(h.address))
+	case len(h.elsewhere) > 0:
+		d.say(grade, subject, "does not lead "+listed("partition", h.elsewhere, "", "")+", although the cluster says so: the address leads to another "+
+			"broker, or the leader is changing now. See advertised.listeners of this broker")
+	}
+}
+
+// loopback is a hint where a cluster elsewhere sends its clients to their own machine.
+func (d *diagnosis) loopback(address string) string {
+	if local(address) && !slices.ContainsFunc(d.p.config.Brokers, local) {
+		return ". The address is this machine's own"
+	}
+	return ""
+}
+
+func local(address string) bool {
+	host, _, _ := net.SplitHostPort(address)
+	ip, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
+}
