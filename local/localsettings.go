@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -12,6 +13,12 @@ import (
 // localSettings is a local.settings.json for func start beside what runs here.
 func (s *stack) localSettings() ([]byte, error) {
 	settings := s.handlerSettings()
+	// The real host's trigger ends the whole host where its storage account is away, and wants blobs; the handler drains by
+	// itself.
+	const trigger = "AzureWebJobs.DrainOutbox.Disabled"
+	if !s.azurite && !s.isExtra(trigger) {
+		settings = append(settings, [2]string{trigger, "true"})
+	}
 	var text bytes.Buffer
 	text.WriteString("{\n  \"IsEncrypted\": false,\n  \"Values\": {\n")
 	for i, setting := range settings {
@@ -43,6 +50,15 @@ func (s *stack) writeSettings(text []byte) error {
 		return fmt.Errorf("write the settings: %w", err)
 	}
 	return nil
+}
+
+func (s *stack) isExtra(name string) bool {
+	for _, setting := range s.extra {
+		if strings.HasPrefix(setting, name+"=") {
+			return true
+		}
+	}
+	return false
 }
 
 // quoted returns a string in JSON. What is no UTF-8 becomes U+FFFD.

@@ -49,7 +49,7 @@ func Advice(err error) string {
 	case "NoToken":
 		return "No token of Entra ID could be had: look at AzureWebJobsStorage__credential and __clientId, and whether the identity belongs to the app."
 	case "NoConnection", "NoAnswer":
-		return "The queue service cannot be reached: look at the account's name and at network rules; on one machine, whether the emulator runs."
+		return "The queue service cannot be reached: look at the account's name and at network rules. On one machine start the emulator (go run ./local -no-host has one), or do without: OUTBOX=off. The Functions host ends with it after half a minute unless AzureWebJobs.DrainOutbox.Disabled is true, or the plan is Flex Consumption."
 	case "Timeout":
 		return "The queue service did not answer in time: look at network rules."
 	case "AccountIsDisabled":

@@ -191,6 +191,9 @@ func TestNoHost(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "local.settings.json")
 	l := startLocal(t, "-no-host", "-settings", file, "-env", "AUTH0_TENANT=acme")
 	env := localSettings(t, file)
+	if !slices.Contains(env, "AzureWebJobs.DrainOutbox.Disabled=true") {
+		t.Error("the queue's trigger, which needs blobs, is not switched off")
+	}
 	if code, _, stderr := runHandler(t, env, "-check"); code != 0 {
 		t.Fatalf("-check: got code %d: %s", code, stderr)
 	}
