@@ -95,7 +95,7 @@ func everyItem(t *testing.T) map[string]func(s insights.Sink) {
 	all := map[string]func(insights.Sink){
 		"a log line": func(s insights.Sink) {
 			log := slog.New(insights.WithItems(slog.DiscardHandler, s))
-			log.WarnContext(ctx, "Kafka cannot be used", "class", "unavailable", "error", failedWith(delivery.Throttled), "user", private)
+			log.WarnContext(ctx, "Kafka cannot be used", "error", failedWith(delivery.Throttled), "user", private)
 		},
 		"an exception with its stack": func(s insights.Sink) {
 			item := appinsights.NewExceptionTelemetry(io.ErrUnexpectedEOF)
@@ -112,6 +112,28 @@ func everyItem(t *testing.T) map[string]func(s insights.Sink) {
 		all[name] = func(s insights.Sink) { c.call(ctx, telemetryOf(s, slog.New(slog.DiscardHandler), false)) }
 	}
 	return all
+}
+
+// What is logged twice under one name is one property: an item with two of a name is no JSON to some who read it.
+func TestNoPropertyStandsTwice(t *testing.T) {
+	t.Parallel()
+	ctx := invokedContext(t)
+	synctest.Test(t, func(t *testing.T) {
+		_, lines, _ := wire(t, func(s insights.Sink) {
+			log := slog.New(insights.WithItems(slog.DiscardHandler, s)).With("code", 1, "event", "x")
+			log.WarnContext(ctx, "m", "code", 2, "error", io.EOF, "errorClass", "fatal", "InvocationId", "another", "event", "y")
+		})
+		if len(lines) != 1 {
+			t.Fatalf("%d lines", len(lines))
+		}
+		var item any
+		if err := json.Unmarshal([]byte(lines[0]), &item); err != nil { // which refuses two members of a name
+			t.Errorf("%v: %s", err, lines[0])
+		}
+		if !strings.Contains(lines[0], `"code":"2"`) || !strings.Contains(lines[0], `"InvocationId":"6b1a"`) {
+			t.Errorf("item %s", lines[0])
+		}
+	})
 }
 
 // TestEnvelopes holds every item, as it goes over the wire, against the golden file, and against what the SDK's types

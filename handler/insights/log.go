@@ -38,7 +38,10 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h *logHandler) track(ctx context.Context, r slog.Record) {
-	p := append(properties{{"event", "log"}}, h.attrs...)
+	p := properties{{"event", "log"}}
+	for _, a := range h.attrs {
+		p = p.set(a.key, a.value)
+	}
 	r.Attrs(func(a slog.Attr) bool {
 		p = appendAttr(p, h.prefix, a)
 		return true
@@ -81,10 +84,10 @@ func appendAttr(p properties, prefix string, a slog.Attr) properties {
 		return p
 	}
 	if err, ok := v.Any().(error); ok {
-		return append(p, property{prefix + "errorClass", string(delivery.ClassOf(err))})
+		return p.set(prefix+"errorClass", string(delivery.ClassOf(err)))
 	}
 	if known(a.Key) {
-		return append(p, property{prefix + a.Key, v.String()})
+		return p.set(prefix+a.Key, v.String())
 	}
 	return p
 }
@@ -93,7 +96,7 @@ func appendAttr(p properties, prefix string, a slog.Attr) properties {
 // lines use for things which are no secret and nobody's.
 func known(key string) bool {
 	switch key {
-	case "address", "attempt", "class", "code", "errorClass", "event", "eventId", "InvocationId", "offset", "partition",
+	case "address", "attempt", "code", "errorClass", "event", "eventId", "offset", "partition",
 		"queue", "setting", "status", "topic", "version":
 		return true
 	}

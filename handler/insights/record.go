@@ -33,6 +33,17 @@ type property struct{ key, value string }
 
 type properties []property
 
+// set gives a property a value, once: the last one counts, as in a log line that is read from its end.
+func (p properties) set(key, value string) properties {
+	for i := range p {
+		if p[i].key == key {
+			p[i].value = value
+			return p
+		}
+	}
+	return append(p, property{key, value})
+}
+
 // size is about what the record holds in memory, in bytes.
 func (r *record) size() int {
 	const fixed = 500 // the structs, and the strings that are short and of equal length in all

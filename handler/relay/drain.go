@@ -88,6 +88,9 @@ func (r *Relay) transfer(ctx context.Context, d *drained, patience time.Duration
 		return
 	}
 	if d.before, d.known = r.inKafka.get(keyOf(d.event, d.queued)); d.known {
+		if d.before.asked {
+			d.known, d.err = false, &delivery.Error{Class: delivery.Unavailable, Op: "wait for the registration's own attempt", Err: errAsked}
+		}
 		return
 	}
 	start := time.Now()
@@ -109,7 +112,7 @@ func (r *Relay) close(ctx context.Context, d *drained) error {
 		}
 		return nil
 	case d.err == nil:
-		r.inKafka.add(keyOf(d.event, d.queued), storedMessage{d.md, true}) // it may be seen again before it is deleted
+		r.inKafka.add(keyOf(d.event, d.queued), storedMessage{md: d.md, told: true}) // it may be seen again before it is deleted
 		r.observer.Drained(ctx, d.event, d.md, time.Since(d.queued))
 		return nil
 	}
@@ -127,6 +130,8 @@ func (r *Relay) close(ctx context.Context, d *drained) error {
 	}
 	return nil
 }
+
+var errAsked = errors.New("kafka is being asked to store it")
 
 const invalidReason = "Kafka calls the record invalid."
 

@@ -60,7 +60,7 @@ func (r *Relay) takeBack(ctx context.Context, e registration.Event, queued time.
 		switch {
 		case a.err == nil:
 			key := keyOf(e, queued)
-			r.inKafka.add(key, storedMessage{a.md, false}) // should it be seen all the same
+			r.inKafka.add(key, storedMessage{md: a.md}) // should it be seen all the same
 			if r.insist(ctx, life, until, func(ctx context.Context) error { return r.outbox.Delete(ctx, kept) }) {
 				r.inKafka.forget(key)
 				r.observer.Withdrawn(ctx, e, a.md)

@@ -88,7 +88,7 @@ func (s *store) Poison(_ context.Context, _ []byte, reason string) (delivery.Kep
 }
 
 // with returns a relay with this outbox. It is closed with the test.
-func (j *journal) with(t *testing.T, s *store) *relay.Relay {
+func (j *journal) with(t *testing.T, s relay.Outbox) *relay.Relay {
 	t.Helper()
 	r := relay.New(relay.Config{Producer: j, Outbox: s, Observer: j, KafkaTimeout: 2 * time.Second, OutboxTimeout: 1500 * time.Millisecond, Profile: true})
 	t.Cleanup(func() { r.Close(context.Background()) })

@@ -38,6 +38,12 @@ func (r *recent[K, V]) add(key K, value V) bool {
 	return true
 }
 
+// set remembers a value in place of the one that there may be.
+func (r *recent[K, V]) set(key K, value V) {
+	r.forget(key)
+	r.add(key, value)
+}
+
 func (r *recent[K, V]) get(key K) (value V, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

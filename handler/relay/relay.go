@@ -100,6 +100,9 @@ type messageKey struct {
 type storedMessage struct {
 	md   delivery.RecordMetadata
 	told bool // it was told that Kafka has it
+	// asked says that Kafka is being asked to store the registration, and nothing is known yet: the message, which the queue
+	// may have or not, is nobody's business until then.
+	asked bool
 }
 
 func keyOf(e registration.Event, queued time.Time) messageKey {

@@ -39,19 +39,24 @@ func (r *Relay) store(ctx context.Context, e registration.Event) (out Outcome, l
 	if outboxErr == nil {
 		return Outcome{Kind: InOutbox, EventID: e.ID, Outbox: kept}, nil, nil
 	}
-	maybeKept := delivery.ClassOf(outboxErr) == delivery.UnknownOutcome
+	maybeKept, key := delivery.ClassOf(outboxErr) == delivery.UnknownOutcome, keyOf(e, queued)
+	if maybeKept && !r.inKafka.add(key, storedMessage{asked: true}) { // it was there, and is drained by now
+		drained, _ := r.inKafka.get(key)
+		return r.forwarded(ctx, e, drained.md), nil, nil
+	}
 	if md, sent, kafkaErr = r.lastResort(ctx, limit, sent, kafkaErr, late); kafkaErr == nil {
 		if maybeKept {
-			r.inKafka.add(keyOf(e, queued), storedMessage{md, true}) // should it lie in the outbox, it is deleted when it is seen here
+			r.inKafka.set(key, storedMessage{md: md, told: true}) // should it lie in the outbox, it is deleted when it is seen here
 		}
 		return r.forwarded(ctx, sent, md), nil, nil
 	}
 	if maybeKept {
+		r.inKafka.forget(key)
 		kafkaErr = outboxErr // it may be in the outbox, whatever Kafka says
 		if late != nil {
 			r.watch(func(context.Context) {
 				if <-late.came; late.err == nil {
-					r.inKafka.add(keyOf(e, queued), storedMessage{late.md, true})
+					r.inKafka.set(key, storedMessage{md: late.md, told: true})
 				}
 			})
 		}

@@ -22,7 +22,8 @@ const (
 // Cache keeps one token. It is safe for use by several goroutines.
 type Cache struct {
 	source   Source
-	fetching chan struct{} // holds one while a token is asked for
+	now      func() time.Time // by the wall clock: a machine that sleeps stops the monotonic one, and no token's life
+	fetching chan struct{}    // holds one while a token is asked for
 
 	mu      sync.Mutex
 	token   string
@@ -32,7 +33,7 @@ type Cache struct {
 
 // NewCache returns an empty cache.
 func NewCache(source Source) *Cache {
-	return &Cache{source: source, fetching: make(chan struct{}, 1)}
+	return &Cache{source: source, now: func() time.Time { return time.Now().Round(0) }, fetching: make(chan struct{}, 1)}
 }
 
 // Get returns a token that is good for a minute at least, and asks for one where there is none.
@@ -56,7 +57,7 @@ func (c *Cache) Get(ctx context.Context) (string, error) {
 func (c *Cache) Current() (token string, expires time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.token, c.expires, time.Until(c.expires) > margin
+	return c.token, c.expires, c.expires.Sub(c.now()) > margin
 }
 
 func (c *Cache) fetch(ctx context.Context) (string, error) {
@@ -68,7 +69,7 @@ func (c *Cache) fetch(ctx context.Context) (string, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.token, c.fetched, c.expires = token, time.Now(), expires
+	c.token, c.fetched, c.expires = token, c.now(), expires.Round(0)
 	return token, nil
 }
 
@@ -79,7 +80,7 @@ func (c *Cache) Renew(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		c.mu.Lock()
-		due := time.Now().After(c.fetched.Add(c.expires.Sub(c.fetched) / 2))
+		due := c.now().After(c.fetched.Add(c.expires.Sub(c.fetched) / 2))
 		c.mu.Unlock()
 		if due {
 			select {

@@ -126,3 +126,28 @@ func TestRenew(t *testing.T) {
 		}
 	})
 }
+
+// After a machine has slept, the token is what the wall clock says it is: nobody gets an old one, and a new one is fetched
+// whatever the monotonic clock says.
+func TestAfterSleep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{takes: time.Second, lives: time.Hour}
+		c := token.NewCache(s.token)
+		ctx, cancel := context.WithCancel(t.Context())
+		var renewing sync.WaitGroup
+		renewing.Go(func() { c.Renew(ctx) })
+		<-time.After(5 * time.Second)
+		c.Jump(3 * time.Hour)
+		if got, _, ok := c.Current(); ok {
+			t.Errorf("the token %q of three hours ago is given out", got)
+		}
+		<-time.After(12 * time.Second)
+		if got, expires, ok := c.Current(); got != "2" || ok {
+			// The service's clock has not jumped, so that its token has expired by the cache's: what counts is that it was asked.
+			t.Errorf("token %q until %v, good %t", got, expires, ok)
+		}
+		cancel()
+		renewing.Wait()
+	})
+}

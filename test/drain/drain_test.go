@@ -1,0 +1,231 @@
+// Package drain_test holds both ways of draining the outbox against the stand-ins of the Storage queue and of the Functions
+// host: that nothing is lost and nothing copied, and at what rate.
+package drain_test
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"go.uber.org/goleak"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/functions"
+	"userrelay/handler/outbox"
+	"userrelay/handler/registration"
+	"userrelay/handler/relay"
+	"userrelay/local/funchost"
+	"userrelay/local/storagequeue"
+	"userrelay/test/quiet"
+	"userrelay/test/wait"
+)
+
+// A handler that the host starts is this program again, with these variables.
+const (
+	childPort  = "FUNCTIONS_CUSTOMHANDLER_PORT" // which the host sets
+	childStore = "DRAIN_TEST_STORE"             // where it stores records
+)
+
+func TestMain(m *testing.M) {
+	if store := os.Getenv(childStore); store != "" { //nolint:forbidigo // this is main
+		serveAlone(os.Getenv(childPort), store) //nolint:forbidigo // this is main
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// serveAlone is a handler that drains by the trigger only.
+func serveAlone(port, store string) {
+	r := relay.New(relay.Config{Producer: remote(store), Observer: quiet.Observer{}, KafkaTimeout: 2 * time.Second})
+	h := functions.New(functions.Config{Deliver: r, Drain: r, Observer: quiet.Observer{}})
+	s := http.Server{Addr: net.JoinHostPort("127.0.0.1", port), Handler: h, ReadHeaderTimeout: time.Minute}
+	fmt.Fprintln(os.Stderr, s.ListenAndServe())
+}
+
+// remote is a Kafka in the test's own process.
+type remote string
+
+func (r remote) Produce(ctx context.Context, record registration.Record) (delivery.RecordMetadata, error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, string(r)+"?user="+hex.EncodeToString(record.Key), nil)
+	if err != nil {
+		return delivery.RecordMetadata{}, err
+	}
+	res, err := (&http.Client{}).Do(q)
+	if err != nil {
+		return delivery.RecordMetadata{}, &delivery.Error{Class: delivery.Unavailable, Op: "produce", Err: err}
+	}
+	return delivery.RecordMetadata{Topic: "user-events"}, res.Body.Close()
+}
+
+func (remote) Check(context.Context) error { return nil }
+
+// kafka counts the records of each user.
+type kafka struct {
+	mu    sync.Mutex
+	users map[string]int
+	first time.Time
+}
+
+func (k *kafka) Produce(_ context.Context, r registration.Record) (delivery.RecordMetadata, error) {
+	k.note(hex.EncodeToString(r.Key))
+	return delivery.RecordMetadata{Topic: "user-events"}, nil
+}
+
+func (k *kafka) Check(context.Context) error { return nil }
+
+func (k *kafka) note(user string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.first.IsZero() {
+		k.first = time.Now()
+	}
+	k.users[user]++
+}
+
+// all says whether each of so many users has a record.
+func (k *kafka) all(n int) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.users) == n
+}
+
+// filled returns a queue with messages of as many users, and its connection string.
+func filled(t *testing.T, n int) (*outbox.Queue, string) {
+	t.Helper()
+	s, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	account, err := outbox.ParseConnectionString(s.ConnectionString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := outbox.New(outbox.Config{Account: account})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.Close)
+	ctx := wait.Context(t)
+	if err := q.Prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var writers sync.WaitGroup
+	for w := range 16 {
+		writers.Go(func() {
+			for i := w; i < n; i += 16 {
+				_, err := q.Put(ctx, registration.Envelope{
+					Event:  registration.Event{ID: fmt.Sprint("e-", i), UserID: fmt.Sprint("auth0|", i), Source: "urn:auth0:acme", Time: time.Unix(1, 0)},
+					Queued: time.Now(), Reason: "unavailable",
+				}, 0)
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	return q, s.ConnectionString()
+}
+
+// own starts the handler's own drain, as often as there are processes.
+func own(t *testing.T, k relay.Producer, q relay.Outbox) (stop func()) {
+	t.Helper()
+	r := relay.New(relay.Config{Producer: k, Outbox: q, Observer: quiet.Observer{}, KafkaTimeout: 2 * time.Second, OutboxTimeout: 1500 * time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	var drain sync.WaitGroup
+	drain.Go(func() { r.DrainWhile(ctx) })
+	return func() {
+		cancel()
+		drain.Wait()
+		r.Close(context.Background())
+	}
+}
+
+// trigger starts a host whose handler drains by the trigger only.
+func trigger(t *testing.T, k *kafka, connection string) (stop func()) {
+	t.Helper()
+	store := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { k.note(r.URL.Query().Get("user")) }))
+	dir, self := t.TempDir(), must(os.Executable())
+	var host map[string]any
+	if err := json.Unmarshal(must(os.ReadFile(filepath.Join("..", "..", "host.json"))), &host); err != nil {
+		t.Fatal(err)
+	}
+	host["customHandler"] = map[string]any{"description": map[string]any{"defaultExecutablePath": self}, "enableForwardingHttpRequest": true}
+	for name, content := range map[string][]byte{
+		"host.json":                 must(json.Marshal(host)),
+		"DrainOutbox/function.json": must(os.ReadFile(filepath.Join("..", "..", "DrainOutbox", "function.json"))),
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := funchost.Start(t.Context(), funchost.Config{
+		Dir: dir, Env: append(os.Environ(), "AzureWebJobsStorage="+connection, childStore+"="+store.URL), NoAuth: true, //nolint:forbidigo // the child is the test
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+		store.Close()
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// Each way alone, both at once, and two processes: every message is drained, each once. The rates are in the log.
+func TestDrains(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		n, own, trigger int
+	}{{"own", 2000, 1, 0}, {"trigger", 500, 0, 1}, {"both", 1000, 1, 1}, {"both, twice", 1000, 2, 2}} {
+		t.Run(c.name, func(t *testing.T) {
+			q, connection := filled(t, c.n)
+			k := &kafka{users: map[string]int{}}
+			var stops []func()
+			for range c.trigger {
+				stops = append(stops, trigger(t, k, connection))
+			}
+			for range c.own {
+				stops = append(stops, own(t, k, q))
+			}
+			wait.For(t, "all are drained", func() bool { return k.all(c.n) })
+			took := time.Since(k.first)
+			wait.For(t, "the queue is empty", func() bool {
+				left, err := q.Count(t.Context())
+				return err == nil && left == 0
+			})
+			empty := time.Since(k.first)
+			for _, stop := range stops {
+				stop()
+			}
+			t.Logf("%d messages in Kafka in %v (%.0f/s) after the first, the queue empty after %v", c.n, took, float64(c.n)/took.Seconds(), empty)
+			for user, records := range maps.All(k.users) {
+				if records != 1 {
+					t.Errorf("%s has %d records", user, records)
+				}
+			}
+		})
+	}
+}
