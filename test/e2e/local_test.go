@@ -37,9 +37,26 @@ func TestLocal(t *testing.T) {
 			if err != nil || r.status != c.chunked {
 				t.Errorf("in chunks: got %d (%v), want %d", r.status, err, c.chunked)
 			}
+			t.Run("refusals of large bodies", func(t *testing.T) { l.checkLargeBodies(t) })
 			t.Run("no key in telemetry", func(t *testing.T) { l.checkTelemetryForKey(t, false) })
 		})
 	}
+}
+
+// checkLargeBodies shows that the largest body passes, and that a refusal gets through the host, which sends a body whole
+// before it hears an answer.
+func (l *localRun) checkLargeBodies(t *testing.T) {
+	t.Helper()
+	path := "/api/RegisterUser?code=" + l.addresses.Key
+	body := `{"user":{"a":"` + strings.Repeat("a", maxBody-34) + `"},"userId":"large"}`
+	r := l.call(t, http.MethodPost, path, body, "Content-Type: application/json")
+	r.stored(t)
+	r = l.call(t, http.MethodPost, path, body+" ", "Content-Type: application/json")
+	r.problem(t, http.StatusRequestEntityTooLarge, "too-large", false, false)
+	r = l.call(t, http.MethodPost, path, strings.Repeat("x", 8<<20), "Content-Type: application/json")
+	r.problem(t, http.StatusBadRequest, "invalid-registration", false, false)
+	r = l.call(t, http.MethodPost, path, body, "Content-Type: application/xml")
+	r.problem(t, http.StatusUnsupportedMediaType, "unsupported-media-type", false, false)
 }
 
 // TestKeyInTelemetry shows what host.json's enableDependencyTracking is false for, and that the key would be seen.

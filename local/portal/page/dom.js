@@ -70,3 +70,17 @@ export function duration(ms) {
   if (ms >= 1000) return `${(ms / 1000).toFixed(2)} s`;
   return `${ms.toFixed(ms < 10 ? 2 : 1)} ms`;
 }
+
+// shown is a user id as the handler's messages show it (registration.Shown): quoted and escaped where it holds what one does
+// not see, or what turns the text around.
+const unseen = /(?! )[\p{C}\p{Z}]/u;
+export function shown(id) {
+  if (!id || !(unseen.test(id) || /^[" ]| $/.test(id))) return id;
+  return `"${id.replace(/(?! )[\p{C}\p{Z}]|["\\]/gu, escaped)}"`;
+}
+
+const short = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '"': '\\"', '\\': '\\\\' };
+function escaped(c) {
+  const code = c.codePointAt(0).toString(16);
+  return short[c] ?? (code.length > 4 ? `\\U${code.padStart(8, '0')}` : `\\u${code.padStart(4, '0')}`);
+}

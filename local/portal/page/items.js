@@ -1,6 +1,6 @@
 // What telemetry items mean.
 
-import { badge, duration, el } from './dom.js';
+import { badge, duration, el, shown } from './dom.js';
 
 export const outcomes = {
   received: ['plain', 'Under way'],
@@ -28,6 +28,6 @@ export function detailsOf(item, userId) {
   const parts = [];
   if (item.properties?.errorClass) parts.push(badge(toneOf(item), item.properties.errorClass));
   if (item.kind === 'dependency') parts.push(el('span', {}, `${item.success ? 'succeeded' : 'failed'} in ${duration(item.durationMs ?? 0)}`));
-  if (userId && !item.message.includes(userId)) parts.push(el('span', { class: 'mono' }, userId));
+  if (userId && !item.message.includes(shown(userId))) parts.push(el('span', { class: 'mono' }, shown(userId)));
   return parts.length ? el('div', { class: 'more' }, ...parts) : '';
 }

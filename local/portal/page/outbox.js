@@ -1,6 +1,6 @@
 // The outbox: events that wait for Kafka, those that it took since, and messages that were given up.
 
-import { $, badge, cell, duration, el, facts, mono, note, placeOf, sayWhenCalm, update, when } from './dom.js';
+import { $, badge, cell, duration, el, facts, mono, note, placeOf, sayWhenCalm, shown, update, when } from './dom.js';
 import { ask, single } from './server.js';
 import { mark, openButton } from './transaction.js';
 
@@ -37,12 +37,12 @@ function waitingRow(event) {
   return el('tr', { role: 'row', 'data-operation': event.operation ?? '' },
     cell('', when(event.since)),
     cell('message wide', ...whose(event), el('div', { class: 'more' }, ...more)),
-    cell('', event.operation ? openButton(event.operation, `waiting event of ${event.userId}`) : ''));
+    cell('', event.operation ? openButton(event.operation, `waiting event of ${shown(event.userId)}`) : ''));
 }
 
 function whose(event) {
   if (event.text != null && !event.eventId) return [badge('bad', 'Not an event'), el('pre', { tabindex: '0' }, event.text)];
-  return [el('div', { class: 'mono' }, event.userId), el('div', { class: 'more' }, el('span', { class: 'mono' }, event.eventId))];
+  return [el('div', { class: 'mono' }, shown(event.userId)), el('div', { class: 'more' }, el('span', { class: 'mono' }, event.eventId))];
 }
 
 function drainedRow(event) {
@@ -50,15 +50,15 @@ function drainedRow(event) {
   const parts = [waited, event.place ? mono(placeOf(event.place)) : ''].filter(Boolean).map((part) => el('span', {}, part));
   return el('tr', { role: 'row', 'data-operation': event.operation ?? '' },
     cell('', when(event.time)),
-    cell('message wide', el('div', { class: 'mono' }, event.userId), el('div', { class: 'more' }, ...parts)),
-    cell('', event.operation ? openButton(event.operation, `drained event of ${event.userId}`) : ''));
+    cell('message wide', el('div', { class: 'mono' }, shown(event.userId)), el('div', { class: 'more' }, ...parts)),
+    cell('', event.operation ? openButton(event.operation, `drained event of ${shown(event.userId)}`) : ''));
 }
 
 function poisonedItem(message) {
   return el('li', {},
     el('div', { class: 'message failed' }, message.reason),
     el('div', { class: 'more' }, when(message.since)),
-    el('dl', { class: 'facts' }, ...facts([['User id', mono(message.userId)], ['Event id', mono(message.eventId)]])),
+    el('dl', { class: 'facts' }, ...facts([['User id', mono(shown(message.userId))], ['Event id', mono(message.eventId)]])),
     el('details', {}, el('summary', {}, 'The message'), el('pre', { tabindex: '0' }, message.text || '(empty)')));
 }
 

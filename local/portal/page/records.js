@@ -1,6 +1,6 @@
 // The topic's newest records.
 
-import { $, cell, el, note, placeOf, update, when } from './dom.js';
+import { $, cell, el, note, placeOf, shown, update, when } from './dom.js';
 import { ask, single } from './server.js';
 import { loadTransaction, mark, openButton } from './transaction.js';
 import { view } from './view.js';
@@ -22,6 +22,6 @@ function recordRow(record) {
   return el('tr', { role: 'row', 'data-operation': operation },
     cell('', when(record.time)),
     cell('number', `[${record.partition}]@${record.offset}`),
-    cell('key mono', record.key ?? 'null'),
+    cell('key mono', shown(record.key) ?? 'null'),
     cell('', operation ? openButton(operation, `record ${placeOf(record)}`) : ''));
 }

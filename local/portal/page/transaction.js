@@ -1,6 +1,6 @@
 // One transaction: its steps, and its record in Kafka.
 
-import { $, badge, cell, duration, el, facts, mono, note, placeOf, update, when } from './dom.js';
+import { $, badge, cell, duration, el, facts, mono, note, placeOf, shown, update, when } from './dom.js';
 import { detailsOf, headline, kindOf, outcomes, toneOf } from './items.js';
 import { ask, single } from './server.js';
 import { address, view } from './view.js';
@@ -32,7 +32,7 @@ async function showTransaction(t) {
   const [tone, text] = outcomes[t.outcome] ?? ['plain', t.outcome];
   $('outcome').replaceChildren(...[text, t.errorClass].filter(Boolean).map((part) => badge(tone, part)));
   $('summary').replaceChildren(...facts([
-    ['User id', mono(t.userId)],
+    ['User id', mono(shown(t.userId))],
     ['Operation id', mono(t.operation)],
     ['Started', el('span', {}, when(t.start), `, took ${duration(t.tookMs)}`)],
   ]));
