@@ -104,6 +104,7 @@ func (v *verifier) missing(ctx context.Context, users iter.Seq2[user, error]) it
 			}
 			if v.inTopic(u) {
 				v.counted(func(c *reconciled) { c.both++ })
+				u.settle()
 				continue
 			}
 			if v.pending = append(v.pending, u); len(v.pending) == batch && !v.flush(ctx, yield) {
