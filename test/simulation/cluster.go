@@ -169,6 +169,7 @@ func (b *brokers) replace() (end func()) {
 	}
 	b.closeEra()
 	b.cluster.Close()
+	b.cluster = nil // what is asked of it any more is never answered
 	for i := range b.setup.Brokers {
 		b.w.net.cut(func(c *conn) bool { return string(c.remote) == brokerAddress(i) })
 	}

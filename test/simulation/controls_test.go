@@ -24,21 +24,16 @@ type control struct {
 func controls() []control {
 	return []control{
 		{
-			"answers before the outbox has it", "handler/relay/store.go",
-			"kept, err := r.outbox.Put(limit, m, hidden)",
-			`var err error
-	kept := delivery.Kept{Queue: "userrelay-outbox", ID: "early"}
-	go func() { time.Sleep(100 * time.Millisecond); _, _ = r.outbox.Put(context.WithoutCancel(limit), m, hidden) }()`, "",
+			"answers before the outbox has it", "handler/outbox/outbox.go",
+			"	kept, err := put(ctx, q.messages, m.Encode(), hidden)\n",
+			`	var err error
+	kept := delivery.Kept{ID: "early"}
+	go func() { _, _ = put(context.WithoutCancel(ctx), q.messages, m.Encode(), hidden) }()
+`, "",
 		},
 		{
-			"a producer id outlives its cluster", "handler/kafka/lane.go",
-			"if err := l.newID(ctx); err != nil {",
-			`if l.home != nil {
-		l.connected = true
-		l.p.dispatcher.able(l)
-		return nil
-	}
-	if err := l.newID(ctx); err != nil {`, "",
+			"a repeat goes to another cluster under the old id", "handler/kafka/repeat.go",
+			"err := l.contradiction(b.partition, v, log)", "var err error", "",
 		},
 		{
 			"repeats without the tenant", "handler/registration/event.go",
@@ -46,9 +41,8 @@ func controls() []control {
 		},
 		{
 			"a drain acknowledges before Kafka", "handler/relay/drain.go",
-			"md, sent, err := r.sendHeld(ctx, m.Event)",
-			`go func() { _, _, _ = r.sendHeld(context.WithoutCancel(ctx), m.Event) }()
-	md, sent, err := delivery.RecordMetadata{}, m.Event, error(nil)`, "",
+			"d.md, d.event, d.err = r.sendFitting(limit, d.event)",
+			`go func(e registration.Event) { _, _, _ = r.sendFitting(context.WithoutCancel(limit), e) }(d.event)`, "",
 		},
 		{
 			"a late answer deletes another's message", "handler/outbox/outbox.go",

@@ -3,7 +3,6 @@ package simulation
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -19,13 +18,14 @@ const (
 	RowDrain    = "drain-died"
 	RowUnknown  = "put-unknown"
 	RowDelete   = "not-deleted"
+	RowOther    = "other-log"
 	RowForgot   = "forgotten"
 	unexplained = ""
 )
 
 // Rows returns all rows.
 func Rows() []string {
-	return []string{RowCaller, RowKilled, RowSilent, RowDrain, RowUnknown, RowDelete, RowForgot}
+	return []string{RowCaller, RowKilled, RowSilent, RowDrain, RowUnknown, RowDelete, RowOther, RowForgot}
 }
 
 // Times of the handler that an explanation needs.
@@ -152,6 +152,9 @@ func (e *evidence) incidents(a *attempt, in *era) (rows []string) {
 		if e.silent(a.sent, put+3*time.Minute) {
 			rows = append(rows, RowSilent)
 		}
+		if e.unproven(a.sent) {
+			rows = append(rows, RowOther)
+		}
 	}
 	if in.from > 0 {
 		rows = append(rows, RowForgot)
@@ -171,20 +174,27 @@ func (e *evidence) takes(id string) (rows []string) {
 			rows = append(rows, RowDelete)
 		}
 	}
-	for i, t := range takes {
-		next := time.Duration(math.MaxInt64)
-		if i+1 < len(takes) {
-			next = takes[i+1].at
-		}
+	for i, t := range takes[:max(0, len(takes)-1)] {
+		next := takes[i+1].at
 		l, ok := e.lifeOf(e.holder(t, next))
 		switch {
 		case ok && l.to > 0 && l.from <= t.at && l.to <= next:
 			rows = append(rows, RowDrain)
-		case i+1 < len(takes) && e.silent(t.at, next+2*time.Minute):
+		case e.silent(t.at, next+2*time.Minute):
 			rows = append(rows, RowSilent)
+		case e.unproven(t.at):
+			rows = append(rows, RowOther)
 		}
 	}
 	return rows
+}
+
+// unproven says that by the time at which a record would have been given up another cluster or topic answered, or brokers
+// had refused to say which topic they have: a producer id that was given then is good for a log without a name.
+func (e *evidence) unproven(at time.Duration) bool {
+	return slices.ContainsFunc(e.plan.Faults, func(f Fault) bool {
+		return (f.Kind == CodeLook || f.Kind == Replace || f.Kind == Remake) && f.At < at+time.Minute
+	})
 }
 
 // holder is the life of a handler that had a message after it was taken, and before it was taken again.

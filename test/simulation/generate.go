@@ -21,14 +21,11 @@ func NewPlan(seed uint64) Plan {
 	return p
 }
 
-// ownDrain says that the handler drains by itself.
-const ownDrain = false
-
 func one(r *rand.Rand, in int) bool { return r.IntN(in) == 0 }
 
 func newSetup(r *rand.Rand) Setup {
 	s := Setup{
-		Hosts: 1 + r.IntN(3), Brokers: 1 + r.IntN(3), Partitions: 1 + r.IntN(4), NoTrigger: ownDrain && one(r, 3), Telemetry: one(r, 3),
+		Hosts: 1 + r.IntN(3), Brokers: 1 + r.IntN(3), Partitions: 1 + r.IntN(4), NoTrigger: one(r, 3), Telemetry: one(r, 3),
 		Profile: one(r, 4), BriefLease: one(r, 6), TLS: one(r, 24),
 	}
 	s.Split = s.Hosts > 1 && one(r, 3)

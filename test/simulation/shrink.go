@@ -65,7 +65,7 @@ func Test(p Plan) string {
 		return strings.NewReplacer("simulation.Setup", "Setup", "simulation.Call", "Call", "simulation.Fault", "Fault").Replace(fmt.Sprintf("%#v", v))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "func TestFound%d(t *testing.T) {\n\tt.Parallel()\n\tholds(t, simulation.Plan{\n\t\tSeed: %d, Setup: simulation.%s,\n", p.Seed, p.Seed, literal(p.Setup))
+	fmt.Fprintf(&b, "func TestFound%d(t *testing.T) {\n\tholds(t, simulation.Plan{\n\t\tSeed: %d, Setup: simulation.%s,\n", p.Seed, p.Seed, literal(p.Setup))
 	b.WriteString("\t\tCalls: []simulation.Call{\n")
 	for _, c := range p.Calls {
 		fmt.Fprintf(&b, "\t\t\t%s,\n", strings.TrimPrefix(literal(c), "Call"))

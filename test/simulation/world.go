@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -178,9 +179,13 @@ func Run(p Plan) Result {
 		w.hosts = append(w.hosts, newHost(w, i))
 	}
 	<-time.After(time.Second)
+	before := runtime.NumGoroutine()
+	watched := w.watch()
 	w.happen()
 	w.logf("all healed")
 	w.recover()
+	watched()
+	w.rest(before)
 	for _, h := range w.hosts {
 		h.close()
 	}
