@@ -24,9 +24,8 @@ const exampleUser = "auth0|61de2511fd334200aa221dff"
 // told afterwards, and again when it changes.
 func (s *stack) announce(ctx context.Context, h *funchost.Host) bool {
 	url := h.FunctionURL("RegisterUser")
-	health := h.FunctionURL("Health")
 	answers := false
-	s.untilHealth(ctx, health, h.Done(), func(int) bool { answers = true; return true })
+	s.untilHealth(ctx, h.Done(), func(int) bool { answers = true; return true })
 	s.console.release(ctx.Err() != nil || answers && !s.verbose)
 	if !answers {
 		return false
@@ -49,14 +48,14 @@ func (s *stack) announce(ctx context.Context, h *funchost.Host) bool {
 	if s.open {
 		s.openPage()
 	}
-	s.background.Go(func() { s.untilReady(ctx, url, health) })
+	s.background.Go(func() { s.untilReady(ctx, url) })
 	return true
 }
 
 // untilReady waits until registrations reach Kafka, says what is missing meanwhile, and then writes the addresses.
-func (s *stack) untilReady(ctx context.Context, url, health string) {
+func (s *stack) untilReady(ctx context.Context, url string) {
 	said, lacked := "", false
-	s.untilHealth(ctx, health, nil, func(status int) bool {
+	s.untilHealth(ctx, nil, func(status int) bool {
 		if status == http.StatusOK {
 			return true
 		}
@@ -79,12 +78,12 @@ func (s *stack) untilReady(ctx context.Context, url, health string) {
 	}
 }
 
-// untilHealth asks the app how it is until enough says so of the answer's status, ended is closed, or ctx ends: often at
-// first, and then every two seconds.
-func (s *stack) untilHealth(ctx context.Context, health string, ended <-chan struct{}, enough func(status int) bool) {
+// untilHealth asks the handler how it is until enough says so of the answer's status, ended is closed, or ctx ends: often at
+// first, and then every two seconds. It does not ask through the host, which would tell the page of each time.
+func (s *stack) untilHealth(ctx context.Context, ended <-chan struct{}, enough func(status int) bool) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, health, http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.running.Load().HandlerURL()+"/api/Health", http.NoBody)
 		if err != nil {
 			return
 		}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"userrelay/handler/outbox"
@@ -39,6 +40,7 @@ type stack struct {
 
 	saying     sync.Mutex
 	out        io.Writer
+	running    atomic.Pointer[funchost.Host]
 	background sync.WaitGroup // what goes on beside the host; ends with the context of run
 
 	broker  *broker.Broker // nil where the user has one
@@ -263,6 +265,7 @@ func (s *stack) host(ctx context.Context) error {
 			s.console.release(false)
 			return fmt.Errorf("start the stand-in of the Functions host: %w", err)
 		}
+		s.running.Store(h)
 		_, port, _ = net.SplitHostPort(strings.TrimPrefix(h.URL(), "http://")) // the next has the same
 		if announced {
 			s.console.release(false)

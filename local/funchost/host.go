@@ -257,6 +257,9 @@ func (h *Host) FunctionURL(name string) string {
 	return ""
 }
 
+// HandlerURL is where the host itself reaches the handler, without a trailing slash. What asks there is not told of.
+func (h *Host) HandlerURL() string { return "http://" + h.handlerAddr }
+
 // HandlerPID returns the process id of the handler, 0 while none runs.
 func (h *Host) HandlerPID() int { return h.worker.pid() }
 

@@ -233,6 +233,9 @@ func (l *localRun) checkHost(t *testing.T) {
 			t.Errorf("%s %s: got %q, want nothing", c.method, c.path, r.body)
 		}
 	}
+	// A refusal of what is too large arrives although the host sends all of it first.
+	large := l.registerWithKey(t, `{"userId":"a"}`+strings.Repeat(" ", 40<<20), "Content-Type: application/json")
+	large.problem(t, http.StatusRequestEntityTooLarge, "too-large", false, false)
 	// What the handler answers comes through whole.
 	r := l.registerWithKey(t, `{"userId":1}`, "Content-Type: application/json")
 	r.problem(t, http.StatusBadRequest, "invalid-registration", false, false)
