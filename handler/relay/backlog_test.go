@@ -48,11 +48,11 @@ func TestOwnDrain(t *testing.T) {
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("took %v", took)
 		}
-		if users := k.users(); len(users) != n || len(k.records) != n {
-			t.Errorf("%d records of %d users", len(k.records), len(users))
+		if users := k.users(); len(users) != n || k.n() != n {
+			t.Errorf("%d records of %d users", k.n(), len(users))
 		}
-		if q.most > 96 || q.most < 64 {
-			t.Errorf("%d in hand at a time", q.most)
+		if q.atATime() > 96 || q.atATime() < 64 {
+			t.Errorf("%d in hand at a time", q.atATime())
 		}
 		synctest.Wait()
 		<-time.After(time.Second)
@@ -69,7 +69,7 @@ func TestOwnDrainIsIdle(t *testing.T) {
 		k, q := instantly(time.Millisecond), &memory{}
 		k.draining(t, q)
 		<-time.After(time.Hour)
-		if n := len(q.receives); n < 58 || n > 61 {
+		if n := q.looks(); n < 58 || n > 61 {
 			t.Errorf("%d looks in an hour", n)
 		}
 		if k.count("Emptied") != 0 {
@@ -78,7 +78,7 @@ func TestOwnDrainIsIdle(t *testing.T) {
 		q.fill(1) // by another instance
 		<-time.After(61 * time.Second)
 		if q.len() != 0 || k.count("Emptied") != 1 {
-			t.Errorf("%d messages left, told %v", q.len(), k.calls)
+			t.Errorf("%d messages left, told %v", q.len(), k.told())
 		}
 	})
 }
@@ -89,7 +89,7 @@ func TestOwnDrainAfterAPut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j, q := &journal{}, &memory{}
 		j.produce = func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
-			if len(j.records) == 1 {
+			if j.n() == 1 {
 				return delivery.RecordMetadata{}, fails(delivery.Throttled)
 			}
 			return stored(), nil
@@ -101,7 +101,7 @@ func TestOwnDrainAfterAPut(t *testing.T) {
 		}
 		<-time.After(2 * time.Second)
 		if q.len() != 0 || j.count("Drained") != 1 {
-			t.Errorf("%d messages left, told %v", q.len(), j.calls)
+			t.Errorf("%d messages left, told %v", q.len(), j.told())
 		}
 	})
 }
@@ -123,23 +123,19 @@ func TestOwnDrainOfRefused(t *testing.T) {
 					return time.Millisecond, nil
 				}}
 				q := &memory{}
-				q.fill(500)
+				q.fill(200)
 				k.draining(t, q)
 				<-time.After(9 * time.Minute)
-				if q.len() != 500 || len(q.poison) != 0 {
-					t.Errorf("%d messages, %d poisoned", q.len(), len(q.poison))
+				if q.len() != 200 || len(q.reasons()) != 0 {
+					t.Errorf("%d messages, %d poisoned", q.len(), len(q.reasons()))
 				}
-				tries := map[string]int{}
-				for _, r := range k.records {
-					tries[string(r.Key)]++
-				}
-				for user, n := range tries {
+				for user, n := range k.users() {
 					if n > 10 {
 						t.Errorf("%s was tried %d times in 9 minutes", user, n)
 					}
 				}
 				<-time.After(4 * time.Minute)
-				if q.len() != 0 || k.count("Drained") != 500 {
+				if q.len() != 0 || k.count("Drained") != 200 {
 					t.Errorf("%d messages left", q.len())
 				}
 			})
@@ -176,7 +172,7 @@ func TestOwnDrainGivesUp(t *testing.T) {
 				q.messages[0].tries = c.tries
 				k.draining(t, q)
 				<-time.After(5 * time.Second)
-				if got := strings.Join(q.poison, "\n"); got != c.reason || (q.len() == 0) != (c.reason != "") {
+				if got := strings.Join(q.reasons(), "\n"); got != c.reason || (q.len() == 0) != (c.reason != "") {
 					t.Errorf("reason %q, want %q; %d left", got, c.reason, q.len())
 				}
 			})
@@ -342,8 +338,8 @@ func TestBothDrains(t *testing.T) {
 				cancel()
 				trigger.Wait()
 				users := k.users()
-				if q.len() != 0 || len(users) != n || len(k.records) != n {
-					t.Errorf("%d left, %d records of %d users", q.len(), len(k.records), len(users))
+				if q.len() != 0 || len(users) != n || k.n() != n {
+					t.Errorf("%d left, %d records of %d users", q.len(), k.n(), len(users))
 				}
 			})
 		})
@@ -365,8 +361,8 @@ func TestDrainedIsNotDrainedAgain(t *testing.T) {
 		q.fill(50)
 		k.draining(t, q)
 		<-time.After(20 * time.Minute)
-		if q.len() != 0 || len(k.records) != 50 || k.count("Drained") != 50 {
-			t.Errorf("%d left, %d records", q.len(), len(k.records))
+		if q.len() != 0 || k.n() != 50 || k.count("Drained") != 50 {
+			t.Errorf("%d left, %d records", q.len(), k.n())
 		}
 	})
 }

@@ -31,25 +31,25 @@ func TestCopies(t *testing.T) {
 		},
 		"killed-late": func(t *testing.T, k *kafka, q *memory) {
 			t.Helper()
-			k.answers = takes(3 * time.Second)
+			k.now(takes(3 * time.Second))
 			r := k.with(t, q)
 			if _, err := r.Deliver(t.Context(), event()); err != nil {
 				t.Fatal(err)
 			}
 			r.Close(ended(t.Context()))
 			<-time.After(2 * time.Minute) // Kafka has it, and the copy is seen
-			k.answers = takes(0)
+			k.now(takes(0))
 			k.draining(t, q)
 			<-time.After(time.Second)
 		},
 		"silent": func(t *testing.T, k *kafka, q *memory) {
 			t.Helper()
-			k.answers = takes(time.Hour)
+			k.now(takes(time.Hour))
 			r, _ := k.draining(t, q)
 			if _, err := r.Deliver(t.Context(), event()); err != nil {
 				t.Fatal(err)
 			}
-			k.answers = takes(0)
+			k.now(takes(0))
 			<-time.After(3 * time.Minute)
 		},
 		"drain-died": func(t *testing.T, k *kafka, q *memory) {
@@ -65,13 +65,15 @@ func TestCopies(t *testing.T) {
 		},
 		"put-unknown": func(t *testing.T, k *kafka, q *memory) {
 			t.Helper()
-			k.answers = func(registration.Record) (time.Duration, error) { return 0, fails(delivery.Unavailable) }
+			k.now(func(registration.Record) (time.Duration, error) { return 0, fails(delivery.Unavailable) })
 			q.after = func(string) error { return fails(delivery.UnknownOutcome) }
 			r := k.with(t, q)
 			if _, err := r.Deliver(t.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
 				t.Fatal(err)
 			}
-			k.records, k.answers, q.after = nil, takes(0), nil
+			k.forget()
+			k.now(takes(0))
+			q.losing(nil)
 			if out, err := r.Deliver(t.Context(), event()); err != nil || out.Replayed {
 				t.Fatal(out, err)
 			}
@@ -102,8 +104,8 @@ func TestCopies(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k, q := instantly(0), &memory{}
 				happens(t, k, q)
-				if len(k.records) != 2 || q.len() != 0 {
-					t.Errorf("%d records, %d messages left", len(k.records), q.len())
+				if k.n() != 2 || q.len() != 0 {
+					t.Errorf("%d records, %d messages left", k.n(), q.len())
 				}
 			})
 		})

@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,8 +47,9 @@ func (j *journal) Produce(ctx context.Context, r registration.Record) (delivery.
 	j.note(ctx, "Produce")
 	j.mu.Lock()
 	j.records = append(j.records, r)
+	produce := j.produce
 	j.mu.Unlock()
-	return j.produce(ctx, r)
+	return produce(ctx, r)
 }
 
 func (j *journal) Check(ctx context.Context) error {
@@ -132,6 +134,39 @@ func (j *journal) Emptied(ctx context.Context) { j.note(ctx, "Emptied") }
 func (j *journal) Unread(ctx context.Context, _ error) { j.note(ctx, "Unread") }
 
 func (j *journal) Read(ctx context.Context) { j.note(ctx, "Read") }
+
+// become makes it another Kafka.
+func (j *journal) become(produce func(context.Context, registration.Record) (delivery.RecordMetadata, error)) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.produce = produce
+}
+
+// told is all that was told so far, n how many records were sent, questions how often Kafka was asked.
+func (j *journal) told() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.calls)
+}
+
+func (j *journal) n() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.records)
+}
+
+func (j *journal) questions() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.asked)
+}
+
+// forget begins a new list of records.
+func (j *journal) forget() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.records = nil
+}
 
 // count is how often something of that beginning was told.
 func (j *journal) count(beginning string) (n int) {

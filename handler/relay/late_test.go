@@ -58,7 +58,7 @@ func TestTakingBackIsTriedAgain(t *testing.T) {
 				}
 				<-time.After(85 * time.Second)
 				if c.told != "" && j.count(c.told) != 1 || q.len() != c.left || q.visible() != c.visible {
-					t.Errorf("told %v; %d left, %d can be seen", j.calls, q.len(), q.visible())
+					t.Errorf("told %v; %d left, %d can be seen", j.told(), q.len(), q.visible())
 				}
 			})
 		})
@@ -82,8 +82,8 @@ func TestSeenAfterAll(t *testing.T) {
 			t.Fatalf("%+v, %v", out, err)
 		}
 		<-time.After(6 * time.Minute)
-		if q.len() != 0 || len(k.records) != 1 || k.count("Withdrawn") != 1 {
-			t.Errorf("%d left, %d records, told %v", q.len(), len(k.records), k.calls)
+		if q.len() != 0 || k.n() != 1 || k.count("Withdrawn") != 1 {
+			t.Errorf("%d left, %d records, told %v", q.len(), k.n(), k.told())
 		}
 	})
 }
@@ -107,18 +107,18 @@ func TestDoubtfulPutIsFound(t *testing.T) {
 				}}
 				r, _ := k.draining(t, q)
 				if !late {
-					k.produce = func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
+					k.become(func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
 						return delivery.RecordMetadata{}, fails(delivery.Unavailable)
-					}
-					q.after = nil
+					})
+					q.losing(nil)
 					trip(t, r)
-					q.after = func(op string) error {
+					q.losing(func(op string) error {
 						if op == "Put" {
 							return fails(delivery.UnknownOutcome)
 						}
 						return nil
-					}
-					k.records = nil
+					})
+					k.forget()
 					k.wire()
 				}
 				out, err := r.Deliver(t.Context(), event())
@@ -141,21 +141,21 @@ func TestDoubtfulPutIsDrained(t *testing.T) {
 		k := instantly(time.Millisecond)
 		q := &memory{}
 		r, _ := k.draining(t, q)
-		k.produce = func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
+		k.become(func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
 			k.wire()
 			return delivery.RecordMetadata{}, fails(delivery.Unavailable)
-		}
-		q.after = func(op string) error {
+		})
+		q.losing(func(op string) error {
 			if op == "Put" {
 				<-time.After(1400 * time.Millisecond)
 				return fails(delivery.UnknownOutcome)
 			}
 			return nil
-		}
+		})
 		<-time.After(59 * time.Second) // a second before the next look
 		out, err := r.Deliver(t.Context(), event())
-		if err != nil || out.Kind != relay.InKafka || out.Kafka != stored() || len(k.records) != 2 || k.count("Drained") != 1 {
-			t.Errorf("%+v, %v, %d records, told %v", out, err, len(k.records), k.calls)
+		if err != nil || out.Kind != relay.InKafka || out.Kafka != stored() || k.n() != 2 || k.count("Drained") != 1 {
+			t.Errorf("%+v, %v, %d records, told %v", out, err, k.n(), k.told())
 		}
 	})
 }
@@ -207,13 +207,15 @@ func TestRepeatOfUnknown(t *testing.T) {
 				<-time.After(c.after)
 				start := time.Now()
 				out, err := r.Deliver(t.Context(), event())
-				if class := delivery.ClassOf(err); class != c.class || out.Replayed != c.replay || len(k.records) != c.records {
-					t.Errorf("%+v, %v, %d records", out, err, len(k.records))
+				took := time.Since(start)
+				synctest.Wait()
+				if class := delivery.ClassOf(err); class != c.class || out.Replayed != c.replay || k.n() != c.records {
+					t.Errorf("%+v, %v, %d records", out, err, k.n())
 				}
 				if c.replay && (out.Kind != relay.InKafka || out.Kafka != stored() || out.EventID != "e-1" || k.count("Forwarded") != 1) {
-					t.Errorf("%+v, told %v", out, k.calls)
+					t.Errorf("%+v, told %v", out, k.told())
 				}
-				if took := time.Since(start); took > 4*time.Second || c.replay && took > 2*time.Second {
+				if took > 4*time.Second || c.replay && took > 2*time.Second {
 					t.Errorf("took %v", took)
 				}
 			})
@@ -222,8 +224,7 @@ func TestRepeatOfUnknown(t *testing.T) {
 }
 
 // Registrations that wait for Kafka's late answer hold no profile.
-func TestHiddenMessagesAreSmall(t *testing.T) {
-	t.Parallel()
+func TestHiddenMessagesAreSmall(t *testing.T) { //nolint:paralleltest // it looks at the heap, which is everybody's
 	const n, size = 64, 1 << 20
 	answer := make(chan struct{})
 	j := &journal{}
@@ -307,8 +308,8 @@ func TestInvalidIsPoisonedOnce(t *testing.T) {
 			if _, err := r.Deliver(t.Context(), e); delivery.ClassOf(err) != delivery.Invalid {
 				t.Errorf("error %v", err)
 			}
-			if len(q.poison) != copies || q.len() != 0 {
-				t.Errorf("%d copies, want %d; %d in the outbox", len(q.poison), copies, q.len())
+			if len(q.reasons()) != copies || q.len() != 0 {
+				t.Errorf("%d copies, want %d; %d in the outbox", len(q.reasons()), copies, q.len())
 			}
 		}
 		refused(event(), 0) // the queue is away
@@ -339,7 +340,7 @@ func TestDrainWithoutProfile(t *testing.T) {
 			again := queued()
 			again.Queued = again.Queued.Add(time.Hour)
 			for _, m := range []registration.Envelope{queued(), omitted, again} {
-				m.Queued = m.Queued.Add(time.Duration(len(j.records)) * time.Minute)
+				m.Queued = m.Queued.Add(time.Duration(j.n()) * time.Minute)
 				if err := r.Drain(t.Context(), m.Encode()); err != nil {
 					t.Fatal(err)
 				}

@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -45,15 +46,47 @@ func (q *memory) call(ctx context.Context, op string, m registration.Envelope) e
 	if ctx.Err() != nil {
 		return &delivery.Error{Class: delivery.Unavailable, Op: op, Err: ctx.Err()}
 	}
-	if q.fault != nil {
-		return q.fault(op, m)
+	q.mu.Lock()
+	fault := q.fault
+	q.mu.Unlock()
+	if fault != nil {
+		return fault(op, m)
 	}
 	return nil
 }
 
+// losing makes answers get lost, or not.
+func (q *memory) losing(after func(op string) error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.after = after
+}
+
+// reasons are those in the poison queue, looks how often it was looked at, atATime how many were in hand at most.
+func (q *memory) reasons() []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.poison)
+}
+
+func (q *memory) looks() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.receives)
+}
+
+func (q *memory) atATime() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.most
+}
+
 func (q *memory) lost(op string) error {
-	if q.after != nil {
-		return q.after(op)
+	q.mu.Lock()
+	after := q.after
+	q.mu.Unlock()
+	if after != nil {
+		return after(op)
 	}
 	return nil
 }

@@ -194,10 +194,56 @@ func TestRepeats(t *testing.T) {
 	if other := h.register(t, `{"userId":"b"}`, "Idempotency-Key: k-1"); other.status != http.StatusUnprocessableEntity {
 		t.Errorf("for another user: %+v", other)
 	}
+	if other := h.register(t, `{"userId":"a","tenant":"other"}`, "Idempotency-Key: k-1"); other.header.Get("Idempotency-Replayed") != "" || other.stored(t) == first.stored(t) {
+		t.Errorf("of another tenant: %+v", other)
+	}
 	h.register(t, `{"userId":"c"}`).stored(t)
 	h.register(t, `{"userId":"c"}`).stored(t)
-	if n := len(kafka.records(t)); n != 3 {
-		t.Errorf("%d records, want 3", n)
+	if n := len(kafka.records(t)); n != 4 {
+		t.Errorf("%d records, want 4", n)
+	}
+}
+
+// TestRepeatOfUnknown cuts the broker's answers off and gives them back: the repeat has the first one's outcome, and there
+// is one record.
+func TestRepeatOfUnknown(t *testing.T) {
+	t.Parallel()
+	kafka := startBroker(t)
+	h := startHandler(t, kafka.setting(), "OUTBOX=off", "KAFKA_TIMEOUT=1s")
+	h.register(t, `{"userId":"before"}`).stored(t)
+	kafka.set(t, faultproxy.Faults{BlackHole: true})
+	if r := h.register(t, `{"userId":"late"}`, "Idempotency-Key: k-1"); r.status != http.StatusServiceUnavailable || !strings.Contains(r.body, "outcome-unknown") {
+		t.Fatalf("without an answer of Kafka: %d %s", r.status, r.body)
+	}
+	kafka.set(t, faultproxy.Faults{})
+	var repeat reply
+	wait.For(t, "the repeat is answered", func() bool {
+		repeat = h.register(t, `{"userId":"late"}`, "Idempotency-Key: k-1")
+		return repeat.status == http.StatusOK
+	})
+	if repeat.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("the repeat is not known as one: %+v", repeat)
+	}
+	if n := len(kafka.records(t)); n != 2 {
+		t.Errorf("%d records, want 2", n)
+	}
+}
+
+// TestDrainWithoutProfile leaves a registration with its profile in the outbox and starts the handler anew, without a host
+// and with another RECORD_PROFILE: it drains by itself, and the setting at that moment counts.
+func TestDrainWithoutProfile(t *testing.T) {
+	t.Parallel()
+	kafka := startBroker(t)
+	queues, setting := startQueues(t)
+	before := startHandler(t, "KAFKA_BROKERS=127.0.0.1:1", "OUTBOX=on", "KAFKA_TIMEOUT=500ms", "RECORD_PROFILE=full", setting)
+	k := before.register(t, `{"userId":"auth0|1","user":{"user_id":"auth0|1","email":"jane@example.com"}}`).kept(t)
+	before.interrupt(t)
+	startHandler(t, kafka.setting(), "OUTBOX=on", "KAFKA_TIMEOUT=2s", "RECORD_PROFILE=id", setting)
+	queue := openQueue(t, queues.ConnectionString(), outbox.QueueName)
+	wait.For(t, "the outbox is empty", func() bool { return waiting(t, queue) == 0 })
+	records := kafka.records(t)
+	if len(records) != 1 || records[0].header("ce_id") != k.EventID || records[0].Value != `{"userId":"auth0|1"}` || records[0].header("ce_profileomitted") != "" {
+		t.Errorf("records %+v", records)
 	}
 }
 
