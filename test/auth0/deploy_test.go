@@ -2,12 +2,14 @@ package auth0
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 const (
@@ -42,9 +44,14 @@ func (a *tenant) wantChanges(t *testing.T, done outcome, want ...sent) {
 	if done.code != 0 {
 		t.Fatalf("exit code %d\n%s", done.code, done)
 	}
-	if diff := cmp.Diff(want, a.changes(), cmp.AllowUnexported(sent{})); diff != "" {
+	if diff := cmp.Diff(want, a.changes(), cmp.AllowUnexported(sent{}), cmpopts.SortSlices(byRequest)); diff != "" {
 		t.Errorf("sent to the tenant (-want +got):\n%s", diff)
 	}
+}
+
+// byRequest orders what the tool sends at once.
+func byRequest(a, b sent) bool {
+	return fmt.Sprint(a.request, a.body["name"]) < fmt.Sprint(b.request, b.body["name"])
 }
 
 // theAction is what has to arrive at the tenant.
@@ -61,16 +68,46 @@ func theAction(t *testing.T) map[string]any {
 	}
 }
 
-// TestDeployNew deploys the Action to a tenant that has nothing.
+// TestDeployNew deploys both Actions to a tenant that has nothing. They stand in one file for once, as below: every import takes
+// its time.
 func TestDeployNew(t *testing.T) {
 	t.Parallel()
 	a := startTenant(t)
-	done := deploy(t, a, sources, "action.yaml", functionEnv())
-	a.wantChanges(t, done, sent{"POST actions/actions", theAction(t)}, sent{"POST actions/actions/act-1/deploy", nil})
+	folder := deployFolder(t, "both.yaml", without(t, "action.yaml", ""), without(t, "stream-action.yaml", "actions:\n"))
+	done := deploy(t, a, folder, "both.yaml", functionEnv())
+	a.wantChanges(t, done,
+		sent{"POST actions/actions", theAction(t)}, sent{"POST actions/actions", theStreamAction(t)},
+		sent{"POST actions/actions/act-1/deploy", nil}, sent{"POST actions/actions/act-2/deploy", nil})
 }
 
-// TestDeployAgain deploys the Action to a tenant that has it, and the Event Stream. They stand in one file for once: a
-// second import would take as long again.
+// deployFolder makes a folder with an import of several parts, its configuration and the Actions' code.
+func deployFolder(t *testing.T, name string, parts ...[]byte) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	write(t, filepath.Join(folder, name), bytes.Join(parts, nil))
+	write(t, filepath.Join(folder, "config.json"), read(t, filepath.Join(sources, "config.json")))
+	for _, code := range []string{actionCode, streamCode} {
+		path, err := filepath.Rel(sources, code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(folder, path), read(t, code))
+	}
+	return folder
+}
+
+// without is a file of the Auth0 side without a line, so that it can follow another of its kind.
+func without(t *testing.T, file, line string) []byte {
+	t.Helper()
+	text := string(read(t, filepath.Join(sources, file)))
+	if !strings.Contains(text, line) {
+		t.Fatalf("%s has no %q", file, line)
+	}
+	return []byte(strings.Replace(text, line, "", 1))
+}
+
+// TestDeployAgain deploys the Action to a tenant that has it, and both Event Streams. The one that runs an Action names it by the
+// id that the tenant gave it.
 func TestDeployAgain(t *testing.T) {
 	t.Parallel()
 	a := startTenant(t)
@@ -79,15 +116,12 @@ func TestDeployAgain(t *testing.T) {
 			"id": "act-1", "name": "notify-user-registered", "code": "older", "runtime": "node18", "status": "built",
 			"supported_triggers": []any{map[string]any{"id": "post-user-registration", "version": "v2"}},
 			"secrets":            []any{map[string]any{"name": "FUNCTION_URL"}},
+		}, {
+			"id": "act-7", "name": "notify-user-created", "status": "built",
+			"supported_triggers": []any{map[string]any{"id": "event-stream", "version": "v1"}},
 		}}
 	})
-	folder := t.TempDir()
-	write(t, filepath.Join(folder, "both.yaml"), bytes.Join([][]byte{
-		read(t, filepath.Join(sources, "action.yaml")), read(t, filepath.Join(sources, "event-stream.yaml")),
-	}, nil))
-	write(t, filepath.Join(folder, "config.json"), read(t, filepath.Join(sources, "config.json")))
-	write(t, filepath.Join(folder, "actions", "notify-user-registered", "code.js"), read(t, actionCode))
-
+	folder := deployFolder(t, "both.yaml", without(t, "action.yaml", ""), without(t, "event-stream.yaml", ""), without(t, "event-stream-action.yaml", "eventStreams:\n"))
 	done := deploy(t, a, folder, "both.yaml", functionEnv())
 	a.wantChanges(t, done,
 		sent{"PATCH actions/actions/act-1", theAction(t)},
@@ -101,22 +135,12 @@ func TestDeployAgain(t *testing.T) {
 					"method": "custom_header", "header_key": "x-functions-key", "header_value": functionKey,
 				},
 			}},
+		}},
+		sent{"POST event-streams", map[string]any{
+			"name": "userrelay-action", "status": "enabled",
+			"subscriptions": []any{map[string]any{"event_type": "user.created"}},
+			"destination":   map[string]any{"type": "action", "configuration": map[string]any{"action_id": "act-7"}},
 		}})
-}
-
-// TestDeployStreamAction deploys the Action of an Event Stream and then the stream, which names the Action by the id that the
-// tenant gave it.
-func TestDeployStreamAction(t *testing.T) {
-	t.Parallel()
-	a := startTenant(t)
-	done := deploy(t, a, sources, "stream-action.yaml", functionEnv())
-	a.wantChanges(t, done, sent{"POST actions/actions", theStreamAction(t)}, sent{"POST actions/actions/act-1/deploy", nil})
-	done = deploy(t, a, sources, "event-stream-action.yaml", nil)
-	a.wantChanges(t, done, sent{"POST event-streams", map[string]any{
-		"name": "userrelay-action", "status": "enabled",
-		"subscriptions": []any{map[string]any{"event_type": "user.created"}},
-		"destination":   map[string]any{"type": "action", "configuration": map[string]any{"action_id": "act-1"}},
-	}})
 }
 
 func theStreamAction(t *testing.T) map[string]any {

@@ -3,6 +3,7 @@ package auth0
 import (
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -155,7 +156,7 @@ func (a *tenant) createAction(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusBadRequest, map[string]any{"statusCode": 400})
 		return
 	}
-	body["id"], body["status"], body["all_changes_deployed"] = "act-1", "built", false
+	body["id"], body["status"], body["all_changes_deployed"] = fmt.Sprintf("act-%d", len(a.actions)+1), "built", false
 	for _, secret := range objects(body["secrets"]) {
 		delete(secret, "value") // the API never gives it back
 	}
