@@ -43,7 +43,7 @@ const (
 )
 
 // So many calls of the queue are under way that no caller waits for: deleting what Kafka has, and showing what it has not.
-const maxCalls = 32
+const maxCalls = 64
 
 // How many messages are remembered whose records Kafka has, although they may lie in the outbox still. Each is some 300
 // bytes.
