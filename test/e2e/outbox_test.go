@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -226,6 +227,23 @@ func TestRepeatOfUnknown(t *testing.T) {
 	}
 	if n := len(kafka.records(t)); n != 2 {
 		t.Errorf("%d records, want 2", n)
+	}
+}
+
+// TestQueueIsAway takes the storage account away from a handler that has Kafka: every registration is stored, and one line
+// says what is missing and what to do.
+func TestQueueIsAway(t *testing.T) {
+	t.Parallel()
+	kafka := startBroker(t)
+	// Nobody listens on port 1.
+	h := startHandler(t, kafka.setting(), "OUTBOX=on", "KAFKA_TIMEOUT=2s",
+		"AzureWebJobsStorage=AccountName=abc;AccountKey=c2VjcmV0;QueueEndpoint=http://127.0.0.1:1/abc")
+	wait.For(t, "the warning", func() bool { return strings.Contains(h.stderr.String(), "The outbox cannot be reached") })
+	for i := range 50 {
+		h.register(t, fmt.Sprintf(`{"userId":"auth0|%d"}`, i)).stored(t)
+	}
+	if text := h.stderr.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "todo=") {
+		t.Errorf("stderr: %s", text)
 	}
 }
 
