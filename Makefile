@@ -50,10 +50,10 @@ drill: ## Break all of it, with a real Apache Kafka, and write docs/reliability.
 	KAFKA_HOME='$(KAFKA_HOME)' go run ./test/drill
 
 simulate: ## Run the simulation of bad days: make simulate SEEDS=10000 FIRST=1
-	SIMULATION_SEEDS='$(or $(SEEDS),10000)' SIMULATION_FIRST='$(or $(FIRST),1)' go test -count=1 -v -timeout=0 -run='^TestPromises$$' ./test/simulation
+	SIMULATION_STEADY=1 SIMULATION_SEEDS='$(or $(SEEDS),10000)' SIMULATION_FIRST='$(or $(FIRST),1)' go test -count=1 -v -timeout=0 -run='^TestPromises$$' ./test/simulation
 
-simulate-controls: ## Plant faults in the handler, each of which the simulation must find
-	go test -count=1 -v -timeout=0 -tags=controls -run='^TestControls$$' ./test/simulation
+simulate-controls: ## Plant faults that the simulation must find, and run seeds twice
+	go test -count=1 -v -timeout=0 -tags=controls -run='^Test(Controls|Reproducible)$$' ./test/simulation
 
 test-infra: $(AZURERM) ## Check infrastructure, alerts and package (Terraform 1.11, Node.js)
 	@command -v terraform >/dev/null || { echo 'Terraform 1.11 or later is missing: developer.hashicorp.com/terraform/install'; exit 1; }

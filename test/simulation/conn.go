@@ -88,8 +88,8 @@ func (c *conn) Close() error {
 	c.out.mu.Unlock()
 	c.out.notify()
 	c.in.notify()
-	if !c.far {
-		c.net.forget(c)
+	if c.far { // until then something may be held on its way there
+		c.net.forget(c.peer)
 	}
 	return nil
 }

@@ -5,8 +5,8 @@ package simulation_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -30,6 +30,16 @@ func controls() []control {
 	kept := delivery.Kept{ID: "early"}
 	go func() { _, _ = put(context.WithoutCancel(ctx), q.messages, m.Encode(), hidden) }()
 `, "",
+		},
+		{
+			"a producer id outlives its cluster", "handler/kafka/lane.go",
+			"if err := l.newID(ctx); err != nil {",
+			`if l.home != nil {
+		l.connected = true
+		l.p.dispatcher.able(l)
+		return nil
+	}
+	if err := l.newID(ctx); err != nil {`, "",
 		},
 		{
 			"a repeat goes to another cluster under the old id", "handler/kafka/repeat.go",
@@ -74,6 +84,18 @@ var previous struct {
 
 const controlSeeds = 1000
 
+// TestReproducible: the same seed is the same run, to the byte of its log.
+func TestReproducible(t *testing.T) {
+	n := number("SIMULATION_TWICE_SEEDS", 200)
+	s := newCampaign(t, build(t))
+	s.twice = true
+	s.run(number("SIMULATION_FIRST", 1), n, uint64(runtime.NumCPU()), 0)
+	t.Logf("%d of %d seeds were not the same a second time", s.differ, n)
+	if allowed := n / 100; uint64(s.differ) > allowed {
+		t.Errorf("%d of %d seeds were not the same a second time, at most %d may", s.differ, n, allowed)
+	}
+}
+
 // TestControls: the judge sees faults that are planted, within 1,000 seeds each.
 func TestControls(t *testing.T) {
 	for _, c := range controls() {
@@ -91,7 +113,6 @@ func TestControls(t *testing.T) {
 // build builds this test with the fault in the handler.
 func (c control) build(t *testing.T) (binary string) {
 	t.Helper()
-	dir := t.TempDir()
 	source, err := filepath.Abs(filepath.Join("..", "..", filepath.FromSlash(c.file)))
 	if err != nil {
 		t.Fatal(err)
@@ -103,25 +124,7 @@ func (c control) build(t *testing.T) (binary string) {
 	if n := strings.Count(string(text), c.instead); n != 1 {
 		t.Fatalf("%s has the words of this control %d times: %s", c.file, n, c.instead)
 	}
-	planted := filepath.Join(dir, "planted.go")
-	//nolint:gosec // G703: a folder of the test's own
-	if err := os.WriteFile(planted, []byte(strings.Replace(string(text), c.instead, c.planted, 1)+c.also), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {source: planted}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(list, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	binary = filepath.Join(dir, "simulation.test")
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", list, "-o", binary, ".")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return binary
+	return build(t, swap{source, c.instead, c.planted, c.also})
 }
 
 // firstFailed runs seeds until one fails, and returns how many it took.

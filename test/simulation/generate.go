@@ -16,9 +16,27 @@ func NewPlan(seed uint64) Plan {
 	p.Calls = newCalls(r, p.Setup)
 	most := []int{0, 3, 6, 10, 16}[r.IntN(5)]
 	for range r.IntN(most + 1) {
-		p.Faults = append(p.Faults, newFault(r))
+		f := newFault(r)
+		p.Faults = append(p.Faults, f)
+		if f.Kind == Replace || f.Kind == Remake {
+			p.surround(r, f)
+		}
 	}
 	return p
+}
+
+// surround lets much be under way when another cluster or topic comes, and much come right after: what is answered late, or
+// not at all, is sent again to where it does not belong.
+func (p *Plan) surround(r *rand.Rand, f Fault) {
+	before := Fault{
+		At: max(0, f.At-time.Duration(r.Int64N(int64(2*time.Second)))), For: time.Duration(r.Int64N(int64(4 * time.Second))),
+		Kind: []Kind{NextAfter, NextHalf, Silence, CodeAfter, BlackHole, Slow}[r.IntN(6)], Node: r.IntN(12), Code: r.IntN(60),
+	}
+	p.Faults = append(p.Faults, before)
+	for range 12 {
+		c := &p.Calls[r.IntN(len(p.Calls))]
+		c.At = max(0, before.At+time.Duration(r.Int64N(int64(f.At+f.For-before.At+2*time.Second))))
+	}
 }
 
 func one(r *rand.Rand, in int) bool { return r.IntN(in) == 0 }

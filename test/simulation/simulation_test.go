@@ -28,9 +28,14 @@ func number(name string, otherwise uint64) uint64 {
 }
 
 // TestPromises: whatever goes wrong, what was answered 2xx is in the topic, and every copy has its reason. SIMULATION_SEEDS
-// says how many schedules are tried, SIMULATION_FIRST with which they begin.
+// says how many schedules are tried, SIMULATION_FIRST with which they begin; with SIMULATION_STEADY each is the same run
+// every time.
 func TestPromises(t *testing.T) {
-	s := &campaign{t: t, began: time.Now(), faults: map[string]int{}, copies: map[string]int{}}
+	program := os.Args[0]
+	if os.Getenv("SIMULATION_STEADY") != "" { //nolint:forbidigo // a test has no main to read settings in
+		program = build(t)
+	}
+	s := newCampaign(t, program)
 	for _, seed := range failedBefore(t) {
 		s.run(seed, 1, 1, 1)
 	}
@@ -38,22 +43,12 @@ func TestPromises(t *testing.T) {
 	t.Log(s.progress())
 }
 
-// TestReproducible: the same seed is the same run, to the byte of its log.
-func TestReproducible(t *testing.T) {
-	n := number("SIMULATION_TWICE_SEEDS", 40)
-	s := &campaign{t: t, began: time.Now(), faults: map[string]int{}, copies: map[string]int{}, twice: true}
-	s.run(number("SIMULATION_FIRST", 1), n, uint64(runtime.NumCPU()), 0)
-	t.Logf("%d of %d seeds were not the same a second time", s.differ, n)
-	if allowed := n / 4; uint64(s.differ) > allowed { // see README.md
-		t.Errorf("%d of %d seeds were not the same a second time, at most %d may", s.differ, n, allowed)
-	}
-}
-
 // campaign is many seeds in several processes.
 type campaign struct {
-	t     *testing.T
-	began time.Time
-	twice bool
+	t       *testing.T
+	program string
+	began   time.Time
+	twice   bool
 
 	mu      sync.Mutex
 	seeds   int
@@ -63,6 +58,11 @@ type campaign struct {
 	copies  map[string]int
 	differ  int
 	failed  []uint64
+}
+
+func newCampaign(t *testing.T, program string) *campaign {
+	t.Helper()
+	return &campaign{t: t, program: program, began: time.Now(), faults: map[string]int{}, copies: map[string]int{}}
 }
 
 // run runs n seeds from first on, and tells the stories of some that fail.
@@ -131,7 +131,7 @@ func (s *campaign) child(first, step, n uint64) (done uint64) {
 	if s.twice {
 		env = append(env, childTwice+"=1")
 	}
-	cmd, out := command(ctx, s.t, os.Args[0], "^TestChild$", env...)
+	cmd, out := command(ctx, s.t, s.program, "^TestChild$", env...)
 	var tail []string
 	current, under := first, false
 	limit := time.AfterFunc(stuckAfter, cancel)
@@ -191,7 +191,7 @@ func (s *campaign) add(r report) {
 
 // story is what remains of a seed that failed.
 func (s *campaign) story(seed uint64) string {
-	cmd, out := command(s.t.Context(), s.t, os.Args[0], "^TestShrink$", fmt.Sprintf("%s=%d", childShrink, seed))
+	cmd, out := command(s.t.Context(), s.t, s.program, "^TestShrink$", fmt.Sprintf("%s=%d", childShrink, seed))
 	var b strings.Builder
 	for out.Scan() {
 		b.WriteString(out.Text() + "\n")

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,7 +178,7 @@ func Run(p Plan) Result {
 		w.hosts = append(w.hosts, newHost(w, i))
 	}
 	<-time.After(time.Second)
-	before := runtime.NumGoroutine()
+	before := w.goroutines()
 	watched := w.watch()
 	w.happen()
 	w.logf("all healed")
