@@ -160,6 +160,18 @@ func TestWhereItGoes(t *testing.T) {
 			waits(0, fails(delivery.Throttled)), &store{},
 			want{inOutbox, "", 0, []string{"Received", "Produce", "Sent", "Put", "Outboxed for throttled"}},
 		},
+		"a rule of the topic": {
+			waits(0, fails(delivery.TopicRule)), &store{},
+			want{inOutbox, "", 0, []string{"Received", "Produce", "Sent", "Put", "Outboxed for topic-rule"}},
+		},
+		"Kafka is late, and the outbox fails at once": {
+			lately(3*time.Second, nil), &store{fails: errQueue},
+			want{inKafka, "", 3 * time.Second, []string{"Received", "Produce", "Sent", "Put", "Forwarded"}},
+		},
+		"Kafka is late, and the outbox may have it": {
+			lately(time.Hour, nil), &store{fails: fails(delivery.UnknownOutcome)},
+			want{relay.Outcome{}, delivery.UnknownOutcome, 3500 * time.Millisecond, []string{"Received", "Produce", "Sent", "Put", "Refused"}},
+		},
 		"even without its profile it is too large": {
 			waits(0, fails(delivery.TooLarge), fails(delivery.TooLarge)), &store{},
 			want{inOutbox, "", 0, []string{"Received", "Produce", "Sent", "Produce", "Sent", "Put", "Outboxed for too-large"}},
