@@ -117,9 +117,9 @@ func everyItem(t *testing.T) map[string]func(s insights.Sink) {
 // What is logged twice under one name is one property: an item with two of a name is no JSON to some who read it.
 func TestNoPropertyStandsTwice(t *testing.T) {
 	t.Parallel()
-	ctx := invokedContext(t)
 	synctest.Test(t, func(t *testing.T) {
 		_, lines, _ := wire(t, func(s insights.Sink) {
+			ctx := invokedContext(t)
 			log := slog.New(insights.WithItems(slog.DiscardHandler, s)).With("code", 1, "event", "x")
 			log.WarnContext(ctx, "m", "code", 2, "error", io.EOF, "errorClass", "fatal", "InvocationId", "another", "event", "y")
 		})
