@@ -79,8 +79,11 @@ export function shown(id) {
   return `"${id.replace(/(?! )[\p{C}\p{Z}]|["\\]/gu, escaped)}"`;
 }
 
-const short = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '"': '\\"', '\\': '\\\\' };
+const short = {
+  '\u0007': '\\a', '\b': '\\b', '\f': '\\f', '\n': '\\n', '\r': '\\r', '\t': '\\t', '\v': '\\v', '"': '\\"', '\\': '\\\\',
+};
 function escaped(c) {
   const code = c.codePointAt(0).toString(16);
-  return short[c] ?? (code.length > 4 ? `\\U${code.padStart(8, '0')}` : `\\u${code.padStart(4, '0')}`);
+  if (c < '\x80') return short[c] ?? `\\x${code.padStart(2, '0')}`;
+  return code.length > 4 ? `\\U${code.padStart(8, '0')}` : `\\u${code.padStart(4, '0')}`;
 }

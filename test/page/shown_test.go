@@ -1,0 +1,53 @@
+package page
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/handler/registration"
+)
+
+// showAll reads user ids from its input and writes how the page shows them. The page's module knows no package, so that it
+// is read as text.
+const showAll = `
+import { readFileSync } from 'node:fs';
+const { shown } = await import('data:text/javascript,' + encodeURIComponent(readFileSync(process.argv[1], 'utf8')));
+console.log(JSON.stringify(JSON.parse(readFileSync(0, 'utf8')).map(shown)));
+`
+
+// TestShown holds the page's way to show user ids against that of the handler's messages: what nobody sees, or what turns
+// the text around, stands there as what it is.
+func TestShown(t *testing.T) {
+	t.Parallel()
+	program := find(t).node
+	ids := []string{
+		"auth0|61de2511fd334200aa221dff", "adfs|jane@example.com", "samlp|corp|Jane Doe", "a\nb", "a\r\tb", " a", "a ", `"a"`, `a"b\c`,
+		"a\u00a0b", "a\u202eb", "a\u200bb", "a\u2066b", "\ufeffa", "a\u0000b", "a\u007fb", "\a\b\f\v\u001b", "é½Жض", "日本|\u3000x", "😀|1", "a\U000e0001b",
+	}
+	var want []string
+	for _, id := range ids {
+		want = append(want, registration.Shown(id))
+	}
+	in, err := json.Marshal(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "--input-type=module", "--eval", showAll, filepath.Join(root, "local/portal/page/dom.js"))
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), t.Output()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("handler (-) and page (+) show user ids differently:\n%s", diff)
+	}
+}
