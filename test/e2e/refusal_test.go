@@ -112,7 +112,14 @@ func TestLimits(t *testing.T) {
 		"as large as allowed": {full, http.StatusOK},
 		"a byte larger":       {full + " ", http.StatusRequestEntityTooLarge},
 	} {
-		r, err := h.try(t.Context(), http.MethodPost, "/api/RegisterUser", io.MultiReader(strings.NewReader(c.body)))
+		var (
+			r   reply
+			err error
+		)
+		// A machine that needs more than ten seconds for the body is told so; it may be faster the next time.
+		for tries := 0; tries == 0 || r.status == http.StatusRequestTimeout && tries < 10; tries++ {
+			r, err = h.try(t.Context(), http.MethodPost, "/api/RegisterUser", io.MultiReader(strings.NewReader(c.body)))
+		}
 		if err != nil || r.status != c.status {
 			t.Errorf("in chunks, %s: got %d %q (%v), want %d", name, r.status, r.body, err, c.status)
 		}
