@@ -14,8 +14,8 @@ func (p *Producer) Check(ctx context.Context) error {
 	leaders := p.dispatcher.leaders()
 	if len(leaders) == 0 {
 		v, err := p.cluster.metadata(ctx, false)
-		if err == nil && v.err != codeNone {
-			err = v.err
+		if err == nil {
+			err = v.problem()
 		}
 		if err != nil {
 			p.keeper.ask()

@@ -91,12 +91,8 @@ func (k *keeper) look(ctx context.Context, another bool) (complete bool) {
 		return true
 	}
 	defer k.publish()
-	switch {
-	case err != nil:
-	case v.err != codeNone:
-		err = v.err
-	case len(v.partitions) == 0:
-		err = codeUnknownTopic
+	if err == nil {
+		err = v.problem()
 	}
 	if err != nil {
 		k.p.cannotLook(k, fail("look up the topic", err, false))

@@ -29,6 +29,18 @@ type partitionView struct {
 	inSync   int     // how many of them have all that is acknowledged
 }
 
+// problem says why the topic cannot be used, or nil.
+func (v *view) problem() error {
+	switch {
+	case v.err != codeNone:
+		return v.err
+	case len(v.partitions) == 0:
+		return codeUnknownTopic
+	default:
+		return nil
+	}
+}
+
 // leaders returns the broker of each partition, noLeader where there is none that is known.
 func (v *view) leaders() []int32 {
 	leaders := make([]int32, len(v.partitions))
