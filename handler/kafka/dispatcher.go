@@ -191,7 +191,10 @@ func (d *dispatcher) tick(now time.Time) {
 			stuck := b.queue.len > 0 && b.queue.head == b.watched
 			b.watched = nil
 			if stuck && !d.stopped && b.quietAt.IsZero() {
-				d.open(b) // one more
+				if l := b.open(); l != nil { // one more, however many are busy
+					l.urgent = true
+					d.start(l)
+				}
 			}
 		}
 		over(&b.retryAt)
@@ -259,7 +262,9 @@ func (d *dispatcher) take(l *lane) []batch {
 	b := l.b
 	b.collecting = false
 	b.busy-- // while it asks, a lane does not count itself
-	if b.queue.len == 0 || d.stopped || !b.quietAt.IsZero() || !b.mayOpen() {
+	urgent := l.urgent
+	l.urgent = false
+	if b.queue.len == 0 || d.stopped || !b.quietAt.IsZero() || !urgent && !b.mayOpen() {
 		d.toIdle(l)
 		d.consider(b) // watches what waits for a lane that is busy: there is one, or mayOpen would have said yes
 		return nil

@@ -336,3 +336,36 @@ func TestDispatcher(t *testing.T) {
 		})
 	}
 }
+
+// TestStuckLanes has two lanes wait for answers that do not come: a record that comes then is sent by another lane within
+// stuckAfter, and so is the next, as long as there are lanes.
+func TestStuckLanes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newDesk(t, 1)
+		_, _ = k.d.learn([]int32{0})
+		for _, l := range k.d.brokers[0].idle {
+			l.connected = true
+		}
+		for n := range lanesPerBroker {
+			k.add()
+			if n >= fewLanes {
+				if len(k.busy) > 0 {
+					t.Fatalf("record %d has a lane at once", n)
+				}
+				<-time.After(stuckAfter)
+				k.d.tick(time.Now())
+			}
+			if len(k.busy) != 1 {
+				t.Fatalf("record %d: %d lanes were started, want one", n, len(k.busy))
+			}
+			l := k.busy[0]
+			k.busy = nil
+			k.d.collect(l)
+			if batches := k.d.take(l); len(batches) != 1 || len(batches[0].items) != 1 {
+				t.Fatalf("record %d: the lane takes %d batches", n, len(batches))
+			}
+			k.d.answered(l, 100*time.Microsecond, 0, time.Now()) // a broker that is fast, as it was known until now
+		}
+	})
+}

@@ -21,6 +21,7 @@ type lane struct {
 
 	connected bool // link can be used, and id is good on it. Guarded by dispatcher.mu while the lane is idle
 	repeating bool // another has its place; it ends with the batches in its hands
+	urgent    bool // what waits does so for lanes that are stuck: it takes it, however many are busy. Guarded as connected
 
 	link     *link      // nil: none
 	id       producerID // good for the cluster at home
