@@ -117,12 +117,8 @@ func secured(c Config) string {
 
 // topic says whether there is one, and which of its partitions have no leader. It returns false where there is none.
 func (d *diagnosis) topic() bool {
-	err := d.view.err
-	if err == codeNone && len(d.view.partitions) == 0 {
-		err = codeUnknownTopic
-	}
-	if err != codeNone {
-		d.sayTopic(Failure, "%s", explainCode(err))
+	if err := d.view.problem(); err != nil {
+		d.sayTopic(Failure, "%s", explain(fail("look up the topic", err, false)))
 		return false
 	}
 	d.sayTopic(Good, "exists, with %s", counted(len(d.view.partitions), "partition"))

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/initproducerid"
 	"github.com/segmentio/kafka-go/protocol/listoffsets"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
@@ -169,20 +168,10 @@ func (d *diagnosis) tryID(ctx context.Context, l *link, deadline time.Time, h *h
 	if h.noIDs = !l.knows(protocol.InitProducerId); h.noIDs {
 		return nil
 	}
-	for backoff := firstBackoff; ; backoff = longer(backoff) {
-		r, err := exchange[*initproducerid.Response](l, deadline, &initproducerid.Request{ProducerID: -1, ProducerEpoch: -1})
-		if err != nil {
-			return err
-		}
-		c := code(r.ErrorCode)
-		if c == codeNone {
-			return nil
-		}
-		if c != codeCoordinatorLoading || time.Until(deadline) < backoff {
-			return c
-		}
-		wait(ctx, backoff)
-	}
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	_, err := l.newProducerID(ctx, d.p.config.Topic)
+	return err
 }
 
 // tryWrite asks for the right to write by a request without a record: brokers look at rights first.

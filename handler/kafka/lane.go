@@ -3,12 +3,12 @@ package kafka
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math"
 	"runtime"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/initproducerid"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
 )
@@ -138,57 +138,22 @@ func (l *lane) hangUp() {
 	}
 }
 
-// newID asks the broker for a producer id, and, with the same round trip, what cluster it is of.
+// newID asks the broker for a producer id.
 func (l *lane) newID(ctx context.Context) error {
 	if !l.link.knows(protocol.InitProducerId) {
 		l.id = noProducerID()
 		l.p.plainOnce.Do(l.p.warnPlain)
 		return nil
 	}
-	for backoff := firstBackoff; ; backoff = longer(backoff) {
-		r, err := l.askID(ctx)
-		if err != nil {
-			l.hangUp()
-			return err
-		}
-		switch c := code(r.ErrorCode); c {
-		case codeNone:
-			l.id, l.home = producerID{r.ProducerID, r.ProducerEpoch}, l.link.view
-			return nil
-		case codeCoordinatorLoading: // a broker that has just started says so for a moment
-			if wait(ctx, backoff); ctx.Err() != nil {
-				return c
-			}
-		default:
-			return c
-		}
+	id, err := l.link.newProducerID(ctx, l.p.config.Topic)
+	if err == nil {
+		l.id, l.home = id, l.link.view
+		return nil
 	}
-}
-
-func (l *lane) askID(ctx context.Context) (*initproducerid.Response, error) {
-	deadline, _ := ctx.Deadline()
-	k := l.link
-	if err := k.begin(deadline); err != nil {
-		return nil, err
+	if _, answered := errors.AsType[code](err); !answered {
+		l.hangUp()
 	}
-	var about request
-	asks := k.view == nil
-	if asks {
-		var err error
-		if about, err = k.sendMetadata(l.p.config.Topic); err != nil {
-			return nil, err
-		}
-	}
-	r, err := k.send(&initproducerid.Request{ProducerID: -1, ProducerEpoch: -1})
-	if err != nil {
-		return nil, err
-	}
-	if asks {
-		if k.view, err = k.receiveMetadata(about); err != nil {
-			return nil, err
-		}
-	}
-	return answerAs[*initproducerid.Response](k.receive(r))
+	return err
 }
 
 // deliver sends batches until the outcome of each is known, or given up. What is certainly not stored goes back into the

@@ -26,25 +26,21 @@ func (q *Queue) Look(ctx context.Context) (waiting, poison Seen, err error) {
 }
 
 func look(ctx context.Context, client *azqueue.QueueClient) (Seen, error) {
-	most := int32(32)
-	resp, err := client.PeekMessages(ctx, &azqueue.PeekMessagesOptions{NumberOfMessages: &most})
-	if codeOf(err) == "QueueNotFound" {
-		return Seen{Whole: true}, nil
-	}
+	list, err := peek(ctx, client)
 	if err != nil {
 		return Seen{}, err
 	}
 	var seen Seen
-	for _, m := range resp.Messages {
-		if p := readPoisoned(m.MessageID, nil, m.MessageText, m.InsertionTime); p.Err == nil {
+	for _, p := range list {
+		if p.Err == nil {
 			seen.Events = append(seen.Events, p.Message.Event)
 		}
 	}
 	// Asked after the messages, the number has also what came meanwhile: it may say too much, and never too little.
-	properties, err := client.GetProperties(ctx, nil)
+	n, err := count(ctx, client)
 	if err != nil {
 		return Seen{}, err
 	}
-	seen.Whole = int(valueOf(properties.ApproximateMessagesCount)) <= len(seen.Events)
+	seen.Whole = n <= len(seen.Events)
 	return seen, nil
 }

@@ -52,13 +52,19 @@ func (q *Queue) ListPoisoned(ctx context.Context) ([]Poisoned, error) {
 	if err := q.identified(ctx); err != nil {
 		return nil, err
 	}
+	list, err := peek(ctx, q.poison)
+	return list, wrap("look at the poison queue", err)
+}
+
+// peek returns the first messages of a queue, at most 32, which all stay where they are.
+func peek(ctx context.Context, client *azqueue.QueueClient) ([]Poisoned, error) {
 	most := int32(32)
-	resp, err := q.poison.PeekMessages(ctx, &azqueue.PeekMessagesOptions{NumberOfMessages: &most})
+	resp, err := client.PeekMessages(ctx, &azqueue.PeekMessagesOptions{NumberOfMessages: &most})
 	if codeOf(err) == "QueueNotFound" {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, wrap("look at the poison queue", err)
+		return nil, err
 	}
 	var list []Poisoned
 	for _, m := range resp.Messages {

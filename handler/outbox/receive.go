@@ -50,14 +50,16 @@ func decode(text string) []byte {
 
 // Count is about how many messages there are, hidden ones among them.
 func (q *Queue) Count(ctx context.Context) (int, error) {
-	resp, err := q.messages.GetProperties(ctx, nil)
+	n, err := count(ctx, q.messages)
+	return n, wrap("count the messages", err)
+}
+
+func count(ctx context.Context, client *azqueue.QueueClient) (int, error) {
+	resp, err := client.GetProperties(ctx, nil)
 	if codeOf(err) == "QueueNotFound" {
 		return 0, nil
 	}
-	if err != nil {
-		return 0, wrap("count the messages", err)
-	}
-	return int(valueOf(resp.ApproximateMessagesCount)), nil
+	return int(valueOf(resp.ApproximateMessagesCount)), err
 }
 
 // Delete deletes a message. The error is delivery.ErrSeen where it is gone, or somebody else has received it.
