@@ -79,11 +79,10 @@ func (b *batch) judge(c code, idempotent, others bool) {
 		b.verdict = stored
 	case !r.is(spent | notStored):
 		b.unanswered(true, idempotent)
-	case b.maybe && !r.is(spent) && (r.class == delivery.Unavailable || r.class == delivery.Throttled):
-		b.verdict = unknown // it may take it in a moment
-	case b.maybe:
-		// A refusal says nothing of earlier attempts, of which one may have stored the batch.
+	case b.maybe && r.is(spent): // no repeat can be recognised any more
 		b.fail(delivery.UnknownOutcome)
+	case b.maybe: // a refusal says nothing of earlier attempts; the broker may tell of them when it refuses no more
+		b.verdict = unknown
 	default:
 		b.refused(r, others)
 	}

@@ -146,6 +146,10 @@ func (l *lane) newID(ctx context.Context) error {
 		return nil
 	}
 	id, err := l.link.newProducerID(ctx, l.p.config.Topic)
+	if view := l.link.view; err == nil && view.err != codeNone {
+		l.link.view = nil // it is asked again
+		return view.err   // without the topic's id nobody could tell later where a repeat may go
+	}
 	if err == nil {
 		l.id, l.home = id, l.link.view
 		return nil

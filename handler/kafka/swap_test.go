@@ -1,11 +1,13 @@
 package kafka_test
 
 import (
+	"errors"
 	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -126,4 +128,67 @@ func TestSameCluster(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRepeatRefused has a broker store a record without saying so, and refuse its repeats for a time: when it does not any
+// more, it tells that the record is stored. Given up earlier, the record would be written a second time.
+func TestRepeatRefused(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int16{10, 29, 32, 42, 87} {
+		t.Run(strconv.Itoa(int(code)), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				v := newVirtual(t)
+				b := v.broker(t)
+				p := v.producer(t, b.ListenAddrs())
+				silent := b.Fault(faultOf(kerr.RequestTimedOut.Code, 1)) // it stores the record all the same
+				call := begin(t.Context(), p, record("ours"))
+				if err := silent.Wait(t.Context(), 1); err != nil {
+					t.Fatal(err)
+				}
+				refusal := b.Fault(faultOf(code, -1))
+				pass(20 * time.Second)
+				refusal.Remove()
+				md, err := call.wait(t)
+				var l ledger.Ledger
+				l.Note("ours", md, err)
+				if err != nil {
+					t.Errorf("error = %v, want the record stored", err)
+				}
+				compareVirtual(t, v, &l, b)
+			})
+		})
+	}
+}
+
+// TestNoIDWithoutTopic has a broker answer metadata with an error when a lane connects: a producer id that is taken then is
+// good for a topic that nobody can name later, when the lane must know whether the same topic answers.
+func TestNoIDWithoutTopic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		b := v.broker(t)
+		p := v.producer(t, b.ListenAddrs())
+		var l ledger.Ledger
+		md, _ := store(t, p, "first", patience)
+		l.Note("first", md, nil)
+		vague := faultOf(5, -1)
+		vague.Keys = []kmsg.Key{kmsg.Metadata}
+		fault := b.Fault(vague)
+		address := b.ListenAddrs()[0]
+		v.set(address, refuses) // all connections end
+		v.set(address, normal)
+		b.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+			return nil, errors.New("the connection is cut"), true
+		})
+		call := begin(t.Context(), p, record("ours"))
+		pass(5 * time.Second)
+		fault.Remove()
+		md, err := call.wait(t)
+		l.Note("ours", md, err)
+		if err != nil {
+			t.Errorf("error = %v, want the record stored", err)
+		}
+		compareVirtual(t, v, &l, b)
+	})
 }

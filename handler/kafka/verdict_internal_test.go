@@ -56,17 +56,17 @@ func TestVerdicts(t *testing.T) {
 		{44, delivery.Throttled, give(delivery.Throttled), give(delivery.Throttled), again, give(delivery.Throttled)},
 		{89, delivery.Throttled, give(delivery.Throttled), give(delivery.Throttled), again, give(delivery.Throttled)},
 		// One record's fault, perhaps.
-		{10, delivery.TooLarge, give(delivery.TooLarge), halves, give(unclear), give(delivery.TooLarge)},
-		{18, delivery.TooLarge, give(delivery.TooLarge), halves, give(unclear), give(delivery.TooLarge)},
-		{87, delivery.Invalid, give(delivery.TopicRule), halves, give(unclear), give(delivery.TopicRule)},
+		{10, delivery.TooLarge, give(delivery.TooLarge), halves, again, give(delivery.TooLarge)},
+		{18, delivery.TooLarge, give(delivery.TooLarge), halves, again, give(delivery.TooLarge)},
+		{87, delivery.Invalid, give(delivery.TopicRule), halves, again, give(delivery.TopicRule)},
 		// This machine's clock, for all records of the batch.
-		{32, delivery.TopicRule, give(delivery.TopicRule), give(delivery.TopicRule), give(unclear), give(delivery.TopicRule)},
+		{32, delivery.TopicRule, give(delivery.TopicRule), give(delivery.TopicRule), again, give(delivery.TopicRule)},
 		// No use to go on.
-		{17, delivery.UnknownTopic, give(delivery.UnknownTopic), give(delivery.UnknownTopic), give(unclear), give(delivery.UnknownTopic)},
-		{29, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unclear), give(delivery.NotAuthorized)},
-		{31, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unclear), give(delivery.NotAuthorized)},
-		{58, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), give(unclear), give(delivery.NotAuthorized)},
-		{42, delivery.Fatal, give(delivery.Fatal), give(delivery.Fatal), give(unclear), give(delivery.Fatal)},
+		{17, delivery.UnknownTopic, give(delivery.UnknownTopic), give(delivery.UnknownTopic), again, give(delivery.UnknownTopic)},
+		{29, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), again, give(delivery.NotAuthorized)},
+		{31, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), again, give(delivery.NotAuthorized)},
+		{58, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), again, give(delivery.NotAuthorized)},
+		{42, delivery.Fatal, give(delivery.Fatal), give(delivery.Fatal), again, give(delivery.Fatal)},
 		// One that nobody knows yet says nothing.
 		{999, unclear, again, again, again, give(unclear)},
 	} {

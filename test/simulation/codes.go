@@ -18,6 +18,16 @@ func errorCodes() []*kerr.Error {
 	}
 }
 
+// spent says that a broker that answers a code does not know the producer id, or not what was sent under it.
+func spent(e *kerr.Error) bool {
+	switch e.Code {
+	case kerr.OutOfOrderSequenceNumber.Code, kerr.UnknownProducerID.Code, kerr.InvalidProducerEpoch.Code:
+		return true
+	default:
+		return false
+	}
+}
+
 // doubtfulCodes are those that a broker may answer although it has stored the records.
 func doubtfulCodes() []*kerr.Error {
 	return []*kerr.Error{

@@ -145,19 +145,25 @@ func (e *evidence) incidents(a *attempt, in *era) (rows []string) {
 	for _, id := range slices.Sorted(maps.Keys(messages)) {
 		rows = append(rows, e.takes(id)...)
 	}
-	if put >= 0 { // it went into the outbox while Kafka might have it
-		if l, ok := e.lifeOf(a.by); ok && l.to > 0 && l.to < put+hiddenFor+5*time.Second {
-			rows = append(rows, RowKilled)
-		}
-		if e.silent(a.sent, put+3*time.Minute) {
-			rows = append(rows, RowSilent)
-		}
-		if e.unproven(a.sent) {
-			rows = append(rows, RowOther)
-		}
+	if put >= 0 {
+		rows = append(rows, e.hidden(a, put)...)
 	}
-	if in.from > 0 {
+	if in.from > 0 || e.forgot(a.sent) {
 		rows = append(rows, RowForgot)
+	}
+	return rows
+}
+
+// hidden are the rows of a request that was put into the outbox while Kafka might have it.
+func (e *evidence) hidden(a *attempt, put time.Duration) (rows []string) {
+	if l, ok := e.lifeOf(a.by); ok && l.to > 0 && l.to < put+hiddenFor+5*time.Second {
+		rows = append(rows, RowKilled)
+	}
+	if e.silent(a.sent, put+3*time.Minute) {
+		rows = append(rows, RowSilent)
+	}
+	if e.unproven(a.sent) {
+		rows = append(rows, RowOther)
 	}
 	return rows
 }
@@ -189,11 +195,18 @@ func (e *evidence) takes(id string) (rows []string) {
 	return rows
 }
 
-// unproven says that by the time at which a record would have been given up another cluster or topic answered, or brokers
-// had refused to say which topic they have: a producer id that was given then is good for a log without a name.
+// unproven says that by the time at which a record would have been given up another cluster or topic answered.
 func (e *evidence) unproven(at time.Duration) bool {
 	return slices.ContainsFunc(e.plan.Faults, func(f Fault) bool {
-		return (f.Kind == CodeLook || f.Kind == Replace || f.Kind == Remake) && f.At < at+time.Minute
+		return (f.Kind == Replace || f.Kind == Remake) && f.At < at+time.Minute
+	})
+}
+
+// forgot says that a broker denied to know a producer while records that were sent then, or drained later, could be repeated.
+func (e *evidence) forgot(sent time.Duration) bool {
+	codes := errorCodes()
+	return slices.ContainsFunc(e.plan.Faults, func(f Fault) bool {
+		return f.Kind == CodeBefore && spent(codes[f.Code%len(codes)]) && time.Second+f.At+f.For > sent
 	})
 }
 

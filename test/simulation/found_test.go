@@ -34,3 +34,18 @@ func TestFoundProducerIDOutlivesCluster(t *testing.T) {
 		},
 	})
 }
+
+// A record may have been stored, its repeat was refused for good, and the producer gave it up at once: the outbox drained the
+// copy.
+func TestFoundRepeatRefused(t *testing.T) {
+	holds(t, simulation.Plan{
+		Seed: 880, Setup: simulation.Setup{Hosts: 3, Brokers: 3, Partitions: 1},
+		Calls: []simulation.Call{
+			{At: 10516897278, Host: 1, Form: simulation.FormKey, Tenant: "t1", User: "auth0|5", EventID: "e23", Created: 23, Tries: 2, Again: true, Other: true, Pause: time.Second},
+		},
+		Faults: []simulation.Fault{
+			{At: 14815368576, For: 4804069882, Kind: simulation.CodeBefore, Node: 4, Code: 55},
+			{At: 7505939355, For: 12328952855, Kind: simulation.CodeAfter, Node: 8, Code: 36},
+		},
+	})
+}

@@ -206,7 +206,7 @@ func (s *campaign) story(seed uint64) string {
 func command(ctx context.Context, t *testing.T, program, test string, env ...string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, program, "-test.run="+test, "-test.timeout=0") //nolint:gosec // G204: it is itself
-	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1"), env...)                 //nolint:forbidigo // a test has no main to read settings in
+	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "GOGC=400"), env...)     //nolint:forbidigo // a test has no main to read settings in
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
