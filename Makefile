@@ -8,7 +8,7 @@ ACTIONLINT := $(TOOLS)/actionlint/$(ACTIONLINT_VERSION)/actionlint
 AZURERM_VERSION := $(shell sed -n 's|.*hashicorp/terraform-provider-azurerm \(v[^ ]*\).*|\1|p' tools/terraform/go.mod)
 AZURERM := $(TOOLS)/terraform-provider-azurerm/$(AZURERM_VERSION)/terraform-provider-azurerm
 
-.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 test-infra package provider drill fuzz bench simulate simulate-controls lint fmt
+.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 test-infra package provider drill fuzz bench pgo simulate simulate-controls lint fmt
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ test-queries: ## Check the queries for Application Insights (Node.js)
 
 bench: ## Measure beside other relays and write docs/benchmarks.md; KAFKA_HOME=… adds a real Kafka
 	KAFKA_HOME='$(KAFKA_HOME)' go run ./test/bench
+
+pgo: ## Profile the handler under load, for the compiler: handler/default.pgo
+	go run ./test/bench -pgo handler/default.pgo -d 10s
 
 drill: ## Break all of it, with a real Apache Kafka, and write docs/reliability.md: make drill KAFKA_HOME=…
 	KAFKA_HOME='$(KAFKA_HOME)' go run ./test/drill

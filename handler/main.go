@@ -5,5 +5,7 @@ package main
 import "os"
 
 func main() {
-	os.Exit(run(os.Args[1:], variablesOf(os.Environ()), os.Stdout, os.Stderr))
+	vars := variablesOf(os.Environ())
+	tuneMemory(vars)
+	os.Exit(run(os.Args[1:], vars, os.Stdout, os.Stderr))
 }

@@ -207,7 +207,7 @@ func handlerPath() string {
 
 func (s *stack) build(ctx context.Context) error {
 	s.say("Building the handler; the first time takes about a minute.")
-	build := exec.CommandContext(ctx, "go", "build", "-o", handlerPath(), "./handler") //nolint:gosec // G204: constants
+	build := exec.CommandContext(ctx, "go", "build", "-pgo=off", "-o", handlerPath(), "./handler") //nolint:gosec // G204: constants
 	out, err := build.CombinedOutput()
 	switch {
 	case ctx.Err() != nil:

@@ -228,3 +228,31 @@ func TestAlternatingTroubles(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowerThanAnAttempt has a broker that takes longer for every batch than the first attempts wait: the record is stored
+// once, and its caller hears of it.
+func TestSlowerThanAnAttempt(t *testing.T) {
+	t.Parallel()
+	for _, takes := range []time.Duration{5 * time.Second, 15 * time.Second} {
+		t.Run(takes.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				v := newVirtual(t)
+				c := v.broker(t)
+				p := v.producer(t, c.ListenAddrs())
+				c.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+					c.KeepControl()
+					c.SleepControl(func() { pass(takes) })
+					return nil, nil, false
+				})
+				md, err := begin(t.Context(), p, record("slow")).wait(t)
+				var l ledger.Ledger
+				l.Note("slow", md, err)
+				if err != nil {
+					t.Errorf("%v, want it stored", err)
+				}
+				compareVirtual(t, v, &l, c)
+			})
+		})
+	}
+}

@@ -45,6 +45,8 @@ const (
 	acksAll = -1 // every in-sync replica
 	// A batch whose outcome is unknown is sent again for this long. Leader changes take 3 to 13 s.
 	giveUpAfter = 60 * time.Second
+	// The longest attempt of a repeat. A Kafka that needs longer than attemptTimeout for every batch would never be heard.
+	maxAttemptTimeout = 20 * time.Second
 )
 
 // run takes what waits and sends it, until nothing does or others are enough. It owns the lane meanwhile.
@@ -167,7 +169,7 @@ func (l *lane) deliver(ctx context.Context, batches []batch) {
 	for i := range batches {
 		l.encode(&batches[i], now)
 	}
-	l.attempt(batches)
+	l.attempt(batches, l.p.attemptTimeout)
 	if unresolved := l.p.settle(l, batches); len(unresolved) > 0 {
 		l.repeat(ctx, unresolved, now.Add(giveUpAfter))
 	}
@@ -197,13 +199,13 @@ func (l *lane) encode(b *batch, now time.Time) {
 	b.encoded = appendBatch(b.encoded, l.id, sequence, now.UnixMilli(), b.items)
 }
 
-// attempt sends batches on the lane's connection in one request, and gives each its verdict.
-func (l *lane) attempt(batches []batch) {
+// attempt sends batches on the lane's connection in one request, waits so long for the answer, and gives each its verdict.
+func (l *lane) attempt(batches []batch, limit time.Duration) {
 	for i := range batches {
 		batches[i].link = l.link
 	}
 	start := time.Now()
-	r, err := exchange[*produce.Response](l.link, start.Add(l.p.attemptTimeout), l.request(batches))
+	r, err := exchange[*produce.Response](l.link, start.Add(limit), l.request(batches))
 	if err == nil && len(r.Topics) != 1 {
 		err = errAnswer
 	}

@@ -14,7 +14,11 @@ import (
 
 // repeat sends the same bytes again until the outcome of each batch is known, or end has come.
 func (l *lane) repeat(ctx context.Context, batches []batch, end time.Time) {
+	limit := l.p.attemptTimeout
 	for backoff := time.Duration(0); len(batches) > 0; backoff = longer(backoff) {
+		if backoff > 0 && slices.ContainsFunc(batches, unheard) {
+			limit = max(limit, min(2*limit, maxAttemptTimeout))
+		}
 		if backoff > 0 || slices.ContainsFunc(batches, outdated) {
 			l.p.keeper.fresh(ctx) // else the first repeat goes to the broker that does not answer, again
 		}
@@ -24,7 +28,7 @@ func (l *lane) repeat(ctx context.Context, batches []batch, end time.Time) {
 				batches[i].fail(delivery.UnknownOutcome)
 			}
 		} else {
-			l.attemptAgain(ctx, batches, end)
+			l.attemptAgain(ctx, batches, limit, end)
 		}
 		batches = l.p.settle(l, batches)
 		if backoff == maxBackoff && len(batches) > 0 {
@@ -36,12 +40,15 @@ func (l *lane) repeat(ctx context.Context, batches []batch, end time.Time) {
 // outdated says that a batch's partition may have another leader by now.
 func outdated(b batch) bool {
 	c, answered := errors.AsType[code](b.cause)
-	return answered && rowOf(c).is(stale) || errors.Is(b.cause, os.ErrDeadlineExceeded)
+	return answered && rowOf(c).is(stale) || unheard(b)
 }
+
+// unheard says that no answer came in time.
+func unheard(b batch) bool { return errors.Is(b.cause, os.ErrDeadlineExceeded) }
 
 // attemptAgain sends each batch to the broker that leads its partition now: those of one leader together, and first those
 // whose leader is not the one that did not answer.
-func (l *lane) attemptAgain(ctx context.Context, batches []batch, end time.Time) {
+func (l *lane) attemptAgain(ctx context.Context, batches []batch, limit time.Duration, end time.Time) {
 	leaders := l.p.dispatcher.leaders()
 	leaderOf := func(b *batch) int32 {
 		if int(b.partition) >= len(leaders) { // the topic was deleted, and created anew with fewer
@@ -71,14 +78,14 @@ func (l *lane) attemptAgain(ctx context.Context, batches []batch, end time.Time)
 				batches[i].cause = errNoLeader
 			}
 		} else {
-			l.attemptAt(ctx, batches[:n], leader)
+			l.attemptAt(ctx, batches[:n], leader, limit)
 		}
 		batches = batches[n:]
 	}
 }
 
 // attemptAt sends batches again to a broker, where it can be the one that knows the lane's producer id.
-func (l *lane) attemptAt(ctx context.Context, batches []batch, leader int32) {
+func (l *lane) attemptAt(ctx context.Context, batches []batch, leader int32, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
 	defer cancel()
 	err := l.reach(ctx, leader)
@@ -100,7 +107,7 @@ func (l *lane) attemptAt(ctx context.Context, batches []batch, leader int32) {
 		}
 	}
 	if n > 0 {
-		l.attempt(batches[:n])
+		l.attempt(batches[:n], limit)
 	}
 }
 

@@ -59,7 +59,7 @@ func buildThem() error {
 func build(to, what string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
 	defer cancel()
-	command := exec.CommandContext(ctx, "go", "build", "-o", to, what)
+	command := exec.CommandContext(ctx, "go", "build", "-pgo=off", "-o", to, what)
 	command.Dir = root
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", what, err, out)

@@ -17,7 +17,7 @@ import (
 
 // programs are what runs beside the load generator. The reference relays are built as the handler is shipped.
 func programs() []string {
-	return []string{"userrelay/handler", "userrelay/test/bench/relay", "userrelay/test/bench/broker", "userrelay/test/bench/ingest"}
+	return []string{"userrelay/handler", "userrelay/test/bench/relay", "userrelay/test/bench/broker", "userrelay/test/bench/ingest", "userrelay/test/bench/host"}
 }
 
 // build builds all programs: as the handler is shipped, or, where figures do not count, from what Go's cache has anyway.

@@ -2,6 +2,7 @@
 // in every round. It writes a page and a chart; docs/benchmarks.md, which it makes, says how it measures.
 //
 //	go run ./test/bench                     all of it, some 10 minutes
+//	go run ./test/bench -pgo default.pgo    a profile for the compiler, and no figures
 //	go run ./test/bench -quick              does everything run, and do the counts agree? No page, no figures worth reading
 //
 // KAFKA_HOME names an unpacked Apache Kafka 4.x; without it (or without Java 17) that stage is left out.
@@ -16,6 +17,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +43,10 @@ type options struct {
 	rounds    int
 	each      time.Duration
 	out, svg  string
+	pgo       string // where a profile is to go; "": none is made
 	kafkaHome string
+	against   string
+	only      string
 	command   string // to run the same again
 }
 
@@ -54,6 +59,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.each, "d", time.Second, "length of a measurement; with a rate, where answers are few, twice as long")
 	flags.StringVar(&o.out, "out", filepath.Join("docs", "benchmarks.md"), "`file` for the page; empty: none")
 	flags.StringVar(&o.svg, "svg", filepath.Join("docs", "benchmarks.svg"), "`file` for the chart; empty: none")
+	flags.StringVar(&o.against, "against", "", "measure another build of the handler beside it, this `program`")
+	flags.StringVar(&o.only, "only", "", "stages, with commas between them; empty: all")
+	flags.StringVar(&o.pgo, "pgo", "", "only write a processor profile of the handler under load to this `file`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -81,6 +89,16 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
+// quietLoad is the most that may run beside a benchmark whose figures are for a page: a load average of a minute.
+const quietLoad = 0.5
+
+const coldStart = "cold" // for -only
+
+// wants says whether a stage is measured.
+func (o *options) wants(stage string) bool {
+	return o.only == "" || slices.Contains(strings.Split(o.only, ","), stage)
+}
+
 // run is the whole program. Progress goes to stdout, a line for each measurement.
 func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
@@ -91,9 +109,15 @@ func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io
 		return err
 	}
 	o.kafkaHome = kafkaHome
+	if o.out != "" && o.pgo == "" && !o.quick && machine.Load() > quietLoad {
+		return fmt.Errorf("the machine's load is %.2f, and figures for a page need one below %.1f: wait until nothing else runs, or write none with -out ''", machine.Load(), quietLoad)
+	}
 	dir, err := os.MkdirTemp("", "userrelay-bench-")
 	if err != nil {
 		return fmt.Errorf("make a folder: %w", err)
+	}
+	if o.pgo != "" {
+		return errors.Join(profile(ctx, o, dir, stdout), os.RemoveAll(dir))
 	}
 	result, err := measure(ctx, o, dir, stdout)
 	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
@@ -105,7 +129,7 @@ func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io
 
 // measure builds the programs into dir and runs all stages.
 func measure(ctx context.Context, o options, dir string, progress io.Writer) (*report.Run, error) {
-	b := &bench{plan: full(o), dir: dir, kafkaHome: o.kafkaHome, progress: progress}
+	b := &bench{plan: full(o), dir: dir, kafkaHome: o.kafkaHome, against: o.against, progress: progress}
 	if o.quick {
 		b.plan = quick(o)
 	}
@@ -125,15 +149,23 @@ func measure(ctx context.Context, o options, dir string, progress io.Writer) (*r
 			return nil, err
 		}
 	}
-	for _, s := range []func(context.Context) (report.Stage, error){b.inProcess, b.delayed, b.endpointAway, b.apache} {
-		st, err := s(ctx)
+	for _, s := range []struct {
+		id  report.StageID
+		run func(context.Context) (report.Stage, error)
+	}{{report.InProcess, b.inProcess}, {report.Delayed, b.delayed}, {report.Endpoint, b.endpointAway}, {report.Host, b.behindHost}, {report.Apache, b.apache}} {
+		if !o.wants(string(s.id)) {
+			continue
+		}
+		st, err := s.run(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", st.Title, err)
 		}
 		result.Stages = append(result.Stages, st)
 	}
-	if result.Cold, err = b.cold(ctx); err != nil {
-		return nil, fmt.Errorf("cold start: %w", err)
+	if o.wants(coldStart) {
+		if result.Cold, err = b.cold(ctx); err != nil {
+			return nil, fmt.Errorf("cold start: %w", err)
+		}
 	}
 	return result, nil
 }

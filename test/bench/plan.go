@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"userrelay/test/bench/report"
@@ -24,6 +25,7 @@ type plan struct {
 	allocs       bool
 	shipped      bool     // build the programs as the handler is shipped
 	settings     []string // of the handler, besides those that name the broker
+	handlerArgs  []string
 }
 
 func full(o options) plan {
@@ -54,6 +56,12 @@ func (p *plan) callerLoads() []report.Load {
 		loads = append(loads, report.Load{Callers: n})
 	}
 	return loads
+}
+
+// hostLoads are those of the stage behind the host: a host sends few requests at a time.
+func (p *plan) hostLoads() []report.Load {
+	const most = 64
+	return slices.DeleteFunc(p.callerLoads(), func(l report.Load) bool { return l.Callers > most })
 }
 
 func (p *plan) rateLoads() []report.Load {

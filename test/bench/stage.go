@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"userrelay/test/bench/load"
@@ -16,6 +17,7 @@ type bench struct {
 	plan      plan
 	dir       string // of the programs
 	kafkaHome string // "" where there is none
+	against   string // another build of the handler, "" for none
 	progress  io.Writer
 }
 
@@ -39,6 +41,13 @@ type stage struct {
 
 	relays []*relay
 	topics *counted
+}
+
+// addBuild adds the other build of the handler where ours is measured.
+func (s *stage) addBuild() {
+	if s.against != "" && slices.Contains(s.Relays, report.Ours) {
+		s.Relays = append(s.Relays, report.Before)
+	}
 }
 
 // run starts the relays, measures all cells in all rounds, counts, and stops the relays.

@@ -62,6 +62,10 @@ func topicOf(name report.Relay) string {
 		return "bench-dead"
 	case report.Hanging:
 		return "bench-hanging"
+	case report.Behind:
+		return "bench-behind"
+	case report.Before:
+		return "bench-before"
 	default:
 		return "bench-" + kindOf(name)
 	}
@@ -89,14 +93,23 @@ func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) 
 	spec := child.Spec{
 		Program: b.program("relay"),
 		Args:    []string{"-kind", kindOf(name), "-addr", r.addr, "-brokers", list, "-topic", r.topic},
+		Env:     collector(),
 	}
 	if kindOf(name) == "" {
-		spec = child.Spec{Program: b.program("handler"), Env: []string{
+		spec = child.Spec{Program: b.program("handler"), Args: b.plan.handlerArgs, Env: []string{
 			"FUNCTIONS_CUSTOMHANDLER_PORT=" + strconv.Itoa(port), "KAFKA_BROKERS=" + list, "KAFKA_TOPIC=" + r.topic,
 			"AzureWebJobsStorage=UseDevelopmentStorage=true", // the outbox is on, as it is shipped; nothing goes there
 			"LOG_LEVEL=error",
 		}}
 		spec.Env = append(spec.Env, b.plan.settings...)
+	}
+	if name == report.Before {
+		spec.Program = b.against
+	}
+	if name == report.Behind {
+		spec.Program, spec.Args = b.program("host"), []string{"-addr", r.addr, "-program", b.program("handler")}
+		// Its own drain does what the host's trigger would: there is no queue to listen to.
+		spec.Env = append(spec.Env, "AzureWebJobs.DrainOutbox.Disabled=true")
 	}
 	endpoint, err := b.endpoint(ctx, r)
 	if err != nil {
@@ -112,10 +125,14 @@ func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) 
 	return r, nil
 }
 
+// collector are the garbage collector's targets of the reference relays: those that the handler sets for itself
+// (handler/memory.go).
+func collector() []string { return []string{"GOGC=400", "GOMEMLIMIT=128MiB"} }
+
 // endpoint returns where a relay sends its telemetry, "" for one that sends none.
 func (b *bench) endpoint(ctx context.Context, r *relay) (addr string, err error) {
 	switch r.name {
-	case report.Telemetry:
+	case report.Telemetry, report.Behind:
 		if r.ingest, err = b.startIngest(); err != nil {
 			return "", err
 		}

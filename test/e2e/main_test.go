@@ -68,8 +68,8 @@ func build(dir string) (string, error) {
 	binary := filepath.Join(dir, "handler.exe") // Windows wants the ending, the others do not mind
 	race := "-race=" + strconv.FormatBool(raceDetector())
 	for _, args := range [][]string{
-		{"build", race, "-o", binary, "./handler"},
-		{"build", "-o", filepath.FromSlash(localBinary()), "./handler"},
+		{"build", "-pgo=off", race, "-o", binary, "./handler"},
+		{"build", "-pgo=off", "-o", filepath.FromSlash(localBinary()), "./handler"},
 		{"run", "./local", "-help"},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), buildLimit)

@@ -43,6 +43,20 @@ func memory() int64 {
 	return 0
 }
 
+// Load is how many processes ran or waited to run, on average over the last minute; 0 where it is not known.
+func Load() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := bytes.Cut(text, []byte(" "))
+	load, err := strconv.ParseFloat(string(first), 64)
+	if err != nil {
+		return 0
+	}
+	return load
+}
+
 var kafkaJar = regexp.MustCompile(`^kafka_[\d.]+-(\d+\.\d+\.\d+)\.jar$`)
 
 // Versions names what matters for figures, with versions: Go, the libraries of the programs, and the Kafka in kafkaHome, ""

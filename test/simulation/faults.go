@@ -13,7 +13,7 @@ import (
 func (w *world) apply(f Fault) (end func()) {
 	h := w.hosts[f.Node%len(w.hosts)]
 	switch f.Kind {
-	case Cut, NextBefore, NextMiddle, NextAfter, NextHalf, Refuse, Silence, BlackHole, Slow, CodeAfter:
+	case Cut, NextBefore, NextMiddle, NextAfter, NextHalf, Refuse, Silence, BlackHole, Slow, SlowStore, CodeAfter:
 		return w.wireFault(h.wires, f)
 	case CodeBefore, CodeInit, CodeLook, Move, Restart, Renumber, Replace, Remake, Limit:
 		return w.brokers.apply(f)
@@ -73,6 +73,9 @@ func (w *world) wireFault(x *wires, f Fault) (end func()) {
 		slow := []time.Duration{20 * time.Millisecond, 300 * time.Millisecond, 1500 * time.Millisecond, 4 * time.Second}[f.Code%4]
 		set(func() { x.slow = slow })
 		return func() { set(func() { x.slow = 0 }) }
+	case SlowStore:
+		set(func() { x.slowStore = time.Duration(f.Code) * time.Millisecond })
+		return func() { set(func() { x.slowStore = 0 }) }
 	case CodeAfter:
 		codes := doubtfulCodes()
 		partition := int32(f.Code % w.plan.Setup.Partitions)

@@ -15,14 +15,15 @@ type wires struct {
 	w    *world
 	host int
 
-	mu       sync.Mutex
-	refuse   bool
-	silent   map[string]int // addresses from which and to which nothing comes through
-	slow     time.Duration
-	next     string          // what happens to some Produce requests: before, middle, after, half
-	kill     string          // the step at which the handler dies
-	hostDead atomic.Bool     // never set: the host ends with its context
-	codes    map[int32]int16 // by partition: what answers to records that were stored say instead
+	mu        sync.Mutex
+	refuse    bool
+	silent    map[string]int // addresses from which and to which nothing comes through
+	slow      time.Duration
+	slowStore time.Duration
+	next      string          // what happens to some Produce requests: before, middle, after, half
+	kill      string          // the step at which the handler dies
+	hostDead  atomic.Bool     // never set: the host ends with its context
+	codes     map[int32]int16 // by partition: what answers to records that were stored say instead
 }
 
 // link is the way of one life of a handler to the brokers.
@@ -85,6 +86,11 @@ func (l *link) send(c *conn, b []byte) (arrives time.Time, held bool, n int, err
 	l.mu.Unlock()
 	if slow > 0 {
 		slow = slow/2 + time.Duration(l.w.hash(l.name, asked.what+"slow"+at)%uint64(slow))
+	}
+	if c.far && asked.key == produceKey {
+		l.mu.Lock()
+		slow += l.slowStore
+		l.mu.Unlock()
 	}
 	return time.Now().Add(l.takes(asked, at) + slow), silent, n, err
 }

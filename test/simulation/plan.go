@@ -83,6 +83,7 @@ const (
 	Silence     Kind = "silence"      // nothing comes through between a host and a broker; it arrives late
 	BlackHole   Kind = "black-hole"   // the same, and it never arrives
 	Slow        Kind = "slow"         // more time for each message
+	SlowStore   Kind = "slow-store"   // so many milliseconds, by its code, until records are acknowledged; only where a plan names it
 	CodeBefore  Kind = "code-before"  // a partition answers an error code and stores nothing
 	CodeAfter   Kind = "code-after"   // … and has stored it
 	CodeInit    Kind = "code-init"    // a producer id is refused

@@ -21,6 +21,8 @@ const (
 	Telemetry Relay = "userrelay, telemetry on"
 	Dead      Relay = "userrelay, its endpoint dead"
 	Hanging   Relay = "userrelay, its endpoint hanging"
+	Before    Relay = "userrelay, another build"
+	Behind    Relay = "userrelay, telemetry on, behind the host"
 	Tuned     Relay = "kafka.Writer, tuned"
 	Defaults  Relay = "kafka.Writer, defaults"
 	Franz     Relay = "franz-go"
@@ -35,6 +37,7 @@ const (
 	Apache    StageID = "apache"
 	Delayed   StageID = "delayed"
 	Endpoint  StageID = "endpoint"
+	Host      StageID = "host"
 )
 
 // Run is all that a run of the benchmark found.

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"userrelay/test/bench/report"
+	"userrelay/test/machine"
+)
+
+// profile loads the handler, telemetry on, as the benchmark does, and writes where it spends its processor time: what a
+// compiler needs for profile-guided optimisation. Its origin goes into a text beside it.
+func profile(ctx context.Context, o options, dir string, progress io.Writer) error {
+	b := &bench{plan: full(o), dir: dir, progress: progress}
+	b.plan.rounds, b.plan.each, b.plan.eachOpen = 1, o.each, o.each
+	file := filepath.Join(dir, "cpu.pprof")
+	b.plan.handlerArgs = []string{"-test.run=^TestServe$", "-test.timeout=0", "-test.cpuprofile=" + file}
+	b.say("building the handler and what loads it")
+	for _, args := range [][]string{
+		{"build", "-o", dir + string(filepath.Separator), "userrelay/test/bench/broker", "userrelay/test/bench/ingest"},
+		{"test", "-c", "-tags=pgo", "-o", b.program("handler"), "userrelay/handler"},
+	} {
+		if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil { //nolint:gosec // G204: our own programs
+			return fmt.Errorf("build: %w\n%s", err, out)
+		}
+	}
+	s := &stage{
+		bench: b,
+		Stage: report.Stage{ID: report.InProcess, Title: "Profile", Relays: []report.Relay{report.Telemetry}},
+		loads: append(b.plan.callerLoads(), report.Load{Rate: b.plan.endpointRate}), rounds: 1, each: o.each, trim: true,
+	}
+	if _, err := b.withBroker(ctx, s, 0); err != nil {
+		return err
+	}
+	found, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read the profile: %w", err)
+	}
+	origin := fmt.Sprintf("default.pgo is where the handler spends its processor time: %v each with 1, 16, 64 and 256 callers and with %d\n"+
+		"requests a second, telemetry on, against the benchmark's in-process broker. Go reads it when it builds the handler.\n"+
+		"`make pgo` made it with %s on %s, %s. Make it anew when the way of a registration has changed.\n",
+		o.each, b.plan.endpointRate, runtime.Version(), time.Now().UTC().Format("2 January 2006"), machine.Words())
+	for name, content := range map[string][]byte{o.pgo: found, o.pgo + ".txt": []byte(origin)} {
+		if err := os.WriteFile(name, content, 0o644); err != nil { //nolint:gosec // G306: for everybody
+			return fmt.Errorf("write the profile: %w", err)
+		}
+	}
+	return nil
+}
