@@ -20,6 +20,7 @@ type cluster struct {
 	mu        sync.Mutex
 	addresses map[int32]string // by broker, of the last metadata
 	id        string           // of the cluster, likewise
+	topicID   [16]byte         // likewise; zero where it is not known
 	answered  string           // the address that answered last
 	spare     map[string]*link // by address
 }
@@ -133,7 +134,7 @@ func (c *cluster) learn(v *view) (another bool) {
 	if v.cluster != "" {
 		c.id = v.cluster
 	}
-	c.addresses = v.brokers
+	c.addresses, c.topicID = v.brokers, v.topicID
 	for a, l := range c.spare {
 		if !slices.Contains(c.seeds, a) && !slices.Contains(slices.Collect(maps.Values(v.brokers)), a) {
 			delete(c.spare, a)
@@ -141,6 +142,15 @@ func (c *cluster) learn(v *view) (another bool) {
 		}
 	}
 	return another
+}
+
+// remade says that the topic is not the one of a view any more: it was deleted and created anew. What was learned with an
+// id of the old one proves nothing of the new one's log.
+func (c *cluster) remade(v *view) bool {
+	none := [16]byte{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return v != nil && v.topicID != none && c.topicID != none && v.topicID != c.topicID
 }
 
 // sweep closes spare connections that are of no use any more.

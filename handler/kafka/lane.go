@@ -86,12 +86,16 @@ func (l *lane) gather() {
 // for the cluster that gave it, and nobody else knows which cluster a connection leads to. With an id all sequences start
 // again.
 func (l *lane) connect(ctx context.Context) error {
-	if l.connected && l.usable(l.b.id) {
+	remade := l.connected && l.p.cluster.remade(l.home)
+	if l.connected && l.usable(l.b.id) && !remade {
 		return nil
 	}
 	if l.connected {
 		l.connected = false
 		l.p.dispatcher.connecting(l)
+	}
+	if remade {
+		l.link.view = nil // it is asked with the next id
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
 	defer cancel()

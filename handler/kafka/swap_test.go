@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
@@ -188,6 +189,50 @@ func TestNoIDWithoutTopic(t *testing.T) {
 		l.Note("ours", md, err)
 		if err != nil {
 			t.Errorf("error = %v, want the record stored", err)
+		}
+		compareVirtual(t, v, &l, b)
+	})
+}
+
+// TestTopicMadeAnew has the topic deleted and created anew. When the producer has heard of it, a record whose answer is lost
+// is stored once, and its caller hears of it: its lane took a producer id with the new topic's id.
+func TestTopicMadeAnew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		b := v.broker(t)
+		p := v.producer(t, b.ListenAddrs())
+		pass(time.Second) // its lanes connect
+		client, err := kgo.NewClient(kgo.SeedBrokers(b.ListenAddrs()...), kgo.Dialer(v.network.DialContext))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		gone := kmsg.NewPtrDeleteTopicsRequest()
+		name := topic
+		gone.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: &name}}
+		anew := kmsg.NewPtrCreateTopicsRequest()
+		about := kmsg.NewCreateTopicsRequestTopic()
+		about.Topic, about.NumPartitions, about.ReplicationFactor = topic, 1, 1
+		anew.Topics = append(anew.Topics, about)
+		for _, r := range []kmsg.Request{gone, anew} {
+			if _, err := client.Request(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(30 * time.Second)                                 // it looks every 10 s
+		lost := b.Fault(faultOf(kerr.RequestTimedOut.Code, 1)) // the broker stores the record all the same
+		call := begin(t.Context(), p, record("ours"))
+		if err := lost.Wait(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		v.set(b.ListenAddrs()[0], refuses) // all connections end
+		v.set(b.ListenAddrs()[0], normal)
+		var l ledger.Ledger
+		md, err := call.wait(t)
+		l.Note("ours", md, err)
+		if err != nil {
+			t.Errorf("%v, want it stored", err)
 		}
 		compareVirtual(t, v, &l, b)
 	})

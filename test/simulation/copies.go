@@ -102,8 +102,11 @@ func (e *evidence) repeated(a *attempt, before []*attempt) string {
 		case b.by != a.by: // another instance, or it has gone
 		case a.sent-b.answered > rememberFor: // forgotten
 		case b.status == 0, b.status == 503: // its outcome was unknown
-			if e.doubtful(b) {
+			switch {
+			case e.doubtful(b):
 				return RowUnknown
+			case e.unproven(b.sent): // the producer gave it up at once, and the caller had left by then
+				return RowOther
 			}
 			return unexplained
 		default:
