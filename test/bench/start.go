@@ -104,7 +104,7 @@ func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) 
 		spec.Env = append(spec.Env, b.plan.settings...)
 	}
 	if name == report.Before {
-		spec.Program = b.against
+		spec.Program, spec.Env = b.against, append(spec.Env, collector()...) // one that does not set them may be older
 	}
 	if name == report.Behind {
 		spec.Program, spec.Args = b.program("host"), []string{"-addr", r.addr, "-program", b.program("handler")}
