@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -24,7 +25,7 @@ func appConfig(s settings, console *slog.Logger) (app.Config, error) {
 	c := app.Config{
 		KafkaTimeout: s.Kafka.Timeout,
 		Decoder:      registration.Decoder{Tenant: s.Tenant, Profile: s.Profile},
-		Lines:        s.Lines, Version: buildVersion(), Console: console,
+		Lines:        s.Lines, Version: buildVersion(), Build: sync.OnceValue(thisBuild), Console: console,
 	}
 	if s.Kafka.Certificates != nil {
 		s.Kafka.Certificates.Log(console)

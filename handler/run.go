@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"syscall"
@@ -154,17 +153,3 @@ func untilTold() (ctx context.Context, code func() int, stop func()) {
 type told struct{ signal os.Signal }
 
 func (t told) Error() string { return "told to end: " + t.signal.String() }
-
-// buildVersion is the version of the program: its module version where it was installed as one, else its commit.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return s.Value[:12]
-		}
-	}
-	return info.Main.Version
-}

@@ -44,6 +44,7 @@ type Config struct {
 	Lines    bool                   // a console line for every event
 
 	Version string
+	Build   func() functions.Build // for who asks the function Version; nil: it does not know
 	Console *slog.Logger
 }
 
@@ -90,7 +91,7 @@ func New(c Config) (*App, error) {
 	}
 	a.relay = relay.New(where)
 	a.handler = functions.New(functions.Config{
-		Decoder: c.Decoder, Deliver: a.relay, Drain: a.relay, Kafka: a.producer, Observer: telemetry,
+		Decoder: c.Decoder, Deliver: a.relay, Drain: a.relay, Kafka: a.producer, Observer: telemetry, Build: c.Build,
 	})
 	return a, nil
 }

@@ -55,6 +55,7 @@ type Config struct {
 	Drain    Drainer
 	Kafka    Checker
 	Observer Observer
+	Build    func() Build // asked at most once a request; nil: nothing is known
 }
 
 // Handler answers the requests of the Functions host.
@@ -63,6 +64,7 @@ type Handler struct {
 	deliver  Deliverer
 	drainer  Drainer
 	health   health
+	build    func() Build
 	observer Observer
 	gate     gate
 	drains   gate // of the queue trigger
@@ -82,9 +84,13 @@ func New(c Config) *Handler {
 		deliver:  c.Deliver,
 		drainer:  c.Drain,
 		health:   health{checker: c.Kafka, observer: c.Observer, now: time.Now},
+		build:    c.Build,
 		observer: c.Observer,
 		gate:     gate{maxRequests: maxRequests, maxBytes: maxBodies},
 		drains:   gate{maxRequests: maxDrains},
+	}
+	if h.build == nil {
+		h.build = func() Build { return Build{} }
 	}
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
 	register := function{"RegisterUser", post, h.registerUser}
@@ -94,6 +100,7 @@ func New(c Config) *Handler {
 		registerPath:                  register,
 		strings.ToLower(registerPath): register,
 		"/api/health":                 {"Health", get, h.health.serve},
+		"/api/version":                {"Version", get, h.version},
 		"/drainoutbox":                {"DrainOutbox", post, h.drainOutbox},
 	}
 	h.unknown = function{"", nil, notFound}
@@ -126,5 +133,5 @@ func ready(_ context.Context, w http.ResponseWriter, _ *http.Request) {
 }
 
 func notFound(_ context.Context, w http.ResponseWriter, _ *http.Request) {
-	problem{Status: http.StatusNotFound, Type: "not-found", Detail: "The functions are /api/RegisterUser and /api/Health."}.write(w)
+	problem{Status: http.StatusNotFound, Type: "not-found", Detail: "The functions are /api/RegisterUser, /api/Health and /api/Version."}.write(w)
 }

@@ -17,7 +17,7 @@ import (
 
 func TestRoutes(t *testing.T) {
 	t.Parallel()
-	const healthy = `{"status":"ok"}`
+	const healthy, version = `{"status":"ok"}`, `{}`
 	for path, want := range map[string]string{ // the answer's body; "" none
 		"/":                          "userrelay\n",
 		"/?a=b":                      "userrelay\n",
@@ -32,6 +32,9 @@ func TestRoutes(t *testing.T) {
 		"/api/Health":                healthy,
 		"/api/health/":               healthy,
 		"/API/HEALTH?x":              healthy,
+		"/api/Version":               version,
+		"/API/version/":              version,
+		"/api%2FVersion":             "",
 		"//":                         "",
 		"/api":                       "",
 		"/api/":                      "",
@@ -63,7 +66,7 @@ func TestRoutes(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			method := http.MethodGet
-			if !strings.HasPrefix(want, "userrelay") && want != healthy {
+			if !strings.HasPrefix(want, "userrelay") && want != healthy && want != version {
 				method = http.MethodPost
 			}
 			r := post(t)
@@ -94,7 +97,7 @@ func TestRouteOfAnEmptyPath(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	t.Parallel()
-	for path, allowed := range map[string]string{"/": "GET, HEAD", register: "POST", "/api/Health": "GET, HEAD", "/api/registeruser/": "POST"} {
+	for path, allowed := range map[string]string{"/": "GET, HEAD", register: "POST", "/api/Health": "GET, HEAD", "/api/Version": "GET, HEAD", "/api/registeruser/": "POST"} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", marker} {
 			t.Run(method+" "+path, func(t *testing.T) {
 				t.Parallel()

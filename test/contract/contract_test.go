@@ -131,6 +131,9 @@ func appWith(t *testing.T, s *store, o relay.Outbox, d registration.Decoder) htt
 	t.Cleanup(func() { r.Close(context.Background()) })
 	return functions.New(functions.Config{
 		Decoder: d, Deliver: r, Drain: r, Kafka: s, Observer: quiet.Observer{},
+		Build: func() functions.Build {
+			return functions.Build{Commit: "c51b745+changed", SHA256: strings.Repeat("0a", 32)}
+		},
 	})
 }
 
@@ -158,6 +161,7 @@ func TestAnswers(t *testing.T) {
 		"throttled":       {"POST", "/RegisterUser", id, "", down(delivery.Throttled), 503},
 		"healthy":         {"GET", "/Health", "", "", nil, 200},
 		"degraded":        {"GET", "/Health", "", "", down(delivery.Unavailable), 503},
+		"version":         {"GET", "/Version", "", "", nil, 200},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), tt.method, "/api"+tt.path, strings.NewReader(tt.body))
 		if tt.mediaType != "" {
@@ -169,9 +173,9 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", name, w.Code, tt.status)
 			continue
 		}
-		method := "post"
-		if tt.path == "/Health" {
-			method = "get"
+		method := strings.ToLower(tt.method)
+		if tt.path == "/RegisterUser" {
+			method = "post" // where other methods are described, too
 		}
 		status := strconv.Itoa(w.Code)
 		doc.validate(w.Body.Bytes(), "paths", tt.path, method, "responses", status, "content", w.Header().Get("Content-Type"), "schema")

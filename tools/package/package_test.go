@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -190,7 +191,7 @@ func register(t *testing.T, folder string) {
 	host, err := funchost.Start(t.Context(), funchost.Config{
 		Dir:     folder,
 		Env:     []string{"KAFKA_BROKERS=" + kafka.Address(), "OUTBOX=off", "AzureWebJobs.DrainOutbox.Disabled=true"},
-		Keys:    funchost.Keys{Functions: map[string]string{"RegisterUser": "key"}},
+		Keys:    funchost.Keys{Functions: map[string]string{"RegisterUser": "key", "Version": "key"}},
 		Console: t.Output(),
 	})
 	if err != nil {
@@ -221,5 +222,47 @@ func register(t *testing.T, folder string) {
 	}
 	if answer.StatusCode != http.StatusOK || stored.Topic != "user-events" || stored.Offset == nil || *stored.Offset != 0 {
 		t.Errorf("%s, %+v", answer.Status, stored)
+	}
+	checkVersion(t, host, filepath.Join(folder, "bin", "handler"))
+}
+
+// checkVersion holds what the app says of itself against the program that was packed.
+func checkVersion(t *testing.T, host *funchost.Host, handler string) {
+	t.Helper()
+	binary, err := os.ReadFile(handler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := buildinfo.Read(bytes.NewReader(binary))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]int{"": http.StatusUnauthorized, "key": http.StatusOK} {
+		request, err := http.NewRequestWithContext(wait.Context(t), http.MethodGet, host.FunctionURL("Version"), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Functions-Key", key)
+		answer, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		if err := errors.Join(err, answer.Body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if answer.StatusCode != want {
+			t.Errorf("with the key %q: %s, want %d", key, answer.Status, want)
+		}
+		if want != http.StatusOK {
+			continue
+		}
+		var build struct{ Commit, SHA256 string }
+		if err := json.Unmarshal(text, &build, json.MatchCaseInsensitiveNames(true)); err != nil {
+			t.Fatal(err)
+		}
+		if sum := fmt.Sprintf("%x", sha256.Sum256(binary)); build.SHA256 != sum || build.Commit != version(info.Settings) {
+			t.Errorf("the app says %+v, and is %s of %s", build, sum, version(info.Settings))
+		}
 	}
 }
