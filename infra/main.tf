@@ -1,8 +1,14 @@
 data "azurerm_client_config" "current" {}
 
 locals {
-  suffix = var.suffix != "" ? var.suffix : substr(sha256("${var.subscription_id}/${var.name}/${var.location}"), 0, 8)
-  tags   = merge({ application = "userrelay", "managed-by" = "terraform" }, var.tags)
+  # An environment of azd has names of its own, so that a second one in the same region does not take the first one's.
+  place  = "${var.subscription_id}/${var.name}/${var.location}${var.environment == "" ? "" : "/${var.environment}"}"
+  suffix = var.suffix != "" ? var.suffix : substr(sha256(local.place), 0, 8)
+  tags = merge(
+    { application = "userrelay", "managed-by" = "terraform" },
+    var.environment == "" ? {} : { "azd-env-name" = var.environment }, # by which azd finds the resource group
+    var.tags,
+  )
 }
 
 resource "azurerm_resource_group" "this" {

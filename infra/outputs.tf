@@ -1,5 +1,10 @@
 # What to type next, in order; docs/deploy.md explains.
 
+# az works in its default subscription unless it is told another one.
+output "subscription_id" {
+  value = var.subscription_id
+}
+
 output "resource_group" {
   value = azurerm_resource_group.this.name
 }
@@ -8,19 +13,19 @@ output "function_app_name" {
   value = local.function_app_name
 }
 
-output "secret_commands" {
-  description = "Puts the secrets of your Kafka into the vault, before the package is published. They are read from files, so that they are in no shell's history; a file must have no line end that is not the secret's. You need the role Key Vault Secrets Officer on the vault."
-  value       = [for secret in sort(values(local.secrets)) : "az keyvault secret set --vault-name ${azurerm_key_vault.this[0].name} --name ${secret} --file ${secret}.txt"]
+output "secrets_officer_command" {
+  description = "Gives who is logged in the right to put secrets into the vault, which nobody has, not even the subscription's owner. Empty where there is no vault."
+  value       = local.vault ? "az role assignment create --subscription ${var.subscription_id} --role 'Key Vault Secrets Officer' --assignee-object-id \"$(az ad signed-in-user show --query id --output tsv)\" --assignee-principal-type User --scope ${azurerm_key_vault.this[0].id}" : ""
 }
 
-output "publish_command" {
-  description = "Publishes the package that `go run ./tools/package -o userrelay.zip` makes."
-  value       = "az functionapp deployment source config-zip --resource-group ${azurerm_resource_group.this.name} --name ${local.function_app_name} --src userrelay.zip"
+output "secret_commands" {
+  description = "Puts the secrets of your Kafka into the vault, before the package is published. They are read from files, so that they are in no shell's history; a file must have no line end that is not the secret's."
+  value       = [for secret in sort(values(local.secrets)) : "az keyvault secret set --subscription ${var.subscription_id} --vault-name ${azurerm_key_vault.this[0].name} --name ${secret} --file ${secret}.txt"]
 }
 
 output "key_command" {
   description = "Prints the function's key, which Auth0 needs."
-  value       = "az functionapp function keys list --resource-group ${azurerm_resource_group.this.name} --name ${local.function_app_name} --function-name RegisterUser --query default --output tsv"
+  value       = "az functionapp function keys list --subscription ${var.subscription_id} --resource-group ${azurerm_resource_group.this.name} --name ${local.function_app_name} --function-name RegisterUser --query default --output tsv"
 }
 
 output "function_url" {
@@ -39,6 +44,15 @@ output "application_insights_url" {
 
 output "kafka_brokers" {
   value = local.kafka_settings.KAFKA_BROKERS
+}
+
+# What azd's hooks and the workflow call it.
+output "AZURE_RESOURCE_GROUP" {
+  value = azurerm_resource_group.this.name
+}
+
+output "AZURE_FUNCTION_APP" {
+  value = local.function_app_name
 }
 
 locals {

@@ -41,6 +41,17 @@ variable "suffix" {
   }
 }
 
+variable "environment" {
+  description = "The name of azd's environment, which azd fills in. Empty without azd."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9().-]{0,64}$", var.environment))
+    error_message = "environment must be a name as azd has it: at most 64 letters, digits and ( ) . -"
+  }
+}
+
 variable "tags" {
   description = "Tags of every resource."
   type        = map(string)

@@ -68,7 +68,7 @@ run "event_hubs" {
     error_message = "Event Hubs: the topic"
   }
   assert {
-    condition     = length(azurerm_key_vault.this) == 0 && length(output.secret_commands) == 0
+    condition     = length(azurerm_key_vault.this) == 0 && length(output.secret_commands) == 0 && output.secrets_officer_command == ""
     error_message = "Event Hubs need no vault"
   }
 
@@ -79,6 +79,19 @@ run "event_hubs" {
   assert {
     condition     = output.function_url == "https://func.azurewebsites.net/api/RegisterUser" && output.kafka_brokers == "${azurerm_eventhub_namespace.this[0].name}.servicebus.windows.net:9093"
     error_message = "outputs"
+  }
+
+  assert {
+    condition     = output.subscription_id == var.subscription_id && output.AZURE_RESOURCE_GROUP == azurerm_resource_group.this.name && output.AZURE_FUNCTION_APP == output.function_app_name
+    error_message = "where the commands work, for people and for azd"
+  }
+  assert {
+    condition     = strcontains(output.key_command, " --subscription ${var.subscription_id} ")
+    error_message = "commands name the subscription: az's default one may be another"
+  }
+  assert {
+    condition     = !contains(keys(azurerm_resource_group.this.tags), "azd-env-name")
+    error_message = "without azd nothing is azd's"
   }
 
   # Every role by its id, and where it holds. All others would be too many.
@@ -162,6 +175,24 @@ run "event_hubs" {
   assert {
     condition     = { for name, d in azurerm_monitor_diagnostic_setting.this : name => d.target_resource_id } == { outbox = "${azurerm_storage_account.this.id}/queueServices/default", events = azurerm_eventhub_namespace.this[0].id }
     error_message = "what the app stands on is logged, too"
+  }
+}
+
+# An environment of azd has names of its own, and azd finds its resource group by a tag.
+run "azd" {
+  command = plan
+
+  variables {
+    environment = "test"
+  }
+
+  assert {
+    condition     = azurerm_resource_group.this.name != "rg-userrelay-${substr(sha256("${var.subscription_id}/userrelay/${var.location}"), 0, 8)}"
+    error_message = "a second environment must not have the first one's names"
+  }
+  assert {
+    condition     = azurerm_resource_group.this.tags["azd-env-name"] == "test"
+    error_message = "azd finds the resource group by the tag azd-env-name"
   }
 }
 

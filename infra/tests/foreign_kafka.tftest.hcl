@@ -49,8 +49,12 @@ run "password" {
     error_message = "the password is a reference to the vault"
   }
   assert {
-    condition     = output.secret_commands == ["az keyvault secret set --vault-name ${azurerm_key_vault.this[0].name} --name kafka-sasl-password --file kafka-sasl-password.txt"]
-    error_message = "how to put the password in"
+    condition     = output.secret_commands == ["az keyvault secret set --subscription ${var.subscription_id} --vault-name ${azurerm_key_vault.this[0].name} --name kafka-sasl-password --file kafka-sasl-password.txt"]
+    error_message = "how to put the password in, into the vault of this subscription"
+  }
+  assert {
+    condition     = strcontains(output.secrets_officer_command, "--role 'Key Vault Secrets Officer'") && endswith(output.secrets_officer_command, " --scope ${azurerm_key_vault.this[0].id}")
+    error_message = "who may put it in: on the vault alone"
   }
   assert {
     condition     = contains(keys(azurerm_monitor_diagnostic_setting.this), "secrets") && azurerm_monitor_diagnostic_setting.this["secrets"].target_resource_id == azurerm_key_vault.this[0].id

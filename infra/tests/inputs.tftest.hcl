@@ -18,6 +18,7 @@ run "mistakes_1" {
     location           = "West Europe"                 # the region's display name
     name               = "abcdefghijklm"               # too long for the vault
     suffix             = "123456789"                   # too long
+    environment        = "my environment"              # azd takes no spaces
     topic              = "user/events"                 # no topic has it
     event_hubs         = { max_throughput_units = 41 } # more than there are
     kafka              = { brokers = [] }              # no broker
@@ -32,7 +33,7 @@ run "mistakes_1" {
     daily_quota_gb     = 0                             # no telemetry at all
   }
 
-  expect_failures = [var.subscription_id, var.location, var.name, var.suffix, var.topic, var.event_hubs, var.kafka, var.settings, var.instance_memory_mb, var.http_concurrency, var.always_ready, var.maximum_instances, var.allowed_ips, var.alert_emails, var.log_retention_days, var.daily_quota_gb]
+  expect_failures = [var.subscription_id, var.location, var.name, var.suffix, var.environment, var.topic, var.event_hubs, var.kafka, var.settings, var.instance_memory_mb, var.http_concurrency, var.always_ready, var.maximum_instances, var.allowed_ips, var.alert_emails, var.log_retention_days, var.daily_quota_gb]
 }
 
 run "mistakes_2" {
