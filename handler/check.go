@@ -14,7 +14,7 @@ import (
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 
 	"userrelay/handler/insights"
-	"userrelay/handler/kafka"
+	"userrelay/handler/kafka/diagnose"
 	"userrelay/handler/outbox"
 )
 
@@ -97,20 +97,20 @@ func checkConnections(s settings, stdout io.Writer) int {
 	return exitOK
 }
 
-func say(stdout io.Writer, grade kafka.Grade, subject, text string) bool {
-	words := map[kafka.Grade]string{kafka.Good: "ok  ", kafka.Warning: "WARN", kafka.Failure: "FAIL"}
+func say(stdout io.Writer, grade diagnose.Grade, subject, text string) bool {
+	words := map[diagnose.Grade]string{diagnose.Good: "ok  ", diagnose.Warning: "WARN", diagnose.Failure: "FAIL"}
 	_, _ = fmt.Fprintf(stdout, "%s  %s: %s\n", words[grade], subject, text)
-	return grade != kafka.Failure
+	return grade != diagnose.Failure
 }
 
 func checkKafka(ctx context.Context, s settings, stdout io.Writer) bool {
 	cluster, err := kafkaConfig(s.Kafka)
 	if err != nil {
-		return say(stdout, kafka.Failure, "kafka", err.Error())
+		return say(stdout, diagnose.Failure, "kafka", err.Error())
 	}
 	cluster.Profiles = s.Profile
 	ok := true
-	for _, f := range kafka.Diagnose(ctx, cluster) {
+	for _, f := range diagnose.Run(ctx, cluster) {
 		ok = say(stdout, f.Grade, f.Subject, f.Text) && ok
 	}
 	return ok
@@ -119,31 +119,31 @@ func checkKafka(ctx context.Context, s settings, stdout io.Writer) bool {
 func checkOutbox(ctx context.Context, s settings, stdout io.Writer) bool {
 	const subject = "outbox"
 	if s.Outbox == nil {
-		return say(stdout, kafka.Warning, subject, "Switched off: while Kafka is away, registrations are refused.")
+		return say(stdout, diagnose.Warning, subject, "Switched off: while Kafka is away, registrations are refused.")
 	}
 	q, err := newOutbox(s) //nolint:contextcheck // it ends with Close
 	if err != nil {
-		return say(stdout, kafka.Failure, subject, err.Error())
+		return say(stdout, diagnose.Failure, subject, err.Error())
 	}
 	defer q.Close()
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
 	if err := q.Check(ctx); err != nil {
-		return say(stdout, kafka.Failure, subject, fmt.Sprintf("%v. %s", err, outbox.Advice(err)))
+		return say(stdout, diagnose.Failure, subject, fmt.Sprintf("%v. %s", err, outbox.Advice(err)))
 	}
-	return say(stdout, kafka.Good, subject, "The queue "+outbox.QueueName+" takes messages and lets them be deleted.")
+	return say(stdout, diagnose.Good, subject, "The queue "+outbox.QueueName+" takes messages and lets them be deleted.")
 }
 
 // checkTelemetry sends one item.
 func checkTelemetry(s settings, stdout io.Writer) bool {
 	const subject = "telemetry"
 	if s.Insights == nil {
-		return say(stdout, kafka.Warning, subject, "There is no APPLICATIONINSIGHTS_CONNECTION_STRING: registrations cannot be found in the portal.")
+		return say(stdout, diagnose.Warning, subject, "There is no APPLICATIONINSIGHTS_CONNECTION_STRING: registrations cannot be found in the portal.")
 	}
 	var told bytes.Buffer
 	config, err := telemetryConfig(s)
 	if err != nil {
-		return say(stdout, kafka.Failure, subject, err.Error())
+		return say(stdout, diagnose.Failure, subject, err.Error())
 	}
 	config.Log = slog.New(slog.NewTextHandler(&told, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -158,8 +158,8 @@ func checkTelemetry(s settings, stdout io.Writer) bool {
 	sender.Close(checkLimit)
 	if sender.Stats().Accepted == 0 {
 		line, _, _ := bytes.Cut(told.Bytes(), []byte("\n"))
-		return say(stdout, kafka.Failure, subject, "The endpoint did not take an item: "+string(line)+
+		return say(stdout, diagnose.Failure, subject, "The endpoint did not take an item: "+string(line)+
 			". Compare APPLICATIONINSIGHTS_CONNECTION_STRING with the portal; an identity needs the role Monitoring Metrics Publisher.")
 	}
-	return say(stdout, kafka.Good, subject, "The endpoint took an item.")
+	return say(stdout, diagnose.Good, subject, "The endpoint took an item.")
 }

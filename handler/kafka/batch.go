@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka/wire"
 )
 
 // batch is the records of one partition in a lane's hands.
@@ -15,9 +16,9 @@ type batch struct {
 	limit     int  // most records that it may have; 0: any number
 
 	// Of the attempts to store it.
-	link      *link // it may be sent on: it leads to the cluster that gave its producer id
-	blocks    bool  // its partition's other records wait for its outcome
-	maybe     bool  // an attempt may have stored it: only the same bytes may be sent again
+	conn      *wire.Conn // it may be sent on: it leads to the cluster that gave its producer id
+	blocks    bool       // its partition's other records wait for its outcome
+	maybe     bool       // an attempt may have stored it: only the same bytes may be sent again
 	verdict   verdict
 	class     delivery.Class // where the verdict is failed
 	cause     error          // what came last
@@ -72,14 +73,14 @@ func (b *batch) unanswered(maybe, idempotent bool) {
 
 // judge is the verdict of a broker's answer. others says that the topic took other records lately: only then is a record
 // refused for its own fault.
-func (b *batch) judge(c code, idempotent, others bool) {
-	r := rowOf(c)
+func (b *batch) judge(c wire.Code, idempotent, others bool) {
+	r := wire.RowOf(c)
 	switch {
-	case c == codeNone, c == codeDuplicateSequence:
+	case c == wire.CodeNone, c == wire.CodeDuplicateSequence:
 		b.verdict = stored
-	case !r.is(spent | notStored):
+	case !r.Is(wire.Spent | wire.NotStored):
 		b.unanswered(true, idempotent)
-	case b.maybe && r.is(spent): // no repeat can be recognised any more
+	case b.maybe && r.Is(wire.Spent): // no repeat can be recognised any more
 		b.fail(delivery.UnknownOutcome)
 	case b.maybe: // a refusal says nothing of earlier attempts; the broker may tell of them when it refuses no more
 		b.verdict = unknown
@@ -89,15 +90,15 @@ func (b *batch) judge(c code, idempotent, others bool) {
 }
 
 // refused is the verdict where no attempt has stored the batch.
-func (b *batch) refused(r row, others bool) {
+func (b *batch) refused(r wire.Row, others bool) {
 	switch {
-	case r.is(spent), r.class == delivery.Unavailable:
+	case r.Is(wire.Spent), r.Class == delivery.Unavailable:
 		b.verdict = requeue
-	case r.is(oneRecord) && len(b.items) > 1:
+	case r.Is(wire.OneRecord) && len(b.items) > 1:
 		b.verdict = bisect
-	case r.class == delivery.Invalid && !others:
+	case r.Class == delivery.Invalid && !others:
 		b.fail(delivery.TopicRule) // nobody knows whether it is this record's fault or the topic's rule
 	default:
-		b.fail(r.class)
+		b.fail(r.Class)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"userrelay/handler/kafka/wire"
 	"userrelay/handler/registration"
 )
 
@@ -107,7 +108,7 @@ func text(t *testing.T, b protocol.Bytes) string {
 }
 
 // checkBatch encodes the records and holds against them what two decoders make of the bytes.
-func checkBatch(t *testing.T, p producerID, sequence int32, timestamp int64, records []registration.Record) {
+func checkBatch(t *testing.T, p wire.ProducerID, sequence int32, timestamp int64, records []registration.Record) {
 	t.Helper()
 	before := []byte("what is there already")
 	encoded, ok := bytes.CutPrefix(appendBatch(before, p, sequence, timestamp, itemsOf(records)), before)
@@ -146,7 +147,7 @@ func checkBatch(t *testing.T, p producerID, sequence int32, timestamp int64, rec
 		Length: int32(len(encoded) - sizeField - 12), Epoch: -1, Magic: 2,
 		CRC:       int32(crc32.Checksum(encoded[sizeField+21:], crc32.MakeTable(crc32.Castagnoli))),
 		LastDelta: int32(len(records) - 1), First: timestamp, Max: timestamp,
-		ID: p.id, ProducerEpoch: p.epoch, Sequence: sequence, Many: int32(len(records)),
+		ID: p.ID, ProducerEpoch: p.Epoch, Sequence: sequence, Many: int32(len(records)),
 	}, fields{
 		b.FirstOffset, b.Length, b.PartitionLeaderEpoch, b.Magic, b.CRC, b.Attributes, b.LastOffsetDelta,
 		b.FirstTimestamp, b.MaxTimestamp, b.ProducerID, b.ProducerEpoch, b.FirstSequence, b.NumRecords,
@@ -170,16 +171,16 @@ func TestBatch(t *testing.T) {
 	for i := range full {
 		full[i] = registration.Record{Key: fmt.Append(nil, i), Value: fmt.Append(nil, -i)}
 	}
-	id := producerID{id: 4711, epoch: 3}
+	id := wire.ProducerID{ID: 4711, Epoch: 3}
 	for name, c := range map[string]struct {
-		id       producerID
+		id       wire.ProducerID
 		sequence int32
 		records  []registration.Record
 	}{
 		"one":                  {id, 0, []registration.Record{small}},
 		"two":                  {id, 17, []registration.Record{small, small}},
-		"without an id":        {noProducerID(), -1, []registration.Record{small}},
-		"largest numbers":      {producerID{math.MaxInt64, math.MaxInt16}, math.MaxInt32, []registration.Record{small}},
+		"without an id":        {wire.NoProducerID(), -1, []registration.Record{small}},
+		"largest numbers":      {wire.ProducerID{ID: math.MaxInt64, Epoch: math.MaxInt16}, math.MaxInt32, []registration.Record{small}},
 		"empty":                {id, 1, []registration.Record{{Key: []byte{}, Value: []byte{}}}},
 		"empty header":         {id, 1, []registration.Record{{Key: []byte("k"), Value: []byte("v"), Headers: []registration.Header{{}}}}},
 		"non-ASCII":            {id, 1, []registration.Record{{Key: []byte("auth0|ümläut-日本"), Value: []byte("\"\u2028\""), Headers: []registration.Header{{Key: "ce_ü", Value: "日"}}}}},
@@ -244,6 +245,6 @@ func FuzzBatch(f *testing.F) {
 			}
 			records = append(records, r)
 		}
-		checkBatch(t, producerID{id, epoch}, sequence, timestamp, records)
+		checkBatch(t, wire.ProducerID{ID: id, Epoch: epoch}, sequence, timestamp, records)
 	})
 }

@@ -40,5 +40,5 @@ func (p *Producer) Close(ctx context.Context) error {
 // letGo ends what is under way, and closes the connections: a context does not reach a blocked Read.
 func (p *Producer) letGo() {
 	p.end()
-	p.links.close()
+	p.dialer.Close()
 }

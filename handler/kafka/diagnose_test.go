@@ -16,11 +16,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"userrelay/handler/kafka"
+	"userrelay/handler/kafka/diagnose"
 	"userrelay/test/realkafka"
 )
 
 // report is what a diagnosis found, a line for each finding as -check prints it.
-func report(found []kafka.Finding) string {
+func report(found []diagnose.Finding) string {
 	var b strings.Builder
 	for _, f := range found {
 		fmt.Fprintf(&b, "%s %s: %s\n", [...]string{"ok", "WARN", "FAIL"}[f.Grade], f.Subject, f.Text)
@@ -30,7 +31,7 @@ func report(found []kafka.Finding) string {
 
 // check wants lines that begin with one text and hold others, in this order, and no more lines. It wants nothing that
 // tests have brokers send.
-func check(t *testing.T, found []kafka.Finding, want ...[]string) {
+func check(t *testing.T, found []diagnose.Finding, want ...[]string) {
 	t.Helper()
 	text := report(found)
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
@@ -54,14 +55,14 @@ func check(t *testing.T, found []kafka.Finding, want ...[]string) {
 }
 
 // diagnose looks at the network's brokers, and returns how long that took as well.
-func (v *virtual) diagnose(t *testing.T, brokers []string, edit ...func(*kafka.Config)) ([]kafka.Finding, time.Duration) {
+func (v *virtual) diagnose(t *testing.T, brokers []string, edit ...func(*kafka.Config)) ([]diagnose.Finding, time.Duration) {
 	t.Helper()
 	config := kafka.Config{Brokers: brokers, Topic: topic, ClientID: "test", Dial: v.dial}
 	for _, f := range edit {
 		f(&config)
 	}
 	start := time.Now()
-	return kafka.Diagnose(t.Context(), config), time.Since(start)
+	return diagnose.Run(t.Context(), config), time.Since(start)
 }
 
 // Findings of a cluster that is well: those of a topic with one replica.
@@ -497,7 +498,7 @@ func TestDiagnoseCertificates(t *testing.T) {
 				t.Fatal(err)
 			}
 			b := startBroker(t, kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}))
-			found := kafka.Diagnose(t.Context(), kafka.Config{Brokers: b.ListenAddrs(), Topic: topic, TLS: ca.Client()})
+			found := diagnose.Run(t.Context(), kafka.Config{Brokers: b.ListenAddrs(), Topic: topic, TLS: ca.Client()})
 			check(t, found, append([]string{"FAIL broker 127.0.0.1:"}, c.want...))
 		})
 	}

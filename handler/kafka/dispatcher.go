@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka/wire"
 	"userrelay/handler/registration"
 )
 
@@ -98,11 +99,11 @@ func (d *dispatcher) add(it *item, r registration.Record) *delivery.Error {
 	defer d.mu.Unlock()
 	switch why := d.refusal(it); {
 	case d.closed:
-		return fail("produce", errClosed, false)
+		return wire.Fail("produce", errClosed, false)
 	case why != nil:
 		return why
 	case d.records+1 > maxRecords, d.bytes+it.size > maxBytes:
-		return fail("produce", errFull, false)
+		return wire.Fail("produce", errFull, false)
 	}
 	d.records++
 	d.bytes += it.size
@@ -330,16 +331,13 @@ func (d *dispatcher) leaders() []int32 {
 	defer d.mu.Unlock()
 	ids := make([]int32, d.count)
 	for i := range ids {
-		ids[i] = noLeader
+		ids[i] = wire.NoLeader
 		if b := d.partitions[i].leader; b != nil {
 			ids[i] = b.id
 		}
 	}
 	return ids
 }
-
-// noLeader is what metadata say of a partition that has no leader.
-const noLeader int32 = -1
 
 // learn takes over who leads the partitions. It returns true the first time, and the lanes of brokers that lead none any
 // more, which must hang up.
@@ -355,7 +353,7 @@ func (d *dispatcher) learn(leaders []int32) (first bool, gone []*lane) {
 		d.partitions = append(d.partitions, partition{})
 	}
 	for i := range d.partitions {
-		leader := noLeader
+		leader := wire.NoLeader
 		if i < len(leaders) {
 			leader = leaders[i]
 		}
@@ -389,7 +387,7 @@ func (d *dispatcher) learn(leaders []int32) (first bool, gone []*lane) {
 }
 
 func (d *dispatcher) brokerOf(id int32) *broker {
-	if id == noLeader {
+	if id == wire.NoLeader {
 		return nil
 	}
 	if b := d.brokers[id]; b != nil {

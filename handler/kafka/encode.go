@@ -5,17 +5,9 @@ import (
 	"hash/crc32"
 	"slices"
 
+	"userrelay/handler/kafka/wire"
 	"userrelay/handler/registration"
 )
-
-// producerID says to a broker which producer made a batch, and where in its sequence the batch is. A broker keeps one of
-// two batches that have the same (KIP-98).
-type producerID struct {
-	id    int64 // -1: none, the broker keeps both
-	epoch int16
-}
-
-func noProducerID() producerID { return producerID{id: -1, epoch: -1} }
 
 // Places in a record batch, in bytes (Kafka documentation, "Record Batch"), behind the size field that stands before it
 // in a Produce request.
@@ -29,7 +21,7 @@ const (
 
 // appendBatch appends the size field and one record batch of format 2, as rawproduce wants it. All records get the same
 // timestamp, in ms since 1970.
-func appendBatch(b []byte, p producerID, sequence int32, timestamp int64, items []*item) []byte {
+func appendBatch(b []byte, p wire.ProducerID, sequence int32, timestamp int64, items []*item) []byte {
 	start := len(b)
 	b = slices.Grow(b, sizeField+batchHeader+sizeOf(items))
 	b = append(b, make([]byte, sizeField+8+4)...)        // size; base offset 0; batch length
@@ -38,8 +30,8 @@ func appendBatch(b []byte, p producerID, sequence int32, timestamp int64, items 
 	b = binary.BigEndian.AppendUint32(b, uint32(len(items)-1))
 	b = binary.BigEndian.AppendUint64(b, uint64(timestamp)) // first
 	b = binary.BigEndian.AppendUint64(b, uint64(timestamp)) // last
-	b = binary.BigEndian.AppendUint64(b, uint64(p.id))
-	b = binary.BigEndian.AppendUint16(b, uint16(p.epoch))
+	b = binary.BigEndian.AppendUint64(b, uint64(p.ID))
+	b = binary.BigEndian.AppendUint16(b, uint16(p.Epoch))
 	b = binary.BigEndian.AppendUint32(b, uint32(sequence))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(items)))
 	for i, it := range items {
@@ -87,3 +79,8 @@ func varintLen(v int64) int {
 }
 
 func bytesLen(n int) int { return varintLen(int64(n)) + n }
+
+// BatchSize returns how many bytes of its partition a record takes that is stored alone.
+func BatchSize(r registration.Record) int {
+	return len(appendBatch(nil, wire.NoProducerID(), 0, 0, []*item{{record: r}})) - sizeField
+}

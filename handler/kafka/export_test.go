@@ -24,7 +24,7 @@ func (p *Producer) Held() (records, size int) {
 // NewWithAge is New with another maximum age of connections.
 func NewWithAge(c Config, age time.Duration) *Producer {
 	p := newProducer(c)
-	p.links.maxAge = age
+	p.dialer.MaxAge = age
 	p.begin()
 	return p
 }

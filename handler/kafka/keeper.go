@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka/wire"
 )
 
 const (
@@ -86,22 +87,22 @@ func (k *keeper) fresh(ctx context.Context) {
 
 // look learns the topic's leaders. It returns false where there is more to learn soon.
 func (k *keeper) look(ctx context.Context, another bool) (complete bool) {
-	v, err := k.p.cluster.metadata(ctx, another)
+	v, err := k.p.cluster.Metadata(ctx, another)
 	if ctx.Err() != nil {
 		return true
 	}
 	defer k.publish()
 	if err == nil {
-		err = v.problem()
+		err = v.Problem()
 	}
 	if err != nil {
-		k.p.cannotLook(k, fail("look up the topic", err, false))
+		k.p.cannotLook(k, wire.Fail("look up the topic", err, false))
 		return false
 	}
-	if k.p.cluster.learn(v) {
+	if k.p.cluster.Learn(v) {
 		k.p.config.Log.WarnContext(ctx, "Another Kafka cluster than before answers. Records that it stores are not in the one of before")
 	}
-	leaders := v.leaders()
+	leaders := v.Leaders()
 	first, gone := k.p.dispatcher.learn(leaders)
 	if first {
 		close(k.first)
@@ -116,7 +117,7 @@ func (k *keeper) look(ctx context.Context, another bool) (complete bool) {
 	if tell {
 		k.p.report.answers(k.p.dispatcher.waiting())
 	}
-	return !slices.Contains(leaders, noLeader)
+	return !slices.Contains(leaders, wire.NoLeader)
 }
 
 // publish wakes those who wait for a look.
@@ -130,7 +131,7 @@ func (k *keeper) publish() {
 // cannotLook notes why the cluster or the topic is not known.
 func (p *Producer) cannotLook(k *keeper, trouble *delivery.Error) {
 	k.mu.Lock()
-	k.failed = explain(trouble)
+	k.failed = wire.Explain(trouble)
 	k.mu.Unlock()
 	p.report.trouble(trouble)
 	if !passing(trouble.Class) {
@@ -184,21 +185,21 @@ func (k *keeper) warmLanes(ctx context.Context, n int) {
 // cools says that a lane has no connection, or one that is about to be of no use.
 func (k *keeper) cools(l *lane) bool {
 	now := time.Now()
-	return !l.connected || now.Sub(l.link.used) > warmEvery/2 || l.expires(now)
+	return !l.connected || now.Sub(l.conn.Used) > warmEvery/2 || l.expires(now)
 }
 
 // expires says that a lane's connection will be too old before the keeper looks again.
-func (l *lane) expires(now time.Time) bool { return now.Add(2 * warmEvery).After(l.link.expires) }
+func (l *lane) expires(now time.Time) bool { return now.Add(2 * warmEvery).After(l.conn.Expires) }
 
 // warmLane connects a borrowed lane, or uses its connection, and gives the lane back. It returns false if it cannot.
 func (k *keeper) warmLane(ctx context.Context, l *lane) bool {
 	if l.connected && l.expires(time.Now()) {
 		l.hangUp() // better now than when a record waits
 	}
-	before := l.link
+	before := l.conn
 	err := l.connect(ctx)
-	if err == nil && l.link == before {
-		_, err = l.link.metadata(time.Now().Add(k.p.attemptTimeout), k.p.config.Topic)
+	if err == nil && l.conn == before {
+		_, err = l.conn.Metadata(time.Now().Add(k.p.attemptTimeout), k.p.config.Topic)
 	}
 	if err != nil {
 		l.hangUp()
@@ -212,8 +213,8 @@ func (k *keeper) warmLane(ctx context.Context, l *lane) bool {
 // sweep closes connections of idle lanes that are of no use any more.
 func (k *keeper) sweep() {
 	now := time.Now()
-	k.p.cluster.sweep(now)
-	useless := func(l *lane) bool { return l.link != nil && !l.link.good(now) }
+	k.p.cluster.Sweep(now)
+	useless := func(l *lane) bool { return l.conn != nil && !l.conn.Good(now) }
 	for _, b := range k.p.dispatcher.known() {
 		const all = 2 * lanesPerBroker // whatever is busy
 		for l := k.p.dispatcher.borrow(b, all, useless); l != nil; l = k.p.dispatcher.borrow(b, all, useless) {

@@ -11,6 +11,8 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/produce"
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
+
+	"userrelay/handler/kafka/wire"
 )
 
 // lane sends batches to one broker, one request at a time, as a producer of its own: with one request under way and the
@@ -19,15 +21,15 @@ type lane struct {
 	p *Producer
 	b *broker
 
-	connected bool // link can be used, and id is good on it. Guarded by dispatcher.mu while the lane is idle
+	connected bool // conn can be used, and id is good on it. Guarded by dispatcher.mu while the lane is idle
 	repeating bool // another has its place; it ends with the batches in its hands
 	urgent    bool // what waits does so for lanes that are stuck: it takes it, however many are busy. Guarded as connected
 
-	link     *link      // nil: none
-	id       producerID // good for the cluster at home
-	home     *view      // what the cluster told on the connection on which it gave id
-	sequence []int32    // next one, by partition
-	stored   []mark     // the last record that was stored under id, by partition
+	conn     *wire.Conn      // nil: none
+	id       wire.ProducerID // good for the cluster at home
+	home     *wire.View      // what the cluster told on the connection on which it gave id
+	sequence []int32         // next one, by partition
+	stored   []mark          // the last record that was stored under id, by partition
 
 	batches    []batch // memory for dispatcher.take
 	topic      []rawproduce.RequestTopic
@@ -86,7 +88,7 @@ func (l *lane) gather() {
 // for the cluster that gave it, and nobody else knows which cluster a connection leads to. With an id all sequences start
 // again.
 func (l *lane) connect(ctx context.Context) error {
-	remade := l.connected && l.p.cluster.remade(l.home)
+	remade := l.connected && l.p.cluster.Remade(l.home)
 	if l.connected && l.usable(l.b.id) && !remade {
 		return nil
 	}
@@ -95,7 +97,7 @@ func (l *lane) connect(ctx context.Context) error {
 		l.p.dispatcher.connecting(l)
 	}
 	if remade {
-		l.link.view = nil // it is asked with the next id
+		l.conn.View = nil // it is asked with the next id
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
 	defer cancel()
@@ -114,11 +116,11 @@ func (l *lane) connect(ctx context.Context) error {
 
 // usable says whether the lane's connection may be used for a request to a broker.
 func (l *lane) usable(broker int32) bool {
-	if l.link == nil || !l.link.good(time.Now()) {
+	if l.conn == nil || !l.conn.Good(time.Now()) {
 		return false
 	}
-	address, err := l.p.cluster.address(broker)
-	return err == nil && address == l.link.address
+	address, err := l.p.cluster.Address(broker)
+	return err == nil && address == l.conn.Address
 }
 
 // reach opens a connection to a broker where there is none that can be used. The keeper's is taken over where it has one:
@@ -128,39 +130,39 @@ func (l *lane) reach(ctx context.Context, broker int32) error {
 		return nil
 	}
 	l.hangUp()
-	address, err := l.p.cluster.address(broker)
+	address, err := l.p.cluster.Address(broker)
 	if err != nil {
 		return err
 	}
-	l.link, err = l.p.cluster.get(ctx, address)
+	l.conn, err = l.p.cluster.Get(ctx, address)
 	return err
 }
 
 func (l *lane) hangUp() {
 	l.connected = false
-	if l.link != nil {
-		l.link.close()
-		l.link = nil
+	if l.conn != nil {
+		l.conn.HangUp()
+		l.conn = nil
 	}
 }
 
 // newID asks the broker for a producer id.
 func (l *lane) newID(ctx context.Context) error {
-	if !l.link.knows(protocol.InitProducerId) {
-		l.id = noProducerID()
+	if !l.conn.Knows(protocol.InitProducerId) {
+		l.id = wire.NoProducerID()
 		l.p.plainOnce.Do(l.p.warnPlain)
 		return nil
 	}
-	id, err := l.link.newProducerID(ctx, l.p.config.Topic)
-	if view := l.link.view; err == nil && view.err != codeNone {
-		l.link.view = nil // it is asked again
-		return view.err   // without the topic's id nobody could tell later where a repeat may go
+	id, err := l.conn.NewProducerID(ctx, l.p.config.Topic)
+	if view := l.conn.View; err == nil && view.Err != wire.CodeNone {
+		l.conn.View = nil // it is asked again
+		return view.Err   // without the topic's id nobody could tell later where a repeat may go
 	}
 	if err == nil {
-		l.id, l.home = id, l.link.view
+		l.id, l.home = id, l.conn.View
 		return nil
 	}
-	if _, answered := errors.AsType[code](err); !answered {
+	if _, answered := errors.AsType[wire.Code](err); !answered {
 		l.hangUp()
 	}
 	return err
@@ -197,7 +199,7 @@ func (l *lane) encode(b *batch, now time.Time) {
 	}
 	b.time = now.Truncate(time.Millisecond)
 	sequence := l.sequence[b.partition]
-	if l.id.id < 0 {
+	if l.id.ID < 0 {
 		sequence = -1
 	}
 	b.encoded = appendBatch(b.encoded, l.id, sequence, now.UnixMilli(), b.items)
@@ -206,12 +208,12 @@ func (l *lane) encode(b *batch, now time.Time) {
 // attempt sends batches on the lane's connection in one request, waits so long for the answer, and gives each its verdict.
 func (l *lane) attempt(batches []batch, limit time.Duration) {
 	for i := range batches {
-		batches[i].link = l.link
+		batches[i].conn = l.conn
 	}
 	start := time.Now()
-	r, err := exchange[*produce.Response](l.link, start.Add(limit), l.request(batches))
+	r, err := wire.Exchange[*produce.Response](l.conn, start.Add(limit), l.request(batches))
 	if err == nil && len(r.Topics) != 1 {
-		err = errAnswer
+		err = wire.ErrAnswer
 	}
 	if err == nil {
 		now := time.Now()
@@ -220,13 +222,13 @@ func (l *lane) attempt(batches []batch, limit time.Duration) {
 		l.judge(batches, &r.Topics[0], max(quiet, 0))
 		return
 	}
-	maybe := l.link.sent && !neverSent(err)
-	l.p.links.distrust(l.link)
+	maybe := l.conn.Sent && !wire.NeverSent(err)
+	l.p.dialer.Distrust(l.conn)
 	l.hangUp()
 	l.p.keeper.ask()
 	for i := range batches {
 		batches[i].cause = err
-		batches[i].unanswered(maybe, l.id.id >= 0)
+		batches[i].unanswered(maybe, l.id.ID >= 0)
 	}
 }
 
@@ -252,20 +254,20 @@ func (l *lane) judge(batches []batch, topic *produce.ResponseTopic, throttled ti
 		b := &batches[i]
 		answer := find(topic.Partitions, b.partition)
 		if answer == nil {
-			b.cause = errAnswer
-			b.unanswered(true, l.id.id >= 0)
+			b.cause = wire.ErrAnswer
+			b.unanswered(true, l.id.ID >= 0)
 			continue
 		}
-		c := code(answer.ErrorCode)
+		c := wire.Code(answer.ErrorCode)
 		b.cause, b.throttled = c, throttled
 		others := false
-		if c != codeNone {
+		if c != wire.CodeNone {
 			others = l.p.dispatcher.tookLately(time.Now())
-			if rowOf(c).is(stale) {
+			if wire.RowOf(c).Is(wire.Stale) {
 				l.p.keeper.ask()
 			}
 		}
-		b.judge(c, l.id.id >= 0, others)
+		b.judge(c, l.id.ID >= 0, others)
 		switch {
 		case b.verdict == stored:
 			b.base = answer.BaseOffset
@@ -276,7 +278,7 @@ func (l *lane) judge(batches []batch, topic *produce.ResponseTopic, throttled ti
 			if b.base >= 0 {
 				l.stored[b.partition] = mark{b.base + int64(len(b.items)) - 1, b.time.UnixMilli()}
 			}
-		case b.verdict == requeue, b.verdict == failed && !rowOf(c).is(oneRecord):
+		case b.verdict == requeue, b.verdict == failed && !wire.RowOf(c).Is(wire.OneRecord):
 			// If the broker had stored it all the same, it would take the next batch for its repeat, and not store that.
 			l.connected = false
 		}

@@ -8,12 +8,15 @@
 // broker that leads partitions, and lanes that empty it: each lane is an idempotent producer with a connection of its own
 // and one request under way (KIP-98). What is certainly not stored goes back into the queue; what may be is sent again in
 // the same bytes, for as long as the same cluster answers.
+//
+// The way of a record: queue.go, dispatcher.go (what is sent when), lane.go (one attempt), batch.go (its verdict), settle.go
+// (what follows from it), repeat.go (where the verdict is unknown). keeper.go knows the cluster, and keeps lanes connected.
+// Connections and what answers mean are in the package wire; the package diagnose looks at a cluster for an operator.
 package kafka
 
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -22,6 +25,7 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka/wire"
 	"userrelay/handler/registration"
 )
 
@@ -46,15 +50,15 @@ type Config struct {
 	CurrentTLS func() *tls.Config
 	SASL       sasl.Mechanism // nil: no login
 	Log        *slog.Logger   // told of the connection's state; nil: nobody
-	Dial       DialFunc       // opens connections to brokers, below TLS; nil: TCP
-	Profiles   bool           // records may have profiles, and be as large as registration.MaxRecord; for Diagnose
+	Dial       wire.DialFunc  // opens connections to brokers, below TLS; nil: TCP
+	Profiles   bool           // records may have profiles, and be as large as registration.MaxRecord; for a diagnosis
 }
 
 // Producer writes to one topic. It is safe for use by several goroutines.
 type Producer struct {
 	config     Config
-	links      *links
-	cluster    *cluster
+	dialer     *wire.Dialer
+	cluster    *wire.Cluster
 	dispatcher *dispatcher
 	keeper     *keeper
 	report     *report
@@ -72,6 +76,15 @@ type Producer struct {
 	gone       chan struct{} // closed when Close has let go of everything
 }
 
+// Wire says how the brokers are reached.
+func (c Config) Wire() wire.Config {
+	secure := c.CurrentTLS
+	if secure == nil && c.TLS != nil {
+		secure = func() *tls.Config { return c.TLS }
+	}
+	return wire.Config{ClientID: c.ClientID, TLS: secure, SASL: c.SASL, Dial: c.Dial}
+}
+
 // New returns a producer, which begins to connect. It must be closed.
 func New(c Config) *Producer {
 	p := newProducer(c)
@@ -86,18 +99,18 @@ func newProducer(c Config) *Producer {
 	}
 	p := &Producer{
 		config:         c,
-		links:          newLinks(c),
+		dialer:         wire.NewDialer(c.Wire()),
 		report:         newReport(c.Log, c.Topic),
 		attemptTimeout: attemptTimeout,
 		brokerTimeout:  brokerTimeout,
 		gone:           make(chan struct{}),
 	}
-	if p.eventHubs = eventHubs(c.Brokers); p.eventHubs {
+	if p.eventHubs = c.EventHubs(); p.eventHubs {
 		p.attemptTimeout, p.brokerTimeout = eventHubsAttemptTimeout, eventHubsBrokerTimeout
 	}
 	p.items.New = func() any { return &item{done: make(chan result, 1)} }
 	p.life, p.end = context.WithCancel(context.Background())
-	p.cluster = newCluster(c, p.links)
+	p.cluster = wire.NewCluster(c.Brokers, c.Topic, p.dialer)
 	p.dispatcher = newDispatcher(
 		func(l *lane) { p.lanes.Go(func() { l.run(p.life) }) },
 		func(b *broker) *lane { return &lane{p: p, b: b} },
@@ -134,9 +147,9 @@ func (p *Producer) keepTime(ctx context.Context) {
 	}
 }
 
-// eventHubs says whether the brokers are those of Azure Event Hubs, in any of Azure's clouds.
-func eventHubs(brokers []string) bool {
-	for _, b := range brokers {
+// EventHubs says whether the brokers are those of Azure Event Hubs, in any of Azure's clouds.
+func (c Config) EventHubs() bool {
+	for _, b := range c.Brokers {
 		host, _, _ := strings.Cut(strings.ToLower(b), ":")
 		for _, suffix := range []string{".servicebus.windows.net", ".servicebus.usgovcloudapi.net", ".servicebus.chinacloudapi.cn"} {
 			if strings.HasSuffix(host, suffix) {
@@ -152,7 +165,7 @@ func eventHubs(brokers []string) bool {
 // tells how it ended, which it does giveUpAfter and one attempt later at the latest.
 func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
 	if err := ctx.Err(); err != nil {
-		return delivery.RecordMetadata{}, fail("produce", err, false)
+		return delivery.RecordMetadata{}, wire.Fail("produce", err, false)
 	}
 	it, ok := p.items.Get().(*item)
 	if !ok {
@@ -171,14 +184,14 @@ func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery
 	case queued && why != nil:
 		return delivery.RecordMetadata{}, why
 	case queued:
-		return delivery.RecordMetadata{}, fail("wait for the broker", ctx.Err(), false)
+		return delivery.RecordMetadata{}, wire.Fail("wait for the broker", ctx.Err(), false)
 	}
 	select {
 	case res := <-it.done: // it came in between
 		return p.answer(it, res)
 	default:
 	}
-	err := fail("wait for the answer", ctx.Err(), true)
+	err := wire.Fail("wait for the answer", ctx.Err(), true)
 	err.Late = it.late
 	return delivery.RecordMetadata{}, err
 }
@@ -194,7 +207,7 @@ func (it *item) late(ctx context.Context) (delivery.RecordMetadata, error) {
 	case res := <-it.done:
 		return res.unpack()
 	case <-ctx.Done():
-		return delivery.RecordMetadata{}, fail("wait for the answer", ctx.Err(), true)
+		return delivery.RecordMetadata{}, wire.Fail("wait for the answer", ctx.Err(), true)
 	}
 }
 
@@ -203,10 +216,6 @@ func (p *Producer) answer(it *item, res result) (delivery.RecordMetadata, error)
 	*it = item{done: it.done}
 	p.items.Put(it)
 	return res.unpack()
-}
-
-func fail(op string, err error, sent bool) *delivery.Error {
-	return &delivery.Error{Class: classify(err, sent), Op: op, Err: fmt.Errorf("%s: %w", op, err)}
 }
 
 // settle answers the callers of batches whose outcome is known, and returns the others.
@@ -253,7 +262,7 @@ func answerAll(items []*item, why *delivery.Error) {
 
 // unable takes a lane back that cannot connect.
 func (p *Producer) unable(l *lane, busy bool, cause error) {
-	trouble := fail("connect to the broker", cause, false)
+	trouble := wire.Fail("connect to the broker", cause, false)
 	p.keeper.ask()
 	refused, told := p.dispatcher.unable(l, busy, trouble, time.Now())
 	if told && p.life.Err() == nil {

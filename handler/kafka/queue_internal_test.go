@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"userrelay/handler/kafka/wire"
 	"userrelay/handler/registration"
 )
 
@@ -202,7 +203,7 @@ func TestLargestRequest(t *testing.T) {
 	}
 	size := envelope
 	for i := range batches {
-		size += perBatch + len(appendBatch(nil, noProducerID(), 0, 0, batches[i].items))
+		size += perBatch + len(appendBatch(nil, wire.NoProducerID(), 0, 0, batches[i].items))
 	}
 	if size >= eventHubs {
 		t.Errorf("a request takes %d bytes", size)

@@ -10,6 +10,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol/listoffsets"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka/wire"
 )
 
 // repeat sends the same bytes again until the outcome of each batch is known, or end has come.
@@ -32,15 +33,15 @@ func (l *lane) repeat(ctx context.Context, batches []batch, end time.Time) {
 		}
 		batches = l.p.settle(l, batches)
 		if backoff == maxBackoff && len(batches) > 0 {
-			l.p.report.trouble(fail("produce", batches[0].cause, true))
+			l.p.report.trouble(wire.Fail("produce", batches[0].cause, true))
 		}
 	}
 }
 
 // outdated says that a batch's partition may have another leader by now.
 func outdated(b batch) bool {
-	c, answered := errors.AsType[code](b.cause)
-	return answered && rowOf(c).is(stale) || unheard(b)
+	c, answered := errors.AsType[wire.Code](b.cause)
+	return answered && wire.RowOf(c).Is(wire.Stale) || unheard(b)
 }
 
 // unheard says that no answer came in time.
@@ -52,7 +53,7 @@ func (l *lane) attemptAgain(ctx context.Context, batches []batch, limit time.Dur
 	leaders := l.p.dispatcher.leaders()
 	leaderOf := func(b *batch) int32 {
 		if int(b.partition) >= len(leaders) { // the topic was deleted, and created anew with fewer
-			return noLeader
+			return wire.NoLeader
 		}
 		return leaders[b.partition]
 	}
@@ -73,9 +74,9 @@ func (l *lane) attemptAgain(ctx context.Context, batches []batch, limit time.Dur
 		if n < 0 {
 			n = len(batches)
 		}
-		if leader == noLeader {
+		if leader == wire.NoLeader {
 			for i := range batches[:n] {
-				batches[i].cause = errNoLeader
+				batches[i].cause = wire.ErrNoLeader
 			}
 		} else {
 			l.attemptAt(ctx, batches[:n], leader, limit)
@@ -101,7 +102,7 @@ func (l *lane) attemptAt(ctx context.Context, batches []batch, leader int32, lim
 	}
 	n := 0 // those that may be sent
 	for i := range batches {
-		if batches[i].link == l.link && batches[i].verdict == unknown {
+		if batches[i].conn == l.conn && batches[i].verdict == unknown {
 			batches[n], batches[i] = batches[i], batches[n]
 			n++
 		}
@@ -119,7 +120,7 @@ func (l *lane) attemptAt(ctx context.Context, batches []batch, leader int32, lim
 func (l *lane) verify(ctx context.Context, batches []batch) error {
 	var partitions []int32
 	for i := range batches {
-		if batches[i].link != l.link {
+		if batches[i].conn != l.conn {
 			partitions = append(partitions, batches[i].partition)
 		}
 	}
@@ -132,13 +133,13 @@ func (l *lane) verify(ctx context.Context, batches []batch) error {
 	}
 	for i := range batches {
 		b := &batches[i]
-		if b.link == l.link {
+		if b.conn == l.conn {
 			continue
 		}
 		switch log, ok := logs[b.partition]; {
 		case !ok:
-			b.cause = errAnswer
-		case log.err != codeNone:
+			b.cause = wire.ErrAnswer
+		case log.err != wire.CodeNone:
 			b.cause = log.err
 			l.p.keeper.ask()
 		default:
@@ -150,7 +151,7 @@ func (l *lane) verify(ctx context.Context, batches []batch) error {
 
 // logView is what a leader tells of a partition's log.
 type logView struct {
-	err   code
+	err   wire.Code
 	end   int64 // the offset behind the last record
 	since mark  // the first record that is not older than the lane's last one
 }
@@ -158,30 +159,30 @@ type logView struct {
 const latest = -1 // ListOffsets: the offset behind the last record
 
 // look asks for the topic and the logs of some partitions, with one round trip.
-func (l *lane) look(ctx context.Context, partitions []int32) (*view, map[int32]*logView, error) {
+func (l *lane) look(ctx context.Context, partitions []int32) (*wire.View, map[int32]*logView, error) {
 	deadline, _ := ctx.Deadline()
-	k := l.link
-	if err := k.begin(deadline); err != nil {
+	k := l.conn
+	if err := k.Begin(deadline); err != nil {
 		return nil, nil, err
 	}
-	topic, err := k.sendMetadata(l.p.config.Topic)
+	topic, err := k.SendMetadata(l.p.config.Topic)
 	if err != nil {
 		return nil, nil, err
 	}
-	ends, err := k.send(l.offsets(partitions, func(int32) int64 { return latest }))
+	ends, err := k.Send(l.offsets(partitions, func(int32) int64 { return latest }))
 	if err != nil {
 		return nil, nil, err
 	}
-	marks, err := k.send(l.offsets(partitions, func(p int32) int64 { return l.stored[p].time }))
+	marks, err := k.Send(l.offsets(partitions, func(p int32) int64 { return l.stored[p].time }))
 	if err != nil {
 		return nil, nil, err
 	}
-	if k.view, err = k.receiveMetadata(topic); err != nil {
+	if k.View, err = k.ReceiveMetadata(topic); err != nil {
 		return nil, nil, err
 	}
 	logs := map[int32]*logView{}
 	if err := receiveOffsets(k, ends, func(p *listoffsets.ResponsePartition) {
-		logs[p.Partition] = &logView{err: code(p.ErrorCode), end: p.Offset}
+		logs[p.Partition] = &logView{err: wire.Code(p.ErrorCode), end: p.Offset}
 	}); err != nil {
 		return nil, nil, err
 	}
@@ -190,7 +191,7 @@ func (l *lane) look(ctx context.Context, partitions []int32) (*view, map[int32]*
 			log.since = mark{p.Offset, p.Timestamp}
 		}
 	})
-	return k.view, logs, err
+	return k.View, logs, err
 }
 
 func (l *lane) offsets(partitions []int32, at func(int32) int64) *listoffsets.Request {
@@ -201,10 +202,10 @@ func (l *lane) offsets(partitions []int32, at func(int32) int64) *listoffsets.Re
 	return &listoffsets.Request{ReplicaID: -1, Topics: []listoffsets.RequestTopic{t}}
 }
 
-func receiveOffsets(k *link, r request, each func(*listoffsets.ResponsePartition)) error {
-	answer, err := answerAs[*listoffsets.Response](k.receive(r))
+func receiveOffsets(k *wire.Conn, r wire.Request, each func(*listoffsets.ResponsePartition)) error {
+	answer, err := wire.AnswerAs[*listoffsets.Response](k.Receive(r))
 	if err == nil && len(answer.Topics) != 1 {
-		err = errAnswer
+		err = wire.ErrAnswer
 	}
 	if err != nil {
 		return err
@@ -215,15 +216,10 @@ func receiveOffsets(k *link, r request, each func(*listoffsets.ResponsePartition
 	return nil
 }
 
-var (
-	errOtherLog = errors.New("another cluster or another topic answers")
-	errNoProof  = errors.New("nobody can tell whether the same cluster answers")
-)
-
 // admit lets a batch be sent on the lane's connection, gives it up, or leaves it for a later look.
-func (l *lane) admit(b *batch, v *view, log *logView) {
-	if v.err != codeNone {
-		b.cause = v.err
+func (l *lane) admit(b *batch, v *wire.View, log *logView) {
+	if v.Err != wire.CodeNone {
+		b.cause = v.Err
 		return
 	}
 	err := l.contradiction(b.partition, v, log)
@@ -233,40 +229,40 @@ func (l *lane) admit(b *batch, v *view, log *logView) {
 		b.fail(delivery.UnknownOutcome)
 		l.p.report.trouble(&delivery.Error{Class: delivery.UnknownOutcome, Op: "send again", Err: err})
 	case epochOf(v, b.partition) < epochOf(l.home, b.partition): // this broker has not heard of the last election yet
-		b.cause = errNoLeader
+		b.cause = wire.ErrNoLeader
 		l.p.keeper.ask()
 	default:
-		b.link = l.link
+		b.conn = l.conn
 	}
 }
 
 // contradiction says why the lane's connection does not lead to the log that its producer id is good for.
-func (l *lane) contradiction(partition int32, v *view, log *logView) error {
+func (l *lane) contradiction(partition int32, v *wire.View, log *logView) error {
 	none := [16]byte{}
 	last := l.stored[partition]
 	switch {
-	case l.home.cluster != v.cluster && l.home.cluster != "" && v.cluster != "", last.time != 0 && log.end <= last.offset:
-		return errOtherLog
-	case l.home.topicID != none && v.topicID != none: // a topic that is created anew has another one
-		if l.home.topicID != v.topicID {
-			return errOtherLog
+	case l.home.Cluster != v.Cluster && l.home.Cluster != "" && v.Cluster != "", last.time != 0 && log.end <= last.offset:
+		return wire.ErrOtherLog
+	case l.home.TopicID != none && v.TopicID != none: // a topic that is created anew has another one
+		if l.home.TopicID != v.TopicID {
+			return wire.ErrOtherLog
 		}
 		return nil
 	case l.p.eventHubs: // a namespace is not wiped
 		return nil
 	case last.time == 0: // nothing but a name says that it is the same cluster
-		return errNoProof
+		return wire.ErrNoProof
 	case log.since.time != last.time || log.since.offset > last.offset: // in a log that was begun anew, all is younger
-		return errOtherLog
+		return wire.ErrOtherLog
 	default:
 		return nil
 	}
 }
 
 // epochOf returns the epoch of a partition's leader, -1 where it is not known.
-func epochOf(v *view, partition int32) int32 {
-	if int(partition) >= len(v.partitions) {
+func epochOf(v *wire.View, partition int32) int32 {
+	if int(partition) >= len(v.Partitions) {
 		return -1
 	}
-	return v.partitions[partition].epoch
+	return v.Partitions[partition].Epoch
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka/wire"
 )
 
 const (
@@ -35,7 +36,7 @@ func newReport(log *slog.Logger, topic string) *report {
 
 // trouble says why Kafka does not take records: each reason at most once a minute.
 func (r *report) trouble(err *delivery.Error) {
-	why, now := explain(err), time.Now()
+	why, now := wire.Explain(err), time.Now()
 	r.mu.Lock()
 	if r.since.IsZero() {
 		r.since = now

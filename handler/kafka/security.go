@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/xdg-go/scram"
 
+	"userrelay/handler/kafka/wire"
 	"userrelay/handler/token"
 )
 
@@ -79,7 +79,7 @@ func (*oauthBearer) Name() string { return "OAUTHBEARER" }
 func (o *oauthBearer) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
 	bearer, err := o.tokens.Get(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", errToken, err)
+		return nil, nil, fmt.Errorf("%w: %w", wire.ErrToken, err)
 	}
 	var b strings.Builder
 	b.WriteString("n,,\x01auth=Bearer " + bearer + "\x01")
@@ -89,8 +89,6 @@ func (o *oauthBearer) Start(ctx context.Context) (sasl.StateMachine, []byte, err
 	b.WriteString("\x01")
 	return &oauthSession{}, []byte(b.String()), nil
 }
-
-var errToken = errors.New("get a token")
 
 // oauthSession is a login under way.
 type oauthSession struct{}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka/wire"
 )
 
 // settled is what the dispatcher makes of a lane's batches.
@@ -77,7 +78,7 @@ func (d *dispatcher) adjust(b *batch, now time.Time) *delivery.Error {
 		p.backoff, p.refuse = 0, nil
 	case b.verdict == requeue:
 		if d.pause(b.partition, nil, now) == maxBackoff {
-			return fail("produce", b.cause, false)
+			return wire.Fail("produce", b.cause, false)
 		}
 	case b.verdict == failed && b.class == delivery.Fatal:
 		d.pause(b.partition, nil, now) // whether the next fares better nobody knows
@@ -152,7 +153,7 @@ func (d *dispatcher) requeue(b *batch) {
 	for _, it := range slices.Backward(b.items) {
 		if it.place == abandoned || d.stopped {
 			d.forget(it)
-			it.done <- result{err: fail("produce", errClosed, false)}
+			it.done <- result{err: wire.Fail("produce", errClosed, false)}
 			continue
 		}
 		it.limit = limit

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka/wire"
 )
 
 // TestVerdicts is the table of what an answer makes of a batch. "again" means that the same bytes are sent again.
@@ -72,8 +73,8 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(strconv.Itoa(int(c.code)), func(t *testing.T) {
 			t.Parallel()
-			answer := code(c.code)
-			if got := rowOf(answer).class; got != c.class {
+			answer := wire.Code(c.code)
+			if got := wire.RowOf(answer).Class; got != c.class {
 				t.Errorf("class = %q, want %q", got, c.class)
 			}
 			for name, attempt := range map[string]struct {

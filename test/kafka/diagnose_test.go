@@ -14,6 +14,7 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
+	"userrelay/handler/kafka/diagnose"
 	"userrelay/handler/registration"
 	"userrelay/test/realkafka"
 )
@@ -98,7 +99,7 @@ func as(user, password string) func(*kafka.Config) {
 func over(config *tls.Config) func(*kafka.Config) { return func(c *kafka.Config) { c.TLS = config } }
 
 // lines are findings as -check prints them.
-func lines(found []kafka.Finding) string {
+func lines(found []diagnose.Finding) string {
 	var b strings.Builder
 	for _, f := range found {
 		fmt.Fprintf(&b, "%s %s: %s\n", [...]string{"ok", "WARN", "FAIL"}[f.Grade], f.Subject, f.Text)
@@ -107,7 +108,7 @@ func lines(found []kafka.Finding) string {
 }
 
 // wantLines wants a line for each pattern, in this order.
-func wantLines(t *testing.T, found []kafka.Finding, want ...string) {
+func wantLines(t *testing.T, found []diagnose.Finding, want ...string) {
 	t.Helper()
 	all := lines(found)
 	if got := strings.Split(strings.TrimSuffix(all, "\n"), "\n"); len(got) == len(want) {
@@ -205,7 +206,7 @@ func (c diagnosed) allThere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			wantLines(t, kafka.Diagnose(t.Context(), tt.config), tt.want...)
+			wantLines(t, diagnose.Run(t.Context(), tt.config), tt.want...)
 		})
 	}
 }
@@ -213,7 +214,7 @@ func (c diagnosed) allThere(t *testing.T) {
 // sizes wants a topic that takes no registration to be called so, and one of the size that was told to take one.
 func (c diagnosed) sizes(t *testing.T) {
 	t.Helper()
-	found := kafka.Diagnose(t.Context(), c.by(right, "tiny"))
+	found := diagnose.Run(t.Context(), c.by(right, "tiny"))
 	told := regexp.MustCompile("FAIL topic tiny: it takes no registration: .* needs about ([0-9]+)").FindStringSubmatch(lines(found))
 	if told == nil {
 		t.Fatalf("not told: %s", lines(found))
@@ -223,7 +224,7 @@ func (c diagnosed) sizes(t *testing.T) {
 	}
 	need := must[int](t)(strconv.Atoi(told[1]))
 	c.topic(t, "enough", 1, 3, "max.message.bytes="+strconv.Itoa(need+20)) // a source of another length
-	if found := kafka.Diagnose(t.Context(), c.by(right, "enough")); strings.Contains(lines(found), "FAIL") {
+	if found := diagnose.Run(t.Context(), c.by(right, "enough")); strings.Contains(lines(found), "FAIL") {
 		t.Errorf("found %s", lines(found))
 	}
 	if err := c.store(t, "enough"); err != nil {
@@ -257,7 +258,7 @@ func (c diagnosed) oneStopped(t *testing.T) {
 	} {
 		found := ""
 		eventually(t, topic+": "+line, func() bool { // the other brokers hear of it a little later
-			found = lines(kafka.Diagnose(t.Context(), c.by(right, topic)))
+			found = lines(diagnose.Run(t.Context(), c.by(right, topic)))
 			return regexp.MustCompile(line).MatchString(found)
 		})
 		if fails := strings.Count(found, "FAIL"); fails != strings.Count(line, "FAIL") {

@@ -1,20 +1,30 @@
-package kafka
+package wire
 
 import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"syscall"
 
 	"userrelay/handler/delivery"
 )
 
+// Why a batch is not sent again.
+var (
+	ErrOtherLog = errors.New("another cluster or another topic answers")
+	ErrNoProof  = errors.New("nobody can tell whether the same cluster answers")
+)
+
+// ErrToken says that the identity service gave no token.
+var ErrToken = errors.New("get a token")
+
 // classify returns the class of an error. sent says whether the request may have reached the broker when a connection
 // failed.
 func classify(err error, sent bool) delivery.Class {
 	var (
-		c           code
+		c           Code
 		classified  *delivery.Error
 		certificate *tls.CertificateVerificationError
 		unknownCA   x509.UnknownAuthorityError
@@ -24,11 +34,11 @@ func classify(err error, sent bool) delivery.Class {
 	case errors.As(err, &classified):
 		return classified.Class
 	case errors.As(err, &c):
-		return rowOf(c).class
+		return RowOf(c).Class
 	case errors.As(err, &certificate), isAlert(err), errors.As(err, &unknownCA), errors.As(err, &record),
 		errors.Is(err, errWantsTLS):
 		return delivery.NotAuthorized
-	case neverSent(err), !sent:
+	case NeverSent(err), !sent:
 		return delivery.Unavailable
 	default:
 		return delivery.UnknownOutcome
@@ -42,8 +52,13 @@ func isAlert(err error) bool {
 	return ok && op.Op == "remote error"
 }
 
-// neverSent says that a connection failed before the broker can have had the whole request.
-func neverSent(err error) bool {
+// NeverSent says that a connection failed before the broker can have had the whole request.
+func NeverSent(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && (op.Op == "dial" || op.Op == "write") || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errVersion)
+}
+
+// Fail is the error of an operation. sent says whether the request may have reached the broker.
+func Fail(op string, err error, sent bool) *delivery.Error {
+	return &delivery.Error{Class: classify(err, sent), Op: op, Err: fmt.Errorf("%s: %w", op, err)}
 }

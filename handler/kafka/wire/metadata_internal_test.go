@@ -1,4 +1,4 @@
-package kafka
+package wire
 
 import (
 	"context"
@@ -13,27 +13,27 @@ import (
 )
 
 // metadataAnswer is an answer as another implementation writes it, and what it says.
-func metadataAnswer(seed uint64, version int16) ([]byte, *view) {
+func metadataAnswer(seed uint64, version int16) ([]byte, *View) {
 	draw := rand.New(rand.NewPCG(seed, 0))
-	v := &view{cluster: "cluster", err: code(draw.IntN(2) * 3), brokers: map[int32]string{}}
+	v := &View{Cluster: "cluster", Err: Code(draw.IntN(2) * 3), Brokers: map[int32]string{}}
 	r := kmsg.NewPtrMetadataResponse()
-	r.Version, r.ClusterID = version, &v.cluster
+	r.Version, r.ClusterID = version, &v.Cluster
 	rack := "rack"
 	for id := range int32(draw.IntN(4)) {
 		b := kmsg.NewMetadataResponseBroker()
 		b.NodeID, b.Host, b.Port, b.Rack = id, "host", 9000+id, &rack
 		r.Brokers = append(r.Brokers, b)
-		v.brokers[id] = "host:900" + string('0'+id)
+		v.Brokers[id] = "host:900" + string('0'+id)
 	}
 	t := kmsg.NewMetadataResponseTopic()
 	name := "topic"
-	t.Topic, t.ErrorCode = &name, int16(v.err)
+	t.Topic, t.ErrorCode = &name, int16(v.Err)
 	for i := range t.TopicID {
 		t.TopicID[i] = byte(draw.Uint32())
 	}
-	v.topicID = t.TopicID
+	v.TopicID = t.TopicID
 	n := draw.IntN(40)
-	v.partitions = make([]partitionView, n)
+	v.Partitions = make([]partitionView, n)
 	for _, i := range draw.Perm(n) {
 		p := kmsg.NewMetadataResponseTopicPartition()
 		p.Partition, p.Leader, p.LeaderEpoch = int32(i), int32(draw.IntN(5))-1, int32(draw.IntN(9))-1
@@ -43,7 +43,7 @@ func metadataAnswer(seed uint64, version int16) ([]byte, *view) {
 		}
 		p.ISR, p.OfflineReplicas = make([]int32, draw.IntN(4)), make([]int32, draw.IntN(3))
 		t.Partitions = append(t.Partitions, p)
-		v.partitions[i] = partitionView{leader: p.Leader, epoch: p.LeaderEpoch, replicas: p.Replicas, inSync: len(p.ISR)}
+		v.Partitions[i] = partitionView{Leader: p.Leader, Epoch: p.LeaderEpoch, Replicas: p.Replicas, InSync: len(p.ISR)}
 	}
 	r.Topics = append(r.Topics, t)
 	return append([]byte{0, 0, 0, 7, 0}, r.AppendTo(nil)...), v // behind the header: correlation id 7, no tagged fields
@@ -58,7 +58,7 @@ func TestDecodeMetadata(t *testing.T) {
 			if err != nil || correlation != 7 {
 				t.Fatalf("version %d, seed %d: correlation id %d, %v", version, seed, correlation, err)
 			}
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(view{}, partitionView{})); diff != "" {
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(View{}, partitionView{})); diff != "" {
 				t.Fatalf("version %d, seed %d (-want +got):\n%s", version, seed, diff)
 			}
 			for n := range b {
@@ -77,7 +77,7 @@ func FuzzDecodeMetadata(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, v, err := decodeMetadata(b)
-		if err == nil && len(v.leaders()) != len(v.partitions) {
+		if err == nil && len(v.Leaders()) != len(v.Partitions) {
 			t.Error("partitions are lost")
 		}
 	})
@@ -106,7 +106,7 @@ func TestRace(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				start := time.Now()
-				got, err := race(ctx, c.addresses, func(ctx context.Context, address string) (string, error) {
+				got, err := Race(ctx, c.addresses, func(ctx context.Context, address string) (string, error) {
 					switch address {
 					case silent:
 						<-ctx.Done()

@@ -1,4 +1,4 @@
-package kafka
+package diagnose
 
 import (
 	"bytes"
@@ -20,6 +20,15 @@ import (
 	"github.com/segmentio/kafka-go/protocol/rawproduce"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka/wire"
+)
+
+// What a diagnosis asks with.
+const (
+	newest     = -1 // ListOffsets: the offset behind the last record
+	allInSync  = -1 // Produce: acks=all
+	tryTimeout = 1500 * time.Millisecond
+	emptySet   = 4 // bytes, the size of a record set without a record
 )
 
 // holder is a broker that has replicas of the topic.
@@ -29,11 +38,11 @@ type holder struct {
 	leads   []int32 // partitions
 
 	// What was found.
-	err       error   // of the connection
-	elsewhere []int32 // partitions that it says it does not lead
-	refused   code    // for the right to write
-	noIDs     bool    // it knows no idempotent producers
-	unseen    bool    // it does not tell whether it may be written to
+	err       error     // of the connection
+	elsewhere []int32   // partitions that it says it does not lead
+	refused   wire.Code // for the right to write
+	noIDs     bool      // it knows no idempotent producers
+	unseen    bool      // it does not tell whether it may be written to
 }
 
 // leaders tries each broker that leads a partition or may come to lead one, side by side, where the cluster says that it is.
@@ -52,12 +61,12 @@ func (d *diagnosis) leaders(ctx context.Context) {
 
 // write says whether leaders take records.
 func (d *diagnosis) write(leaders []*holder) {
-	refused := map[code][]int32{} // by whom
+	refused := map[wire.Code][]int32{} // by whom
 	good, unseen, plain := len(leaders) > 0, false, false
 	for _, h := range leaders {
-		good = good && h.err == nil && len(h.elsewhere) == 0 && h.refused == codeNone
+		good = good && h.err == nil && len(h.elsewhere) == 0 && h.refused == wire.CodeNone
 		unseen, plain = unseen || h.unseen, plain || h.noIDs
-		if h.refused != codeNone {
+		if h.refused != wire.CodeNone {
 			refused[h.refused] = append(refused[h.refused], h.id)
 		}
 	}
@@ -66,7 +75,7 @@ func (d *diagnosis) write(leaders []*holder) {
 		if ids := refused[c]; len(ids) < len(leaders) {
 			who = " (" + listed("broker", ids, "says so", "say so") + ")"
 		}
-		d.sayTopic(Failure, "%s%s", explainCode(c), who)
+		d.sayTopic(Failure, "%s%s", wire.ExplainCode(c), who)
 	}
 	switch {
 	case good && unseen:
@@ -84,17 +93,17 @@ func (d *diagnosis) holders() []*holder {
 	all := map[int32]*holder{}
 	of := func(id int32) *holder {
 		if all[id] == nil {
-			all[id] = &holder{id: id, address: d.view.brokers[id]}
+			all[id] = &holder{id: id, address: d.view.Brokers[id]}
 		}
 		return all[id]
 	}
-	for i, leader := range d.view.leaders() {
-		for _, id := range d.view.partitions[i].replicas {
-			if _, alive := d.view.brokers[id]; alive {
+	for i, leader := range d.view.Leaders() {
+		for _, id := range d.view.Partitions[i].Replicas {
+			if _, alive := d.view.Brokers[id]; alive {
 				of(id)
 			}
 		}
-		if leader != noLeader {
+		if leader != wire.NoLeader {
 			of(leader).leads = append(of(leader).leads, int32(i))
 		}
 	}
@@ -112,21 +121,21 @@ func (d *diagnosis) try(ctx context.Context, h *holder) error {
 	if _, ok := shown(h.address); !ok {
 		return errAddress
 	}
-	err := d.p.cluster.on(ctx, h.address, func(l *link, deadline time.Time) (err error) {
+	err := d.cluster.With(ctx, h.address, func(l *wire.Conn, deadline time.Time) (err error) {
 		if len(h.leads) == 0 {
-			_, err = l.metadata(deadline, d.p.config.Topic)
+			_, err = l.Metadata(deadline, d.config.Topic)
 			return err
 		}
 		if err := d.tryLeads(l, deadline, h); err != nil {
 			return err
 		}
-		if err := d.tryID(ctx, l, deadline, h); err != nil || h.refused != codeNone {
+		if err := d.tryID(ctx, l, deadline, h); err != nil || h.refused != wire.CodeNone {
 			return err
 		}
 		return d.tryWrite(l, deadline, h)
 	})
-	if c, ok := errors.AsType[code](err); ok && lasting(c) {
-		if _, opening := errors.AsType[phase](err); !opening { // it is what the broker thinks of the request, not of the connection
+	if c, ok := errors.AsType[wire.Code](err); ok && lasting(c) {
+		if _, opening := errors.AsType[wire.Phase](err); !opening { // it is what the broker thinks of the request, not of the connection
 			h.refused, err = c, nil
 		}
 	}
@@ -134,26 +143,26 @@ func (d *diagnosis) try(ctx context.Context, h *holder) error {
 }
 
 // lasting says that a code is about rights or the topic, which no waiting changes.
-func lasting(c code) bool {
-	class := rowOf(c).class
+func lasting(c wire.Code) bool {
+	class := wire.RowOf(c).Class
 	return class == delivery.NotAuthorized || class == delivery.UnknownTopic
 }
 
 // tryLeads asks for the newest offset of each partition, which only its leader tells.
-func (d *diagnosis) tryLeads(l *link, deadline time.Time, h *holder) error {
-	about := listoffsets.RequestTopic{Topic: d.p.config.Topic}
+func (d *diagnosis) tryLeads(l *wire.Conn, deadline time.Time, h *holder) error {
+	about := listoffsets.RequestTopic{Topic: d.config.Topic}
 	for _, n := range h.leads {
-		about.Partitions = append(about.Partitions, listoffsets.RequestPartition{Partition: n, CurrentLeaderEpoch: -1, Timestamp: latest})
+		about.Partitions = append(about.Partitions, listoffsets.RequestPartition{Partition: n, CurrentLeaderEpoch: -1, Timestamp: newest})
 	}
-	r, err := exchange[*listoffsets.Response](l, deadline, &listoffsets.Request{ReplicaID: -1, Topics: []listoffsets.RequestTopic{about}})
+	r, err := wire.Exchange[*listoffsets.Response](l, deadline, &listoffsets.Request{ReplicaID: -1, Topics: []listoffsets.RequestTopic{about}})
 	if err != nil {
 		return err
 	}
 	for _, t := range r.Topics {
 		for _, q := range t.Partitions {
-			switch c := code(q.ErrorCode); {
-			case c == codeNone:
-			case lasting(c) && c != codeUnknownTopic: // a broker that does not lead a partition may not know it either
+			switch c := wire.Code(q.ErrorCode); {
+			case c == wire.CodeNone:
+			case lasting(c) && c != wire.CodeUnknownTopic: // a broker that does not lead a partition may not know it either
 				return c
 			default:
 				h.elsewhere = append(h.elsewhere, q.Partition)
@@ -164,28 +173,28 @@ func (d *diagnosis) tryLeads(l *link, deadline time.Time, h *holder) error {
 }
 
 // tryID asks for a producer id, as a lane does first.
-func (d *diagnosis) tryID(ctx context.Context, l *link, deadline time.Time, h *holder) error {
-	if h.noIDs = !l.knows(protocol.InitProducerId); h.noIDs {
+func (d *diagnosis) tryID(ctx context.Context, l *wire.Conn, deadline time.Time, h *holder) error {
+	if h.noIDs = !l.Knows(protocol.InitProducerId); h.noIDs {
 		return nil
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	_, err := l.newProducerID(ctx, d.p.config.Topic)
+	_, err := l.NewProducerID(ctx, d.config.Topic)
 	return err
 }
 
 // tryWrite asks for the right to write by a request without a record: brokers look at rights first.
-func (d *diagnosis) tryWrite(l *link, deadline time.Time, h *holder) error {
-	about := rawproduce.RequestTopic{Topic: d.p.config.Topic}
+func (d *diagnosis) tryWrite(l *wire.Conn, deadline time.Time, h *holder) error {
+	about := rawproduce.RequestTopic{Topic: d.config.Topic}
 	for _, n := range h.leads {
 		about.Partitions = append(about.Partitions, rawproduce.RequestPartition{
-			Partition: n, RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(make([]byte, sizeField))},
+			Partition: n, RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(make([]byte, emptySet))},
 		})
 	}
-	r, err := exchange[*produce.Response](l, deadline, &rawproduce.Request{
-		Acks: acksAll, Timeout: int32(d.p.brokerTimeout.Milliseconds()), Topics: []rawproduce.RequestTopic{about},
+	r, err := wire.Exchange[*produce.Response](l, deadline, &rawproduce.Request{
+		Acks: allInSync, Timeout: int32(tryTimeout.Milliseconds()), Topics: []rawproduce.RequestTopic{about},
 	})
-	if d.p.eventHubs && errors.Is(err, io.EOF) { // nobody knows what it thinks of such a request
+	if d.config.EventHubs() && errors.Is(err, io.EOF) { // nobody knows what it thinks of such a request
 		h.unseen = true
 		return nil
 	}
@@ -193,10 +202,10 @@ func (d *diagnosis) tryWrite(l *link, deadline time.Time, h *holder) error {
 		return err
 	}
 	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != len(h.leads) {
-		return errAnswer
+		return wire.ErrAnswer
 	}
 	for _, q := range r.Topics[0].Partitions {
-		if c := code(q.ErrorCode); lasting(c) && !slices.Contains(h.elsewhere, q.Partition) { // all others say that there is no record
+		if c := wire.Code(q.ErrorCode); lasting(c) && !slices.Contains(h.elsewhere, q.Partition) { // all others say that there is no record
 			return c
 		}
 	}
@@ -207,7 +216,7 @@ func (d *diagnosis) tryWrite(l *link, deadline time.Time, h *holder) error {
 func (d *diagnosis) judge(h *holder) {
 	address, _ := shown(h.address)
 	subject, by := fmt.Sprintf("broker %d at %s", h.id, address), fmt.Sprintf("advertised.listeners of broker %d (not KAFKA_BROKERS)", h.id)
-	if slices.Contains(d.p.config.Brokers, h.address) {
+	if slices.Contains(d.config.Brokers, h.address) {
 		by = fmt.Sprintf("KAFKA_BROKERS (and advertised.listeners of broker %d, which has the same)", h.id)
 	}
 	grade, leads := Failure, "leads "+listed("partition", h.leads, "", "")
@@ -218,7 +227,7 @@ func (d *diagnosis) judge(h *holder) {
 	case errors.Is(h.err, errAddress):
 		d.say(grade, subject, leads+", and cannot be reached there: mend advertised.listeners of this broker")
 	case h.err != nil:
-		d.say(grade, subject, leads+", and cannot be used: "+explainAt(h.err, by)+d.loopback(h.address))
+		d.say(grade, subject, leads+", and cannot be used: "+wire.ExplainAt(h.err, by)+d.loopback(h.address))
 	case len(h.elsewhere) > 0:
 		d.say(grade, subject, "does not lead "+listed("partition", h.elsewhere, "", "")+", although the cluster says so: the address leads to another "+
 			"broker, or the leader is changing now. See advertised.listeners of this broker")
@@ -227,7 +236,7 @@ func (d *diagnosis) judge(h *holder) {
 
 // loopback is a hint where a cluster elsewhere sends its clients to their own machine.
 func (d *diagnosis) loopback(address string) string {
-	if local(address) && !slices.ContainsFunc(d.p.config.Brokers, local) {
+	if local(address) && !slices.ContainsFunc(d.config.Brokers, local) {
 		return ". The address is this machine's own"
 	}
 	return ""

@@ -1,4 +1,4 @@
-package kafka
+package diagnose
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/segmentio/kafka-go/protocol/describeconfigs"
 
+	"userrelay/handler/kafka"
+	"userrelay/handler/kafka/wire"
 	"userrelay/handler/registration"
 )
 
@@ -49,9 +51,9 @@ func (d *diagnosis) rules(ctx context.Context) {
 func (d *diagnosis) configuration(ctx context.Context) (map[string]string, error) {
 	const ofTopic = 2 // resource type
 	rules := map[string]string{}
-	err := d.p.cluster.on(ctx, d.asked, func(l *link, deadline time.Time) error {
-		r, err := exchange[*describeconfigs.Response](l, deadline, &describeconfigs.Request{Resources: []describeconfigs.RequestResource{{
-			ResourceType: ofTopic, ResourceName: d.p.config.Topic,
+	err := d.cluster.With(ctx, d.asked, func(l *wire.Conn, deadline time.Time) error {
+		r, err := wire.Exchange[*describeconfigs.Response](l, deadline, &describeconfigs.Request{Resources: []describeconfigs.RequestResource{{
+			ResourceType: ofTopic, ResourceName: d.config.Topic,
 			ConfigNames: []string{ruleInSync, ruleSize, ruleClock, ruleBefore, ruleAfter, ruleDifference, ruleKeys, ruleValues},
 		}}})
 		if err != nil {
@@ -59,7 +61,7 @@ func (d *diagnosis) configuration(ctx context.Context) (map[string]string, error
 		}
 		for _, resource := range r.Resources {
 			if resource.ErrorCode != 0 {
-				return code(resource.ErrorCode)
+				return wire.Code(resource.ErrorCode)
 			}
 			for _, e := range resource.ConfigEntries {
 				rules[e.ConfigName] = e.ConfigValue
@@ -84,14 +86,14 @@ func number(text string) (int, bool) {
 func (d *diagnosis) copies(insync int) {
 	replicas := math.MaxInt
 	var few, scarce []int32
-	for i, q := range d.view.partitions {
-		n := len(q.replicas)
+	for i, q := range d.view.Partitions {
+		n := len(q.Replicas)
 		replicas = min(replicas, n)
 		switch need := min(insync, n); {
-		case q.leader < 0, q.inSync >= n, q.inSync > need: // without a leader that is told already
-		case q.inSync < need:
+		case q.Leader < 0, q.InSync >= n, q.InSync > need: // without a leader that is told already
+		case q.InSync < need:
 			few = append(few, int32(i))
-		case q.inSync == need:
+		case q.InSync == need:
 			scarce = append(scarce, int32(i))
 		}
 	}
@@ -134,7 +136,7 @@ func (d *diagnosis) sizes(rules map[string]string) {
 	case limit < longest:
 		d.sayTopic(Warning, "its %s is %d: registrations with a long user id, which need up to %d, stay in the outbox. Set it to %d at least",
 			ruleSize, limit, longest, registration.MaxRecord)
-	case d.p.config.Profiles && limit < registration.MaxRecord:
+	case d.config.Profiles && limit < registration.MaxRecord:
 		d.sayTopic(Warning, "its %s is %d, and with RECORD_PROFILE=full records need up to %d: from larger ones the profile is left out",
 			ruleSize, limit, registration.MaxRecord)
 	}
@@ -144,7 +146,7 @@ func (d *diagnosis) sizes(rules map[string]string) {
 func smallest(userID string) int {
 	e := registration.Event{ID: registration.DeriveID("", userID, ""), UserID: userID, Source: "urn:auth0:a-tenant-of-mine", Time: time.Unix(0, 1)}
 	r := e.Record(registration.Header{Key: "traceparent", Value: "00-" + strings.Repeat("0", 32) + "-" + strings.Repeat("0", 16) + "-00"})
-	return len(appendBatch(nil, noProducerID(), 0, 0, []*item{{record: r}})) - sizeField
+	return kafka.BatchSize(r)
 }
 
 // clock says whether the topic refuses records of a machine whose clock is a little wrong.

@@ -1,4 +1,4 @@
-package kafka
+package wire
 
 import (
 	"context"
@@ -16,41 +16,41 @@ import (
 
 // Who names a broker's address.
 const (
-	byBrokers  = "KAFKA_BROKERS"
+	ByBrokers  = "KAFKA_BROKERS"
 	byEitherOf = "KAFKA_BROKERS or the brokers' advertised.listeners"
 )
 
-// explain says in our own words why a broker cannot be used, and which setting to look at. Nothing that a broker sent is
+// Explain says in our own words why a broker cannot be used, and which setting to look at. Nothing that a broker sent is
 // in it.
-func explain(trouble *delivery.Error) string {
+func Explain(trouble *delivery.Error) string {
 	if trouble == nil {
 		return ""
 	}
-	return explainAt(trouble.Err, byEitherOf)
+	return ExplainAt(trouble.Err, byEitherOf)
 }
 
-// explainAt is explain where it is known who names the broker's address: by.
-func explainAt(err error, by string) string {
-	if errors.Is(err, errToken) { // first: names and certificates in it are the identity service's
+// ExplainAt is Explain where it is known who names the broker's address: by.
+func ExplainAt(err error, by string) string {
+	if errors.Is(err, ErrToken) { // first: names and certificates in it are the identity service's
 		return explainToken(err)
 	}
-	if c, ok := errors.AsType[code](err); ok {
-		return explainCode(c)
+	if c, ok := errors.AsType[Code](err); ok {
+		return ExplainCode(c)
 	}
 	for _, explains := range [...]func(error, string) string{explainTLS, explainDial, explainSilence, explainEnd} {
 		if text := explains(err, by); text != "" {
 			return text
 		}
 	}
-	at, _ := errors.AsType[phase](err)
+	at, _ := errors.AsType[Phase](err)
 	switch {
 	case errors.Is(err, errNotKafka):
 		return "what answers there is no Kafka broker; see " + by + " and KAFKA_SECURITY_PROTOCOL"
-	case errors.Is(err, errNoLeader):
+	case errors.Is(err, ErrNoLeader):
 		return "the topic or a partition of it has no leader now"
 	case errors.Is(err, errVersion):
 		return "the broker is too old or too new: " + errVersion.Error()
-	case errors.Is(err, errOtherLog), errors.Is(err, errNoProof):
+	case errors.Is(err, ErrOtherLog), errors.Is(err, ErrNoProof):
 		return "the cluster behind KAFKA_BROKERS may be another one than before: whether it has what was under way is not known"
 	case at == phaseLogin:
 		return "the login fails: the broker's answer to it does not fit; see KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
@@ -100,7 +100,7 @@ func explainSilence(err error, _ string) string {
 		return ""
 	}
 	const silent = "the broker takes the connection, and does not answer in time "
-	switch at, _ := errors.AsType[phase](err); at {
+	switch at, _ := errors.AsType[Phase](err); at {
 	case phaseTLS:
 		return silent + "in the TLS handshake: it hangs, or its port is without TLS; see KAFKA_SECURITY_PROTOCOL"
 	case phaseVersions:
@@ -118,7 +118,7 @@ func explainEnd(err error, _ string) string {
 		return ""
 	}
 	const closes = "the broker closes connections "
-	switch at, _ := errors.AsType[phase](err); at {
+	switch at, _ := errors.AsType[Phase](err); at {
 	case phaseTLS:
 		return closes + "in the TLS handshake: its port is without TLS, or it is going down; see KAFKA_SECURITY_PROTOCOL"
 	case phaseVersions:
@@ -131,14 +131,15 @@ func explainEnd(err error, _ string) string {
 	}
 }
 
-func explainCode(c code) string {
-	r := rowOf(c)
+// ExplainCode is Explain for a code of which nothing else is known.
+func ExplainCode(c Code) string {
+	r := RowOf(c)
 	switch {
 	case r.advice != "":
 		return r.advice
-	case r.class == delivery.Unavailable, r.class == delivery.UnknownOutcome && r.name != unknownCodeName:
+	case r.Class == delivery.Unavailable, r.Class == delivery.UnknownOutcome && r.name != unknownCodeName:
 		return "the cluster is not ready: a leader or enough replicas are missing"
-	case r.class == delivery.Throttled:
+	case r.Class == delivery.Throttled:
 		return "the broker is asked for more than it gives; see its quotas or throughput units"
 	default:
 		return "the broker answers a code that should not come here: " + c.Error()

@@ -1,4 +1,4 @@
-package kafka
+package wire
 
 import (
 	"encoding/binary"
@@ -11,43 +11,46 @@ import (
 	"github.com/segmentio/kafka-go/protocol/metadata"
 )
 
-// view is what a broker tells of its cluster and of the topic.
-type view struct {
-	cluster    string   // its id; "" where the broker does not tell
-	topicID    [16]byte // zero where the broker does not tell (Metadata before version 10). A topic created anew has another
-	err        code     // of the topic
-	brokers    map[int32]string
-	partitions []partitionView // by number
+// NoLeader is what metadata say of a partition that has no leader.
+const NoLeader int32 = -1
+
+// View is what a broker tells of its cluster and of the topic.
+type View struct {
+	Cluster    string   // its id; "" where the broker does not tell
+	TopicID    [16]byte // zero where the broker does not tell (Metadata before version 10). A topic created anew has another
+	Err        Code     // of the topic
+	Brokers    map[int32]string
+	Partitions []partitionView // by number
 }
 
 // partitionView is what a broker tells of a partition.
 type partitionView struct {
-	leader   int32 // noLeader where there is none
-	epoch    int32 // of the leader; -1 where the broker does not tell
-	err      code
-	replicas []int32 // brokers
-	inSync   int     // how many of them have all that is acknowledged
+	Leader   int32 // noLeader where there is none
+	Epoch    int32 // of the leader; -1 where the broker does not tell
+	Err      Code
+	Replicas []int32 // brokers
+	InSync   int     // how many of them have all that is acknowledged
 }
 
-// problem says why the topic cannot be used, or nil.
-func (v *view) problem() error {
+// Problem says why the topic cannot be used, or nil.
+func (v *View) Problem() error {
 	switch {
-	case v.err != codeNone:
-		return v.err
-	case len(v.partitions) == 0:
-		return codeUnknownTopic
+	case v.Err != CodeNone:
+		return v.Err
+	case len(v.Partitions) == 0:
+		return CodeUnknownTopic
 	default:
 		return nil
 	}
 }
 
-// leaders returns the broker of each partition, noLeader where there is none that is known.
-func (v *view) leaders() []int32 {
-	leaders := make([]int32, len(v.partitions))
-	for i, p := range v.partitions {
-		leaders[i] = noLeader
-		if _, ok := v.brokers[p.leader]; ok {
-			leaders[i] = p.leader
+// Leaders returns the broker of each partition, noLeader where there is none that is known.
+func (v *View) Leaders() []int32 {
+	leaders := make([]int32, len(v.Partitions))
+	for i, p := range v.Partitions {
+		leaders[i] = NoLeader
+		if _, ok := v.Brokers[p.Leader]; ok {
+			leaders[i] = p.Leader
 		}
 	}
 	return leaders
@@ -59,102 +62,102 @@ const (
 	lastWithTopicID  = 12
 )
 
-// sendMetadata asks for one topic. Without a list of topics a broker tells of all; Event Hubs closes the connection of an
+// SendMetadata asks for one topic. Without a list of topics a broker tells of all; Event Hubs closes the connection of an
 // identity that may see only one.
-func (l *link) sendMetadata(topic string) (request, error) {
-	if l.newest < firstWithTopicID {
-		return l.send(&metadata.Request{TopicNames: []string{topic}})
+func (c *Conn) SendMetadata(topic string) (Request, error) {
+	if c.newest < firstWithTopicID {
+		return c.Send(&metadata.Request{TopicNames: []string{topic}})
 	}
-	l.correlation++
-	r := request{protocol.Metadata, min(l.newest, lastWithTopicID), l.correlation}
+	c.correlation++
+	r := Request{protocol.Metadata, min(c.newest, lastWithTopicID), c.correlation}
 	b := binary.BigEndian.AppendUint16(make([]byte, 4, 64+len(topic)), uint16(r.key)) // behind the size
 	b = binary.BigEndian.AppendUint16(b, uint16(r.version))
 	b = binary.BigEndian.AppendUint32(b, uint32(r.correlation))
-	b = append(binary.BigEndian.AppendUint16(b, uint16(len(l.links.clientID))), l.links.clientID...)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(c.dialer.clientID))), c.dialer.clientID...)
 	b = append(b, 0)                                              // no tagged fields of the header
 	b = append(binary.AppendUvarint(b, 1+1), make([]byte, 16)...) // one topic; no id
 	b = append(binary.AppendUvarint(b, uint64(len(topic)+1)), topic...)
 	b = append(b, 0, 0, 0, 0) // no tagged fields; do not create it; do not tell rights; no tagged fields
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	_, err := l.Write(b)
+	_, err := c.Write(b)
 	return r, err
 }
 
-// receiveMetadata returns the answer to sendMetadata.
-func (l *link) receiveMetadata(r request) (*view, error) {
+// ReceiveMetadata returns the answer to sendMetadata.
+func (c *Conn) ReceiveMetadata(r Request) (*View, error) {
 	if r.version < firstWithTopicID {
-		answer, err := answerAs[*metadata.Response](l.receive(r))
+		answer, err := AnswerAs[*metadata.Response](c.Receive(r))
 		if err != nil {
 			return nil, err
 		}
 		return viewOf(answer, r.version)
 	}
-	if err := l.checkSize(); err != nil {
+	if err := c.checkSize(); err != nil {
 		return nil, err
 	}
 	var size [4]byte
-	if _, err := io.ReadFull(l.kafka, size[:]); err != nil {
+	if _, err := io.ReadFull(c.kafka, size[:]); err != nil {
 		return nil, err
 	}
 	b := make([]byte, binary.BigEndian.Uint32(size[:])) // checkSize has looked at it
-	if _, err := io.ReadFull(l.kafka, b); err != nil {
+	if _, err := io.ReadFull(c.kafka, b); err != nil {
 		return nil, err
 	}
-	l.used = time.Now()
+	c.Used = time.Now()
 	correlation, v, err := decodeMetadata(b)
 	if err == nil && correlation != r.correlation {
-		err = errAnswer
+		err = ErrAnswer
 	}
 	return v, err
 }
 
-// metadata asks a broker for what it knows of the topic.
-func (l *link) metadata(deadline time.Time, topic string) (*view, error) {
-	if err := l.begin(deadline); err != nil {
+// Metadata asks a broker for what it knows of the topic.
+func (c *Conn) Metadata(deadline time.Time, topic string) (*View, error) {
+	if err := c.Begin(deadline); err != nil {
 		return nil, err
 	}
-	r, err := l.sendMetadata(topic)
+	r, err := c.SendMetadata(topic)
 	if err != nil {
 		return nil, err
 	}
-	v, err := l.receiveMetadata(r)
+	v, err := c.ReceiveMetadata(r)
 	if err == nil {
-		l.view = v
+		c.View = v
 	}
 	return v, err
 }
 
 // viewOf is a view of kafka-go's answer.
-func viewOf(r *metadata.Response, version int16) (*view, error) {
+func viewOf(r *metadata.Response, version int16) (*View, error) {
 	const firstWithEpoch = 7
 	if len(r.Topics) != 1 {
-		return nil, errAnswer
+		return nil, ErrAnswer
 	}
 	topic := r.Topics[0]
-	v := &view{cluster: r.ClusterID, err: code(topic.ErrorCode), brokers: map[int32]string{}}
+	v := &View{Cluster: r.ClusterID, Err: Code(topic.ErrorCode), Brokers: map[int32]string{}}
 	for _, b := range r.Brokers {
-		v.brokers[b.NodeID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
+		v.Brokers[b.NodeID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
 	}
 	for range topic.Partitions {
-		v.partitions = append(v.partitions, partitionView{leader: noLeader, epoch: -1})
+		v.Partitions = append(v.Partitions, partitionView{Leader: NoLeader, Epoch: -1})
 	}
 	for _, p := range topic.Partitions {
-		if p.PartitionIndex < 0 || int(p.PartitionIndex) >= len(v.partitions) {
-			return nil, errAnswer // they are not numbered from 0
+		if p.PartitionIndex < 0 || int(p.PartitionIndex) >= len(v.Partitions) {
+			return nil, ErrAnswer // they are not numbered from 0
 		}
 		epoch := p.LeaderEpoch
 		if version < firstWithEpoch {
 			epoch = -1
 		}
-		v.partitions[p.PartitionIndex] = partitionView{p.LeaderID, epoch, code(p.ErrorCode), p.ReplicaNodes, len(p.IsrNodes)}
+		v.Partitions[p.PartitionIndex] = partitionView{p.LeaderID, epoch, Code(p.ErrorCode), p.ReplicaNodes, len(p.IsrNodes)}
 	}
 	return v, nil
 }
 
 // decodeMetadata reads an answer of the versions that tell topic ids (Kafka protocol guide, "Metadata API").
-func decodeMetadata(b []byte) (correlation int32, v *view, err error) {
+func decodeMetadata(b []byte) (correlation int32, v *View, err error) {
 	d := decoder{b: b}
-	v = &view{brokers: map[int32]string{}}
+	v = &View{Brokers: map[int32]string{}}
 	correlation = d.int32()
 	d.tags()
 	d.int32() // throttle time
@@ -162,38 +165,38 @@ func decodeMetadata(b []byte) (correlation int32, v *view, err error) {
 		id, host, port := d.int32(), d.text(), d.int32()
 		d.text() // rack
 		d.tags()
-		v.brokers[id] = net.JoinHostPort(host, strconv.Itoa(int(port)))
+		v.Brokers[id] = net.JoinHostPort(host, strconv.Itoa(int(port)))
 	}
-	v.cluster = d.text()
+	v.Cluster = d.text()
 	d.int32() // controller
 	if d.count(1) != 1 {
-		return 0, nil, errAnswer
+		return 0, nil, ErrAnswer
 	}
-	v.err = code(d.int16())
+	v.Err = Code(d.int16())
 	d.text() // name
-	copy(v.topicID[:], d.take(len(v.topicID)))
+	copy(v.TopicID[:], d.take(len(v.TopicID)))
 	d.take(1) // internal
 	n := d.count(2 + 3*4 + 4)
-	v.partitions = make([]partitionView, n)
+	v.Partitions = make([]partitionView, n)
 	seen := make([]bool, n)
 	for range n {
-		p := partitionView{err: code(d.int16())}
+		p := partitionView{Err: Code(d.int16())}
 		number := d.int32()
-		p.leader, p.epoch = d.int32(), d.int32()
-		p.replicas = d.int32s()
-		p.inSync = len(d.int32s())
+		p.Leader, p.Epoch = d.int32(), d.int32()
+		p.Replicas = d.int32s()
+		p.InSync = len(d.int32s())
 		d.int32s() // offline
 		d.tags()
 		if number < 0 || int(number) >= n || seen[number] {
-			return 0, nil, errAnswer
+			return 0, nil, ErrAnswer
 		}
-		seen[number], v.partitions[number] = true, p
+		seen[number], v.Partitions[number] = true, p
 	}
 	d.int32() // rights
 	d.tags()
 	d.tags()
 	if d.bad || len(d.b) > 0 {
-		return 0, nil, errAnswer
+		return 0, nil, ErrAnswer
 	}
 	return correlation, v, nil
 }

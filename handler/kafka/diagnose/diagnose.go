@@ -1,4 +1,6 @@
-package kafka
+// Package diagnose looks at a Kafka cluster as the producer will meet it, and says in words for an operator what would keep
+// records from being stored. It stores none.
+package diagnose
 
 import (
 	"context"
@@ -9,6 +11,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"userrelay/handler/kafka"
+	"userrelay/handler/kafka/wire"
 )
 
 // Finding is the result of one step of a diagnosis.
@@ -28,14 +33,14 @@ const (
 	Failure       // registrations cannot be stored, or a broker that is named is of no use
 )
 
-// Diagnose tries each step that storing a record takes, without storing one: each broker of the list, with TLS and login;
+// Run tries each step that storing a record takes, without storing one: each broker of the list, with TLS and login;
 // the topic, and a leader for each partition; each leader, at the address that the cluster gives for it, and the right to
 // write there; and the topic's configuration. It stops where the next step cannot work. Of what brokers sent only their
 // addresses are in a finding.
-func Diagnose(ctx context.Context, c Config) []Finding {
-	p := newProducer(c)
-	defer p.letGo()
-	d := &diagnosis{p: p}
+func Run(ctx context.Context, c kafka.Config) []Finding {
+	dialer := wire.NewDialer(c.Wire())
+	defer dialer.Close()
+	d := &diagnosis{config: c, cluster: wire.NewCluster(c.Brokers, c.Topic, dialer)}
 	if !d.brokers(ctx) || !d.topic() {
 		return d.found
 	}
@@ -46,10 +51,11 @@ func Diagnose(ctx context.Context, c Config) []Finding {
 
 // diagnosis is one that is under way.
 type diagnosis struct {
-	p     *Producer
-	found []Finding
-	asked string // a broker of the list that answers
-	view  *view  // what it told
+	config  kafka.Config
+	cluster *wire.Cluster
+	found   []Finding
+	asked   string     // a broker of the list that answers
+	view    *wire.View // what it told
 }
 
 func (d *diagnosis) say(grade Grade, subject, text string) {
@@ -57,33 +63,33 @@ func (d *diagnosis) say(grade Grade, subject, text string) {
 }
 
 func (d *diagnosis) sayTopic(grade Grade, format string, args ...any) {
-	d.say(grade, "topic "+d.p.config.Topic, fmt.Sprintf(format, args...))
+	d.say(grade, "topic "+d.config.Topic, fmt.Sprintf(format, args...))
 }
 
 // brokers asks all brokers of the list for the topic, side by side. It returns false where none answers.
 func (d *diagnosis) brokers(ctx context.Context) bool {
 	type answer struct {
-		view *view
+		view *wire.View
 		err  error
 	}
-	answers := make([]answer, len(d.p.config.Brokers))
+	answers := make([]answer, len(d.config.Brokers))
 	var tries sync.WaitGroup
-	for i, address := range d.p.config.Brokers {
+	for i, address := range d.config.Brokers {
 		tries.Go(func() { answers[i].view, answers[i].err = d.ask(ctx, address) })
 	}
 	tries.Wait()
 	clusters := map[string]bool{}
-	for i, address := range d.p.config.Brokers {
+	for i, address := range d.config.Brokers {
 		a := answers[i]
 		if a.err != nil {
-			d.say(Failure, "broker "+address, explainAt(a.err, byBrokers))
+			d.say(Failure, "broker "+address, wire.ExplainAt(a.err, wire.ByBrokers))
 			continue
 		}
-		d.say(Good, "broker "+address, "answers"+secured(d.p.config))
-		if a.view.cluster != "" {
-			clusters[a.view.cluster] = true
+		d.say(Good, "broker "+address, "answers"+secured(d.config))
+		if a.view.Cluster != "" {
+			clusters[a.view.Cluster] = true
 		}
-		if d.view == nil || d.view.err != codeNone && a.view.err == codeNone {
+		if d.view == nil || d.view.Err != wire.CodeNone && a.view.Err == wire.CodeNone {
 			d.asked, d.view = address, a.view
 		}
 	}
@@ -94,15 +100,15 @@ func (d *diagnosis) brokers(ctx context.Context) bool {
 }
 
 // ask asks a broker for the topic.
-func (d *diagnosis) ask(ctx context.Context, address string) (v *view, err error) {
-	err = d.p.cluster.on(ctx, address, func(l *link, deadline time.Time) (err error) {
-		v, err = l.metadata(deadline, d.p.config.Topic)
+func (d *diagnosis) ask(ctx context.Context, address string) (v *wire.View, err error) {
+	err = d.cluster.With(ctx, address, func(l *wire.Conn, deadline time.Time) (err error) {
+		v, err = l.Metadata(deadline, d.config.Topic)
 		return err
 	})
 	return v, err
 }
 
-func secured(c Config) string {
+func secured(c kafka.Config) string {
 	switch {
 	case c.TLS != nil && c.SASL != nil:
 		return " over TLS and accepts the login (" + c.SASL.Name() + ")"
@@ -117,20 +123,20 @@ func secured(c Config) string {
 
 // topic says whether there is one, and which of its partitions have no leader. It returns false where there is none.
 func (d *diagnosis) topic() bool {
-	if err := d.view.problem(); err != nil {
-		d.sayTopic(Failure, "%s", explain(fail("look up the topic", err, false)))
+	if err := d.view.Problem(); err != nil {
+		d.sayTopic(Failure, "%s", wire.Explain(wire.Fail("look up the topic", err, false)))
 		return false
 	}
-	d.sayTopic(Good, "exists, with %s", counted(len(d.view.partitions), "partition"))
+	d.sayTopic(Good, "exists, with %s", counted(len(d.view.Partitions), "partition"))
 	var leaderless, unlisted, replicas []int32
-	for i, leader := range d.view.leaders() {
-		switch q := d.view.partitions[i]; {
-		case leader != noLeader:
-		case q.err == codeListenerNotFound || q.leader >= 0: // its leader is alive, and not in the list of brokers
+	for i, leader := range d.view.Leaders() {
+		switch q := d.view.Partitions[i]; {
+		case leader != wire.NoLeader:
+		case q.Err == wire.CodeListenerNotFound || q.Leader >= 0: // its leader is alive, and not in the list of brokers
 			unlisted = append(unlisted, int32(i))
 		default:
 			leaderless = append(leaderless, int32(i))
-			replicas = append(replicas, q.replicas...)
+			replicas = append(replicas, q.Replicas...)
 		}
 	}
 	if len(leaderless) > 0 {
@@ -139,7 +145,7 @@ func (d *diagnosis) topic() bool {
 	}
 	if len(unlisted) > 0 {
 		d.sayTopic(Failure, "%s no leader that can be reached, and no record can be stored there: %s",
-			listed("partition", unlisted, "has", "have"), adviceListener)
+			listed("partition", unlisted, "has", "have"), wire.AdviceListener)
 	}
 	return true
 }

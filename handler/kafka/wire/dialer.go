@@ -1,4 +1,4 @@
-package kafka
+package wire
 
 import (
 	"context"
@@ -31,104 +31,109 @@ const (
 // DialFunc opens a connection to host:port.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// links makes the connections to the brokers and knows those that are open.
-type links struct {
+// Dialer makes the connections to the brokers and knows those that are open.
+type Dialer struct {
 	tls      func() *tls.Config // nil: plain
 	sasl     sasl.Mechanism     // nil: no login
 	clientID string
 	dial     DialFunc
-	maxAge   time.Duration
+	MaxAge   time.Duration
 	started  time.Time
 	dead     atomic.Int64 // connections that have rested since before this time, in ns since started, may be dead
 
 	mu     sync.Mutex
-	open   map[*link]struct{}
+	open   map[*Conn]struct{}
 	closed bool
 }
 
-func newLinks(c Config) *links {
+// Config says how brokers are reached.
+type Config struct {
+	ClientID string
+	TLS      func() *tls.Config // asked at each new connection; nil: plain connections
+	SASL     sasl.Mechanism     // nil: no login
+	Dial     DialFunc           // below TLS; nil: TCP
+}
+
+// NewDialer returns a dialer, which must be closed.
+func NewDialer(c Config) *Dialer {
 	dial := c.Dial
 	if dial == nil {
 		dial = dialTCP
 	}
-	secure := c.CurrentTLS
-	if secure == nil && c.TLS != nil {
-		secure = func() *tls.Config { return c.TLS }
-	}
-	return &links{tls: secure, sasl: c.SASL, clientID: c.ClientID, dial: dial, maxAge: maxAge, started: time.Now(), open: map[*link]struct{}{}}
+	return &Dialer{tls: c.TLS, sasl: c.SASL, clientID: c.ClientID, dial: dial, MaxAge: maxAge, started: time.Now(), open: map[*Conn]struct{}{}}
 }
 
 // connect opens a connection that is ready for requests, within connectTimeout.
-func (ls *links) connect(ctx context.Context, address string) (*link, error) {
+func (d *Dialer) connect(ctx context.Context, address string) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	if ls.isClosed() {
+	if d.isClosed() {
 		return nil, net.ErrClosed
 	}
 	limit, stopDialling := context.WithTimeout(ctx, dialTimeout)
-	tcp, err := ls.dial(limit, "tcp", address)
+	tcp, err := d.dial(limit, "tcp", address)
 	stopDialling()
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}
 	now := time.Now()
-	l := &link{Conn: tcp, tcp: tcp, links: ls, address: address, used: now, newest: -1}
+	c := &Conn{Conn: tcp, tcp: tcp, dialer: d, Address: address, Used: now, newest: -1}
 	// Not all at once: a tenth of it is by chance.
-	l.expires = now.Add(ls.maxAge - time.Duration(rand.Int64N(int64(ls.maxAge/10)+1))) //nolint:gosec // G404: spreads load, hides nothing
-	if !ls.add(l) {
+	c.Expires = now.Add(d.MaxAge - time.Duration(rand.Int64N(int64(d.MaxAge/10)+1))) //nolint:gosec // G404: spreads load, hides nothing
+	if !d.add(c) {
 		_ = tcp.Close()
 		return nil, net.ErrClosed
 	}
-	stop := context.AfterFunc(ctx, l.abort)
-	err = l.open(ctx)
+	stop := context.AfterFunc(ctx, c.abort)
+	err = c.open(ctx)
 	if !stop() { // it is aborted, or will be
 		err = errors.Join(ctx.Err(), err)
 	}
 	if err != nil {
-		l.close()
+		c.HangUp()
 		return nil, err
 	}
-	return l, nil
+	return c, nil
 }
 
-func (ls *links) isClosed() bool {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	return ls.closed
+func (d *Dialer) isClosed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closed
 }
 
 // add notes an open connection, unless there are to be none any more.
-func (ls *links) add(l *link) bool {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	if !ls.closed {
-		ls.open[l] = struct{}{}
+func (d *Dialer) add(c *Conn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.open[c] = struct{}{}
 	}
-	return !ls.closed
+	return !d.closed
 }
 
-func (ls *links) remove(l *link) {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	delete(ls.open, l)
+func (d *Dialer) remove(c *Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.open, c)
 }
 
-// close closes all connections for good, those with a request or a handshake under way too.
-func (ls *links) close() {
-	ls.mu.Lock()
-	open := ls.open
-	ls.open, ls.closed = nil, true
-	ls.mu.Unlock()
-	for l := range open {
-		l.abort()
+// Close closes all connections for good, those with a request or a handshake under way too.
+func (d *Dialer) Close() {
+	d.mu.Lock()
+	open := d.open
+	d.open, d.closed = nil, true
+	d.mu.Unlock()
+	for c := range open {
+		c.abort()
 	}
 }
 
-// distrust notes that a connection was dead after a pause: others that have rested as long may be, too, since a NAT forgot
+// Distrust notes that a connection was dead after a pause: others that have rested as long may be, too, since a NAT forgot
 // them or the machine was suspended.
-func (ls *links) distrust(l *link) {
-	if l.pause > pauseBeforeCheck {
-		ls.dead.Store(int64(time.Since(ls.started)))
+func (d *Dialer) Distrust(c *Conn) {
+	if c.pause > pauseBeforeCheck {
+		d.dead.Store(int64(time.Since(d.started)))
 	}
 }
 
@@ -152,14 +157,14 @@ func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
 	for i, h := range hosts {
 		addresses[i] = net.JoinHostPort(h, port)
 	}
-	return race(ctx, addresses, func(ctx context.Context, address string) (net.Conn, error) {
+	return Race(ctx, addresses, func(ctx context.Context, address string) (net.Conn, error) {
 		return dialer.DialContext(ctx, network, address)
 	}, func(c net.Conn) { _ = c.Close() })
 }
 
-// race tries one after the other without waiting long for any, and returns the first that works. discard gets those that
+// Race tries one after the other without waiting long for any, and returns the first that works. discard gets those that
 // work later. The error is the first one.
-func race[T any](ctx context.Context, addresses []string, try func(context.Context, string) (T, error), discard func(T)) (T, error) {
+func Race[T any](ctx context.Context, addresses []string, try func(context.Context, string) (T, error), discard func(T)) (T, error) {
 	type outcome struct {
 		value T
 		err   error
