@@ -10,10 +10,8 @@ import (
 	"os"
 	"time"
 
-	"github.com/microsoft/ApplicationInsights-Go/appinsights"
-	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
-
 	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 	"userrelay/handler/kafka/diagnose"
 	"userrelay/handler/outbox"
 )
@@ -153,8 +151,10 @@ func checkTelemetry(s settings, stdout io.Writer) bool {
 			return a
 		},
 	}))
-	sender := insights.NewSender(config)
-	sender.Track(appinsights.NewTraceTelemetry("userrelay: the connection is checked", contracts.Information))
+	sender := ingest.New(config)
+	sender.Track(insights.NewEncoder(insights.Node{
+		Key: s.Insights.InstrumentationKey, Role: s.Role, Instance: s.Instance, Version: buildVersion(),
+	}).Message("userrelay: the connection is checked"))
 	sender.Close(checkLimit)
 	if sender.Stats().Accepted == 0 {
 		line, _, _ := bytes.Cut(told.Bytes(), []byte("\n"))

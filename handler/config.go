@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 	"userrelay/handler/registration"
 )
 
@@ -25,9 +25,9 @@ type settings struct {
 	Profile bool   // records carry the profile
 	Tenant  string // Auth0 tenant where a request names none
 
-	Insights       *insights.Connection     // nil: console only
-	Identity       *insights.Authentication // that sends telemetry; nil: items go without a token
-	Role, Instance string                   // of this program on the application map
+	Insights       *ingest.Connection     // nil: console only
+	Identity       *ingest.Authentication // that sends telemetry; nil: items go without a token
+	Role, Instance string                 // of this program on the application map
 
 	LogLevel slog.Level
 	JSON     bool // console lines are JSON
@@ -107,11 +107,11 @@ func checkTimeouts(env *environment, s settings) {
 	env.fail(name, fmt.Sprintf("must be at most %v together with %s: callers do not wait longer", maxDelivery, other))
 }
 
-func loadInsights(env *environment) (*insights.Connection, *insights.Authentication) {
+func loadInsights(env *environment) (*ingest.Connection, *ingest.Authentication) {
 	const connectionName, name = "APPLICATIONINSIGHTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
-	var connection *insights.Connection
+	var connection *ingest.Connection
 	if text := env.text(connectionName); text != "" {
-		c, err := insights.ParseConnection(text)
+		c, err := ingest.ParseConnection(text)
 		if err != nil {
 			env.fail(connectionName, err.Error())
 		} else {
@@ -122,7 +122,7 @@ func loadInsights(env *environment) (*insights.Connection, *insights.Authenticat
 	if text == "" {
 		return connection, nil
 	}
-	a, err := insights.ParseAuthentication(text)
+	a, err := ingest.ParseAuthentication(text)
 	if err != nil {
 		env.fail(name, err.Error())
 	} else if connection != nil && !connection.Confidential() {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 )
 
 func TestInsightsSettings(t *testing.T) {
@@ -14,22 +14,22 @@ func TestInsightsSettings(t *testing.T) {
 	const (
 		id         = "01234567-89ab-cdef-0123-456789abcdef"
 		connection = "InstrumentationKey=" + id
-		west       = connection + ";IngestionEndpoint=https://westeurope-1.in.applicationinsights.azure.com/;AADAudience=https://monitor.azure.us/"
+		west       = connection + ";IngestionEndpoint=https://westeurope-1.in.applicationingest.azure.com/;AADAudience=https://monitor.azure.us/"
 
 		connectionName, identityName = "APPLICATIONINSIGHTS_CONNECTION_STRING: ", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING: "
 	)
 	for name, c := range map[string]struct {
 		connection, authentication string
-		identity                   *insights.Authentication
+		identity                   *ingest.Authentication
 		wrong                      configError
 	}{
 		"neither":                     {"", "", nil, nil},
 		"console only":                {" ", " ", nil, nil},
 		"no token":                    {connection, "", nil, nil},
-		"the app's identity":          {west, "Authorization=AAD", &insights.Authentication{}, nil},
-		"an identity of its own":      {west, " Authorization=AAD;ClientId=" + id, &insights.Authentication{ClientID: id}, nil},
-		"on this machine":             {connection + ";IngestionEndpoint=http://127.0.0.1:1", "Authorization=AAD", &insights.Authentication{}, nil},
-		"an identity without a use":   {"", "Authorization=AAD", &insights.Authentication{}, nil},
+		"the app's identity":          {west, "Authorization=AAD", &ingest.Authentication{}, nil},
+		"an identity of its own":      {west, " Authorization=AAD;ClientId=" + id, &ingest.Authentication{ClientID: id}, nil},
+		"on this machine":             {connection + ";IngestionEndpoint=http://127.0.0.1:1", "Authorization=AAD", &ingest.Authentication{}, nil},
+		"an identity without a use":   {"", "Authorization=AAD", &ingest.Authentication{}, nil},
 		"wrong connection":            {"secret", "", nil, configError{connectionName + "must be Key=Value pairs with ';' between them, as the portal shows it"}},
 		"wrong identity":              {connection, "secret", nil, configError{identityName + "must have Authorization=AAD"}},
 		"wrong identity, without use": {"", "Authorization=secret", nil, configError{identityName + "must have Authorization=AAD, no other kind is known"}},

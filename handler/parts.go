@@ -13,7 +13,7 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 
 	"userrelay/handler/app"
-	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 	"userrelay/handler/kafka"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
@@ -25,7 +25,8 @@ func appConfig(s settings, console *slog.Logger) (app.Config, error) {
 	c := app.Config{
 		KafkaTimeout: s.Kafka.Timeout,
 		Decoder:      registration.Decoder{Tenant: s.Tenant, Profile: s.Profile},
-		Lines:        s.Lines, Version: buildVersion(), Build: sync.OnceValue(thisBuild), Console: console,
+		Role:         s.Role, Instance: s.Instance, Lines: s.Lines,
+		Version: buildVersion(), Build: sync.OnceValue(thisBuild), Console: console,
 	}
 	if s.Kafka.Certificates != nil {
 		s.Kafka.Certificates.Log(console)
@@ -54,12 +55,12 @@ func appConfig(s settings, console *slog.Logger) (app.Config, error) {
 }
 
 // telemetryConfig makes the configuration of what sends items to Application Insights.
-func telemetryConfig(s settings) (insights.SenderConfig, error) {
-	c := insights.SenderConfig{Connection: *s.Insights, Role: s.Role, Instance: s.Instance, Version: buildVersion()}
+func telemetryConfig(s settings) (ingest.Config, error) {
+	c := ingest.Config{Connection: *s.Insights}
 	if s.Identity != nil {
 		tokens, err := s.Identity.TokenSource(s.Insights.Audience)
 		if err != nil {
-			return insights.SenderConfig{}, err
+			return ingest.Config{}, err
 		}
 		c.Token = tokens
 	}

@@ -15,6 +15,7 @@ import (
 
 	"userrelay/handler/functions"
 	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 	"userrelay/handler/kafka"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
@@ -40,8 +41,9 @@ type Config struct {
 
 	Decoder registration.Decoder
 
-	Insights *insights.SenderConfig // its Log is the console; nil: console only
-	Lines    bool                   // a console line for every event
+	Insights       *ingest.Config // its Log is the console; nil: console only
+	Role, Instance string         // of this program on the application map
+	Lines          bool           // a console line for every event
 
 	Version string
 	Build   func() functions.Build // for who asks the function Version; nil: it does not know
@@ -56,8 +58,8 @@ type App struct {
 	relay          *relay.Relay
 	producer       *kafka.Producer
 	telemetry      *insights.Telemetry
-	outbox         *outbox.Queue    // nil: there is none
-	sender         *insights.Sender // nil: console only
+	outbox         *outbox.Queue  // nil: there is none
+	sender         *ingest.Sender // nil: console only
 }
 
 // New sets a handler up, which begins to connect. It must be closed. It fails where the configuration cannot be used.
@@ -69,18 +71,21 @@ func New(c Config) (*App, error) {
 			return nil, fmt.Errorf("set up the outbox: %w", err)
 		}
 	}
-	var sink insights.Sink
+	broker, _, _ := net.SplitHostPort(c.Kafka.Brokers[0]) // for telemetry to name
+	told := insights.Config{
+		Log:   c.Console, // what is told of registrations makes items of its own
+		Lines: c.Lines, Broker: broker, Topic: c.Kafka.Topic, Queue: outbox.QueueName, Advice: outbox.Advice,
+	}
 	if c.Insights != nil {
 		config := *c.Insights
-		config.Log = c.Console
-		a.sender = insights.NewSender(config)
-		sink, a.log = a.sender, slog.New(insights.WithItems(c.Console.Handler(), a.sender))
+		told.Encoder = insights.NewEncoder(insights.Node{
+			Key: config.Connection.InstrumentationKey, Role: c.Role, Instance: c.Instance, Version: c.Version,
+		})
+		config.Log, config.Report = c.Console, told.Encoder.Stats
+		a.sender = ingest.New(config)
+		told.Sink, a.log = a.sender, slog.New(insights.WithItems(c.Console.Handler(), told.Encoder, a.sender))
 	}
-	broker, _, _ := net.SplitHostPort(c.Kafka.Brokers[0]) // for telemetry to name
-	telemetry := insights.New(insights.Config{
-		Sink: sink, Log: c.Console, // what is told of registrations makes items of its own
-		Lines: c.Lines, Broker: broker, Topic: c.Kafka.Topic, Queue: outbox.QueueName, Advice: outbox.Advice,
-	})
+	telemetry := insights.New(told)
 	a.telemetry = telemetry
 	cluster := c.Kafka
 	cluster.Log = a.log

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/microsoft/ApplicationInsights-Go/appinsights"
-
 	"userrelay/handler/delivery"
 	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 	"userrelay/handler/registration"
 	"userrelay/handler/trace"
+	"userrelay/test/wait"
 )
 
 // accepting is an endpoint that takes everything, without a network.
@@ -43,38 +43,44 @@ func cpuTime(b *testing.B) time.Duration {
 // forgotten takes items and does nothing with them.
 type forgotten struct{}
 
-func (forgotten) Track(appinsights.Telemetry) {}
+func (forgotten) Track([]byte) {}
+
+func benchTelemetry(sink insights.Sink) *insights.Telemetry {
+	return insights.New(insights.Config{
+		Sink: sink, Encoder: insights.NewEncoder(testNode()), Log: slog.New(slog.DiscardHandler), Broker: "b-1.example.com", Topic: "user-events",
+	})
+}
 
 // BenchmarkMake is what making the three items of a request costs, without a sender.
 func BenchmarkMake(b *testing.B) {
-	telemetry := insights.New(insights.Config{Sink: forgotten{}, Log: slog.New(slog.DiscardHandler), Broker: "b-1.example.com", Topic: "user-events"})
-	ctx, e, md := benchRequest()
+	telemetry, requests := benchTelemetry(forgotten{}), benchRequests()
 	b.ReportAllocs()
-	for b.Loop() {
-		told(ctx, telemetry, e, md)
+	for i := int64(0); b.Loop(); i++ {
+		requests[i%int64(len(requests))].tell(telemetry, i)
 	}
 }
 
 // BenchmarkSend is what telemetry costs a request in all: three items made, packed and sent. cpu-ns/op is the time of
-// all processors, also of the sender's goroutines, which the request does not wait for.
+// all processors, also of the sender's goroutine, which the request does not wait for.
 func BenchmarkSend(b *testing.B) {
 	endpoint := &accepting{}
-	s := newSender(b, insights.SenderConfig{Transport: endpoint})
-	telemetry := insights.New(insights.Config{Sink: s, Log: slog.New(slog.DiscardHandler), Broker: "b-1.example.com", Topic: "user-events"})
-	ctx, e, md := benchRequest()
+	connection, err := ingest.ParseConnection("InstrumentationKey=" + testKey)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := ingest.New(ingest.Config{Connection: connection, Log: slog.New(slog.DiscardHandler), Transport: endpoint})
+	telemetry, requests := benchTelemetry(s), benchRequests()
 	pause := time.NewTicker(time.Millisecond)
 	defer pause.Stop()
 	b.ReportAllocs()
-	before := cpuTime(b)
-	for b.Loop() {
-		told(ctx, telemetry, e, md)
-		md.Offset++
-		for md.Offset%500 == 0 && s.Stats().Pending > 4000 {
+	before, n := cpuTime(b), int64(0)
+	for ; b.Loop(); n++ {
+		requests[n%int64(len(requests))].tell(telemetry, n)
+		for n%500 == 0 && s.Stats().Pending > 8000 {
 			<-pause.C
 		}
 	}
-	s.Close(limit)
-	n := md.Offset
+	s.Close(wait.Patience)
 	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/float64(n), "cpu-ns/op")
 	b.ReportMetric(float64(endpoint.bytes.Load())/float64(3*n), "wire-B/item")
 	if st := s.Stats(); st.Accepted != 3*n {
@@ -82,15 +88,28 @@ func BenchmarkSend(b *testing.B) {
 	}
 }
 
-func benchRequest() (context.Context, registration.Event, delivery.RecordMetadata) {
-	op := trace.Start("", "").Child()
-	op.InvocationID, op.Name = "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "RegisterUser"
-	e := registration.Event{ID: "a0pur_0123456789abcdef0123456789abcdef", UserID: "auth0|65f0c0ffee65f0c0ffee65f0"}
-	return trace.NewContext(context.Background(), op), e, delivery.RecordMetadata{Topic: "user-events", Partition: 3}
+// benchRequest is a request with ids of its own: what is sent of it packs as it does in life.
+type benchRequest struct {
+	op trace.Operation
+	e  registration.Event
 }
 
-func told(ctx context.Context, t *insights.Telemetry, e registration.Event, md delivery.RecordMetadata) {
-	t.Received(ctx, e)
-	t.Sent(ctx, delivery.SendAttempt{Event: e, Span: trace.FromContext(ctx), Start: time.Now(), Duration: time.Millisecond, Metadata: md})
-	t.Forwarded(ctx, e, md)
+func benchRequests() []benchRequest {
+	all := make([]benchRequest, 5000)
+	for i := range all {
+		op := trace.Start("", "").Child()
+		other := trace.Start("", "").TraceID
+		op.InvocationID, op.Name = other[:8]+"-4f89-11d3-9a0c-"+other[8:20], "RegisterUser"
+		all[i].op = op
+		all[i].e = registration.Event{ID: "a0pur_" + trace.Start("", "").TraceID, UserID: "auth0|" + other[:24], Source: "urn:auth0:acme"}
+	}
+	return all
+}
+
+func (r benchRequest) tell(t *insights.Telemetry, offset int64) {
+	md := delivery.RecordMetadata{Topic: "user-events", Partition: int(offset) % 6, Offset: offset}
+	ctx := trace.NewContext(context.Background(), r.op)
+	t.Received(ctx, r.e)
+	t.Sent(ctx, delivery.SendAttempt{Event: r.e, Span: r.op, Start: time.Now(), Duration: time.Duration(offset) * time.Microsecond, Metadata: md})
+	t.Forwarded(ctx, r.e, md)
 }

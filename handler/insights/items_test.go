@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/microsoft/ApplicationInsights-Go/appinsights"
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 
 	"userrelay/handler/delivery"
@@ -89,7 +88,7 @@ func promises() map[string]promise {
 	all := map[string]promise{
 		"received": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Received(ctx, registeredEvent()) },
-			toldItem{Kind: "trace", Text: "Received ID of the newly registered user: auth0|1", Severity: appinsights.Information, Properties: event("received")},
+			toldItem{Kind: "trace", Text: "Received ID of the newly registered user: auth0|1", Severity: contracts.Information, Properties: event("received")},
 		},
 		"received: an id that could be taken for more": {
 			func(ctx context.Context, t *insights.Telemetry) {
@@ -98,21 +97,21 @@ func promises() map[string]promise {
 				t.Received(ctx, e)
 			},
 			toldItem{
-				Kind: "trace", Text: `Received ID of the newly registered user: "auth0|1\n\u202e2"`, Severity: appinsights.Information,
+				Kind: "trace", Text: `Received ID of the newly registered user: "auth0|1\n\u202e2"`, Severity: contracts.Information,
 				Properties: event("received", "userId=auth0|1\n\u202e2"), // by which it is found: as it is
 			},
 		},
 		"tenant left out": {
 			func(ctx context.Context, t *insights.Telemetry) { t.TenantLeftOut(ctx, registeredEvent()) },
 			toldItem{
-				Kind: "trace", Text: "The tenant that the request names cannot be one: left out", Severity: appinsights.Warning,
+				Kind: "trace", Text: "The tenant that the request names cannot be one: left out", Severity: contracts.Warning,
 				Properties: event("tenant-left-out"),
 			},
 		},
 		"forwarded": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Forwarded(ctx, registeredEvent(), storedPlace()) },
 			toldItem{
-				Kind: "trace", Text: "Forwarded to user-events[3]@317", Severity: appinsights.Information,
+				Kind: "trace", Text: "Forwarded to user-events[3]@317", Severity: contracts.Information,
 				Properties: event("forwarded", "topic=user-events", "partition=3", "offset=317"),
 			},
 		},
@@ -139,14 +138,14 @@ func promises() map[string]promise {
 				t.Outboxed(ctx, registeredEvent(), failedWith(delivery.Throttled))
 			},
 			toldItem{
-				Kind: "trace", Text: "Kafka unavailable, kept in the outbox", Severity: appinsights.Warning,
+				Kind: "trace", Text: "Kafka unavailable, kept in the outbox", Severity: contracts.Warning,
 				Properties: event("outboxed", "errorClass=throttled"),
 			},
 		},
 		"withdrawn": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Withdrawn(ctx, registeredEvent(), storedPlace()) },
 			toldItem{
-				Kind: "trace", Text: "Taken back from the outbox, forwarded to user-events[3]@317", Severity: appinsights.Information,
+				Kind: "trace", Text: "Taken back from the outbox, forwarded to user-events[3]@317", Severity: contracts.Information,
 				Properties: event("withdrawn", "topic=user-events", "partition=3", "offset=317"),
 			},
 		},
@@ -155,7 +154,7 @@ func promises() map[string]promise {
 				t.Drained(ctx, registeredEvent(), storedPlace(), 61*time.Second+time.Millisecond/2)
 			},
 			toldItem{
-				Kind: "trace", Text: "Drained to user-events[3]@317", Severity: appinsights.Information,
+				Kind: "trace", Text: "Drained to user-events[3]@317", Severity: contracts.Information,
 				Properties: event("drained", "topic=user-events", "partition=3", "offset=317", "queuedMs=61000"),
 			},
 		},
@@ -164,7 +163,7 @@ func promises() map[string]promise {
 				t.NotDrained(ctx, registeredEvent(), failedWith(delivery.NotAuthorized))
 			},
 			toldItem{
-				Kind: "trace", Text: "Not drained, the message stays in the outbox", Severity: appinsights.Warning,
+				Kind: "trace", Text: "Not drained, the message stays in the outbox", Severity: contracts.Warning,
 				Properties: event("undrained", "errorClass=not-authorized"),
 			},
 		},
@@ -173,7 +172,7 @@ func promises() map[string]promise {
 				t.NotDrained(ctx, registration.Event{}, failedWith(delivery.Fatal))
 			},
 			toldItem{
-				Kind: "trace", Text: "Not drained, the message stays in the outbox", Severity: appinsights.Warning,
+				Kind: "trace", Text: "Not drained, the message stays in the outbox", Severity: contracts.Warning,
 				Properties: map[string]string{"event": "undrained", "errorClass": "fatal"},
 			},
 		},
@@ -182,7 +181,7 @@ func promises() map[string]promise {
 				t.Poisoned(ctx, registeredEvent(), delivery.Poisoned{MessageID: "m-1", Reason: "Kafka calls the record invalid.", Class: delivery.Invalid})
 			},
 			toldItem{
-				Kind: "trace", Text: "Moved to the poison queue", Severity: appinsights.Error,
+				Kind: "trace", Text: "Moved to the poison queue", Severity: contracts.Error,
 				Properties: event("poisoned", "errorClass=invalid", "messageId=m-1", "reason=Kafka calls the record invalid."),
 			},
 		},
@@ -191,7 +190,7 @@ func promises() map[string]promise {
 				t.Poisoned(ctx, registration.Event{}, delivery.Poisoned{MessageID: "m-1", Reason: "It cannot be read.", Class: delivery.Invalid})
 			},
 			toldItem{
-				Kind: "trace", Text: "Moved to the poison queue", Severity: appinsights.Error,
+				Kind: "trace", Text: "Moved to the poison queue", Severity: contracts.Error,
 				Properties: map[string]string{"event": "poisoned", "errorClass": "invalid", "messageId": "m-1", "reason": "It cannot be read."},
 			},
 		},
@@ -220,27 +219,27 @@ func promises() map[string]promise {
 		"diverted": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Diverted(ctx) },
 			toldItem{
-				Kind: "trace", Text: "Kafka is away: registrations go straight to the outbox", Severity: appinsights.Warning,
+				Kind: "trace", Text: "Kafka is away: registrations go straight to the outbox", Severity: contracts.Warning,
 				Properties: map[string]string{"event": "diverted"},
 			},
 		},
 		"resumed": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, 25700*time.Millisecond, 9) },
 			toldItem{
-				Kind: "trace", Text: "Kafka is back after 25.7s; 9 in the outbox", Severity: appinsights.Information,
+				Kind: "trace", Text: "Kafka is back after 25.7s; 9 in the outbox", Severity: contracts.Information,
 				Properties: map[string]string{"event": "resumed", "awayMs": "25700", "waiting": "9"},
 			},
 		},
 		"resumed: not counted": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, time.Hour, -1) },
 			toldItem{
-				Kind: "trace", Text: "Kafka is back after 3600.0s", Severity: appinsights.Information,
+				Kind: "trace", Text: "Kafka is back after 3600.0s", Severity: contracts.Information,
 				Properties: map[string]string{"event": "resumed", "awayMs": "3600000"},
 			},
 		},
 		"emptied": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Emptied(ctx) },
-			toldItem{Kind: "trace", Text: "The outbox is empty", Severity: appinsights.Information, Properties: map[string]string{"event": "emptied"}},
+			toldItem{Kind: "trace", Text: "The outbox is empty", Severity: contracts.Information, Properties: map[string]string{"event": "emptied"}},
 		},
 		"unread": {
 			func(ctx context.Context, t *insights.Telemetry) {
@@ -249,23 +248,23 @@ func promises() map[string]promise {
 			},
 			toldItem{
 				Kind: "trace", Text: "The outbox cannot be reached: nothing is drained, and while Kafka is away registrations are refused",
-				Severity: appinsights.Warning, Properties: map[string]string{"event": "unread"},
+				Severity: contracts.Warning, Properties: map[string]string{"event": "unread"},
 			},
 		},
 		"unhealthy": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Unhealthy(ctx, failedWith(delivery.Unavailable)) },
 			toldItem{
-				Kind: "trace", Text: "Kafka is away: the health check says degraded", Severity: appinsights.Warning,
+				Kind: "trace", Text: "Kafka is away: the health check says degraded", Severity: contracts.Warning,
 				Properties: map[string]string{"event": "unhealthy", "errorClass": "unavailable"},
 			},
 		},
 		"healthy": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Healthy(ctx) },
-			toldItem{Kind: "trace", Text: "Kafka is back: the health check says ok", Severity: appinsights.Information, Properties: map[string]string{"event": "healthy"}},
+			toldItem{Kind: "trace", Text: "Kafka is back: the health check says ok", Severity: contracts.Information, Properties: map[string]string{"event": "healthy"}},
 		},
 		"panicked": {
 			func(ctx context.Context, t *insights.Telemetry) { t.Panicked(ctx, private, []byte("stack")) },
-			toldItem{Kind: "exception", Text: "string: string", Severity: appinsights.Error, Properties: map[string]string{}},
+			toldItem{Kind: "exception", Text: "string: string", Severity: contracts.Error, Properties: map[string]string{}},
 		},
 	}
 	for _, class := range []delivery.Class{
@@ -274,7 +273,7 @@ func promises() map[string]promise {
 	} {
 		all["refused: "+string(class)] = promise{
 			func(ctx context.Context, t *insights.Telemetry) { t.Refused(ctx, registeredEvent(), failedWith(class)) },
-			toldItem{Kind: "trace", Text: "Not stored", Severity: appinsights.Error, Properties: event("refused", "errorClass="+string(class))},
+			toldItem{Kind: "trace", Text: "Not stored", Severity: contracts.Error, Properties: event("refused", "errorClass="+string(class))},
 		}
 		all["sent: "+string(class)] = promise{
 			func(ctx context.Context, t *insights.Telemetry) { t.Sent(ctx, sentEvent(failedWith(class))) },
@@ -292,7 +291,7 @@ func promises() map[string]promise {
 }
 
 func telemetryOf(sink insights.Sink, log *slog.Logger, lines bool) *insights.Telemetry {
-	return insights.New(insights.Config{Sink: sink, Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events", Queue: "userrelay-outbox"})
+	return insights.New(insights.Config{Sink: sink, Encoder: insights.NewEncoder(testNode()), Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events", Queue: "userrelay-outbox"})
 }
 
 // Of many messages that stay in the outbox, one a second is told.
@@ -331,12 +330,16 @@ func TestItems(t *testing.T) {
 			if diff := cmp.Diff([]toldItem{want}, sink.told(t)); diff != "" {
 				t.Fatalf("items (-want +got):\n%s", diff)
 			}
-			at := sink.items[0].Time()
+			envelope, _ := decode(t, sink.lines[0])
+			at, err := time.Parse(time.RFC3339Nano, envelope.Time)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if want.Kind == "dependency" {
 				if start := sentEvent(nil).Start; !at.Equal(start) {
 					t.Errorf("time %v, want the start, %v", at, start)
 				}
-			} else if at.Before(before) || at.After(time.Now()) {
+			} else if at.Before(before.Truncate(time.Microsecond)) || at.After(time.Now()) {
 				t.Errorf("time %v, want the call's, %v", at, before)
 			}
 		})
@@ -422,7 +425,7 @@ func TestLines(t *testing.T) {
 					Advice: func(error) string { return "Start the emulator." },
 				}
 				if sink != nil {
-					config.Sink = sink
+					config.Sink, config.Encoder = sink, insights.NewEncoder(testNode())
 				}
 				promises()[name].call(invokedContext(t), insights.New(config))
 				want := ""

@@ -6,19 +6,23 @@ import (
 	"slices"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/insights/ingest"
 	"userrelay/handler/trace"
 )
 
 // WithItems returns a handler that hands every record to next, and makes an item of those from Warn on: a trace with
 // the operation of the context. It may hold what a person wrote in the source, and of the attributes those that are
 // known to hold neither personal data nor secrets (see known); the console has the others.
-func WithItems(next slog.Handler, sink Sink) slog.Handler { return &logHandler{next: next, sink: sink} }
+func WithItems(next slog.Handler, encoder *Encoder, sink Sink) slog.Handler {
+	return &logHandler{next: next, encoder: encoder, sink: sink, attrs: []property{{"event", "log"}}}
+}
 
 type logHandler struct {
-	next   slog.Handler
-	sink   Sink
-	prefix string     // of keys, the groups that are open
-	attrs  properties // of WithAttrs
+	next    slog.Handler
+	encoder *Encoder
+	sink    Sink
+	prefix  string     // of keys, the groups that are open
+	attrs   []property // of WithAttrs
 }
 
 // Enabled says whether either takes records of this level.
@@ -28,7 +32,7 @@ func (h *logHandler) Enabled(ctx context.Context, l slog.Level) bool {
 
 // Handle makes an item of the record and hands it on. The error is the next handler's.
 func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level >= slog.LevelWarn && !isOwnDiagnostics(ctx) {
+	if r.Level >= slog.LevelWarn && !ingest.IsOwn(ctx) {
 		h.track(ctx, r)
 	}
 	if !h.next.Enabled(ctx, r.Level) {
@@ -38,15 +42,12 @@ func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h *logHandler) track(ctx context.Context, r slog.Record) {
-	p := properties{{"event", "log"}}
-	for _, a := range h.attrs {
-		p = p.set(a.key, a.value)
-	}
+	p := slices.Clone(h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
 		p = appendAttr(p, h.prefix, a)
 		return true
 	})
-	h.sink.Track(&record{at: r.Time, operation: trace.FromContext(ctx), text: r.Message, level: r.Level, properties: p})
+	h.encoder.send(h.sink, &item{at: r.Time, operation: trace.FromContext(ctx), level: r.Level, text: r.Message, more: p})
 }
 
 // WithAttrs returns a handler whose records have the attributes, too.
@@ -72,7 +73,7 @@ func (h *logHandler) WithGroup(name string) slog.Handler {
 }
 
 // appendAttr appends an attribute that may leave the console; a group's each. Of an error it is the class alone.
-func appendAttr(p properties, prefix string, a slog.Attr) properties {
+func appendAttr(p []property, prefix string, a slog.Attr) []property {
 	v := a.Value.Resolve()
 	if v.Kind() == slog.KindGroup {
 		if a.Key != "" {
@@ -84,12 +85,23 @@ func appendAttr(p properties, prefix string, a slog.Attr) properties {
 		return p
 	}
 	if err, ok := v.Any().(error); ok {
-		return p.set(prefix+"errorClass", string(delivery.ClassOf(err)))
+		return set(p, prefix+"errorClass", string(delivery.ClassOf(err)))
 	}
 	if known(a.Key) {
-		return p.set(prefix+a.Key, v.String())
+		return set(p, prefix+a.Key, v.String())
 	}
 	return p
+}
+
+// set gives a property a value, once: the last one counts, as in a log line that is read from its end.
+func set(p []property, key, value string) []property {
+	for i := range p {
+		if p[i].key == key {
+			p[i].value = value
+			return p
+		}
+	}
+	return append(p, property{key, value})
 }
 
 // known says whether the attributes of this name may become properties of an item: names that the program's own log
@@ -102,13 +114,3 @@ func known(key string) bool {
 	}
 	return false
 }
-
-type ownDiagnosticsKey struct{}
-
-// ownDiagnostics marks what the sender itself writes to the log. An item about items that cannot be sent would be one
-// more of them.
-func ownDiagnostics(ctx context.Context) context.Context {
-	return context.WithValue(ctx, ownDiagnosticsKey{}, true)
-}
-
-func isOwnDiagnostics(ctx context.Context) bool { return ctx.Value(ownDiagnosticsKey{}) != nil }

@@ -9,12 +9,10 @@ import (
 	"log/slog"
 	"testing"
 	"testing/slogtest"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
-	"github.com/microsoft/ApplicationInsights-Go/appinsights"
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 
 	"userrelay/handler/delivery"
@@ -24,12 +22,12 @@ import (
 func TestLogLevels(t *testing.T) {
 	t.Parallel()
 	for level, want := range map[slog.Level]contracts.SeverityLevel{
-		slog.LevelWarn: appinsights.Warning, slog.LevelWarn + 3: appinsights.Warning,
-		slog.LevelError: appinsights.Error, slog.LevelError + 3: appinsights.Error,
-		slog.LevelError + 4: appinsights.Critical, 100: appinsights.Critical,
+		slog.LevelWarn: contracts.Warning, slog.LevelWarn + 3: contracts.Warning,
+		slog.LevelError: contracts.Error, slog.LevelError + 3: contracts.Error,
+		slog.LevelError + 4: contracts.Critical, 100: contracts.Critical,
 	} {
 		sink := &itemSink{}
-		slog.New(insights.WithItems(slog.DiscardHandler, sink)).Log(invokedContext(t), level, "message")
+		slog.New(insights.WithItems(slog.DiscardHandler, insights.NewEncoder(testNode()), sink)).Log(invokedContext(t), level, "message")
 		got := sink.told(t)
 		if len(got) != 1 || got[0].Severity != want || got[0].Text != "message" ||
 			got[0].Tags[contracts.OperationId] != "0af7651916cd43dd8448eb211c80319c" || got[0].Properties["InvocationId"] != "6b1a" {
@@ -38,7 +36,7 @@ func TestLogLevels(t *testing.T) {
 	}
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn - 1} {
 		sink := &itemSink{}
-		slog.New(insights.WithItems(slog.DiscardHandler, sink)).Log(t.Context(), level, "message")
+		slog.New(insights.WithItems(slog.DiscardHandler, insights.NewEncoder(testNode()), sink)).Log(t.Context(), level, "message")
 		if got := sink.told(t); len(got) != 0 {
 			t.Errorf("%v: %+v", level, got)
 		}
@@ -53,7 +51,7 @@ func (v valuer) LogValue() slog.Value { return v.v }
 func TestLogAttributes(t *testing.T) {
 	t.Parallel()
 	sink := &itemSink{}
-	log := slog.New(insights.WithItems(slog.DiscardHandler, sink)).With("topic", "user-events", "password", private)
+	log := slog.New(insights.WithItems(slog.DiscardHandler, insights.NewEncoder(testNode()), sink)).With("topic", "user-events", "password", private)
 	derived := log.WithGroup("kafka").With("partition", 3).WithGroup("").WithGroup("at")
 	derived.Warn("message", "status", 503, "email", private, "value", valuer{slog.StringValue(private)},
 		"error", fmt.Errorf("%s: %w", private, &delivery.Error{Class: delivery.Throttled, Err: errors.New(private)}),
@@ -86,7 +84,7 @@ func (failing) Handle(context.Context, slog.Record) error { return io.ErrClosedP
 func TestConsoleLegIsUntouched(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	h := insights.WithItems(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}), &itemSink{})
+	h := insights.WithItems(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}), insights.NewEncoder(testNode()), &itemSink{})
 	err := slogtest.TestHandler(h, func() (all []map[string]any) {
 		for line := range bytes.Lines(out.Bytes()) {
 			var v map[string]any
@@ -103,39 +101,18 @@ func TestConsoleLegIsUntouched(t *testing.T) {
 
 	sink := &itemSink{}
 	record := slog.NewRecord(time.Now(), slog.LevelError, "message", 0)
-	if err := insights.WithItems(failing{slog.DiscardHandler}, sink).Handle(t.Context(), record); err != nil || len(sink.told(t)) != 1 {
+	if err := insights.WithItems(failing{slog.DiscardHandler}, insights.NewEncoder(testNode()), sink).Handle(t.Context(), record); err != nil || len(sink.told(t)) != 1 {
 		t.Errorf("a handler that is not enabled was asked: %v", err)
 	}
-	if err := insights.WithItems(failing{slog.NewTextHandler(new(bytes.Buffer), nil)}, sink).Handle(t.Context(), record); !errors.Is(err, io.ErrClosedPipe) || len(sink.told(t)) != 2 {
+	if err := insights.WithItems(failing{slog.NewTextHandler(new(bytes.Buffer), nil)}, insights.NewEncoder(testNode()), sink).Handle(t.Context(), record); !errors.Is(err, io.ErrClosedPipe) || len(sink.told(t)) != 2 {
 		t.Errorf("the console's error: %v", err)
 	}
 
 	out.Reset()
-	quiet := slog.New(insights.WithItems(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}), sink))
+	quiet := slog.New(insights.WithItems(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelError}), insights.NewEncoder(testNode()), sink))
 	quiet.Info("info")
 	quiet.Warn("warn")
 	if out.Len() != 0 || len(sink.told(t)) != 3 {
 		t.Errorf("%s", &out)
 	}
 }
-
-// TestOwnDiagnosticsMakeNoItems has a sender that is, by mistake, given the log whose records become its items.
-func TestOwnDiagnosticsMakeNoItems(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sink := &later{}
-		out := &console{}
-		log := slog.New(insights.WithItems(out.log().Handler(), sink))
-		s := newSender(t, insights.SenderConfig{Transport: &endpoint{byDefault: step{status: 400}}, Log: log})
-		sink.to = s
-		trackTrace(s, "m")
-		<-time.After(30 * time.Second)
-		if st := s.Stats(); st.Tracked != 1 || out.String() == "" {
-			t.Errorf("%+v, console: %s", st, out)
-		}
-	})
-}
-
-// later is a sink that is there before what it hands items to.
-type later struct{ to insights.Sink }
-
-func (l *later) Track(item appinsights.Telemetry) { l.to.Track(item) }

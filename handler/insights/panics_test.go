@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/microsoft/ApplicationInsights-Go/appinsights"
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 
 	"userrelay/handler/delivery"
@@ -50,7 +49,7 @@ func TestPanicValues(t *testing.T) {
 				c.explode(nil, nil)
 			}()
 			got := sink.told(t)
-			if len(got) != 1 || got[0].Kind != "exception" || got[0].Severity != appinsights.Error || !strings.Contains(got[0].Text, c.want) ||
+			if len(got) != 1 || got[0].Kind != "exception" || got[0].Severity != contracts.Error || !strings.Contains(got[0].Text, c.want) ||
 				got[0].Properties["InvocationId"] != "6b1a" {
 				t.Errorf("items %+v, want one exception with %q", got, c.want)
 			}
@@ -60,8 +59,9 @@ func TestPanicValues(t *testing.T) {
 			if text := fmt.Sprintf("%+v", got) + line.String(); strings.Contains(text, private) {
 				t.Errorf("the value is told: %s", text)
 			}
-			data, ok := sink.items[0].TelemetryData().(*contracts.ExceptionData)
-			if !ok || !leadsTo(data.Exceptions[0].ParsedStack, "TestPanicValues") || !data.Exceptions[0].HasFullStack {
+			_, data := decode(t, sink.lines[0])
+			exception, ok := data.(*contracts.ExceptionData)
+			if !ok || !leadsTo(exception.Exceptions[0].ParsedStack, "TestPanicValues") || !exception.Exceptions[0].HasFullStack {
 				t.Error("the item's stack does not lead to the panic")
 			}
 		})

@@ -1,24 +1,41 @@
 package insights_test
 
 import (
-	"maps"
+	"strings"
 	"sync"
 	"testing"
+	"time"
+	"unicode/utf8"
 
-	"github.com/microsoft/ApplicationInsights-Go/appinsights"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
+
+	"userrelay/handler/insights"
 )
+
+const testKey = "11111111-2222-3333-4444-555555555555"
+
+func testNode() insights.Node {
+	return insights.Node{Key: testKey, Role: "fn-user-events", Instance: "instance-1", Version: "1.2.3"}
+}
 
 // itemSink records what it is told.
 type itemSink struct {
 	mu    sync.Mutex
-	items []appinsights.Telemetry
+	lines []string
 }
 
-func (s *itemSink) Track(item appinsights.Telemetry) {
+func (s *itemSink) Track(line []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.items = append(s.items, item)
+	s.lines = append(s.lines, string(line))
+}
+
+func (s *itemSink) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.lines...)
 }
 
 // toldItem is an item as it stands in the portal.
@@ -26,7 +43,7 @@ type toldItem struct {
 	Kind, Text string // message of a trace, name of a dependency, message of an exception
 	Severity   contracts.SeverityLevel
 	Properties map[string]string // customDimensions
-	Tags       map[string]string
+	Tags       map[string]string // but for those of the node
 	Dependency toldDependency
 }
 
@@ -37,27 +54,84 @@ type toldDependency struct {
 
 func (s *itemSink) told(t *testing.T) []toldItem {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var all []toldItem
-	for _, item := range s.items {
-		got := toldItem{Properties: maps.Clone(item.GetProperties()), Tags: maps.Clone(item.ContextTags())}
-		switch d := item.TelemetryData().(type) {
+	for _, line := range s.all() {
+		envelope, data := decode(t, line)
+		got := toldItem{Tags: map[string]string{}}
+		for tag, value := range envelope.Tags {
+			if strings.HasPrefix(tag, "ai.operation.") {
+				got.Tags[tag] = value
+			}
+		}
+		switch d := data.(type) {
 		case *contracts.MessageData:
-			got.Kind, got.Text, got.Severity = "trace", d.Message, d.SeverityLevel
+			got.Kind, got.Text, got.Severity, got.Properties = "trace", d.Message, d.SeverityLevel, d.Properties
 		case *contracts.RemoteDependencyData:
-			got.Kind, got.Text = "dependency", d.Name
+			got.Kind, got.Text, got.Properties = "dependency", d.Name, d.Properties
 			got.Dependency = toldDependency{d.Type, d.Target, d.Id, d.ResultCode, d.Duration, d.Data, d.Success}
 		case *contracts.ExceptionData:
-			got.Kind, got.Severity = "exception", d.SeverityLevel
+			got.Kind, got.Severity, got.Properties = "exception", d.SeverityLevel, d.Properties
 			got.Text = d.Exceptions[0].TypeName + ": " + d.Exceptions[0].Message
-		default:
-			t.Fatalf("item of type %T", d)
 		}
-		if len(item.GetMeasurements()) > 0 {
-			t.Errorf("measurements: %v", item.GetMeasurements())
+		if got.Properties == nil {
+			got.Properties = map[string]string{}
 		}
 		all = append(all, got)
 	}
 	return all
+}
+
+// decode reads a line into the contracts' own types, and checks what is the same for all items: every member is one that
+// the types know, no name stands twice, and nothing is longer than the schema allows.
+func decode(t *testing.T, line string) (*contracts.Envelope, any) {
+	t.Helper()
+	if strings.Contains(line, "\n") || !utf8.ValidString(line) {
+		t.Fatalf("no line of UTF-8: %q", line)
+	}
+	var raw struct {
+		contracts.Envelope
+		Data struct {
+			contracts.Base
+			BaseData jsontext.Value `json:"baseData"`
+		} `json:"data"`
+	}
+	strictly := json.RejectUnknownMembers(true)
+	if err := json.Unmarshal([]byte(line), &raw, strictly); err != nil {
+		t.Fatalf("%v: %s", err, line)
+	}
+	var data interface {
+		EnvelopeName(key string) string
+		BaseType() string
+		Sanitize() []string
+	}
+	switch raw.Data.BaseType {
+	case "MessageData":
+		data = contracts.NewMessageData()
+	case "RemoteDependencyData":
+		data = contracts.NewRemoteDependencyData()
+	case "ExceptionData":
+		data = contracts.NewExceptionData()
+	default:
+		t.Fatalf("a %s: %s", raw.Data.BaseType, line)
+	}
+	if err := json.Unmarshal(raw.Data.BaseData, data, strictly); err != nil {
+		t.Fatalf("%v: %s", err, line)
+	}
+	envelope, byDefault := &raw.Envelope, contracts.NewEnvelope()
+	if name := data.EnvelopeName(strings.ReplaceAll(testKey, "-", "")); envelope.Name != name || envelope.Ver != byDefault.Ver ||
+		envelope.SampleRate != byDefault.SampleRate || envelope.Seq != byDefault.Seq || envelope.IKey != testKey {
+		t.Errorf("envelope %+v, want the name %s and the defaults", envelope, name)
+	}
+	if _, err := time.Parse(time.RFC3339Nano, envelope.Time); err != nil || !strings.HasSuffix(envelope.Time, "Z") {
+		t.Errorf("time %q", envelope.Time)
+	}
+	for _, tag := range []string{contracts.CloudRole, contracts.CloudRoleInstance, contracts.ApplicationVersion, contracts.InternalSdkVersion} {
+		if envelope.Tags[tag] == "" {
+			t.Errorf("no %s: %s", tag, line)
+		}
+	}
+	for _, warning := range append(data.Sanitize(), contracts.SanitizeTags(envelope.Tags)...) {
+		t.Error(warning)
+	}
+	return envelope, data
 }

@@ -17,6 +17,7 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 	"userrelay/handler/registration"
 	"userrelay/handler/trace"
 	"userrelay/local/portal"
@@ -108,13 +109,15 @@ func emitted(t *testing.T) (all []item) {
 		}
 		defer p.Close()
 		at := endpoint{p.Handler()}
-		connection, err := insights.ParseConnection("InstrumentationKey=00000000-0000-0000-0000-000000000000")
+		connection, err := ingest.ParseConnection("InstrumentationKey=00000000-0000-0000-0000-000000000000")
 		if err != nil {
 			t.Fatal(err)
 		}
 		log := slog.New(slog.DiscardHandler)
-		sender := insights.NewSender(insights.SenderConfig{Connection: connection, Log: log, Transport: at})
-		telemetry := insights.New(insights.Config{Sink: sender, Log: log, Broker: "broker", Topic: "user-events", Queue: "userrelay-outbox"})
+		encoder := insights.NewEncoder(insights.Node{Key: connection.InstrumentationKey})
+		sender := ingest.New(ingest.Config{Connection: connection, Log: log, Transport: at, Report: encoder.Stats})
+		sender.Track(make([]byte, 1<<20)) // which is lost
+		telemetry := insights.New(insights.Config{Sink: sender, Encoder: encoder, Log: log, Broker: "broker", Topic: "user-events", Queue: "userrelay-outbox"})
 		ctx := trace.NewContext(t.Context(), trace.Operation{InvocationID: "i-1", TraceID: "0af7651916cd43dd8448eb211c80319c"})
 		for _, call := range calls() {
 			call(ctx, telemetry)

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"userrelay/handler/app"
-	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 	"userrelay/handler/kafka"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
@@ -67,7 +67,7 @@ func (l *life) config() app.Config {
 		KafkaTimeout: 2 * time.Second,
 		Outbox:       &outbox.Config{Account: account, Client: &http.Client{Transport: way}}, OutboxTimeout: 1500 * time.Millisecond,
 		Decoder: registration.Decoder{Profile: s.Profile},
-		Version: "simulated", Console: slog.New(slog.DiscardHandler),
+		Role:    "userrelay", Instance: l.name, Version: "simulated", Console: slog.New(slog.DiscardHandler),
 	}
 	for i := range s.Brokers {
 		c.Kafka.Brokers = append(c.Kafka.Brokers, brokerAddress(i))
@@ -85,7 +85,7 @@ func (l *life) config() app.Config {
 	}
 	if s.Telemetry {
 		way := &sinkLink{w: w, dead: &l.link.dead}
-		c.Insights = &insights.SenderConfig{Connection: w.sink.connection(), Role: "userrelay", Instance: l.name, Version: "simulated", Transport: way}
+		c.Insights = &ingest.Config{Connection: w.sink.connection(), Transport: way}
 	}
 	return c
 }

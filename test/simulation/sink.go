@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 )
 
 const sinkAddress = "127.0.0.1:8080"
@@ -58,8 +58,8 @@ func (s *sink) close() {
 	<-s.served
 }
 
-func (s *sink) connection() insights.Connection {
-	c, err := insights.ParseConnection("InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef;IngestionEndpoint=http://" + sinkAddress)
+func (s *sink) connection() ingest.Connection {
+	c, err := ingest.ParseConnection("InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef;IngestionEndpoint=http://" + sinkAddress)
 	s.w.must(err)
 	return c
 }

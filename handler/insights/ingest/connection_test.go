@@ -1,10 +1,10 @@
-package insights_test
+package ingest_test
 
 import (
 	"strings"
 	"testing"
 
-	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 )
 
 func TestConnectionStrings(t *testing.T) {
@@ -43,7 +43,7 @@ func TestConnectionStrings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := insights.ParseConnection(c.text)
+			got, err := ingest.ParseConnection(c.text)
 			if err != nil || got.Endpoint != c.endpoint || !strings.EqualFold(got.InstrumentationKey, key) {
 				t.Errorf("connection %+v, error %v, want %s to %s", got, err, key, c.endpoint)
 			}
@@ -94,11 +94,11 @@ func TestConnectionStringMistakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := insights.ParseConnection(c.text)
+			got, err := ingest.ParseConnection(c.text)
 			if err == nil || err.Error() != c.want || strings.Contains(err.Error(), secret) {
 				t.Errorf("connection %+v, error %v, want %s", got, err, c.want)
 			}
-			if got != (insights.Connection{}) {
+			if got != (ingest.Connection{}) {
 				t.Errorf("connection %+v beside the error", got)
 			}
 		})

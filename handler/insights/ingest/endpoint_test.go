@@ -1,8 +1,7 @@
-package insights_test
+package ingest_test
 
 import (
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -16,10 +15,10 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/microsoft/ApplicationInsights-Go/appinsights"
 	"go.uber.org/goleak"
 
 	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 	"userrelay/test/recorder"
 	"userrelay/test/wait"
 )
@@ -202,13 +201,15 @@ func (e *endpoint) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-func trackTrace(s insights.Sink, message string) {
-	s.Track(appinsights.NewTraceTelemetry(message, appinsights.Information))
+func encoder() *insights.Encoder {
+	return insights.NewEncoder(insights.Node{Key: testKey, Role: "fn-user-events", Instance: "instance-1", Version: "1.2.3"})
 }
 
-func connection(tb testing.TB, endpoint string) insights.Connection {
+func trackTrace(s insights.Sink, message string) { s.Track(encoder().Message(message)) }
+
+func connection(tb testing.TB, endpoint string) ingest.Connection {
 	tb.Helper()
-	c, err := insights.ParseConnection("InstrumentationKey=" + testKey + ";IngestionEndpoint=" + endpoint)
+	c, err := ingest.ParseConnection("InstrumentationKey=" + testKey + ";IngestionEndpoint=" + endpoint)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -216,22 +217,22 @@ func connection(tb testing.TB, endpoint string) insights.Connection {
 }
 
 // newSender returns a sender on the transport. It is closed by the test, or at its end.
-func newSender(tb testing.TB, c insights.SenderConfig) *insights.Sender {
+func newSender(tb testing.TB, c ingest.Config) *ingest.Sender {
 	tb.Helper()
-	c.Role, c.Instance, c.Version = cmp.Or(c.Role, "fn-user-events"), "instance-1", "1.2.3"
+	c.Report = encoder().Stats
 	if c.Connection.Endpoint == "" {
 		c.Connection = connection(tb, "http://127.0.0.1:1/")
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := insights.NewSender(c)
+	s := ingest.New(c)
 	tb.Cleanup(func() { s.Close(closeSoon) })
 	return s
 }
 
 // serve runs the endpoint on loopback and returns a sender that sends to it.
-func serve(t *testing.T, e *endpoint, c insights.SenderConfig) (*insights.Sender, string) {
+func serve(t *testing.T, e *endpoint, c ingest.Config) (*ingest.Sender, string) {
 	t.Helper()
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
@@ -240,9 +241,9 @@ func serve(t *testing.T, e *endpoint, c insights.SenderConfig) (*insights.Sender
 }
 
 // addUp checks that the counters account for every item.
-func addUp(t *testing.T, s insights.Stats) {
+func addUp(t *testing.T, s ingest.Stats) {
 	t.Helper()
-	if sum := s.Accepted + s.Rejected + s.Dropped.Total() + s.Pending; sum != s.Tracked {
+	if sum := s.Accepted + s.Rejected + s.Dropped + s.Pending; sum != s.Tracked {
 		t.Errorf("tracked %d = accepted + rejected + dropped + pending %d: %+v", s.Tracked, sum, s)
 	}
 }

@@ -1,4 +1,4 @@
-package insights_test
+package ingest_test
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 )
 
 // many is n answers of the same kind.
@@ -20,21 +20,26 @@ func many(n int, s step) []step { return slices.Repeat([]step{s}, n) }
 // TestScripts plays what an endpoint may answer to four items, and what becomes of them.
 func TestScripts(t *testing.T) {
 	all := []string{"m0", "m1", "m2", "m3"}
-	refused := insights.Stats{Tracked: 4, Rejected: 4, Posts: 1}
-	retried := insights.Stats{Tracked: 4, Accepted: 4, Posts: 2}
+	refused := func(status string) ingest.Stats {
+		return ingest.Stats{Tracked: 4, Rejected: 4, Reason: "status " + status}
+	}
+	taken := ingest.Stats{Tracked: 4, Accepted: 4}
+	unread := ingest.Stats{Tracked: 4, Dropped: 4, Reason: "unread"}
 	for _, c := range []struct {
 		name   string
 		script []step
-		want   insights.Stats
+		want   ingest.Stats
+		posts  int      // requests
 		got    []string // messages that were accepted by a request that was accepted as a whole
 	}{
-		{"accepted", nil, insights.Stats{Tracked: 4, Accepted: 4, Posts: 1}, all},
+		{"accepted", nil, taken, 1, all},
 
 		{
 			"206 refuses one, asks for another again",
 			[]step{{status: 206, body: `{"itemsReceived":4,"itemsAccepted":2,"errors":[
 			{"index":0,"statusCode":400,"message":"bad"},{"index":2,"statusCode":500,"message":"later"}]}`}},
-			insights.Stats{Tracked: 4, Accepted: 3, Rejected: 1, Posts: 2},
+			ingest.Stats{Tracked: 4, Accepted: 3, Rejected: 1, Reason: "status 206"},
+			2,
 			[]string{"m2"},
 		},
 		{
@@ -42,13 +47,13 @@ func TestScripts(t *testing.T) {
 			[]step{{status: 206, body: `{"itemsReceived":4,"itemsAccepted":3,"errors":[
 			null,{},{"index":-1,"statusCode":500},{"index":4,"statusCode":500},{"index":99,"statusCode":400},
 			{"index":null,"statusCode":500},{"statusCode":500},{"index":1,"statusCode":503},{"index":1,"statusCode":400}]}`}},
-			retried,
+			taken, 2,
 			[]string{"m1"},
 		},
 		{
 			"206 with an index that is no number",
 			[]step{{status: 206, body: `{"errors":[{"index":"1","statusCode":503}]}`}},
-			insights.Stats{Tracked: 4, Dropped: insights.Dropped{Unread: 4}, Posts: 1},
+			unread, 1,
 			nil,
 		},
 		{
@@ -56,111 +61,117 @@ func TestScripts(t *testing.T) {
 			[]step{
 				itemwise(401, 403, 408, 429), itemwise(439, 500, 502, 503), itemwise(504, 0, 0, 400),
 			},
-			insights.Stats{Tracked: 4, Accepted: 3, Rejected: 1, Posts: 4},
+			ingest.Stats{Tracked: 4, Accepted: 3, Rejected: 1, Reason: "status 206"},
+			4,
 			[]string{"m0"},
 		},
 		{
 			"206 for what the endpoint samples",
 			[]step{{status: 206, body: `{"itemsReceived":4,"itemsAccepted":3,"errors":[
 			{"index":1,"statusCode":206,"message":"Telemetry sampled out."}]}`}},
-			insights.Stats{Tracked: 4, Accepted: 4, Posts: 1},
+			taken, 1,
 			nil,
 		},
 		{
 			"206 that accepts fewer than it explains",
 			[]step{{status: 206, body: `{"itemsReceived":4,"itemsAccepted":1,"errors":[null]}`}},
-			insights.Stats{Tracked: 4, Accepted: 1, Rejected: 3, Posts: 1},
+			ingest.Stats{Tracked: 4, Accepted: 1, Rejected: 3, Reason: "status 206"},
+			1,
 			nil,
 		},
 		{
 			"206 with numbers that cannot be",
 			[]step{{status: 206, body: `{"itemsReceived":-7,"itemsAccepted":-3,"errors":null}`}},
-			insights.Stats{Tracked: 4, Rejected: 4, Posts: 1},
+			ingest.Stats{Tracked: 4, Rejected: 4, Reason: "status 206"},
+			1,
 			nil,
 		},
 		{
 			"206 that accepts more than it got",
 			[]step{{status: 206, body: `{"itemsReceived":9,"itemsAccepted":9,"errors":[]}`}},
-			insights.Stats{Tracked: 4, Accepted: 4, Posts: 1},
+			taken, 1,
 			nil,
 		},
 		{
 			"206 without a body",
 			[]step{{status: 206, body: " "}},
-			insights.Stats{Tracked: 4, Dropped: insights.Dropped{Unread: 4}, Posts: 1},
+			unread, 1,
 			nil,
 		},
 		{
 			"206 with a body that is cut off",
 			[]step{{status: 206, body: `{"itemsReceived":4,"itemsAcc`}},
-			insights.Stats{Tracked: 4, Dropped: insights.Dropped{Unread: 4}, Posts: 1},
+			unread, 1,
 			nil,
 		},
 
-		{"400 bad data or key", many(1, step{status: 400}), refused, nil},
-		{"404 another stamp's key", many(1, step{status: 404}), refused, nil},
-		{"301 is not followed", many(1, step{status: 301, location: "http://127.0.0.1:1/v2.1/track"}), refused, nil},
-		{"302 is not followed", many(1, step{status: 302, location: "http://127.0.0.1:1/v2.1/track"}), refused, nil},
-		{"307 to nowhere", many(1, step{status: 307}), refused, nil},
-		{"307 to a foreign host", many(1, step{status: 307, location: "https://evil.example/v2.1/track"}), refused, nil},
-		{"308 to this machine", many(1, step{status: 308, location: "http://127.0.0.1:2/v2.1/track"}), retried, all},
+		{"400 bad data or key", many(1, step{status: 400}), refused("400"), 1, nil},
+		{"404 another stamp's key", many(1, step{status: 404}), refused("404"), 1, nil},
+		{"301 is not followed", many(1, step{status: 301, location: "http://127.0.0.1:1/v2.1/track"}), refused("301"), 1, nil},
+		{"302 is not followed", many(1, step{status: 302, location: "http://127.0.0.1:1/v2.1/track"}), refused("302"), 1, nil},
+		{"307 to nowhere", many(1, step{status: 307}), refused("307"), 1, nil},
+		{"307 to a foreign host", many(1, step{status: 307, location: "https://evil.example/v2.1/track"}), refused("307"), 1, nil},
+		{"308 to this machine", many(1, step{status: 308, location: "http://127.0.0.1:2/v2.1/track"}), taken, 2, all},
 		{
 			"308 without end", many(11, step{status: 308, location: "/v2.1/track"}),
-			insights.Stats{Tracked: 4, Accepted: 4, Posts: 12},
+			taken, 12,
 			all,
 		},
-		{"202 is nothing that the endpoint says", many(1, step{status: 202}), refused, nil},
+		{"202 is nothing that the endpoint says", many(1, step{status: 202}), refused("202"), 1, nil},
 
 		{
 			"402 daily cap", many(1, step{status: 402}),
-			insights.Stats{Tracked: 4, Dropped: insights.Dropped{Capped: 4}, Posts: 1},
+			ingest.Stats{Tracked: 4, Dropped: 4, Reason: "capped"},
+			1,
 			nil,
 		},
 		{
 			"439 quota", many(1, step{status: 439, retryAfter: "1"}),
-			insights.Stats{Tracked: 4, Dropped: insights.Dropped{Capped: 4}, Posts: 1},
+			ingest.Stats{Tracked: 4, Dropped: 4, Reason: "capped"},
+			1,
 			nil,
 		},
 
 		{
 			"401 until the role counts", many(3, step{status: 401}),
-			insights.Stats{Tracked: 4, Accepted: 4, Posts: 4, Unauthorized: 3},
+			taken, 4,
 			all,
 		},
 		{
 			"403 until the role counts", many(2, step{status: 403}),
-			insights.Stats{Tracked: 4, Accepted: 4, Posts: 3, Unauthorized: 2},
+			taken, 3,
 			all,
 		},
 
-		{"408", many(1, step{status: 408}), retried, all},
-		{"429", many(1, step{status: 429}), retried, all},
-		{"429 with Retry-After in seconds", many(1, step{status: 429, retryAfter: "30"}), retried, all},
-		{"429 with Retry-After that is no time", many(1, step{status: 429, retryAfter: "soon"}), retried, all},
-		{"500", many(1, step{status: 500}), retried, all},
-		{"502", many(1, step{status: 502}), retried, all},
-		{"503 for a while", many(5, step{status: 503}), insights.Stats{Tracked: 4, Accepted: 4, Posts: 6}, all},
-		{"504", many(1, step{status: 504}), retried, all},
-		{"no connection for a while", many(5, step{status: broken}), insights.Stats{Tracked: 4, Accepted: 4, Posts: 6}, all},
-		{"hangs, then answers", many(2, step{hang: true}), insights.Stats{Tracked: 4, Accepted: 4, Posts: 3}, all},
+		{"408", many(1, step{status: 408}), taken, 2, all},
+		{"429", many(1, step{status: 429}), taken, 2, all},
+		{"429 with Retry-After in seconds", many(1, step{status: 429, retryAfter: "30"}), taken, 2, all},
+		{"429 with Retry-After that is no time", many(1, step{status: 429, retryAfter: "soon"}), taken, 2, all},
+		{"500", many(1, step{status: 500}), taken, 2, all},
+		{"502", many(1, step{status: 502}), taken, 2, all},
+		{"503 for a while", many(5, step{status: 503}), taken, 6, all},
+		{"504", many(1, step{status: 504}), taken, 2, all},
+		{"no connection for a while", many(5, step{status: broken}), taken, 6, all},
+		{"hangs, then answers", many(2, step{hang: true}), taken, 3, all},
 
-		{"413 once", many(1, step{status: 413}), insights.Stats{Tracked: 4, Accepted: 4, Posts: 3}, all},
+		{"413 once", many(1, step{status: 413}), taken, 3, all},
 		{
 			"413 also for one half", many(2, step{status: 413}),
-			insights.Stats{Tracked: 4, Accepted: 2, Rejected: 2, Posts: 3},
+			ingest.Stats{Tracked: 4, Accepted: 2, Rejected: 2, Reason: "status 413"},
+			3,
 			[]string{"m2", "m3"},
 		},
 		{
 			"413 and then 206",
 			[]step{{status: 413}, {status: 206, body: `{"itemsAccepted":1,"errors":[{"index":1,"statusCode":503}]}`}},
-			insights.Stats{Tracked: 4, Accepted: 4, Posts: 4},
+			taken, 4,
 			[]string{"m2", "m3", "m1"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := &endpoint{script: c.script}
-				s := newSender(t, insights.SenderConfig{Transport: e})
+				s := newSender(t, ingest.Config{Transport: e})
 				for _, m := range all {
 					trackTrace(s, m)
 				}
@@ -172,6 +183,9 @@ func TestScripts(t *testing.T) {
 				got := s.Stats()
 				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
+				}
+				if n := len(e.requests()); n != c.posts {
+					t.Errorf("%d requests, want %d", n, c.posts)
 				}
 				if diff := cmp.Diff(c.got, e.messages(t)); diff != "" {
 					t.Errorf("messages (-want +got):\n%s", diff)

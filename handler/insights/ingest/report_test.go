@@ -1,7 +1,8 @@
-package insights_test
+package ingest_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 )
 
 // statsItems returns the properties of the items telemetry-stats that were accepted.
@@ -46,7 +48,7 @@ func statsItems(t *testing.T, e *endpoint) (all []map[string]string) {
 func TestTelemetryStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{script: []step{{status: 400}}}
-		s := newSender(t, insights.SenderConfig{Transport: e})
+		s := newSender(t, ingest.Config{Transport: e})
 		<-time.After(10*time.Minute + 10*time.Second)
 		if n := len(e.requests()); n != 0 {
 			t.Fatalf("%d requests of a sender that has nothing to tell", n)
@@ -58,9 +60,7 @@ func TestTelemetryStats(t *testing.T) {
 		<-time.After(time.Minute)
 		want := map[string]string{
 			"event": "telemetry-stats", "tracked": "2", "accepted": "0", "rejected": "2", "pending": "0",
-			"dropped": "0", "droppedFull": "0", "droppedClosed": "0", "droppedInvalid": "0",
-			"droppedCapped": "0", "droppedRefused": "0", "droppedUnread": "0",
-			"posts": "1", "unauthorized": "0", "cut": "0", "notNumbers": "0",
+			"dropped": "0", "reason": "status 400",
 		}
 		got := statsItems(t, e)
 		if len(got) != 2 {
@@ -69,7 +69,7 @@ func TestTelemetryStats(t *testing.T) {
 		if diff := cmp.Diff(want, got[0]); diff != "" {
 			t.Errorf("first (-want +got):\n%s", diff)
 		}
-		want["tracked"], want["accepted"], want["posts"] = "4", "2", "3" // the first item counts, too
+		want["tracked"], want["accepted"] = "4", "2" // the first item counts, too
 		if diff := cmp.Diff(want, got[1]); diff != "" {
 			t.Errorf("second (-want +got):\n%s", diff)
 		}
@@ -94,9 +94,9 @@ func TestConsole(t *testing.T) {
 		}},
 		{"the wrong key", many(3, step{status: 400}), []string{
 			`level=ERROR msg="Application Insights does not take telemetry" status=400`,
-			`level=WARN msg="Telemetry was lost" lost=2 tracked=2 rejected=2 posts=2`,
+			`level=WARN msg="Telemetry was lost" lost=2 reason="status 400" tracked=2 accepted=0 rejected=2 dropped=0 pending=0`,
 			`level=INFO msg="Application Insights takes telemetry again"`,
-			`level=WARN msg="Telemetry was lost" lost=1 tracked=4 accepted=1 rejected=3 posts=4`,
+			`level=WARN msg="Telemetry was lost" lost=1 reason="status 400" tracked=4 accepted=1 rejected=3 dropped=0 pending=0`,
 		}},
 		{"a role that does not count yet", many(5, step{status: 403}), []string{
 			`level=WARN msg="Application Insights does not take telemetry" status=403`,
@@ -105,12 +105,12 @@ func TestConsole(t *testing.T) {
 		{"the cap", many(1, step{status: 402}), []string{
 			`level=ERROR msg="Application Insights does not take telemetry" status=402`,
 			`level=INFO msg="Application Insights takes telemetry again"`,
-			`level=WARN msg="Telemetry was lost" lost=1 tracked=2 accepted=1 dropped=1 droppedCapped=1 posts=2`,
+			`level=WARN msg="Telemetry was lost" lost=1 reason=capped tracked=2 accepted=1 rejected=0 dropped=1 pending=0`,
 		}},
 		{"an answer that says nothing", many(1, step{status: 206, body: "<html>secret</html>"}), []string{
 			`level=WARN msg="Application Insights does not take telemetry" status=206`,
 			`level=INFO msg="Application Insights takes telemetry again"`,
-			`level=WARN msg="Telemetry was lost" lost=1 tracked=2 accepted=1 dropped=1 droppedUnread=1 posts=2`,
+			`level=WARN msg="Telemetry was lost" lost=1 reason=unread tracked=2 accepted=1 rejected=0 dropped=1 pending=0`,
 		}},
 		{"no connection", many(2, step{status: broken}), []string{
 			`level=WARN msg="Application Insights does not take telemetry" reason="the connection broke"`,
@@ -124,7 +124,7 @@ func TestConsole(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				out := &console{}
-				s := newSender(t, insights.SenderConfig{Transport: &endpoint{script: c.script}, Log: out.log()})
+				s := newSender(t, ingest.Config{Transport: &endpoint{script: c.script}, Log: out.log()})
 				trackTrace(s, "first")
 				<-time.After(30 * time.Second)
 				trackTrace(s, "second")
@@ -149,7 +149,7 @@ func TestConsoleOfALongOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &console{}
 		e := &endpoint{byDefault: step{status: 503}}
-		s := newSender(t, insights.SenderConfig{Transport: e, Log: out.log()})
+		s := newSender(t, ingest.Config{Transport: e, Log: out.log()})
 		trackTrace(s, "m")
 		<-time.After(2 * time.Hour)
 		if n := strings.Count(out.String(), "\n"); n < 6 || n > 13 {
@@ -165,13 +165,34 @@ func TestConsoleOfALongOutage(t *testing.T) {
 func TestLossAtTheEndIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &console{}
-		s := newSender(t, insights.SenderConfig{Transport: &endpoint{byDefault: step{status: 503}}, Log: out.log()})
+		s := newSender(t, ingest.Config{Transport: &endpoint{byDefault: step{status: 503}}, Log: out.log()})
 		for i := range 7 {
 			trackTrace(s, fmt.Sprint("m", i))
 		}
 		s.Close(time.Second)
-		if !strings.Contains(out.String(), "lost=7 tracked=7 dropped=7 droppedClosed=7") {
+		if !strings.Contains(out.String(), "lost=7 reason=closed tracked=7 accepted=0 rejected=0 dropped=7 pending=0") {
 			t.Errorf("%s", out)
 		}
 	})
 }
+
+// TestOwnDiagnosticsMakeNoItems has a sender that is, by mistake, given the log whose records become its items.
+func TestOwnDiagnosticsMakeNoItems(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &later{}
+		out := &console{}
+		log := slog.New(insights.WithItems(out.log().Handler(), encoder(), sink))
+		s := newSender(t, ingest.Config{Transport: &endpoint{byDefault: step{status: 400}}, Log: log})
+		sink.to = s
+		trackTrace(s, "m")
+		<-time.After(30 * time.Second)
+		if st := s.Stats(); st.Tracked != 1 || out.String() == "" {
+			t.Errorf("%+v, console: %s", st, out)
+		}
+	})
+}
+
+// later is a sink that is there before what it hands items to.
+type later struct{ to insights.Sink }
+
+func (l *later) Track(line []byte) { l.to.Track(line) }

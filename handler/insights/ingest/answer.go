@@ -1,4 +1,4 @@
-package insights
+package ingest
 
 import (
 	"net/http"
@@ -71,15 +71,10 @@ func itemsAgain(status int) bool {
 	return false
 }
 
-// shares is an answer to a batch by item.
-type shares struct {
-	again              []int // indices, ascending
-	accepted, rejected int
-}
-
-// shares reads the body of a 206 for a batch of n items. What the endpoint sampled has an entry with a 2xx; that is no
-// error. Indices are checked: they come from outside. It is false where the body cannot be read.
-func (a answer) shares(n int) (shares, bool) {
+// shares reads the body of a 206 for a batch of n items: which are sent again, ascending, and what became of the others.
+// What the endpoint sampled has an entry with a 2xx; that is no error. Indices are checked: they come from outside. It is
+// false where the body cannot be read.
+func (a answer) shares(n int) (again []int, _ outcome, ok bool) {
 	var r struct {
 		Accepted *int `json:"itemsAccepted"`
 		Errors   []*struct {
@@ -88,7 +83,7 @@ func (a answer) shares(n int) (shares, bool) {
 		} `json:"errors"`
 	}
 	if err := json.Unmarshal(a.body, &r, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)); err != nil {
-		return shares{}, false
+		return nil, outcome{dropped: n, reason: reasonUnread}, false
 	}
 	status := make([]int, n) // 0: accepted
 	sampled := 0
@@ -98,26 +93,26 @@ func (a answer) shares(n int) (shares, bool) {
 		}
 		status[*e.Index] = e.Status
 	}
-	var s shares
+	o := outcome{reason: a.reason()}
 	for i, code := range status {
 		switch {
 		case code == 0:
-			s.accepted++
+			o.accepted++
 		case code/100 == 2:
-			s.accepted++
+			o.accepted++
 			sampled++
 		case itemsAgain(code):
-			s.again = append(s.again, i)
+			again = append(again, i)
 		default:
-			s.rejected++
+			o.rejected++
 		}
 	}
 	if r.Accepted != nil { // some may be refused without an entry that can be read
-		missing := min(max(s.accepted-sampled-*r.Accepted, 0), s.accepted-sampled)
-		s.accepted -= missing
-		s.rejected += missing
+		missing := min(max(o.accepted-sampled-*r.Accepted, 0), o.accepted-sampled)
+		o.accepted -= missing
+		o.rejected += missing
 	}
-	return s, true
+	return again, o, true
 }
 
 // retryAfter reads the header in both its forms (RFC 9110, section 10.2.3).

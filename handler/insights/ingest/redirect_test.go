@@ -1,4 +1,4 @@
-package insights_test
+package ingest_test
 
 import (
 	"context"
@@ -9,11 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 	"userrelay/test/wait"
 )
 
-func tokens(token string) insights.TokenSource {
+func tokens(token string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return token, nil }
 }
 
@@ -53,7 +53,7 @@ func TestRedirectTargets(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					e := &endpoint{script: []step{{status: status, location: c.location}}}
-					s := newSender(t, insights.SenderConfig{Connection: connection(t, c.endpoint), Transport: e, Token: tokens("secret")})
+					s := newSender(t, ingest.Config{Connection: connection(t, c.endpoint), Transport: e, Token: tokens("secret")})
 					trackTrace(s, "m")
 					<-time.After(5 * time.Second)
 					var hosts []string
@@ -95,7 +95,7 @@ func TestRedirectIsRemembered(t *testing.T) {
 			}
 			return nil
 		}}}
-		s := newSender(t, insights.SenderConfig{Connection: connection(t, "https://"+home), Transport: e})
+		s := newSender(t, ingest.Config{Connection: connection(t, "https://"+home), Transport: e})
 		for range 3 {
 			trackTrace(s, "m")
 			<-time.After(2 * time.Second)
@@ -125,7 +125,7 @@ func TestRedirectOnTheNetwork(t *testing.T) {
 	server := httptest.NewServer(second)
 	defer server.Close()
 	first := &endpoint{byDefault: step{status: http.StatusPermanentRedirect, location: server.URL + "/v2.1/track"}}
-	s, _ := serve(t, first, insights.SenderConfig{Token: tokens("secret")})
+	s, _ := serve(t, first, ingest.Config{Token: tokens("secret")})
 	trackTrace(s, "m")
 	wait.For(t, "the item arrives", func() bool { return s.Stats().Accepted == 1 })
 	if got := second.requests()[0].header.Get("Authorization"); got != "Bearer secret" {
@@ -147,7 +147,7 @@ func packedAnswers(t *testing.T) (inOne bool) {
 		status: 206, zipped: true,
 		body: `{"itemsReceived":2,"itemsAccepted":0,"errors":[{"index":0,"statusCode":400},{"index":1,"statusCode":503}]}`,
 	}, {zipped: true}}}
-	s, _ := serve(t, e, insights.SenderConfig{})
+	s, _ := serve(t, e, ingest.Config{})
 	trackTrace(s, "m0")
 	trackTrace(s, "m1")
 	wait.For(t, "both are settled", func() bool { return s.Stats().Pending == 0 && s.Stats().Tracked == 2 })
@@ -167,14 +167,14 @@ func TestAnswerWithoutEnd(t *testing.T) {
 		wait.LongEnough(t, "an answer in the sender's time", time.Second, func(time.Duration) bool {
 			body := `{"itemsAccepted":1,"errors":[` + strings.Repeat(" ", 2<<20) + `]}`
 			e := &endpoint{script: []step{{status: status, zipped: true, body: body}}}
-			s, _ := serve(t, e, insights.SenderConfig{})
+			s, _ := serve(t, e, ingest.Config{})
 			trackTrace(s, "m")
-			wait.For(t, "an answer", func() bool { return s.Stats().Accepted+s.Stats().Dropped.Unread == 1 })
+			wait.For(t, "an answer", func() bool { return s.Stats().Accepted+s.Stats().Dropped == 1 })
 			st := s.Stats()
 			if status == 206 && st.Accepted == 1 {
 				return false // the answer took too long, and the item was sent again
 			}
-			if (st.Dropped.Unread == 1) != (status == 206) {
+			if (st.Dropped == 1) != (status == 206) {
 				t.Errorf("%d: %+v", status, st)
 			}
 			return true

@@ -1,11 +1,11 @@
-package insights_test
+package ingest_test
 
 import (
 	"net/url"
 	"strings"
 	"testing"
 
-	"userrelay/handler/insights"
+	"userrelay/handler/insights/ingest"
 )
 
 func FuzzParseConnection(f *testing.F) {
@@ -13,9 +13,9 @@ func FuzzParseConnection(f *testing.F) {
 	f.Add("InstrumentationKey=" + testKey + ";EndpointSuffix=ai.example.com;Location=eu;;x=y=z")
 	f.Add("instrumentationkey = " + testKey + ";IngestionEndpoint=http://[::1]:80/%2f")
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := insights.ParseConnection(text)
+		c, err := ingest.ParseConnection(text)
 		if err != nil {
-			if c != (insights.Connection{}) || len(err.Error()) > 100 {
+			if c != (ingest.Connection{}) || len(err.Error()) > 100 {
 				t.Errorf("%+v, %v", c, err)
 			}
 			return
@@ -35,9 +35,9 @@ func FuzzParseAuthentication(f *testing.F) {
 	f.Add("Authorization=AAD;ClientId=01234567-89ab-cdef-0123-456789abcdef")
 	f.Add(";authorization = aad;;x")
 	f.Fuzz(func(t *testing.T, text string) {
-		a, err := insights.ParseAuthentication(text)
+		a, err := ingest.ParseAuthentication(text)
 		if err != nil {
-			if a != (insights.Authentication{}) || len(err.Error()) > 100 {
+			if a != (ingest.Authentication{}) || len(err.Error()) > 100 {
 				t.Errorf("%+v, %v", a, err)
 			}
 			return

@@ -1,0 +1,136 @@
+package ingest
+
+import (
+	"bytes"
+	"time"
+)
+
+// Limits of what waits for Application Insights. An item has 0.7 to 1 KB, so that 17 MiB are 16,000 items or more: some
+// seconds of outage at 1,000 registrations a second, half an hour at 3. It is what telemetry holds, but for a batch's room
+// to spare and a request's body.
+const (
+	maxWaiting    = 17 << 20 // bytes
+	maxItem       = 64 << 10 // bytes of an item that Application Insights takes (service limits of Azure Monitor)
+	maxBatchItems = 1000     // in one request
+	maxBatchBytes = 1 << 20  // in one request, unpacked
+)
+
+// batch is what one request holds: items, each a line of JSON with a line feed.
+type batch struct {
+	lines []byte
+	items int
+
+	halved   bool  // it is half of a batch that was too large
+	strikes  int   // how often it failed while others were accepted
+	accepted int64 // batches that had been accepted when it failed last
+}
+
+// queue holds batches until they are settled. The last one is open for more items, so that a long outage makes few large
+// batches of many small ones.
+type queue struct {
+	sealed []batch // oldest first
+	open   batch
+	since  time.Time // when the open batch got its first item
+	held   int       // bytes of memory of all of them, and of the batch that take returned last
+	spare  []byte    // room for the next batch
+}
+
+func (q *queue) room(line []byte) bool {
+	return q.held < maxWaiting || len(q.open.lines)+len(line) < cap(q.open.lines)
+}
+
+// add appends an item. It says whether there is now something to wait for, or to do.
+func (q *queue) add(line []byte) (news bool) {
+	if len(q.open.lines)+len(line) >= maxBatchBytes {
+		q.seal()
+		news = true
+	}
+	if q.open.items == 0 {
+		q.since = time.Now()
+		news = true
+	}
+	q.held -= cap(q.open.lines)
+	q.open.lines = append(append(roomFor(q.open.lines, len(line)+1), line...), '\n')
+	q.held += cap(q.open.lines)
+	q.open.items++
+	if q.open.items == maxBatchItems {
+		q.seal()
+		news = true
+	}
+	return news
+}
+
+// roomFor returns a slice with room for n bytes more: four times as much each time, as much as a batch can have at most.
+func roomFor(b []byte, n int) []byte {
+	if len(b)+n <= cap(b) {
+		return b
+	}
+	return append(make([]byte, 0, max(len(b)+n, min(max(4*cap(b), 16<<10), maxBatchBytes))), b...)
+}
+
+// seal makes the open batch one that can be taken.
+func (q *queue) seal() {
+	if q.open.items > 0 {
+		q.sealed = append(q.sealed, q.open)
+		q.open, q.spare = batch{lines: q.spare[:0]}, nil
+		q.held += cap(q.open.lines)
+	}
+}
+
+// take takes the oldest sealed batch out.
+func (q *queue) take() (batch, bool) {
+	if len(q.sealed) == 0 {
+		return batch{}, false
+	}
+	first := q.sealed[0]
+	q.sealed[0] = batch{}
+	q.sealed = q.sealed[1:]
+	return first, true
+}
+
+// back puts the batch that take returned where it was.
+func (q *queue) back(b batch) { q.sealed = append([]batch{b}, q.sealed...) }
+
+// settle gives up the room of the batch that take returned. What is left of it goes to the end, also behind the open
+// batch: one that is refused time and again must not keep the others waiting.
+func (q *queue) settle(taken batch, left []batch) {
+	q.held -= cap(taken.lines)
+	if len(left) == 0 {
+		q.spare = taken.lines
+		return
+	}
+	q.seal()
+	for _, l := range left {
+		q.sealed = append(q.sealed, l)
+		q.held += cap(l.lines)
+	}
+}
+
+// pick returns a batch of the items with these indices, which are ascending and within the batch.
+func (b batch) pick(indices []int) batch {
+	lines := b.lines
+	b.lines, b.items = nil, len(indices)
+	i := 0
+	for line := range bytes.Lines(lines) {
+		if len(indices) > 0 && indices[0] == i {
+			indices = indices[1:]
+			b.lines = append(b.lines, line...)
+		}
+		i++
+	}
+	return b
+}
+
+// halves returns the batch as two, which share no room.
+func (b batch) halves() []batch {
+	first, second := b, b
+	first.items = b.items / 2
+	second.items -= first.items
+	end := 0
+	for range first.items {
+		end += bytes.IndexByte(b.lines[end:], '\n') + 1
+	}
+	first.lines, second.lines = b.lines[:end:end], b.lines[end:]
+	first.halved, second.halved = true, true
+	return []batch{first, second}
+}
