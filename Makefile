@@ -8,7 +8,7 @@ ACTIONLINT := $(TOOLS)/actionlint/$(ACTIONLINT_VERSION)/actionlint
 AZURERM_VERSION := $(shell sed -n 's|.*hashicorp/terraform-provider-azurerm \(v[^ ]*\).*|\1|p' tools/terraform/go.mod)
 AZURERM := $(TOOLS)/terraform-provider-azurerm/$(AZURERM_VERSION)/terraform-provider-azurerm
 
-.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 test-infra package provider drill fuzz bench pgo simulate simulate-controls lint fmt
+.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 test-infra package provider drill fuzz bench pgo simulate simulate-controls lint lint-api fmt
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -82,6 +82,10 @@ lint: $(GOLANGCI) $(ACTIONLINT) ## Check style and habits, on all systems that t
 	go mod tidy -diff
 	shellcheck .ci/run
 	$(ACTIONLINT)
+
+lint-api: ## Check docs/openapi.yaml and docs/asyncapi.yaml (Node.js)
+	@test -d tools/apilint/node_modules || npm ci --prefix tools/apilint --no-audit --no-fund
+	REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npm run --silent --prefix tools/apilint lint
 
 fmt: $(GOLANGCI) ## Format the code
 	$(GOLANGCI) fmt ./...

@@ -18,8 +18,8 @@ import (
 // Type is the CloudEvents type of every event that is forwarded.
 const Type = "user.created"
 
-// Schema is the CloudEvents dataschema of every record's value: what asyncapi.yaml says of it. A value that an older
-// consumer could not read would have another.
+// Schema is the CloudEvents dataschema of every record's value: the name of docs/schemas/user.created.1.json. A value that
+// an older consumer could not read would have another.
 const Schema = "urn:userrelay:schema:user.created:1"
 
 // Event is the registration of one user, whatever the request looked like.

@@ -189,7 +189,7 @@ func (c tried) outcome(t *testing.T) string {
 		r.Header.Set(name, value)
 	}
 	w := httptest.NewRecorder()
-	appWith(t, s, nil, registration.Decoder{Profile: c.full}).ServeHTTP(w, r)
+	app(t, s, nil, registration.Decoder{Profile: c.full}).ServeHTTP(w, r)
 	var answer struct {
 		EventID, Detail, Ignored string
 	}
@@ -202,16 +202,16 @@ func (c tried) outcome(t *testing.T) string {
 		becomes = "forwarded nowhere"
 	case w.Code == http.StatusOK:
 		headers := map[string]string{}
-		for _, h := range s.record.Headers {
+		for _, h := range s.kept().Headers {
 			headers[h.Key] = h.Value
 		}
-		parts := []string{code(short(headers["ce_id"])), code(headers["ce_source"]), code(short(registration.Shown(string(s.record.Key))))}
+		parts := []string{code(short(headers["ce_id"])), code(headers["ce_source"]), code(short(registration.Shown(string(s.kept().Key))))}
 		for _, name := range []string{"ce_auth0eventid", "ce_a0purpose", "ce_profileomitted"} {
 			if v := headers[name]; v != "" {
 				parts = append(parts, code(name+": "+v))
 			}
 		}
-		if _, profile, ok := strings.Cut(string(s.record.Value), `,"user":`); ok {
+		if _, profile, ok := strings.Cut(string(s.kept().Value), `,"user":`); ok {
 			parts = append(parts, "with "+code(short(strings.TrimSuffix(profile, "}"))))
 		}
 		becomes = strings.Join(parts, ", ")
