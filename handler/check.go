@@ -129,7 +129,7 @@ func checkOutbox(ctx context.Context, s settings, stdout io.Writer) bool {
 	if err := q.Check(ctx); err != nil {
 		return say(stdout, diagnose.Failure, subject, fmt.Sprintf("%v. %s", err, outbox.Advice(err)))
 	}
-	return say(stdout, diagnose.Good, subject, "The queue "+outbox.QueueName+" takes messages and lets them be deleted.")
+	return say(stdout, diagnose.Good, subject, "The queue "+outbox.QueueName+" accepts messages and their deletion.")
 }
 
 // checkTelemetry sends one item.
@@ -158,8 +158,8 @@ func checkTelemetry(s settings, stdout io.Writer) bool {
 	sender.Close(checkLimit)
 	if sender.Stats().Accepted == 0 {
 		line, _, _ := bytes.Cut(told.Bytes(), []byte("\n"))
-		return say(stdout, diagnose.Failure, subject, "The endpoint did not take an item: "+string(line)+
+		return say(stdout, diagnose.Failure, subject, "The endpoint did not accept an item: "+string(line)+
 			". Compare APPLICATIONINSIGHTS_CONNECTION_STRING with the portal; an identity needs the role Monitoring Metrics Publisher.")
 	}
-	return say(stdout, diagnose.Good, subject, "The endpoint took an item.")
+	return say(stdout, diagnose.Good, subject, "The endpoint accepted an item.")
 }

@@ -53,7 +53,7 @@ const (
 // load reads and checks all settings. The error is a configError; warnings come with it, too.
 //
 // Registrations do not fail for telemetry's sake: wrong settings of telemetry are an error for -check only, else a warning.
-// Where there are other mistakes they are listed among them, so that all can be mended at once.
+// Where there are other mistakes they are listed among them, so that all can be fixed at once.
 func load(vars variables, what purpose) (settings, error) {
 	env := newEnvironment(vars)
 	s := loadAll(env, what)
@@ -104,7 +104,7 @@ func checkTimeouts(env *environment, s settings) {
 	if env.text(name) == "" {
 		name, other = other, fmt.Sprintf("%s (%v)", name, s.Outbox.Timeout)
 	}
-	env.fail(name, fmt.Sprintf("must be at most %v together with %s: callers do not wait longer", maxDelivery, other))
+	env.fail(name, fmt.Sprintf("must be at most %v together with %s: callers wait no longer", maxDelivery, other))
 }
 
 func loadInsights(env *environment) (*ingest.Connection, *ingest.Authentication) {
@@ -126,7 +126,7 @@ func loadInsights(env *environment) (*ingest.Connection, *ingest.Authentication)
 	if err != nil {
 		env.fail(name, err.Error())
 	} else if connection != nil && !connection.Confidential() {
-		env.fail(name, "needs an ingestion endpoint of https in "+connectionName+": a token must not travel in the clear")
+		env.fail(name, "needs an ingestion endpoint of https in "+connectionName+": a token must not be sent unencrypted")
 	}
 	return connection, &a
 }
@@ -173,7 +173,7 @@ func instance(env *environment) string {
 	return ""
 }
 
-var errNoBroker = errors.New("must be host:port, several with commas between them")
+var errNoBroker = errors.New("must be host:port, or several separated by commas")
 
 // parseBrokers reads a list of host:port.
 func parseBrokers(list string) ([]string, error) {

@@ -30,14 +30,14 @@ func TestInsightsSettings(t *testing.T) {
 		"an identity of its own":      {west, " Authorization=AAD;ClientId=" + id, &ingest.Authentication{ClientID: id}, nil},
 		"on this machine":             {connection + ";IngestionEndpoint=http://127.0.0.1:1", "Authorization=AAD", &ingest.Authentication{}, nil},
 		"an identity without a use":   {"", "Authorization=AAD", &ingest.Authentication{}, nil},
-		"wrong connection":            {"secret", "", nil, configError{connectionName + "must be Key=Value pairs with ';' between them, as the portal shows it"}},
+		"wrong connection":            {"secret", "", nil, configError{connectionName + "must be Key=Value pairs separated by ';', as the portal shows it"}},
 		"wrong identity":              {connection, "secret", nil, configError{identityName + "must have Authorization=AAD"}},
-		"wrong identity, without use": {"", "Authorization=secret", nil, configError{identityName + "must have Authorization=AAD, no other kind is known"}},
+		"wrong identity, without use": {"", "Authorization=secret", nil, configError{identityName + "must have Authorization=AAD; no other kind is supported"}},
 		"both wrong": {connection + ";AADAudience=secret", "Authorization=AAD;ClientId=secret", nil, configError{
 			connectionName + "must have an AADAudience that is a URL of https", identityName + "must have a ClientId that is a GUID, or none",
 		}},
-		"a token in the clear": {connection + ";IngestionEndpoint=http://proxy.example.com", "Authorization=AAD", nil, configError{
-			identityName + "needs an ingestion endpoint of https in APPLICATIONINSIGHTS_CONNECTION_STRING: a token must not travel in the clear",
+		"a token unencrypted": {connection + ";IngestionEndpoint=http://proxy.example.com", "Authorization=AAD", nil, configError{
+			identityName + "needs an ingestion endpoint of https in APPLICATIONINSIGHTS_CONNECTION_STRING: a token must not be sent unencrypted",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

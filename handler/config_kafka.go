@@ -30,7 +30,7 @@ func loadKafka(env *environment) kafkaSettings {
 	k := kafkaSettings{Topic: "user-events", Timeout: env.duration("KAFKA_TIMEOUT", 2*time.Second, minTimeout, maxDelivery)}
 	list := env.text("KAFKA_BROKERS")
 	if list == "" {
-		env.fail("KAFKA_BROKERS", "is missing: host:port, several with commas between them")
+		env.fail("KAFKA_BROKERS", "is missing: host:port, or several separated by commas")
 	} else {
 		var err error
 		if k.Brokers, err = parseBrokers(list); err != nil {
@@ -119,7 +119,7 @@ func checkPassword(env *environment, k *kafkaSettings) {
 		env.fail(secret, "is missing, "+k.Mechanism+" needs it")
 	}
 	if !utf8.ValidString(k.Username) || k.Mechanism != "PLAIN" && strings.ContainsFunc(k.Username, func(r rune) bool { return r > unicode.MaxASCII }) {
-		env.fail(user, "must be ASCII for SCRAM, and valid UTF-8 for PLAIN: brokers know no other names")
+		env.fail(user, "must be ASCII for SCRAM and valid UTF-8 for PLAIN: brokers accept no other names")
 	}
 }
 
@@ -129,11 +129,11 @@ func loadPassword(env *environment) string {
 	password := env.raw(name)
 	switch {
 	case !utf8.ValidString(password):
-		env.fail(name, "must be valid UTF-8: brokers take no other for a password")
+		env.fail(name, "must be valid UTF-8: brokers accept no other passwords")
 	case quoted(password):
-		env.warn(name, "begins and ends with quotes, which are taken for a part of the password: remove them if they are not")
+		env.warn(name, "begins and ends with quotes, which are read as part of the password: remove them unless they are")
 	case strings.TrimSpace(password) != password:
-		env.warn(name, "begins or ends with white space, which is taken for a part of the password: remove it if it is not")
+		env.warn(name, "begins or ends with white space, which is read as part of the password: remove it unless it is")
 	}
 	return password
 }
@@ -148,7 +148,7 @@ func parseExtensions(list string) (map[string]string, error) {
 	for e := range strings.SplitSeq(list, ",") {
 		m := pair.FindStringSubmatch(strings.TrimSpace(e))
 		if m == nil || m[1] == "auth" {
-			return nil, errors.New("must be name=value pairs with commas between them, such as logicalCluster=lkc-1; names are letters and not auth")
+			return nil, errors.New("must be name=value pairs separated by commas, such as logicalCluster=lkc-1; names are letters and not auth")
 		}
 		extensions[m[1]] = m[2]
 	}

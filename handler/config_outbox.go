@@ -100,7 +100,7 @@ func loadAccount(env *environment) (outbox.Account, accountSetting) {
 // warnStorage warns of what is set for the storage account and not read.
 func warnStorage(env *environment, from accountSetting) {
 	if value, ok := env.vars.exact[storage]; ok && strings.TrimSpace(value) == "" && from.section == storage {
-		env.warn(storage, "is set, but empty: the Functions host takes even that for a connection string, remove it")
+		env.warn(storage, "is set but empty: the Functions host reads even that as a connection string. Remove it")
 	}
 	for _, name := range env.unread(storage) {
 		part, ours := strings.CutPrefix(fold(name), fold(storage+"__"))
@@ -126,7 +126,7 @@ func whyNotRead(part string, from accountSetting) string {
 			return "is not for queues: the outbox needs " + storage + "__queueServiceUri"
 		}
 	case slices.ContainsFunc(hostParts(), known):
-		return "is read by the Functions host only: the handler cannot log in that way"
+		return "is read by the Functions host only: the handler cannot log in this way"
 	default:
 		if meant := nearest(part, accountParts()); meant != "" {
 			return "is not read: is " + storage + "__" + meant + " meant?"

@@ -119,14 +119,14 @@ func TestStorageWarnings(t *testing.T) {
 		want []string
 	}{
 		"nothing":              {[]string{name, p + "__credential=managedidentity", p + "__clientId=c", p + "__blobServiceUri=https://b"}, nil},
-		"an empty string":      {[]string{p + "=", name}, []string{p + ": is set, but empty: the Functions host takes even that for a connection string, remove it"}},
+		"an empty string":      {[]string{p + "=", name}, []string{p + ": is set but empty: the Functions host reads even that as a connection string. Remove it"}},
 		"a name and a string":  {[]string{connection, name}, []string{p + "__accountName: is not read: " + p + " comes before it"}},
 		"two strings":          {[]string{connection, "ConnectionStrings__" + connection}, []string{p + ": is not read: ConnectionStrings__" + p + " comes before it"}},
 		"a name and an URI":    {[]string{name, p + "__queueServiceUri=https://q"}, []string{p + "__queueServiceUri: is not read: " + p + "__accountName comes before it"}},
 		"a typing mistake":     {[]string{name, p + "__clientID_=c"}, []string{p + "__clientID_: is not read: is " + p + "__clientId meant?"}},
 		"with a colon":         {[]string{name, p + ":credentail=c"}, []string{p + ":credentail: is not read: is " + p + "__credential meant?"}},
 		"something else":       {[]string{name, p + "__endpoint=e"}, []string{p + "__endpoint: is not read"}},
-		"a certificate's":      {[]string{name, p + "__clientCertificate=c"}, []string{p + "__clientCertificate: is read by the Functions host only: the handler cannot log in that way"}},
+		"a certificate's":      {[]string{name, p + "__clientCertificate=c"}, []string{p + "__clientCertificate: is read by the Functions host only: the handler cannot log in this way"}},
 		"two names, two cases": {[]string{name, "azurewebjobsstorage:accountname=xyz"}, []string{p + "__accountName: is set more than once, as " + p + "__accountName and azurewebjobsstorage:accountname, with different values: keep one"}},
 		"another setting":      {[]string{name, p + "Account=c"}, nil},
 	} {
@@ -154,10 +154,10 @@ func TestStorageMistakes(t *testing.T) {
 	}{
 		"nothing":                    {nil, p + ": is missing", 0},
 		"the blobs' address":         {[]string{p + "__blobServiceUri=https://v4lue"}, p + ": is missing", 1},
-		"a string in quotes":         {[]string{p + `="AccountName=v4lue;AccountKey=c2VjcmV0"`}, p + ": is in quotes: remove them", 0},
-		"a string in single quotes":  {[]string{p + "='AccountName=v4lue;AccountKey=c2VjcmV0'"}, p + ": is in quotes: remove them", 0},
+		"a string in quotes":         {[]string{p + `="AccountName=v4lue;AccountKey=c2VjcmV0"`}, p + ": is in quotes, which are read as part of the value: remove them", 0},
+		"a string in single quotes":  {[]string{p + "='AccountName=v4lue;AccountKey=c2VjcmV0'"}, p + ": is in quotes, which are read as part of the value: remove them", 0},
 		"quotes inside":              {[]string{p + `=AccountName="v4lue";AccountKey=c2VjcmV0`}, p + ": must have an AccountName", 0},
-		"an address in the clear":    {[]string{p + "__serviceUri=http://v4lue"}, p + "__serviceUri: must be the https address", 0},
+		"an address unencrypted":     {[]string{p + "__serviceUri=http://v4lue"}, p + "__serviceUri: must be the https address", 0},
 		"a name in the wrong place":  {[]string{p + "=v4lue"}, p + ": must be a connection string", 0},
 		"a reference, another given": {[]string{p + "=@Microsoft.KeyVault(v4lue)", p + "__accountName=abc"}, p + ": is a Key Vault reference", 0},
 	} {

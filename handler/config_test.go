@@ -201,7 +201,7 @@ func TestWrongTelemetryDoesNotEndTheHandler(t *testing.T) {
 		"connection":            {"APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue"},
 		"connection in quotes":  {strings.Replace(key, "Instr", `"Instr`, 1) + `"`},
 		"identity":              {key, "APPLICATIONINSIGHTS_AUTHENTICATION_STRING=v4lue"},
-		"a token in the clear":  {key + ";IngestionEndpoint=http://v4lue.example.com", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=AAD"},
+		"a token unencrypted":   {key + ";IngestionEndpoint=http://v4lue.example.com", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=AAD"},
 		"connection, a secret":  {"APPLICATIONINSIGHTS_CONNECTION_STRING=@Microsoft.KeyVault(SecretUri=https://v4lue)"},
 		"connection, identity ": {"APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=v4lue"},
 	} {

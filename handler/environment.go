@@ -120,7 +120,7 @@ func (e *environment) raw(name string) string {
 func (e *environment) text(name string) string {
 	value := strings.TrimSpace(e.raw(name))
 	if quoted(value) {
-		e.fail(name, "is in quotes: remove them, they are taken for a part of the value")
+		e.fail(name, "is in quotes, which are read as part of the value: remove them")
 		return ""
 	}
 	return value

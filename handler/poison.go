@@ -78,10 +78,10 @@ func poisonLine(p outbox.Poisoned) string {
 	}
 	reason := strconv.Quote(p.Reason) // whoever may write into the queue may have written anything
 	if p.Reason == "" {
-		reason = "given up by the host after its last try"
+		reason = "given up by the host after its last attempt"
 	}
 	if _, invalid := errors.AsType[*registration.InvalidError](p.Err); invalid && p.Reason == "" {
-		reason = "not put there by this program"
+		reason = "not written by this program"
 	}
 	state := "there  "
 	if p.Sent {

@@ -32,10 +32,10 @@ const (
 func run(args []string, vars variables, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("handler", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	check := flags.Bool("check", false, "check the settings in the environment, and end")
-	connect := flags.Bool("connect", false, "with -check: reach for all that the settings name, too")
-	poison := flags.String("poison", "", "list: show what lies in the poison queue, and end; resend: move it back into the outbox")
-	version := flags.Bool("version", false, "print the version, and end")
+	check := flags.Bool("check", false, "check the settings in the environment, and exit")
+	connect := flags.Bool("connect", false, "with -check: also connect to everything that the settings name")
+	poison := flags.String("poison", "", "list: show what is in the poison queue, and exit; resend: move it back into the outbox")
+	version := flags.Bool("version", false, "print the version, and exit")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK

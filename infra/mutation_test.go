@@ -62,7 +62,7 @@ func mistakes() []mistake {
 		{"keys for Event Hubs", "kafka.tf", `local_authentication_enabled = false`, `local_authentication_enabled = true`, byEvents},
 		{"a name where an id belongs", "kafka.tf", `namespace_id    = azurerm_eventhub_namespace.this[0].id`, `namespace_id    = azurerm_eventhub_namespace.this[0].name`, byEvents},
 		{"a resource that is not there", "kafka.tf", `azurerm_eventhub_namespace.this[0].name}`, `azurerm_eventhub_namespace.that[0].name}`, byValidate},
-		{"a login in the clear", "kafka.tf", `KAFKA_SASL_MECHANISM = "OAUTHBEARER"`, `KAFKA_SASL_MECHANISM = "PLAIN"`, byEvents},
+		{"a login unencrypted", "kafka.tf", `KAFKA_SASL_MECHANISM = "OAUTHBEARER"`, `KAFKA_SASL_MECHANISM = "PLAIN"`, byEvents},
 		{"a vault that can be purged", "keyvault.tf", `purge_protection_enabled   = true`, `purge_protection_enabled   = false`, byForeign},
 		{"a reference to no secret", "keyvault.tf", `KAFKA_SASL_PASSWORD = "kafka-sasl-password"`, `KAFKA_SASL_PASSWORD = "kafka-password"`, byForeign},
 

@@ -57,7 +57,7 @@ func (t template) resources() map[string][]map[string]any {
 type schemas map[string]*jsonschema.Schema
 
 // microsoft returns Microsoft's schemas. As they are published they let typing mistakes pass: where several alternatives
-// fit they would have to exclude each other and do not, and objects take members that nobody knows. Both is mended.
+// fit they would have to exclude each other and do not, and objects take members that nobody knows. Both is fixed.
 func microsoft() (schemas, error) {
 	const web = "https://schema.management.azure.com/schemas/2024-11-01/Microsoft.Web.json"
 	compiler := jsonschema.NewCompiler()
@@ -142,7 +142,7 @@ func siteRules() []rule {
 	return []rule{
 		{"kind", "functionapp,linux", "Flex Consumption"},
 		{"identity.type", "UserAssigned", "one identity, whose roles are known beforehand"},
-		{"properties.httpsOnly", true, "no key travels in the clear"},
+		{"properties.httpsOnly", true, "no key travels unencrypted"},
 		{"properties.siteConfig.minTlsVersion", "1.2", "TLS"},
 		{"properties.siteConfig.scmMinTlsVersion", "1.2", "TLS"},
 		{"properties.siteConfig.ftpsState", "Disabled", "no FTP"},

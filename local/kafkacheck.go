@@ -21,7 +21,7 @@ const (
 	topicPartitions = 4
 )
 
-// kafkaTrouble says in a sentence or two what the user's own Kafka lacks, and how to mend it; "" where it lacks nothing. A
+// kafkaTrouble says in a sentence or two what the user's own Kafka lacks, and how to fix it; "" where it lacks nothing. A
 // topic that is missing on this machine it makes.
 func (s *stack) kafkaTrouble(ctx context.Context) string {
 	if s.kafka == "" || s.kafka == apacheName {

@@ -87,7 +87,7 @@ func (r *replay) users(ctx context.Context) iter.Seq2[user, error] {
 	}
 }
 
-// finalError is one that another connection does not mend.
+// finalError is one that another connection does not fix.
 type finalError struct{ error }
 
 func (e *finalError) Unwrap() error { return e.error }

@@ -64,7 +64,7 @@ func readBrokers(list string) (brokers []string, local bool, err error) {
 		broker = strings.TrimSpace(broker)
 		host, port, err := net.SplitHostPort(broker)
 		if err != nil || host == "" || port == "" {
-			return nil, false, errors.New("KAFKA_BROKERS: must be host:port, several with commas between them")
+			return nil, false, errors.New("KAFKA_BROKERS: must be host:port, or several separated by commas")
 		}
 		ip := net.ParseIP(host)
 		local = local && (host == "localhost" || ip != nil && ip.IsLoopback())

@@ -241,7 +241,7 @@ func TestVerifySettings(t *testing.T) {
 		env  []string
 		args []string
 	}{
-		"KAFKA_BROKERS: must be host:port, several with commas between them":            {[]string{"OUTBOX=off"}, nil},
+		"KAFKA_BROKERS: must be host:port, or several separated by commas":              {[]string{"OUTBOX=off"}, nil},
 		"AzureWebJobsStorage, or AzureWebJobsStorage__accountName or __queueServiceUri": {kafka[:1], nil},
 		"AzureWebJobsStorage: must ":                                         {append(kafka[:1:1], "AzureWebJobsStorage="+key), nil},
 		"AzureWebJobsStorage__accountName: must ":                            {append(kafka[:1:1], "AzureWebJobsStorage__accountName=A B"), nil},

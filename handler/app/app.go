@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	// What is in work when the handler is told to end gets this long. A delivery takes at most 4 s.
+	// What is in progress when the handler is told to end gets this long. A delivery takes at most 4 s.
 	drainLimit     = 4500 * time.Millisecond
 	prepareLimit   = 30 * time.Second       // for making the outbox ready
 	relayLimit     = 200 * time.Millisecond // for copies in the outbox of what Kafka has
@@ -104,7 +104,7 @@ func New(c Config) (*App, error) {
 // Log is the console, and Application Insights where there is a connection to it.
 func (a *App) Log() *slog.Logger { return a.log }
 
-// Serve answers the Functions host on the listener, which it closes, until ctx ends, and then what is in work. An error is
+// Serve answers the Functions host on the listener, which it closes, until ctx ends, and then what is in progress. An error is
 // why it could not until then.
 func (a *App) Serve(ctx context.Context, l net.Listener) error {
 	defer a.drainOutbox(ctx)()

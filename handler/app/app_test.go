@@ -84,7 +84,7 @@ func TestNetworkInMemory(t *testing.T) {
 	}
 }
 
-// What Kafka does not take goes into a queue behind a listener in memory.
+// What Kafka does not accept goes into a queue behind a listener in memory.
 func TestQueueInMemory(t *testing.T) {
 	t.Parallel()
 	var network kfake.VirtualNetwork

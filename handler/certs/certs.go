@@ -212,7 +212,7 @@ func (c *Certificates) tell(problems []Problem) {
 	}
 	c.problem = text
 	for _, p := range problems {
-		c.log.Warn("The certificates for Kafka have changed and cannot be used, those of before are used on", "setting", p.Name, "why", p.Text)
+		c.log.Warn("The certificates for Kafka have changed and cannot be used; the previous ones stay in use", "setting", p.Name, "why", p.Text)
 	}
 }
 

@@ -74,12 +74,12 @@ const (
 	Unavailable    Class = "unavailable"     // not stored; the same may work in a moment: no connection, no leader, a full queue
 	UnknownOutcome Class = "unknown-outcome" // sent, and no answer came: stored or not
 	Throttled      Class = "throttled"       // not stored; the broker is asked for more than it gives
-	NotAuthorized  Class = "not-authorized"  // not stored until an operator mends the login or its rights
+	NotAuthorized  Class = "not-authorized"  // not stored until an operator fixes the login or its rights
 	UnknownTopic   Class = "unknown-topic"   // not stored until an operator makes the topic
-	TopicRule      Class = "topic-rule"      // not stored until an operator mends a rule of the topic or this machine's clock
-	TooLarge       Class = "too-large"       // the broker or the topic takes only smaller records
+	TopicRule      Class = "topic-rule"      // not stored until an operator fixes a rule of the topic or this machine's clock
+	TooLarge       Class = "too-large"       // the broker or the topic accepts only smaller records
 	Invalid        Class = "invalid"         // the broker calls the record itself wrong; it will never be stored
-	Fatal          Class = "fatal"           // a fault of this program or its set-up that no waiting mends
+	Fatal          Class = "fatal"           // a fault of this program or its set-up that no waiting fixes
 )
 
 // Error says why a registration was not stored. Its text names the operation and the class and nothing that a broker

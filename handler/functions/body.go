@@ -10,7 +10,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// gate bounds what is in work at a time.
+// gate bounds what is in progress at a time.
 type gate struct {
 	maxRequests, maxBytes int64
 
@@ -73,6 +73,6 @@ func unread(err error) *problem {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &problem{Status: http.StatusRequestTimeout, Type: "timeout", Detail: "body: did not arrive in time. Send the registration again."}
 	default:
-		return &problem{Status: http.StatusBadRequest, Type: "incomplete", Detail: "body: did not arrive whole."}
+		return &problem{Status: http.StatusBadRequest, Type: "incomplete", Detail: "body: arrived incomplete."}
 	}
 }

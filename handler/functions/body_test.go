@@ -128,7 +128,7 @@ func TestBodyDoesNotArrive(t *testing.T) {
 	t.Parallel()
 	const (
 		late   = "body: did not arrive in time. Send the registration again."
-		broken = "body: did not arrive whole."
+		broken = "body: arrived incomplete."
 	)
 	for name, c := range map[string]struct {
 		err    error

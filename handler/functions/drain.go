@@ -21,7 +21,7 @@ type Drainer interface {
 	Drain(ctx context.Context, message []byte) error
 }
 
-// Limits of what the queue trigger may have in work. The host sends at most 24 messages at a time (host.json, batchSize
+// Limits of what the queue trigger may have in progress. The host sends at most 24 messages at a time (host.json, batchSize
 // and newBatchThreshold), each of 64 KiB.
 const (
 	maxDrains     = 64
@@ -34,7 +34,7 @@ func (h *Handler) drainOutbox(ctx context.Context, w http.ResponseWriter, r *htt
 	if h.stopping.Load() || !h.drains.enter() {
 		problem{
 			Status: http.StatusServiceUnavailable, Type: "busy", retryAfter: 1,
-			Detail: "The function has too many messages in work or is shutting down. The message stays in the queue.",
+			Detail: "The function is busy or shutting down. The message stays in the queue.",
 		}.write(w)
 		return
 	}
@@ -42,7 +42,7 @@ func (h *Handler) drainOutbox(ctx context.Context, w http.ResponseWriter, r *htt
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxInvocation))
 	if err != nil || unhurried(w) != nil { // too long for any message, or the host is gone
 		w.Header().Set("Connection", "close")
-		problem{Status: http.StatusBadRequest, Type: "invalid-invocation", Detail: "The body did not arrive, or has more than 1 MiB."}.write(w)
+		problem{Status: http.StatusBadRequest, Type: "invalid-invocation", Detail: "The body did not arrive, or is larger than 1 MiB."}.write(w)
 		return
 	}
 	message, err := readInvocation(body)
@@ -54,7 +54,7 @@ func (h *Handler) drainOutbox(ctx context.Context, w http.ResponseWriter, r *htt
 	if err := h.drainer.Drain(ctx, message); err != nil {
 		problem{
 			Status: http.StatusInternalServerError, Type: "not-drained",
-			Detail: "The message is not stored in Kafka. It stays in the queue.",
+			Detail: "The message was not stored in Kafka. It stays in the queue.",
 		}.write(w)
 		return
 	}

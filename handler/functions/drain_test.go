@@ -145,7 +145,7 @@ func TestNotDrained(t *testing.T) {
 	}
 }
 
-// The number of messages in work is bounded, and has nothing to do with that of registrations.
+// The number of messages in progress is bounded, and has nothing to do with that of registrations.
 func TestDrainIsBounded(t *testing.T) {
 	t.Parallel()
 	const most = 64

@@ -40,7 +40,7 @@ type Observer interface {
 	Healthy(ctx context.Context)
 }
 
-// Limits of what is in work at a time. Above them a request is answered 503.
+// Limits of what is in progress at a time. Above them a request is answered 503.
 const (
 	maxRequests = 2000
 	maxBodies   = 64 << 20 // bytes held of bodies, not sent

@@ -38,7 +38,7 @@ func hold(t *testing.T) *held {
 	return h
 }
 
-// fill starts n registrations and returns when all of them are in work.
+// fill starts n registrations and returns when all of them are in progress.
 func (h *held) fill(t *testing.T, n int) {
 	t.Helper()
 	for range n {
@@ -68,12 +68,12 @@ func TestRequestsInWorkAreBounded(t *testing.T) {
 	for range limit + 10 { // a place that a refused request kept would let later ones in, or none at the end
 		got := serve(t, h, request(t, http.MethodPost, register, unwanted(t)))
 		p := got.wantProblem(t, http.StatusServiceUnavailable, "busy")
-		if got.header.Get("Retry-After") != "1" || p.Detail != "The function has too much in work or is shutting down. Send the registration again." {
+		if got.header.Get("Retry-After") != "1" || p.Detail != "The function is busy or shutting down. Send the registration again." {
 			t.Fatalf("Retry-After %q, detail %q", got.header.Get("Retry-After"), p.Detail)
 		}
 	}
 	if got := serve(t, h, request(t, http.MethodGet, "/", nil)); got.status != http.StatusOK {
-		t.Errorf("the host's probe: %d, want 200 whatever is in work", got.status)
+		t.Errorf("the host's probe: %d, want 200 whatever is in progress", got.status)
 	}
 	h.wantAll(t, limit)
 	serve(t, h, post(t)).wantStored(t, "e-1")
@@ -86,7 +86,7 @@ func TestBytesInWorkAreBounded(t *testing.T) {
 	for name, c := range map[string]struct {
 		begin       string
 		wanted      bool
-		least, most int // bodies in work
+		least, most int // bodies in progress
 	}{
 		"profiles that are wanted": {`{"user":{"a":"` + strings.Repeat("p", registration.MaxRecord-200), true, 32, 64},
 		"all else":                 {`{"userId":"auth0|1","user":{"a":"` + strings.Repeat("x", 1<<20), false, 66, 66},
@@ -115,7 +115,7 @@ func TestBytesInWorkAreBounded(t *testing.T) {
 				}
 			}
 			if inWork < c.least {
-				t.Errorf("only %d such bodies are in work at a time", inWork)
+				t.Errorf("only %d such bodies are in progress at a time", inWork)
 			}
 			close(stop)
 			group.Wait()

@@ -14,7 +14,7 @@ import (
 	"userrelay/handler/relay"
 )
 
-// Of 64 bodies that are in work at a time, up to 1 GiB in all, little is held. It is not parallel: others' memory is not the
+// Of 64 bodies that are in progress at a time, up to 1 GiB in all, little is held. It is not parallel: others' memory is not the
 // bodies'.
 func TestMemoryOfLargeBodies(t *testing.T) { //nolint:paralleltest // see above
 	const bodies = 64

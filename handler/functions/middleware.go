@@ -53,7 +53,7 @@ func (h *Handler) recovered(ctx context.Context, w *exchange, value any) {
 	if w.begun {
 		panic(http.ErrAbortHandler) // half an answer is no answer: cut the connection
 	}
-	problem{Status: http.StatusInternalServerError, Type: "internal", Detail: "The request met a fault in the function; it has been recorded."}.write(w)
+	problem{Status: http.StatusInternalServerError, Type: "internal", Detail: "An internal error occurred. It was recorded."}.write(w)
 }
 
 // invocationID returns the id that the host gave the invocation. A caller's own header of that name is not removed by

@@ -48,7 +48,7 @@ func TestPanicCostsOneRequest(t *testing.T) {
 			r.Header.Set("X-Azure-Functions-InvocationId", "6b1a")
 			got := serve(t, h, r)
 			const want = `{"type":"urn:userrelay:problem:internal","title":"Internal Server Error","status":500,` +
-				`"detail":"The request met a fault in the function; it has been recorded."}`
+				`"detail":"An internal error occurred. It was recorded."}`
 			if got.wantProblem(t, http.StatusInternalServerError, "internal"); got.body != want {
 				t.Errorf("answer %s, want %s", got.body, want)
 			}

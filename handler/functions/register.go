@@ -183,9 +183,9 @@ func problemOf(err error) problem {
 		p.retryAfter = 1
 	case delivery.UnknownOutcome:
 		p.Type = "outcome-unknown"
-		p.Detail = "No answer came in time: the registration may be stored or not. Send it again; a copy has the same event id."
+		p.Detail = "No answer came in time: the registration may or may not be stored. Send it again; a duplicate has the same event id."
 	case delivery.Invalid:
-		p = problem{Status: http.StatusInternalServerError, Type: "record-refused", Detail: "Kafka calls the record invalid. Sending it again does not help; the fault is recorded."}
+		p = problem{Status: http.StatusInternalServerError, Type: "record-refused", Detail: "Kafka rejects the record as invalid. Sending it again does not help. The error was recorded."}
 	case delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic, delivery.TopicRule, delivery.TooLarge, delivery.Fatal:
 	}
 	return p
@@ -194,7 +194,7 @@ func problemOf(err error) problem {
 func busy() *problem {
 	return &problem{
 		Status: http.StatusServiceUnavailable, Type: "busy", retryAfter: 1,
-		Detail: "The function has too much in work or is shutting down. Send the registration again.",
+		Detail: "The function is busy or shutting down. Send the registration again.",
 	}
 }
 

@@ -98,8 +98,8 @@ func TestNotStored(t *testing.T) {
 	t.Parallel()
 	const (
 		notStored = "The registration could not be stored. Send it again."
-		unknown   = "No answer came in time: the registration may be stored or not. Send it again; a copy has the same event id."
-		invalid   = "Kafka calls the record invalid. Sending it again does not help; the fault is recorded."
+		unknown   = "No answer came in time: the registration may or may not be stored. Send it again; a duplicate has the same event id."
+		invalid   = "Kafka rejects the record as invalid. Sending it again does not help. The error was recorded."
 	)
 	cause := errors.New("broker says: " + marker)
 	for class, c := range map[delivery.Class]struct {

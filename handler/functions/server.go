@@ -20,7 +20,7 @@ const (
 	maxHeader         = 64 << 10          // bytes; the host itself takes 32 KiB
 )
 
-// Serve answers requests on the listener until ctx ends, then refuses new ones and waits for those in work, at most
+// Serve answers requests on the listener until ctx ends, then refuses new ones and waits for those in progress, at most
 // drain long. It closes the listener.
 func Serve(ctx context.Context, l net.Listener, h *Handler, log *slog.Logger, drain time.Duration) error {
 	server := &http.Server{

@@ -124,7 +124,7 @@ func TestServe(t *testing.T) {
 	})
 }
 
-// A request in work when the end comes is answered. One that comes meanwhile, on a connection that was there, is not
+// A request in progress when the end comes is answered. One that comes meanwhile, on a connection that was there, is not
 // taken: its sender sees the connection end.
 func TestServeDrains(t *testing.T) {
 	t.Parallel()
@@ -149,7 +149,7 @@ func TestServeDrains(t *testing.T) {
 			defer close(answered)
 			got, err := send(t, c)
 			if err != nil {
-				t.Errorf("the request in work: %v", err)
+				t.Errorf("the request in progress: %v", err)
 				return
 			}
 			got.wantStored(t, "e-1")
@@ -160,7 +160,7 @@ func TestServeDrains(t *testing.T) {
 		synctest.Wait()
 		select {
 		case err := <-s.done:
-			t.Fatalf("Serve ended, %v, before the request in work", err)
+			t.Fatalf("Serve ended, %v, before the request in progress", err)
 		default:
 		}
 		if _, err := s.dial(); !errors.Is(err, net.ErrClosed) {

@@ -178,11 +178,11 @@ func promises() map[string]promise {
 		},
 		"poisoned": {
 			func(ctx context.Context, t *insights.Telemetry) {
-				t.Poisoned(ctx, registeredEvent(), delivery.Poisoned{MessageID: "m-1", Reason: "Kafka calls the record invalid.", Class: delivery.Invalid})
+				t.Poisoned(ctx, registeredEvent(), delivery.Poisoned{MessageID: "m-1", Reason: "Kafka rejects the record as invalid.", Class: delivery.Invalid})
 			},
 			toldItem{
 				Kind: "trace", Text: "Moved to the poison queue", Severity: contracts.Error,
-				Properties: event("poisoned", "errorClass=invalid", "messageId=m-1", "reason=Kafka calls the record invalid."),
+				Properties: event("poisoned", "errorClass=invalid", "messageId=m-1", "reason=Kafka rejects the record as invalid."),
 			},
 		},
 		"poisoned: not read": {
@@ -402,7 +402,7 @@ func TestLines(t *testing.T) {
 		"sent: throttled":         {never, ``},
 		"unhealthy":               {always, `level=WARN msg="Kafka is away: the health check says degraded" errorClass=unavailable InvocationId=6b1a doing="deliver: produce: unavailable"`},
 		"not drained":             {always, `level=WARN msg="Not drained, the message stays in the outbox" eventId=e-1 errorClass=not-authorized InvocationId=6b1a doing="deliver: produce: not-authorized"`},
-		"poisoned":                {always, `level=ERROR msg="Moved to the poison queue" eventId=e-1 errorClass=invalid messageId=m-1 reason="Kafka calls the record invalid." InvocationId=6b1a`},
+		"poisoned":                {always, `level=ERROR msg="Moved to the poison queue" eventId=e-1 errorClass=invalid messageId=m-1 reason="Kafka rejects the record as invalid." InvocationId=6b1a`},
 		"unread":                  {always, `level=WARN msg="The outbox cannot be reached: nothing is drained, and while Kafka is away registrations are refused" InvocationId=6b1a doing="receive messages: NoConnection" todo="Start the emulator."`},
 		"resumed":                 {always, `level=INFO msg="Kafka is back after 25.7s; 9 in the outbox" InvocationId=6b1a`},
 		"emptied":                 {always, `level=INFO msg="The outbox is empty" InvocationId=6b1a`},

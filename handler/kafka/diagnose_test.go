@@ -437,13 +437,13 @@ func TestDiagnoseBlame(t *testing.T) {
 		want  []string
 		not   string
 	}{
-		"no such name":         {edit: dials(&net.DNSError{Err: "no such host", IsNotFound: true}), want: []string{"name cannot be resolved", "none such in DNS", "KAFKA_BROKERS"}, not: "advertised"},
+		"no such name":         {edit: dials(&net.DNSError{Err: "no such host", IsNotFound: true}), want: []string{"name cannot be resolved", "DNS does not have it", "KAFKA_BROKERS"}, not: "advertised"},
 		"a mute name server":   {edit: dials(&net.DNSError{Err: "timeout", IsTimeout: true}), want: []string{"name cannot be resolved", "the name server does not answer"}, not: "firewall"},
-		"no way":               {edit: dials(syscall.EHOSTUNREACH), want: []string{"no way leads to", "KAFKA_BROKERS"}},
+		"no way":               {edit: dials(syscall.EHOSTUNREACH), want: []string{"there is no route to", "KAFKA_BROKERS"}},
 		"dropped":              {edit: dials(context.DeadlineExceeded), want: []string{"firewall", "KAFKA_BROKERS"}},
 		"refused":              {edit: dials(syscall.ECONNREFUSED), want: []string{"refuses connections", "KAFKA_BROKERS has another"}},
 		"a slow token":         {[]kfake.Opt{kfake.EnableSASL()}, takesAny, func(c *kafka.Config) { c.SASL = kafka.OAuthBearer(slow, nil) }, []string{"no token for the login came in time", "KAFKA_OAUTH_SCOPE"}, "firewall"},
-		"no token":             {[]kfake.Opt{kfake.EnableSASL()}, takesAny, func(c *kafka.Config) { c.SASL = kafka.OAuthBearer(no, nil) }, []string{"no token for the login could be had"}, "KAFKA_BROKERS"},
+		"no token":             {[]kfake.Opt{kfake.EnableSASL()}, takesAny, func(c *kafka.Config) { c.SASL = kafka.OAuthBearer(no, nil) }, []string{"no token for the login was issued"}, "KAFKA_BROKERS"},
 		"closes at first":      {nil, closesAt(kmsg.ApiVersions), nil, []string{"closes connections at the first request", "KAFKA_SECURITY_PROTOCOL"}, "MECHANISM"},
 		"closes at the login":  {[]kfake.Opt{kfake.EnableSASL()}, closesAt(kmsg.SASLAuthenticate), login("u", "secret"), []string{"closes connections in the login", "KAFKA_SASL_PASSWORD"}, "TLS"},
 		"closes without login": {nil, closesAt(kmsg.Metadata), nil, []string{"closes connections", "wants a login", "KAFKA_SASL_MECHANISM"}, "TLS"},

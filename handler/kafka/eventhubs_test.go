@@ -158,7 +158,7 @@ func TestNoIdempotence(t *testing.T) {
 	if r := compare(t, &l, c); r.UnknownStored != 2 { // this broker stores nothing when it does not lead
 		t.Errorf("%d of 2 unknown records are stored", r.UnknownStored)
 	}
-	if n := log.with("knows no idempotent producers"); n != 1 || len(log.all()) != 1 {
+	if n := log.with("does not support idempotent producers"); n != 1 || len(log.all()) != 1 {
 		t.Errorf("logged %d times: %s", n, log.all())
 	}
 }

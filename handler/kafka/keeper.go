@@ -100,7 +100,7 @@ func (k *keeper) look(ctx context.Context, another bool) (complete bool) {
 		return false
 	}
 	if k.p.cluster.Learn(v) {
-		k.p.config.Log.WarnContext(ctx, "Another Kafka cluster than before answers. Records that it stores are not in the one of before")
+		k.p.config.Log.WarnContext(ctx, "A different Kafka cluster answers now. Records that it stores are not in the previous one")
 	}
 	leaders := v.Leaders()
 	first, gone := k.p.dispatcher.learn(leaders)

@@ -95,11 +95,11 @@ func TestUnreachable(t *testing.T) {
 		},
 		"no Kafka": {
 			serves(func(c net.Conn) { _, _ = io.WriteString(c, "220 secret.example.com ESMTP\r\n"); _ = c.Close() }),
-			nil, delivery.Unavailable, "no Kafka broker",
+			nil, delivery.Unavailable, "not a Kafka broker",
 		},
 		"a web server": {
 			serves(func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nServer: secret\r\n\r\n") }),
-			nil, delivery.Unavailable, "no Kafka broker",
+			nil, delivery.Unavailable, "not a Kafka broker",
 		},
 		"no Kafka, with TLS": {
 			serves(func(c net.Conn) { _, _ = io.WriteString(c, "220 secret.example.com ESMTP\r\n") }),

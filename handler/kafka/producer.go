@@ -272,5 +272,5 @@ func (p *Producer) unable(l *lane, busy bool, cause error) {
 }
 
 func (p *Producer) warnPlain() {
-	p.config.Log.Warn("The Kafka broker knows no idempotent producers (InitProducerId): a lost answer makes an unknown outcome")
+	p.config.Log.Warn("The Kafka broker does not support idempotent producers (InitProducerId): after a lost answer the outcome is unknown")
 }

@@ -34,7 +34,7 @@ func newReport(log *slog.Logger, topic string) *report {
 	return &report{log: log, topic: topic, said: map[string]time.Time{}}
 }
 
-// trouble says why Kafka does not take records: each reason at most once a minute.
+// trouble says why Kafka does not accept records: each reason at most once a minute.
 func (r *report) trouble(err *delivery.Error) {
 	why, now := wire.Explain(err), time.Now()
 	r.mu.Lock()
@@ -53,7 +53,7 @@ func (r *report) trouble(err *delivery.Error) {
 	}
 	r.mu.Unlock()
 	if !silent {
-		r.log.Warn("Kafka does not take records", "errorClass", string(err.Class), "why", why)
+		r.log.Warn("Kafka does not accept records", "errorClass", string(err.Class), "why", why)
 	}
 }
 
@@ -71,7 +71,7 @@ func (r *report) stored(waiting func() int) {
 	}
 	r.mu.Unlock()
 	if ends {
-		r.log.Info("Kafka takes records again", "topic", r.topic, "outage", lasted(last.Sub(since)), "waiting", waiting())
+		r.log.Info("Kafka accepts records again", "topic", r.topic, "outage", lasted(last.Sub(since)), "waiting", waiting())
 	}
 }
 

@@ -129,7 +129,7 @@ func NamedAccount(name string) (Account, error) {
 func AccountAt(address string) (Account, error) {
 	u, err := serviceURL(address, true)
 	if err != nil {
-		return Account{}, errors.New("must be the https address of a queue service, such as https://name.queue.core.windows.net: a token must not travel in the clear")
+		return Account{}, errors.New("must be the https address of a queue service, such as https://name.queue.core.windows.net: a token must not be sent unencrypted")
 	}
 	return Account{url: u}, nil
 }

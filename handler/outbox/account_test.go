@@ -84,7 +84,7 @@ func TestAccountByIdentity(t *testing.T) {
 		"an address":                {outbox.AccountAt, "https://abc.queue.core.windows.net", true},
 		"an address, slash":         {outbox.AccountAt, "https://abc.queue.core.windows.net/", true},
 		"an address of an emulator": {outbox.AccountAt, "https://127.0.0.1:10001/devstoreaccount1", true},
-		"an address in the clear":   {outbox.AccountAt, "http://abc.queue.core.windows.net", false},
+		"an address unencrypted":    {outbox.AccountAt, "http://abc.queue.core.windows.net", false},
 		"no address":                {outbox.AccountAt, "abc.queue.core.windows.net", false},
 	} {
 		t.Run(name, func(t *testing.T) {

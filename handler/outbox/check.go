@@ -47,7 +47,7 @@ func Advice(err error) string {
 	case "KeyBasedAuthenticationNotPermitted":
 		return "The account allows no keys: use the settings AzureWebJobsStorage__accountName, __credential and __clientId instead of a connection string."
 	case "NoToken":
-		return "No token of Entra ID could be had: look at AzureWebJobsStorage__credential and __clientId, and whether the identity belongs to the app."
+		return "No Entra ID token was issued: check AzureWebJobsStorage__credential and __clientId, and whether the identity belongs to the app."
 	case "NoConnection", "NoAnswer":
 		return "The queue service cannot be reached: look at the account's name and at network rules. On one machine start the emulator (go run ./local -no-host has one), or do without: OUTBOX=off. The Functions host ends with it after half a minute unless AzureWebJobs.DrainOutbox.Disabled is true, or the plan is Flex Consumption."
 	case "Timeout":

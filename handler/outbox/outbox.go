@@ -1,4 +1,4 @@
-// Package outbox keeps registrations in a queue of an Azure Storage account while Kafka does not take them.
+// Package outbox keeps registrations in a queue of an Azure Storage account while Kafka does not accept them.
 //
 // It promises that Put returns without an error only after the service has said that the message is stored; that a message
 // never expires; and that no error holds a key, a token, an address or any text that the service sent beyond its error code.

@@ -27,7 +27,7 @@ func TestPoison(t *testing.T) {
 	for _, m := range []struct {
 		message []byte
 		reason  string
-	}{{message(1).Encode(), "Kafka calls the record invalid."}, {[]byte("hello"), "It cannot be read."}, {large, "lost for its length"}, {later, "of a later version"}} {
+	}{{message(1).Encode(), "Kafka rejects the record as invalid."}, {[]byte("hello"), "It cannot be read."}, {large, "lost for its length"}, {later, "of a later version"}} {
 		if kept, err := q.Poison(wait.Context(t), m.message, m.reason); err != nil || kept.ID == "" {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestPoison(t *testing.T) {
 	}
 	const unread = "body: must be a CloudEvent in JSON, as this program writes it into its outbox"
 	want := []string{
-		"e-1 Kafka calls the record invalid.", " It cannot be read. " + unread, "  " + unread,
+		"e-1 Kafka rejects the record as invalid.", " It cannot be read. " + unread, "  " + unread,
 		" of a later version " + registration.ErrNewerVersion.Error(), "e-2 ", "  message: must be base64",
 	}
 	if !slices.Equal(got, want) {

@@ -123,7 +123,7 @@ func TestResendWithAndWithoutProfile(t *testing.T) {
 			if err := q.Prepare(ctx); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := q.Poison(ctx, m.Encode(), "Kafka calls the record invalid."); err != nil {
+			if _, err := q.Poison(ctx, m.Encode(), "Kafka rejects the record as invalid."); err != nil {
 				t.Fatal(err)
 			}
 			// A host whose messageEncoding is none hands over base64 of base64; today's handler and yesterday's give it up like that.

@@ -17,7 +17,7 @@ const (
 	// A message is hidden for longer than the producer can be at work on it: ownPatience and hiddenFor.
 	heldFor     = 2 * time.Minute
 	ownPatience = 5 * time.Second  // for the queue in the producer: the messages of a dead partition make room for others
-	backAfter   = time.Minute      // a message that Kafka does not take is seen again
+	backAfter   = time.Minute      // a message that Kafka does not accept is seen again
 	readLimit   = 10 * time.Second // for one answer of the queue
 	endPatience = 3 * time.Second  // at the end of the program, for what is under way
 )
@@ -31,7 +31,7 @@ const (
 	fruitless = 32
 	// A message that was tried so often is given up, as the host does (host.json, maxDequeueCount).
 	maxTries    = 10_000
-	triesReason = "Kafka did not take it in 10,000 tries."
+	triesReason = "Kafka did not accept it in 10,000 attempts."
 )
 
 // DrainWhile drains the outbox until ctx ends: at once, when something was put into it, when Kafka is back, and else once a

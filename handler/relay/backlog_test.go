@@ -106,7 +106,7 @@ func TestOwnDrainAfterAPut(t *testing.T) {
 	})
 }
 
-// What Kafka does not take is seen again a minute later, and never twice in a minute, however much there is of it.
+// What Kafka does not accept is seen again a minute later, and never twice in a minute, however much there is of it.
 func TestOwnDrainOfRefused(t *testing.T) {
 	t.Parallel()
 	for _, class := range []delivery.Class{
@@ -115,9 +115,9 @@ func TestOwnDrainOfRefused(t *testing.T) {
 		t.Run(string(class), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				mends := time.Now().Add(10 * time.Minute)
+				fixes := time.Now().Add(10 * time.Minute)
 				k := &kafka{answers: func(registration.Record) (time.Duration, error) {
-					if time.Now().Before(mends) {
+					if time.Now().Before(fixes) {
 						return time.Millisecond, fails(class)
 					}
 					return time.Millisecond, nil
@@ -152,12 +152,12 @@ func TestOwnDrainGivesUp(t *testing.T) {
 		body   []byte
 		reason string
 	}{
-		"after its last try":          {9_999, fails(delivery.NotAuthorized), nil, "Kafka did not take it in 10,000 tries."},
+		"after its last try":          {9_999, fails(delivery.NotAuthorized), nil, "Kafka did not accept it in 10,000 attempts."},
 		"not before":                  {9_998, fails(delivery.NotAuthorized), nil, ""},
-		"invalid":                     {0, fails(delivery.Invalid), nil, "Kafka calls the record invalid."},
+		"invalid":                     {0, fails(delivery.Invalid), nil, "Kafka rejects the record as invalid."},
 		"no message":                  {0, nil, []byte("hello"), "It cannot be read: body: must be a CloudEvent in JSON, as this program writes it into its outbox"},
 		"of a later version":          {0, nil, []byte(`{"userrelayversion":2}`), ""},
-		"of a later version, at last": {9_999, nil, []byte(`{"userrelayversion":2}`), "Kafka did not take it in 10,000 tries."},
+		"of a later version, at last": {9_999, nil, []byte(`{"userrelayversion":2}`), "Kafka did not accept it in 10,000 attempts."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -245,9 +245,9 @@ func TestOwnDrainEnds(t *testing.T) {
 		within         time.Duration
 		poisonsNothing bool
 	}{
-		"Kafka does not take them": {&kafka{answers: nil}, 40, 40, 100 * time.Millisecond, true},
-		"Kafka is about to answer": {instantly(3 * time.Second), 0, 0, 3 * time.Second, true},
-		"Kafka is silent":          {instantly(time.Hour), 0, 40, 4 * time.Second, true},
+		"Kafka does not accept them": {&kafka{answers: nil}, 40, 40, 100 * time.Millisecond, true},
+		"Kafka is about to answer":   {instantly(3 * time.Second), 0, 0, 3 * time.Second, true},
+		"Kafka is silent":            {instantly(time.Hour), 0, 40, 4 * time.Second, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -133,7 +133,7 @@ func (r *Relay) close(ctx context.Context, d *drained) error {
 
 var errAsked = errors.New("kafka is being asked to store it")
 
-const invalidReason = "Kafka calls the record invalid."
+const invalidReason = "Kafka rejects the record as invalid."
 
 var errNoOutbox = errors.New("the outbox is switched off")
 
@@ -152,7 +152,7 @@ func (r *Relay) poison(ctx context.Context, e registration.Event, message []byte
 	return nil
 }
 
-// poisonInvalid keeps a copy of a registration that Kafka calls invalid where a person finds it, one for each event id and
+// poisonInvalid keeps a copy of a registration that Kafka rejects as invalid where a person finds it, one for each event id and
 // five minutes. The caller is told that it is not stored, whatever becomes of the copy.
 func (r *Relay) poisonInvalid(ctx context.Context, e registration.Event) {
 	key := keyOf(e, time.Unix(0, 0))

@@ -68,7 +68,7 @@ func TestDrain(t *testing.T) {
 			produce: waits(0, fails(delivery.TooLarge), fails(delivery.TooLarge)), class: delivery.TooLarge, calls: []string{"Produce", "Sent", "Produce", "Sent", "NotDrained for too-large"},
 		},
 		"invalid": {
-			produce: waits(0, fails(delivery.Invalid)), calls: []string{"Produce", "Sent", "Poisoned for invalid"}, reason: "Kafka calls the record invalid.",
+			produce: waits(0, fails(delivery.Invalid)), calls: []string{"Produce", "Sent", "Poisoned for invalid"}, reason: "Kafka rejects the record as invalid.",
 		},
 		"invalid, and the poison queue is away": {
 			produce: waits(0, fails(delivery.Invalid)), fails: errQueue, class: delivery.Fatal, calls: []string{"Produce", "Sent", "NotDrained for fatal"},

@@ -288,7 +288,7 @@ func (silent) Outboxed(context.Context, registration.Event, error) {}
 func (silent) Withdrawn(context.Context, registration.Event, delivery.RecordMetadata) {
 }
 
-// What Kafka calls invalid leaves one copy for each event and five minutes where a person finds it, and nothing in the
+// What Kafka rejects as invalid leaves one copy for each event and five minutes where a person finds it, and nothing in the
 // outbox.
 func TestInvalidIsPoisonedOnce(t *testing.T) {
 	t.Parallel()

@@ -15,7 +15,7 @@ type Producer interface {
 	Check(ctx context.Context) error
 }
 
-// Outbox keeps registrations while Kafka does not take them.
+// Outbox keeps registrations while Kafka does not accept them.
 type Outbox interface {
 	// Put stores a message, hidden for a time from those who drain.
 	Put(ctx context.Context, m registration.Envelope, hidden time.Duration) (delivery.Kept, error)

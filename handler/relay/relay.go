@@ -1,4 +1,4 @@
-// Package relay decides where a registration goes: to Kafka; while Kafka does not take it, to the outbox; or nowhere.
+// Package relay decides where a registration goes: to Kafka; while Kafka does not accept it, to the outbox; or nowhere.
 //
 // It promises that Deliver returns within its time limits, and that it returns an Outcome only when the registration is
 // stored durably. What is in the outbox, Drain moves to Kafka.
@@ -55,7 +55,7 @@ const (
 // Config names the parts that a relay works with.
 type Config struct {
 	Producer      Producer
-	Outbox        Outbox // nil: what Kafka does not take is refused
+	Outbox        Outbox // nil: what Kafka does not accept is refused
 	Observer      Observer
 	KafkaTimeout  time.Duration
 	OutboxTimeout time.Duration

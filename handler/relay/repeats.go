@@ -20,7 +20,7 @@ const (
 var ErrIDTaken = errors.New("the event id belongs to another user's registration")
 
 // repeats knows the first requests of those registrations whose ids their callers chose. How many of them are under way or
-// wait for Kafka's late answer is bounded by others: by the requests in work and by what the producer holds.
+// wait for Kafka's late answer is bounded by others: by the requests in progress and by what the producer holds.
 type repeats struct {
 	mu     sync.Mutex
 	open   map[registration.RepeatKey]*first       // not stored yet
@@ -62,7 +62,7 @@ func (s *repeats) first(e registration.Event) (f *first, known bool) {
 	return f, false
 }
 
-// ended notes the end of a first request. A failure is not remembered, but for one that Kafka's late answer may mend.
+// ended notes the end of a first request. A failure is not remembered, but for one that Kafka's late answer may fix.
 func (s *repeats) ended(f *first) {
 	if f.late == nil {
 		s.remember(f)

@@ -13,7 +13,7 @@ import (
 // store tries Kafka, then the outbox.
 //
 //	Kafka has it                                      in Kafka
-//	Kafka calls the record invalid                    refused, with a copy in the poison queue: in the outbox it would circle
+//	Kafka rejects the record as invalid                    refused, with a copy in the poison queue: in the outbox it would circle
 //	anything else, and the outbox has it              in the outbox; hidden while Kafka may have it, too
 //	the outbox has not, but Kafka's late answer comes in Kafka
 //	the outbox has not, and Kafka was not asked       Kafka, whatever the breaker says
@@ -109,7 +109,7 @@ func (r *Relay) send(ctx context.Context, e registration.Event) (delivery.Record
 	return r.sendFitting(ctx, e)
 }
 
-// sendFitting sends the event, without its profile if the topic takes less than registration.MaxRecord: a registration is
+// sendFitting sends the event, without its profile if the topic accepts less than registration.MaxRecord: a registration is
 // not lost for its profile.
 func (r *Relay) sendFitting(ctx context.Context, e registration.Event) (delivery.RecordMetadata, registration.Event, error) {
 	md, err := r.produce(ctx, e)

@@ -73,7 +73,7 @@ run "mistakes_4" {
 
   variables {
     event_hubs = { retention_hours = 169 }                                                                                                  # beyond the tier
-    kafka      = { brokers = ["b1.example.com:9092"], security_protocol = "SASL_PLAINTEXT", sasl_mechanism = "PLAIN", sasl_username = "u" } # a password in the clear
+    kafka      = { brokers = ["b1.example.com:9092"], security_protocol = "SASL_PLAINTEXT", sasl_mechanism = "PLAIN", sasl_username = "u" } # a password unencrypted
     settings   = { OTHER = "Endpoint=sb://x/;SharedAccessKey=y" }                                                                           # a secret
   }
 

@@ -43,7 +43,7 @@ func isLoopback(host string) bool {
 	return err == nil && address.IsLoopback()
 }
 
-// atMost answers 503 while n requests are in work.
+// atMost answers 503 while n requests are in progress.
 func atMost(n int, h http.HandlerFunc) http.HandlerFunc {
 	slots := make(chan struct{}, n)
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -116,7 +116,7 @@ func keepUsers(t *testing.T, connection string, id func(int) string, waiting, po
 		if i < waiting {
 			_, err = queue.Put(t.Context(), kept, 0)
 		} else {
-			_, err = queue.Poison(t.Context(), kept.Encode(), "Kafka calls the record invalid")
+			_, err = queue.Poison(t.Context(), kept.Encode(), "Kafka rejects the record as invalid")
 		}
 		if err != nil {
 			t.Fatal(err)

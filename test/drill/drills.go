@@ -22,7 +22,7 @@ type drill struct {
 func drills() []drill {
 	return []drill{
 		{1, "broker-killed", "The only broker is killed and started again, several times, under the load of 32 callers.", brokerKilled, false},
-		{2, "handler-killed", "The handler is killed, several times, under the load of 32 callers. The host answers 500 for what it had in work, and starts it again; requests wait meanwhile.", handlerKilled, false},
+		{2, "handler-killed", "The handler is killed, several times, under the load of 32 callers. The host answers 500 for what it had in progress, and starts it again; requests wait meanwhile.", handlerKilled, false},
 		{3, "both-killed", "Broker and handler are killed at the same moment, several times, under the load of 32 callers.", bothKilled, false},
 		{4, "control", "Drill 3, with a relay in the handler's place that does not wait for Kafka (`kafka.Writer`, acks=0). It must lose records.", control, false},
 		{5, "outage", "The only broker is killed and stays away for 60 s, with 200 requests a second all the time (open loop: sent when due, whether earlier ones are answered or not).", outage, true},

@@ -12,7 +12,7 @@ import (
 const (
 	// A killed broker stays away for at least this long. It then takes some seconds to start.
 	downFor = 500 * time.Millisecond
-	// What a host had in work when it ended stays invisible for this long.
+	// What a host had in progress when it ended stays invisible for this long.
 	abandoned = 10 * time.Minute
 )
 
@@ -131,7 +131,7 @@ func control(ctx context.Context, r *rig, row *report.Row) error {
 // killBoth kills broker and handler, or what is in its place, at the same moment. The stand must be closed where there is
 // no error.
 //
-// Before the third crash, at which a host gives up, it takes a new one: messages that a host had in work when it ended
+// Before the third crash, at which a host gives up, it takes a new one: messages that a host had in progress when it ended
 // stay invisible for 10 minutes.
 func (r *rig) killBoth(ctx context.Context, row *report.Row, o standOptions) (*stand, audit.Report, error) {
 	s, err := r.stand(ctx, o)

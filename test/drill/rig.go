@@ -108,7 +108,7 @@ func (r *rig) close() error {
 	return errors.Join(errs...)
 }
 
-// ready mends what the drill before has broken.
+// ready fixes what the drill before has broken.
 func (r *rig) ready(ctx context.Context) error {
 	if err := r.proxy.SetFaults(faultproxy.Faults{}); err != nil { //nolint:contextcheck // the connections of a proxy have a life of their own
 		return err

@@ -28,7 +28,7 @@ func TestKafkaRefuses(t *testing.T) {
 	}{
 		// The record itself is wrong: the sender need not try again.
 		{kerr.InvalidRecord, http.StatusInternalServerError, "record-refused", "invalid"},
-		// An operator can mend it.
+		// An operator can fix it.
 		{kerr.TopicAuthorizationFailed, unavailable, "not-stored", "not-authorized"},
 		{kerr.ClusterAuthorizationFailed, unavailable, "not-stored", "not-authorized"},
 		{kerr.InvalidTimestamp, unavailable, "not-stored", "topic-rule"},
@@ -138,7 +138,7 @@ func TestAnswerLost(t *testing.T) {
 	}
 }
 
-// TestProfileTooLargeForBroker shows that a registration is not lost for its profile where the topic takes less than the
+// TestProfileTooLargeForBroker shows that a registration is not lost for its profile where the topic accepts less than the
 // handler expects.
 func TestProfileTooLargeForBroker(t *testing.T) {
 	t.Parallel()

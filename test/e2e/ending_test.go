@@ -76,7 +76,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestInWorkAtTheEnd shows that a registration which is in work when SIGTERM comes is answered before the end. The handler
+// TestInWorkAtTheEnd shows that a registration which is in progress when SIGTERM comes is answered before the end. The handler
 // gives Kafka 4 s: where this machine was too slow for that, it is tried again.
 func TestInWorkAtTheEnd(t *testing.T) {
 	t.Parallel()
@@ -99,7 +99,7 @@ func inWorkAtTheEnd(t *testing.T) bool {
 		inWork, err = h.try(t.Context(), http.MethodPost, "/api/RegisterUser", strings.NewReader(`{"userId":"in-work"}`))
 		answered <- err
 	}()
-	wait.For(t, "the registration is in work", func() bool { return strings.Contains(h.stdout.String(), "in-work") })
+	wait.For(t, "the registration is in progress", func() bool { return strings.Contains(h.stdout.String(), "in-work") })
 	h.signal(t, syscall.SIGTERM)
 	wait.For(t, "the handler takes no connections", func() bool { return !h.listening(t) })
 	kafka.set(t, faultproxy.Faults{})

@@ -273,21 +273,21 @@ func TestOutboxSettings(t *testing.T) {
 		env   []string
 		wrong string // setting that is named, "" where all is well
 	}{
-		"no account":              {nil, "AzureWebJobsStorage"},
-		"switched off":            {[]string{"OUTBOX=off"}, ""},
-		"neither on nor off":      {[]string{"OUTBOX=" + secret}, "OUTBOX"},
-		"the emulator":            {[]string{"AzureWebJobsStorage=UseDevelopmentStorage=true"}, ""},
-		"a connection string":     {[]string{"AzureWebJobsStorage=AccountName=abc;AccountKey=c2VjcmV0"}, ""},
-		"no connection string":    {[]string{"AzureWebJobsStorage=" + secret}, "AzureWebJobsStorage"},
-		"an identity":             {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=managedidentity", "AzureWebJobsStorage__clientId=c"}, ""},
-		"an address":              {[]string{"AzureWebJobsStorage__queueServiceUri=https://abc.queue.core.windows.net"}, ""},
-		"an address in the clear": {[]string{"AzureWebJobsStorage__queueServiceUri=http://" + secret}, "AzureWebJobsStorage__queueServiceUri"},
-		"an empty placeholder":    {[]string{"AzureWebJobsStorage=", "AzureWebJobsStorage__accountName=abc"}, ""},
-		"another credential":      {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=" + secret}, "AzureWebJobsStorage__credential"},
-		"half an application":     {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__clientSecret=" + secret}, "AzureWebJobsStorage__clientSecret"},
-		"two identities":          {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__clientId=" + secret, "AzureWebJobsStorage__managedIdentityResourceId=x"}, "AzureWebJobsStorage__managedIdentityResourceId"},
-		"too long together":       {[]string{"AzureWebJobsStorage__accountName=abc", "OUTBOX_TIMEOUT=3s"}, "OUTBOX_TIMEOUT"},
-		"no duration":             {[]string{"AzureWebJobsStorage__accountName=abc", "OUTBOX_TIMEOUT=" + secret}, "OUTBOX_TIMEOUT"},
+		"no account":             {nil, "AzureWebJobsStorage"},
+		"switched off":           {[]string{"OUTBOX=off"}, ""},
+		"neither on nor off":     {[]string{"OUTBOX=" + secret}, "OUTBOX"},
+		"the emulator":           {[]string{"AzureWebJobsStorage=UseDevelopmentStorage=true"}, ""},
+		"a connection string":    {[]string{"AzureWebJobsStorage=AccountName=abc;AccountKey=c2VjcmV0"}, ""},
+		"no connection string":   {[]string{"AzureWebJobsStorage=" + secret}, "AzureWebJobsStorage"},
+		"an identity":            {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=managedidentity", "AzureWebJobsStorage__clientId=c"}, ""},
+		"an address":             {[]string{"AzureWebJobsStorage__queueServiceUri=https://abc.queue.core.windows.net"}, ""},
+		"an address unencrypted": {[]string{"AzureWebJobsStorage__queueServiceUri=http://" + secret}, "AzureWebJobsStorage__queueServiceUri"},
+		"an empty placeholder":   {[]string{"AzureWebJobsStorage=", "AzureWebJobsStorage__accountName=abc"}, ""},
+		"another credential":     {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=" + secret}, "AzureWebJobsStorage__credential"},
+		"half an application":    {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__clientSecret=" + secret}, "AzureWebJobsStorage__clientSecret"},
+		"two identities":         {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__clientId=" + secret, "AzureWebJobsStorage__managedIdentityResourceId=x"}, "AzureWebJobsStorage__managedIdentityResourceId"},
+		"too long together":      {[]string{"AzureWebJobsStorage__accountName=abc", "OUTBOX_TIMEOUT=3s"}, "OUTBOX_TIMEOUT"},
+		"no duration":            {[]string{"AzureWebJobsStorage__accountName=abc", "OUTBOX_TIMEOUT=" + secret}, "OUTBOX_TIMEOUT"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

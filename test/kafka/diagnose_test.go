@@ -215,7 +215,7 @@ func (c diagnosed) allThere(t *testing.T) {
 func (c diagnosed) sizes(t *testing.T) {
 	t.Helper()
 	found := diagnose.Run(t.Context(), c.by(right, "tiny"))
-	told := regexp.MustCompile("FAIL topic tiny: it takes no registration: .* needs about ([0-9]+)").FindStringSubmatch(lines(found))
+	told := regexp.MustCompile("FAIL topic tiny: it accepts no registration: .* needs about ([0-9]+)").FindStringSubmatch(lines(found))
 	if told == nil {
 		t.Fatalf("not told: %s", lines(found))
 	}

@@ -147,7 +147,7 @@ func (e *evidence) isPoisoned(call int) bool {
 	return false
 }
 
-// readPoison reads what lies in the poison queue. Only what a broker calls invalid may.
+// readPoison reads what lies in the poison queue. Only what a broker rejects as invalid may.
 func (e *evidence) readPoison() {
 	most := int32(32)
 	for {

@@ -93,7 +93,7 @@ const (
 	Renumber    Kind = "renumber"     // a broker comes back with another id
 	Replace     Kind = "replace"      // another cluster takes the addresses
 	Remake      Kind = "remake"       // the topic is deleted, and made again with fewer partitions
-	Limit       Kind = "limit"        // the topic takes only small records
+	Limit       Kind = "limit"        // the topic accepts only small records
 	Queue500    Kind = "queue-500"    // the queue answers 500 and does nothing
 	Queue503    Kind = "queue-503"    // … 503
 	QueueLost   Kind = "queue-lost"   // the queue does it, and the answer is lost

@@ -25,7 +25,7 @@ const (
 	askPause     = 5 * time.Second
 )
 
-// again tries until it works, until the limit, or until the failure is one that waiting does not mend.
+// again tries until it works, until the limit, or until the failure is one that waiting does not fix.
 func (p program) again(ctx context.Context, limit time.Time, try func() error) error {
 	told := ""
 	for {
@@ -48,7 +48,7 @@ func (p program) again(ctx context.Context, limit time.Time, try func() error) e
 	}
 }
 
-// final says whether a failure is none that waiting mends.
+// final says whether a failure is none that waiting fixes.
 func final(err error) bool {
 	for _, text := range []string{"(ResourceGroupNotFound)", "(ResourceNotFound)", "No such file", "unrecognized arguments", "az login"} {
 		if strings.Contains(err.Error(), text) {

@@ -30,7 +30,7 @@ func ParseAuthentication(s string) (Authentication, error) {
 		switch strings.ToLower(strings.TrimSpace(key)) {
 		case "authorization":
 			if !strings.EqualFold(value, "AAD") {
-				return Authentication{}, errors.New("must have Authorization=AAD, no other kind is known")
+				return Authentication{}, errors.New("must have Authorization=AAD; no other kind is supported")
 			}
 			authorized = true
 		case "clientid":

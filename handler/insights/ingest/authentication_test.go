@@ -49,7 +49,7 @@ func TestAuthenticationStringMistakes(t *testing.T) {
 	const secret = "xyzzy-1234"
 	const (
 		missing = "must have Authorization=AAD"
-		other   = "must have Authorization=AAD, no other kind is known"
+		other   = "must have Authorization=AAD; no other kind is supported"
 		noGUID  = "must have a ClientId that is a GUID, or none"
 	)
 	for name, c := range map[string]struct{ text, want string }{
@@ -251,13 +251,13 @@ func TestTokenIsAskedForEveryRequest(t *testing.T) {
 	}
 }
 
-// TestTokensAreForConfidentialEndpoints has an endpoint that would have it in the clear.
+// TestTokensAreForConfidentialEndpoints has an endpoint that would have it unencrypted.
 func TestTokensAreForConfidentialEndpoints(t *testing.T) {
 	t.Parallel()
 	e, out := &endpoint{}, &console{}
 	s := newSender(t, ingest.Config{Connection: connection(t, "http://proxy.example.com"), Transport: e, Token: tokens("secret"), Log: out.log()})
 	trackTrace(s, "m")
-	wait.For(t, "a failure", func() bool { return strings.Contains(out.String(), "a token must not travel in the clear") })
+	wait.For(t, "a failure", func() bool { return strings.Contains(out.String(), "a token must not be sent unencrypted") })
 	if n := len(e.requests()); n != 0 {
 		t.Errorf("%d requests", n)
 	}

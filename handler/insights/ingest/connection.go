@@ -94,7 +94,7 @@ func pairs(s string) (map[string]string, error) {
 		key, value, ok := strings.Cut(pair, "=")
 		key = strings.ToLower(strings.TrimSpace(key))
 		if !ok || key == "" {
-			return nil, errors.New("must be Key=Value pairs with ';' between them, as the portal shows it")
+			return nil, errors.New("must be Key=Value pairs separated by ';', as the portal shows it")
 		}
 		if _, twice := values[key]; twice {
 			return nil, errors.New("has a key twice")

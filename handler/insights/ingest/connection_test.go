@@ -57,7 +57,7 @@ func TestConnectionStringMistakes(t *testing.T) {
 		secret = "xyzzy-1234"
 		ikey   = "InstrumentationKey=00000000-1111-2222-3333-444444444444;"
 
-		form     = "must be Key=Value pairs with ';' between them, as the portal shows it"
+		form     = "must be Key=Value pairs separated by ';', as the portal shows it"
 		needsKey = "must have an InstrumentationKey, a GUID"
 		endpoint = "must have an ingestion endpoint that is a URL of http or https"
 	)

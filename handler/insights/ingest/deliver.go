@@ -172,7 +172,7 @@ func (c *courier) success(ctx context.Context) {
 	c.accepted++
 	if c.troubled {
 		c.troubled = false
-		c.log.InfoContext(ctx, "Application Insights takes telemetry again")
+		c.log.InfoContext(ctx, "Application Insights accepts telemetry again")
 	}
 }
 
@@ -195,7 +195,7 @@ func (c *courier) trouble(ctx context.Context, level slog.Level, attr slog.Attr)
 	}
 	c.told[kind] = now
 	c.troubled = true
-	c.log.LogAttrs(ctx, level, "Application Insights does not take telemetry", attr)
+	c.log.LogAttrs(ctx, level, "Application Insights does not accept telemetry", attr)
 }
 
 // reason is what a person is told of items that the answer refuses.

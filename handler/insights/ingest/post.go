@@ -60,7 +60,7 @@ func (p *poster) pack(lines []byte) []byte {
 
 var (
 	errToken   = errors.New("no token from the managed identity")
-	errOpenly  = errors.New("a token must not travel in the clear")
+	errOpenly  = errors.New("a token must not be sent unencrypted")
 	errForever = errors.New("redirected more than 10 times")
 )
 

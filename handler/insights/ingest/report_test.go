@@ -89,36 +89,36 @@ func TestConsole(t *testing.T) {
 	}{
 		{"nothing wrong", nil, nil},
 		{"an outage", many(4, step{status: 503}), []string{
-			`level=WARN msg="Application Insights does not take telemetry" status=503`,
-			`level=INFO msg="Application Insights takes telemetry again"`,
+			`level=WARN msg="Application Insights does not accept telemetry" status=503`,
+			`level=INFO msg="Application Insights accepts telemetry again"`,
 		}},
 		{"the wrong key", many(3, step{status: 400}), []string{
-			`level=ERROR msg="Application Insights does not take telemetry" status=400`,
+			`level=ERROR msg="Application Insights does not accept telemetry" status=400`,
 			`level=WARN msg="Telemetry was lost" lost=2 reason="status 400" tracked=2 accepted=0 rejected=2 dropped=0 pending=0`,
-			`level=INFO msg="Application Insights takes telemetry again"`,
+			`level=INFO msg="Application Insights accepts telemetry again"`,
 			`level=WARN msg="Telemetry was lost" lost=1 reason="status 400" tracked=4 accepted=1 rejected=3 dropped=0 pending=0`,
 		}},
 		{"a role that does not count yet", many(5, step{status: 403}), []string{
-			`level=WARN msg="Application Insights does not take telemetry" status=403`,
-			`level=INFO msg="Application Insights takes telemetry again"`,
+			`level=WARN msg="Application Insights does not accept telemetry" status=403`,
+			`level=INFO msg="Application Insights accepts telemetry again"`,
 		}},
 		{"the cap", many(1, step{status: 402}), []string{
-			`level=ERROR msg="Application Insights does not take telemetry" status=402`,
-			`level=INFO msg="Application Insights takes telemetry again"`,
+			`level=ERROR msg="Application Insights does not accept telemetry" status=402`,
+			`level=INFO msg="Application Insights accepts telemetry again"`,
 			`level=WARN msg="Telemetry was lost" lost=1 reason=capped tracked=2 accepted=1 rejected=0 dropped=1 pending=0`,
 		}},
 		{"an answer that says nothing", many(1, step{status: 206, body: "<html>secret</html>"}), []string{
-			`level=WARN msg="Application Insights does not take telemetry" status=206`,
-			`level=INFO msg="Application Insights takes telemetry again"`,
+			`level=WARN msg="Application Insights does not accept telemetry" status=206`,
+			`level=INFO msg="Application Insights accepts telemetry again"`,
 			`level=WARN msg="Telemetry was lost" lost=1 reason=unread tracked=2 accepted=1 rejected=0 dropped=1 pending=0`,
 		}},
 		{"no connection", many(2, step{status: broken}), []string{
-			`level=WARN msg="Application Insights does not take telemetry" reason="the connection broke"`,
-			`level=INFO msg="Application Insights takes telemetry again"`,
+			`level=WARN msg="Application Insights does not accept telemetry" reason="the connection broke"`,
+			`level=INFO msg="Application Insights accepts telemetry again"`,
 		}},
 		{"no answer", many(2, step{hang: true}), []string{
-			`level=WARN msg="Application Insights does not take telemetry" reason="no answer in time"`,
-			`level=INFO msg="Application Insights takes telemetry again"`,
+			`level=WARN msg="Application Insights does not accept telemetry" reason="no answer in time"`,
+			`level=INFO msg="Application Insights accepts telemetry again"`,
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

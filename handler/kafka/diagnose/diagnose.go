@@ -94,7 +94,7 @@ func (d *diagnosis) brokers(ctx context.Context) bool {
 		}
 	}
 	if len(clusters) > 1 {
-		d.say(Failure, "KAFKA_BROKERS", fmt.Sprintf("has brokers of %d different clusters, and records go to any of them: leave those of one", len(clusters)))
+		d.say(Failure, "KAFKA_BROKERS", fmt.Sprintf("names brokers of %d different clusters, and records go to any of them: keep those of one", len(clusters)))
 	}
 	return d.view != nil
 }

@@ -79,12 +79,12 @@ func (d *diagnosis) write(leaders []*holder) {
 	}
 	switch {
 	case good && unseen:
-		d.sayTopic(Warning, "its leaders can be reached; whether it may be written to does not show without a record")
+		d.sayTopic(Warning, "its leaders can be reached; whether writing is allowed cannot be told without a record")
 	case good:
 		d.sayTopic(Good, "may be written to")
 	}
 	if plain {
-		d.sayTopic(Warning, "its brokers know no idempotent producers (InitProducerId): a lost answer makes an unknown outcome")
+		d.sayTopic(Warning, "its brokers do not support idempotent producers (InitProducerId): after a lost answer the outcome is unknown")
 	}
 }
 
@@ -225,7 +225,7 @@ func (d *diagnosis) judge(h *holder) {
 	}
 	switch {
 	case errors.Is(h.err, errAddress):
-		d.say(grade, subject, leads+", and cannot be reached there: mend advertised.listeners of this broker")
+		d.say(grade, subject, leads+", and cannot be reached there: fix advertised.listeners of this broker")
 	case h.err != nil:
 		d.say(grade, subject, leads+", and cannot be used: "+wire.ExplainAt(h.err, by)+d.loopback(h.address))
 	case len(h.elsewhere) > 0:

@@ -42,7 +42,7 @@ func (d *diagnosis) rules(ctx context.Context) {
 	d.clock(rules)
 	for _, name := range []string{ruleKeys, ruleValues} {
 		if rules[name] == "true" {
-			d.sayTopic(Failure, "its rule %s is on: it takes only what a schema registry knows, and refuses every record of this program. Switch it off", name)
+			d.sayTopic(Failure, "its rule %s is on: it accepts only what a schema registry knows, and refuses every record of this program. Switch it off", name)
 		}
 	}
 }
@@ -112,7 +112,7 @@ func (d *diagnosis) copies(insync int) {
 	const one = "acks=all means one copy: "
 	switch {
 	case replicas <= 1:
-		d.sayTopic(Warning, one+"the topic has one replica, and a broker that is lost takes acknowledged records along. "+
+		d.sayTopic(Warning, one+"the topic has one replica, and losing its broker loses acknowledged records. "+
 			"Give it 3 replicas and %s=2; a managed service may hide copies of its own", ruleInSync)
 	case insync == 1:
 		d.sayTopic(Warning, one+"the topic has %d replicas, but %s is 1, so that a leader alone may acknowledge a record. Set it to 2", replicas, ruleInSync)
@@ -131,7 +131,7 @@ func (d *diagnosis) sizes(rules map[string]string) {
 	ordinary, longest := smallest("auth0|"+strings.Repeat("0", 24)), smallest(strings.Repeat("x", longestID))
 	switch {
 	case limit < ordinary:
-		d.sayTopic(Failure, "it takes no registration: its %s is %d, and one with the user id alone needs about %d. Set it to %d at least",
+		d.sayTopic(Failure, "it accepts no registration: its %s is %d, and one with the user id alone needs about %d. Set it to %d at least",
 			ruleSize, limit, ordinary, registration.MaxRecord)
 	case limit < longest:
 		d.sayTopic(Warning, "its %s is %d: registrations with a long user id, which need up to %d, stay in the outbox. Set it to %d at least",

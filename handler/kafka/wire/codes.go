@@ -56,14 +56,14 @@ func (r Row) Is(t Traits) bool { return r.traits&t != 0 }
 const (
 	adviceLogin     = "the broker refuses the login; see KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or the token's audience and rights"
 	adviceMechanism = "the broker does not offer this login; see KAFKA_SASL_MECHANISM and KAFKA_SECURITY_PROTOCOL"
-	adviceNoLogin   = "the broker's port takes no login; see KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISM"
+	adviceNoLogin   = "the broker's port expects no login; see KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISM"
 	// AdviceListener is for partitions whose leader is alive, and cannot be reached where the cluster was asked.
 	AdviceListener = "the leader has no listener of the kind that answered; see the brokers' advertised.listeners"
 	adviceTopic    = "the topic does not exist; create it, or see KAFKA_TOPIC"
-	adviceSize     = "the topic takes only smaller records; see its max.message.bytes"
+	adviceSize     = "the topic accepts only smaller records; see its max.message.bytes"
 	adviceClock    = "the broker refuses the record's timestamp: compare this machine's clock with the broker's, and see the topic's " +
 		"message.timestamp.before.max.ms and message.timestamp.after.max.ms"
-	adviceRule = "the broker calls the record invalid (INVALID_RECORD): where it refuses them all, by a rule of the topic; see its " +
+	adviceRule = "the broker rejects the record as invalid (INVALID_RECORD): where it refuses them all, by a rule of the topic; see its " +
 		"cleanup.policy, and a schema check at the broker such as confluent.value.schema.validation"
 )
 

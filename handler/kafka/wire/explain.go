@@ -45,7 +45,7 @@ func ExplainAt(err error, by string) string {
 	at, _ := errors.AsType[Phase](err)
 	switch {
 	case errors.Is(err, errNotKafka):
-		return "what answers there is no Kafka broker; see " + by + " and KAFKA_SECURITY_PROTOCOL"
+		return "what answers there is not a Kafka broker; see " + by + " and KAFKA_SECURITY_PROTOCOL"
 	case errors.Is(err, ErrNoLeader):
 		return "the topic or a partition of it has no leader now"
 	case errors.Is(err, errVersion):
@@ -64,7 +64,7 @@ func explainToken(err error) string {
 		return "no token for the login came in time: the identity service is slow or cannot be reached from here; the broker itself " +
 			"answers. See the function app's identity, its way to login.microsoftonline.com, and KAFKA_OAUTH_SCOPE"
 	}
-	return "no token for the login could be had; see the function app's identity and KAFKA_OAUTH_SCOPE"
+	return "no token for the login was issued; see the function app's identity and KAFKA_OAUTH_SCOPE"
 }
 
 func timedOut(err error) bool {
@@ -79,15 +79,15 @@ func explainDial(err error, by string) string {
 	dns, unresolved := errors.AsType[*net.DNSError](err)
 	switch {
 	case unresolved && dns.IsNotFound:
-		return "the broker's name cannot be resolved: there is none such in DNS; see " + by + " and the DNS of this machine's network"
+		return "the broker's name cannot be resolved: DNS does not have it; see " + by + " and the DNS of this machine's network"
 	case unresolved:
 		return "the broker's name cannot be resolved: the name server does not answer; see the DNS of this machine's network, and " + by
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "the broker refuses connections: it is down, or " + by + " has another address or port than its listener"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return "no way leads to the broker's address; see this machine's network, and " + by
+		return "there is no route to the broker's address; see this machine's network, and " + by
 	case timedOut(err):
-		return "the broker does not answer in time: nothing takes the connection. A firewall or a network rule drops it, or " + by +
+		return "the broker does not answer in time: nothing accepts the connection. A firewall or a network rule drops it, or " + by +
 			" has a wrong address"
 	default:
 		return ""
@@ -99,10 +99,10 @@ func explainSilence(err error, _ string) string {
 	if !timedOut(err) {
 		return ""
 	}
-	const silent = "the broker takes the connection, and does not answer in time "
+	const silent = "the broker accepts the connection but does not answer in time "
 	switch at, _ := errors.AsType[Phase](err); at {
 	case phaseTLS:
-		return silent + "in the TLS handshake: it hangs, or its port is without TLS; see KAFKA_SECURITY_PROTOCOL"
+		return silent + "in the TLS handshake: it hangs, or its port does not use TLS; see KAFKA_SECURITY_PROTOCOL"
 	case phaseVersions:
 		return silent + "to the first request: it hangs, or its port wants TLS; see KAFKA_SECURITY_PROTOCOL"
 	case phaseLogin:
@@ -120,14 +120,14 @@ func explainEnd(err error, _ string) string {
 	const closes = "the broker closes connections "
 	switch at, _ := errors.AsType[Phase](err); at {
 	case phaseTLS:
-		return closes + "in the TLS handshake: its port is without TLS, or it is going down; see KAFKA_SECURITY_PROTOCOL"
+		return closes + "in the TLS handshake: its port does not use TLS, or it is shutting down; see KAFKA_SECURITY_PROTOCOL"
 	case phaseVersions:
-		return closes + "at the first request: it wants another KAFKA_SECURITY_PROTOCOL (its port is with TLS), or it is going down"
+		return closes + "at the first request: it wants another KAFKA_SECURITY_PROTOCOL (its port uses TLS), or it is shutting down"
 	case phaseLogin:
-		return closes + "in the login: it does not accept it, its port takes none, or it is going down; see KAFKA_SASL_MECHANISM, " +
+		return closes + "in the login: the login is wrong, the port expects none, or the broker is shutting down; see KAFKA_SASL_MECHANISM, " +
 			"KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SECURITY_PROTOCOL"
 	default:
-		return closes + "that are made: it is going down, or it wants a login; see KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISM"
+		return closes + "as soon as they are made: it is shutting down, or it wants a login; see KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISM"
 	}
 }
 
@@ -140,9 +140,9 @@ func ExplainCode(c Code) string {
 	case r.Class == delivery.Unavailable, r.Class == delivery.UnknownOutcome && r.name != unknownCodeName:
 		return "the cluster is not ready: a leader or enough replicas are missing"
 	case r.Class == delivery.Throttled:
-		return "the broker is asked for more than it gives; see its quotas or throughput units"
+		return "the broker is asked for more than it allows; see its quotas or throughput units"
 	default:
-		return "the broker answers a code that should not come here: " + c.Error()
+		return "the broker answers an unexpected error code: " + c.Error()
 	}
 }
 
@@ -154,7 +154,7 @@ func explainTLS(err error, by string) string {
 	_, noTLS := errors.AsType[tls.RecordHeaderError](err)
 	switch {
 	case otherName && nameless(hostname.Certificate):
-		return "the broker's certificate has no subject alternative name (SAN), and its common name does not count: have one issued " +
+		return "the broker's certificate has no subject alternative name (SAN), and its common name is ignored: have one issued " +
 			"with the broker's host name as SAN"
 	case otherName:
 		return "the broker's certificate is for another host name; see " + by + " and the certificate's subject alternative names"
@@ -165,7 +165,7 @@ func explainTLS(err error, by string) string {
 	case certificate:
 		return "the broker's certificate is not valid"
 	case isAlert(err) && strings.Contains(err.Error(), "protocol version"):
-		return "the broker speaks no version of TLS that is safe; it needs 1.2 or 1.3"
+		return "the broker supports no secure version of TLS; it needs 1.2 or 1.3"
 	case isAlert(err):
 		return "the broker refuses the TLS connection, by its rules for clients' certificates; see KAFKA_TLS_CERT and KAFKA_TLS_KEY"
 	case errors.Is(err, errWantsTLS):
