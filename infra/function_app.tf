@@ -3,6 +3,8 @@ locals {
 
   # The app's settings, all of them. None is secret: that is why they may stand in Terraform's state.
   app_settings = merge(
+    # With an instance that is always there the handler drains; the trigger's instances would wait and be billed.
+    coalesce(var.drain_trigger, var.always_ready == 0) ? {} : { "AzureWebJobs.DrainOutbox.Disabled" = "true" },
     var.settings,
     local.kafka_settings,
     local.secret_settings,
@@ -20,6 +22,14 @@ locals {
       # Which identity the handler's Azure libraries take.
       AZURE_CLIENT_ID = azurerm_user_assigned_identity.app.client_id
     },
+  )
+}
+
+locals {
+  # Who may call. The web test is let in, too: shut out it would tell that the app is dead.
+  restrictions = concat(
+    length(var.allowed_ips) > 0 && var.web_test ? [{ ipAddress = "ApplicationInsightsAvailability", tag = "ServiceTag", action = "Allow", priority = 90, name = "web-test" }] : [],
+    [for i, ip in var.allowed_ips : { ipAddress = ip, tag = "Default", action = "Allow", priority = 100 + i, name = "allowed-${i}" }],
   )
 }
 
@@ -54,10 +64,12 @@ resource "azurerm_resource_group_template_deployment" "function_app" {
     maximumInstanceCount   = { value = var.maximum_instances }
     httpConcurrency        = { value = var.http_concurrency }
     alwaysReady            = { value = var.always_ready == 0 ? [] : [{ name = "http", instanceCount = var.always_ready }] }
-    ipSecurityRestrictions = { value = [for i, ip in var.allowed_ips : { ipAddress = ip, action = "Allow", priority = 100 + i, name = "allowed-${i}" }] }
+    updateStrategy         = { value = var.rolling_update ? "RollingUpdate" : "Recreate" }
+    subnetId               = { value = local.private ? azurerm_subnet.app[0].id : "" }
+    ipSecurityRestrictions = { value = local.restrictions }
     appSettings            = { value = local.app_settings }
   })
 
   # The host looks for its storage as soon as the app is there.
-  depends_on = [azurerm_role_assignment.app]
+  depends_on = [azurerm_role_assignment.app, azurerm_private_endpoint.this, azurerm_private_dns_zone_virtual_network_link.this]
 }

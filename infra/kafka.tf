@@ -29,6 +29,12 @@ resource "azurerm_eventhub_namespace" "this" {
   local_authentication_enabled = false
   minimum_tls_version          = "1.2"
   tags                         = local.tags
+
+  public_network_access_enabled = !local.private
+
+  lifecycle {
+    ignore_changes = [capacity] # auto-inflate has raised it: an apply in the middle of the load must not take it back
+  }
 }
 
 resource "azurerm_eventhub" "topic" {

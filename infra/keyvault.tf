@@ -24,4 +24,6 @@ resource "azurerm_key_vault" "this" {
   purge_protection_enabled   = true
   soft_delete_retention_days = 90
   tags                       = local.tags
+
+  public_network_access_enabled = !local.private
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -73,6 +74,28 @@ func rendered(s state) (map[string]string, error) {
 	return all, nil
 }
 
+// queryOf returns which of the folder's queries stands at a place: the part of the workbook has its name, and an alert begins
+// with it.
+func queryOf(place, query string) (string, error) {
+	if strings.HasPrefix(place, "workbook/") {
+		return filepath.Base(place), nil
+	}
+	all, err := filepath.Glob("queries/*.kql")
+	if err != nil {
+		return "", err
+	}
+	for _, file := range all {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		if strings.HasPrefix(query, string(text)) {
+			return strings.TrimSuffix(filepath.Base(file), ".kql"), nil
+		}
+	}
+	return "", fmt.Errorf("%s begins with no query of the folder", place)
+}
+
 // checkQueries returns what is wrong with the queries of alerts and workbook: by the tables' columns, or because they are
 // not those of the folder queries.
 func checkQueries(ctx context.Context, checker kql.Checker, temp string, s state) error {
@@ -84,7 +107,10 @@ func checkQueries(ctx context.Context, checker kql.Checker, temp string, s state
 	var files []string
 	used := map[string]bool{}
 	for place, query := range queries {
-		name := filepath.Base(place)
+		name, err := queryOf(place, query)
+		if err != nil {
+			return err
+		}
 		used[name] = true
 		source, err := os.ReadFile(filepath.Join("queries", name+".kql"))
 		if err != nil {
@@ -93,7 +119,7 @@ func checkQueries(ctx context.Context, checker kql.Checker, temp string, s state
 		// A person's example gave way to a parameter, and an alert may go on with a condition.
 		filled := strings.NewReplacer("{UserId}", "auth0|61de2511fd334200aa221dff", "{Operation}", "0af7651916cd43dd8448eb211c80319c").Replace(query)
 		rest, ok := strings.CutPrefix(filled, string(source))
-		if !ok || rest != "" && (!strings.HasPrefix(place, "alert/") || !strings.HasPrefix(rest, "| where ")) {
+		if !ok || rest != "" && (!strings.HasPrefix(place, "alert/") || !strings.HasPrefix(rest, "| where ") && !strings.HasPrefix(rest, "| summarize ")) {
 			wrong = append(wrong, fmt.Errorf("%s is not queries/%s.kql, but for a condition", place, name))
 		}
 		file := filepath.Join(temp, strings.ReplaceAll(place, "/", "-")+".kql")
@@ -137,6 +163,32 @@ func TestQueriesOfAlertsAndWorkbook(t *testing.T) {
 	}
 	if !strings.Contains(queries["workbook/find-user"], `"{UserId}"`) || !strings.Contains(queries["workbook/transaction"], `"{Operation}"`) {
 		t.Error("the workbook's parameters are not in its queries")
+	}
+}
+
+// Whoever is called at night is led to a section that is there.
+func TestAlertsNameTheRunbook(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("monitoring.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runbook, err := os.ReadFile("../docs/runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(string(runbook), -1) {
+		sections[strings.ReplaceAll(strings.ToLower(m[1]), " ", "-")] = true
+	}
+	named := regexp.MustCompile(`todo = "([^"]*)"`).FindAllStringSubmatch(string(text), -1)
+	if len(named) < 10 {
+		t.Errorf("only %d alerts name one", len(named))
+	}
+	for _, m := range named {
+		if !sections[m[1]] {
+			t.Errorf("the runbook has no section %q", m[1])
+		}
 	}
 }
 

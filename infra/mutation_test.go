@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,8 @@ const (
 	byEvents   = eventHubsTests
 	byForeign  = "tests/foreign_kafka.tftest.hcl"
 	byInputs   = "tests/inputs.tftest.hcl"
+	byOptions  = "tests/options.tftest.hcl"
+	byPrivate  = "tests/private.tftest.hcl"
 	byQueries  = "queries"
 	bySecrets  = "secrets"
 )
@@ -76,7 +79,7 @@ func mistakes() []mistake {
 		// Monitoring.
 		{"an alert that reaches nobody", "monitoring.tf", `action_groups = [azurerm_monitor_action_group.this.id]`, `action_groups = []`, byEvents},
 		{"an alert less", "monitoring.tf", `    poisoned = {`, `    poison = {`, byEvents},
-		{"a frequency that is not offered", "monitoring.tf", `every = "PT5M", window = "PT15M", where = "| where failed >= 5"`, `every = "PT7M", window = "PT15M", where = ""`, byEvents},
+		{"a frequency that is not offered", "monitoring.tf", `every = "PT5M", window = "PT15M", then = "| where failed >= 5"`, `every = "PT7M", window = "PT15M", then = ""`, byEvents},
 		{"a column that is not there", "monitoring.tf", `| where failures >= 5`, `| where failure >= 5`, byQueries},
 		{"a query of the workbook's own", "workbook.tf", `local.queries[part.query]`, `"traces | take 10 // ${part.query}"`, byQueries},
 		{"a query that nobody looks at", "workbook.tf", `{ query = "sampled", title = "Telemetry that was sampled (there should be none)", show = "table", time = 1 },`, ``, byQueries},
@@ -87,6 +90,66 @@ func mistakes() []mistake {
 		{"names that are too long", "variables.tf", `{2,11}`, `{2,15}`, byInputs},
 		{"everybody's addresses", "variables.tf", `endswith(ip, "/0")`, `endswith(ip, "/00")`, byInputs},
 		{"passwords in settings", "variables.tf", `KAFKA_(BROKERS|TOPIC|SASL|`, `KAFKA_(BROKERS|TOPIC|`, byInputs},
+	}
+}
+
+// newerMistakes are those of networks, updates, subscriptions and what watches the app from outside.
+func newerMistakes() []mistake {
+	const functionApp, site = "function_app.tf", templateFile
+	return []mistake{
+		{"an update strategy that Azure does not have", site, `"[parameters('updateStrategy')]"`, `"Rolling"`, byTemplate},
+		{"an update strategy that nobody offers", site, `["Recreate", "RollingUpdate"]`, `["Recreate", "Rolling"]`, byTemplate},
+		{"a misspelt subnet", site, `"virtualNetworkSubnetId"`, `"vnetSubnetId"`, byTemplate},
+		{"memory that is not offered", site, `[512, 2048, 4096]`, `[1024, 2048, 4096]`, byTemplate},
+		{"no instance at all", site, `"maximumInstanceCount": { "type": "int", "minValue": 1`, `"maximumInstanceCount": { "type": "int", "minValue": 0`, byTemplate},
+		{"an app that nobody reaches", site, `"publicNetworkAccess": "Enabled"`, `"publicNetworkAccess": "Nonsense"`, byTemplate},
+		{"an app for Windows", site, `"functionapp,linux"`, `"functionapp"`, byTemplate},
+		{"TLS in storage's spelling", site, `"minTlsVersion": "1.2"`, `"minTlsVersion": "TLS1_2"`, byTemplate},
+		{"FTP", site, `"ftpsState": "Disabled"`, `"ftpsState": "AllAllowed"`, byTemplate},
+		{"settings that nobody gets", site, `"properties": "[parameters('appSettings')]"`, `"properties": {}`, byTemplate},
+		{"the web test shut out", functionApp, `tag = "ServiceTag"`, `tag = "Default"`, byOptions},
+		{"an update of all at once", functionApp, `var.rolling_update ? "RollingUpdate" : "Recreate"`, `"Recreate"`, byOptions},
+		{"a trigger that is billed for waiting", functionApp, `coalesce(var.drain_trigger, var.always_ready == 0) ? {} :`, `true ? {} :`, byEvents},
+		{"an app that nobody wakes", functionApp, `coalesce(var.drain_trigger, var.always_ready == 0) ? {} :`, `false ? {} :`, byOptions},
+		{"an app outside of its network", functionApp, `local.private ? azurerm_subnet.app[0].id : ""`, `""`, byPrivate},
+
+		// Networks.
+		{"Event Hubs on the Internet", "kafka.tf", `public_network_access_enabled = !local.private`, `public_network_access_enabled = true`, byPrivate},
+		{"storage on the Internet", "storage.tf", `public_network_access_enabled    = !local.private`, `public_network_access_enabled    = true`, byPrivate},
+		{"a vault on the Internet", "keyvault.tf", `public_network_access_enabled = !local.private`, `public_network_access_enabled = true`, byPrivate},
+		{"a misspelt delegation", "network.tf", `"Microsoft.App/environments"`, `"Microsoft.App/environment"`, byValidate},
+		{"another plan's delegation", "network.tf", `"Microsoft.App/environments"`, `"Microsoft.Web/serverFarms"`, byPrivate},
+		{"a misspelt private link", "network.tf", `queue = { resource`, `queues = { resource`, byPrivate},
+		{"another service's names", "network.tf", `privatelink.vaultcore.azure.net`, `privatelink.vault.azure.net`, byPrivate},
+		{"endpoints in the app's subnet", "network.tf", `subnet_id           = azurerm_subnet.endpoints[0].id`, `subnet_id           = azurerm_subnet.app[0].id`, byPrivate},
+		{"subnets that overlap", "network.tf", `cidrsubnet(var.network_cidr, 2, 2)`, `cidrsubnet(var.network_cidr, 2, 0)`, byPrivate},
+		{"a subnet's name that Flex refuses", "network.tf", `name                 = "app"`, `name                 = "app_instances"`, byPrivate},
+		{"a private link to the app's network", "network.tf", `private_connection_resource_id = each.value.resource`, `private_connection_resource_id = azurerm_virtual_network.this[0].id`, byPrivate},
+
+		// Environments and subscriptions.
+		{"environments that share their names", "main.tf", `${var.environment == "" ? "" : "/${var.environment}"}`, ``, byOptions},
+		{"a group that azd does not find", "main.tf", `"azd-env-name" = var.environment`, `"azd-env" = var.environment`, byOptions},
+		{"a command for another subscription", "outputs.tf", `keys list --subscription ${var.subscription_id} `, `keys list `, byEvents},
+		{"secrets for another subscription", "outputs.tf", `secret set --subscription ${var.subscription_id} `, `secret set `, byForeign},
+		{"a role that puts no secrets in", "outputs.tf", `Key Vault Secrets Officer`, `Key Vault Contributor`, byForeign},
+		{"the officer of all vaults", "outputs.tf", `--scope ${azurerm_key_vault.this[0].id}`, `--scope ${azurerm_resource_group.this.id}`, byForeign},
+		{"inflation that an apply undoes", "kafka.tf", `ignore_changes = [capacity]`, `ignore_changes = [tags]`, byOptions},
+
+		// What watches.
+		{"a cap that nobody is told of", "monitoring.tf", `workspace = true`, `workspace = false`, byEvents},
+		{"no eye from outside", "monitoring.tf", `count                   = var.web_test ? 1 : 0`, `count                   = 0`, byEvents},
+		{"a web test that takes any answer", "monitoring.tf", `expected_status_code        = 200`, `expected_status_code        = 0`, byEvents},
+		{"an alert for the busy only", "monitoring.tf", `failed >= 2 and failed * 2 > answers`, `failed >= 50`, byEvents},
+		{"an alert that leads nowhere", "monitoring.tf", `What to do: docs/runbook.md#${each.value.todo}. `, ``, byEvents},
+		{"a misspelt column of the web test", "monitoring.tf", `unseen >= 2`, `unsen >= 2`, byQueries},
+
+		// Inputs.
+		{"a rolling update of one", "variables.tf", `!var.rolling_update || var.always_ready >= 2`, `!var.rolling_update || var.always_ready >= 0`, byInputs},
+		{"an app that sleeps and is not woken", "variables.tf", `var.drain_trigger != false || var.always_ready > 0`, `var.drain_trigger != false || var.always_ready >= 0`, byInputs},
+		{"a network that is too small", "variables.tf", `<= 24, false)`, `<= 28, false)`, byInputs},
+		{"a web test from one place", "variables.tf", `length(distinct(var.web_test_locations)) >= 2`, `length(distinct(var.web_test_locations)) >= 1`, byInputs},
+		{"fewer instances than are always ready", "variables.tf", `var.maximum_instances >= var.always_ready`, `var.maximum_instances >= 0`, byInputs},
+		{"a network in capitals", "variables.tf", `contains(["public", "private"], var.network)`, `contains(["public", "private"], lower(var.network))`, byInputs},
 	}
 }
 
@@ -130,7 +193,11 @@ func TestMistakesAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range mistakes() {
+	all := slices.Concat(mistakes(), newerMistakes())
+	if len(all) < 80 {
+		t.Errorf("only %d mistakes are made", len(all))
+	}
+	for _, m := range all {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			folder := copied(t)

@@ -20,7 +20,7 @@ output "secrets_officer_command" {
 
 output "secret_commands" {
   description = "Puts the secrets of your Kafka into the vault, before the package is published. They are read from files, so that they are in no shell's history; a file must have no line end that is not the secret's."
-  value       = [for secret in sort(values(local.secrets)) : "az keyvault secret set --subscription ${var.subscription_id} --vault-name ${azurerm_key_vault.this[0].name} --name ${secret} --file ${secret}.txt"]
+  value       = join("\n", [for secret in sort(values(local.secrets)) : "az keyvault secret set --subscription ${var.subscription_id} --vault-name ${azurerm_key_vault.this[0].name} --name ${secret} --file ${secret}.txt"])
 }
 
 output "key_command" {

@@ -12,6 +12,7 @@ resource "azurerm_storage_account" "this" {
   allow_nested_items_to_be_public  = false
   cross_tenant_replication_enabled = false
   local_user_enabled               = false
+  public_network_access_enabled    = !local.private
   tags                             = local.tags
 
   blob_properties {

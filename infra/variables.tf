@@ -72,7 +72,7 @@ variable "topic" {
 variable "event_hubs" {
   description = "The Event Hubs namespace that is made unless `kafka` names a Kafka of your own. See docs/capacity.md for the numbers."
   type = object({
-    throughput_units     = optional(number, 1)
+    throughput_units     = optional(number, 1) # to begin with: later Azure has the number
     max_throughput_units = optional(number, 4) # auto-inflate goes up to here, and never down by itself
     partitions           = optional(number, 4) # cannot be changed later
     retention_hours      = optional(number, 168)
@@ -203,13 +203,79 @@ variable "always_ready" {
 }
 
 variable "maximum_instances" {
-  description = "Most instances of each function group: of RegisterUser with Health, and of DrainOutbox."
+  description = "Most instances of each function group: of RegisterUser with Health and Version, and of DrainOutbox."
   type        = number
   default     = 40
 
   validation {
-    condition     = var.maximum_instances >= 40 && var.maximum_instances <= 1000 && floor(var.maximum_instances) == var.maximum_instances
-    error_message = "maximum_instances must be 40 to 1000: the platform takes no less."
+    condition     = var.maximum_instances >= 1 && var.maximum_instances <= 1000 && floor(var.maximum_instances) == var.maximum_instances
+    error_message = "maximum_instances must be 1 to 1000."
+  }
+  validation {
+    condition     = var.maximum_instances >= var.always_ready
+    error_message = "maximum_instances must be at least always_ready."
+  }
+}
+
+variable "drain_trigger" {
+  description = "Whether the queue's trigger wakes an app that has scaled to zero. Null: where no instance is always ready. Elsewhere the handler drains by itself, and the trigger would only be billed (docs/capacity.md)."
+  type        = bool
+  default     = null
+
+  validation {
+    condition     = var.drain_trigger != false || var.always_ready > 0
+    error_message = "drain_trigger must not be off where always_ready is 0: nobody would drain an app that sleeps."
+  }
+}
+
+variable "rolling_update" {
+  description = "Replace instances in batches at an update, so that what is under way gets its answer (RollingUpdate, a preview). It counts from the next update on."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !var.rolling_update || var.always_ready >= 2
+    error_message = "rolling_update needs always_ready of 2 at least: one instance alone has a gap all the same."
+  }
+}
+
+variable "network" {
+  description = "public: every service takes tokens only. private: blob, queue, vault and Event Hubs also have no public address, and the app reaches them through a virtual network."
+  type        = string
+  default     = "public"
+
+  validation {
+    condition     = contains(["public", "private"], var.network)
+    error_message = "network must be public or private."
+  }
+}
+
+variable "network_cidr" {
+  description = "Addresses of the virtual network, with network = \"private\": a /24 or larger, half of it for the app's instances. Nothing else may use them where the network is to be peered."
+  type        = string
+  default     = "10.118.0.0/24"
+
+  validation {
+    condition     = can(cidrhost(var.network_cidr, 0)) && try(tonumber(split("/", var.network_cidr)[1]) >= 16 && tonumber(split("/", var.network_cidr)[1]) <= 24, false) && try(cidrhost(var.network_cidr, 0) == split("/", var.network_cidr)[0], false)
+    error_message = "network_cidr must be a network of IPv4 such as 10.118.0.0/24, from /16 to /24."
+  }
+}
+
+variable "web_test" {
+  description = "Whether Azure asks for the app's health from outside every five minutes, which is the only alarm for a dead app. It keeps an app awake that could scale to zero."
+  type        = bool
+  default     = true
+}
+
+variable "web_test_locations" {
+  description = "Where the web test asks from: two places at least, for one alone may have troubles of its own."
+  type        = list(string)
+  default     = ["emea-nl-ams-azr", "emea-gb-db3-azr", "us-va-ash-azr"]
+  nullable    = false
+
+  validation {
+    condition     = length(distinct(var.web_test_locations)) >= 2 && alltrue([for place in var.web_test_locations : can(regex("^[a-z]+(-[a-z0-9]+)+$", place))])
+    error_message = "web_test_locations must be at least two of Application Insights' locations, such as emea-nl-ams-azr."
   }
 }
 

@@ -18,10 +18,12 @@ provider "azurerm" {
   resource_provider_registrations = "none"
   resource_providers_to_register = [
     "Microsoft.AlertsManagement",
+    "Microsoft.App",
     "Microsoft.EventHub",
     "Microsoft.Insights",
     "Microsoft.KeyVault",
     "Microsoft.ManagedIdentity",
+    "Microsoft.Network",
     "Microsoft.OperationalInsights",
     "Microsoft.Storage",
     "Microsoft.Web",

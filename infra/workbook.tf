@@ -16,6 +16,7 @@ locals {
     { query = "received-never-stored", title = "Stored nowhere", show = "table", time = 1 },
     { query = "poisoned", title = "In the poison queue", show = "table", time = 1 },
     { query = "failed-forwards", title = "Failures of Kafka by class", show = "table", time = 0 },
+    { query = "unanswered", title = "The app was silent", show = "table", time = 1 },
     { query = "requests-without-telemetry", title = "Requests without telemetry", show = "table", time = 1 },
     { query = "lost-telemetry", title = "Telemetry that was lost", show = "table", time = 1 },
     { query = "sampled", title = "Telemetry that was sampled (there should be none)", show = "table", time = 1 },

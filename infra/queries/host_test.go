@@ -8,5 +8,8 @@ func ofHost() []item {
 	return []item{
 		{[]string{"RegisterUser"}, []string{"InvocationId"}},
 		{[]string{"userrelay-outbox-poison"}, nil},
+		{[]string{"Health"}, []string{"InvocationId"}},
+		// The workspace's own, of its cap (Microsoft, "Set daily cap on Log Analytics workspace").
+		{[]string{"Ingestion", "OverQuota"}, nil},
 	}
 }

@@ -70,7 +70,7 @@ func read(query string) (p parts, err error) {
 // separator.
 func ofKusto(text string) bool {
 	switch text {
-	case "True", "False", ":", " to ", "":
+	case "True", "False", "1", "200", "503", ":", " to ", "":
 		return true
 	}
 	return false

@@ -68,7 +68,7 @@ run "event_hubs" {
     error_message = "Event Hubs: the topic"
   }
   assert {
-    condition     = length(azurerm_key_vault.this) == 0 && length(output.secret_commands) == 0 && output.secrets_officer_command == ""
+    condition     = length(azurerm_key_vault.this) == 0 && output.secret_commands == "" && output.secrets_officer_command == ""
     error_message = "Event Hubs need no vault"
   }
 
@@ -118,6 +118,7 @@ run "event_hubs" {
   assert {
     condition = jsondecode(azurerm_resource_group_template_deployment.function_app.parameters_content).appSettings.value == {
       AUTH0_TENANT                              = "example"
+      "AzureWebJobs.DrainOutbox.Disabled"       = "true"
       AZURE_CLIENT_ID                           = "22222222-2222-2222-2222-222222222222"
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING = "Authorization=AAD;ClientId=22222222-2222-2222-2222-222222222222"
       APPLICATIONINSIGHTS_CONNECTION_STRING     = azurerm_application_insights.this.connection_string
@@ -155,14 +156,39 @@ run "event_hubs" {
     error_message = "all addresses may call unless told otherwise"
   }
 
+  assert {
+    condition     = jsondecode(azurerm_resource_group_template_deployment.function_app.parameters_content).updateStrategy.value == "Recreate" && jsondecode(azurerm_resource_group_template_deployment.function_app.parameters_content).subnetId.value == ""
+    error_message = "no preview and no network unless told otherwise"
+  }
+  assert {
+    condition     = azurerm_storage_account.this.public_network_access_enabled && azurerm_eventhub_namespace.this[0].public_network_access_enabled && length(azurerm_private_endpoint.this) == 0 && length(azurerm_virtual_network.this) == 0
+    error_message = "no network unless told otherwise"
+  }
+
   # Monitoring.
   assert {
-    condition     = toset(keys(azurerm_monitor_scheduled_query_rules_alert_v2.this)) == toset(["answers", "failed-forwards", "lost-telemetry", "outbox-waiting", "poisoned", "received-never-stored", "requests-without-telemetry"])
+    condition     = toset(keys(azurerm_monitor_scheduled_query_rules_alert_v2.this)) == toset(["answers", "answers-few", "failed-forwards", "lost-telemetry", "outbox-waiting", "over-quota", "poisoned", "received-never-stored", "requests-without-telemetry", "telemetry-few", "unanswered"])
     error_message = "alerts"
   }
   assert {
-    condition     = alltrue([for a in azurerm_monitor_scheduled_query_rules_alert_v2.this : a.auto_mitigation_enabled && a.enabled != false && one(a.scopes) == azurerm_application_insights.this.id && one(a.action[0].action_groups) == azurerm_monitor_action_group.this.id])
-    error_message = "alerts look at this app and reach people"
+    condition     = alltrue([for name, a in azurerm_monitor_scheduled_query_rules_alert_v2.this : a.auto_mitigation_enabled && a.enabled != false && one(a.scopes) == (name == "over-quota" ? azurerm_log_analytics_workspace.this.id : azurerm_application_insights.this.id) && one(a.action[0].action_groups) == azurerm_monitor_action_group.this.id])
+    error_message = "alerts look at this app, the cap's at the workspace, which alone tells of it, and reach people"
+  }
+  assert {
+    condition     = alltrue([for a in azurerm_monitor_scheduled_query_rules_alert_v2.this : can(regex("What to do: docs/runbook.md#[a-z-]+\\.", a.description))])
+    error_message = "who is called at night is told where to look"
+  }
+  assert {
+    condition     = azurerm_monitor_scheduled_query_rules_alert_v2.this["answers-few"].window_duration == "PT6H" && endswith(azurerm_monitor_scheduled_query_rules_alert_v2.this["answers-few"].criteria[0].query, "| where failed >= 2 and failed * 2 > answers")
+    error_message = "an app with one registration an hour, of which all fail, is noticed"
+  }
+  assert {
+    condition     = azurerm_application_insights_standard_web_test.health[0].enabled && azurerm_application_insights_standard_web_test.health[0].request[0].url == output.health_url && azurerm_application_insights_standard_web_test.health[0].application_insights_id == azurerm_application_insights.this.id && length(azurerm_application_insights_standard_web_test.health[0].geo_locations) >= 2
+    error_message = "a dead app tells nothing: it is asked from outside, from two places at least"
+  }
+  assert {
+    condition     = azurerm_application_insights_standard_web_test.health[0].frequency == 300 && azurerm_application_insights_standard_web_test.health[0].validation_rules[0].expected_status_code == 200
+    error_message = "every five minutes, and only an answer counts"
   }
   assert {
     condition     = azurerm_monitor_smart_detector_alert_rule.failures.detector_type == "FailureAnomaliesDetector" && azurerm_monitor_smart_detector_alert_rule.failures.scope_resource_ids == toset([azurerm_application_insights.this.id])
@@ -175,69 +201,5 @@ run "event_hubs" {
   assert {
     condition     = { for name, d in azurerm_monitor_diagnostic_setting.this : name => d.target_resource_id } == { outbox = "${azurerm_storage_account.this.id}/queueServices/default", events = azurerm_eventhub_namespace.this[0].id }
     error_message = "what the app stands on is logged, too"
-  }
-}
-
-# An environment of azd has names of its own, and azd finds its resource group by a tag.
-run "azd" {
-  command = plan
-
-  variables {
-    environment = "test"
-  }
-
-  assert {
-    condition     = azurerm_resource_group.this.name != "rg-userrelay-${substr(sha256("${var.subscription_id}/userrelay/${var.location}"), 0, 8)}"
-    error_message = "a second environment must not have the first one's names"
-  }
-  assert {
-    condition     = azurerm_resource_group.this.tags["azd-env-name"] == "test"
-    error_message = "azd finds the resource group by the tag azd-env-name"
-  }
-}
-
-run "all_that_can_be_chosen" {
-  command = plan
-
-  variables {
-    tags                = { owner = "identity team" }
-    zone_redundant      = true
-    always_ready        = 0
-    instance_memory_mb  = 512
-    http_concurrency    = 100
-    storage_replication = "GZRS"
-    allowed_ips         = ["203.0.113.7/32", "2001:db8::/48"]
-  }
-
-  assert {
-    condition = alltrue([for tags in concat(
-      [
-        azurerm_resource_group.this.tags, azurerm_user_assigned_identity.app.tags, azurerm_log_analytics_workspace.this.tags,
-        azurerm_application_insights.this.tags, azurerm_storage_account.this.tags, azurerm_eventhub_namespace.this[0].tags,
-        azurerm_service_plan.flex.tags, azurerm_resource_group_template_deployment.function_app.tags,
-        azurerm_monitor_action_group.this.tags, azurerm_monitor_smart_detector_alert_rule.failures.tags,
-        azurerm_application_insights_workbook.this.tags,
-        jsondecode(azurerm_resource_group_template_deployment.function_app.parameters_content).tags.value,
-      ],
-      [for a in azurerm_monitor_scheduled_query_rules_alert_v2.this : a.tags],
-    ) : tags["owner"] == "identity team" && tags["application"] == "userrelay"])
-    error_message = "tags are on everything"
-  }
-
-  assert {
-    condition     = azurerm_service_plan.flex.zone_balancing_enabled
-    error_message = "zones"
-  }
-  assert {
-    condition = { for name in ["alwaysReady", "httpConcurrency", "instanceMemoryMB", "ipSecurityRestrictions"] : name => jsonencode(jsondecode(azurerm_resource_group_template_deployment.function_app.parameters_content)[name].value) } == {
-      alwaysReady      = "[]"
-      httpConcurrency  = "100"
-      instanceMemoryMB = "512"
-      ipSecurityRestrictions = jsonencode([
-        { action = "Allow", ipAddress = "203.0.113.7/32", name = "allowed-0", priority = 100 },
-        { action = "Allow", ipAddress = "2001:db8::/48", name = "allowed-1", priority = 101 },
-      ])
-    }
-    error_message = "what was chosen arrives at the template"
   }
 }

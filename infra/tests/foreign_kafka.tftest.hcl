@@ -49,7 +49,7 @@ run "password" {
     error_message = "the password is a reference to the vault"
   }
   assert {
-    condition     = output.secret_commands == ["az keyvault secret set --subscription ${var.subscription_id} --vault-name ${azurerm_key_vault.this[0].name} --name kafka-sasl-password --file kafka-sasl-password.txt"]
+    condition     = output.secret_commands == "az keyvault secret set --subscription ${var.subscription_id} --vault-name ${azurerm_key_vault.this[0].name} --name kafka-sasl-password --file kafka-sasl-password.txt"
     error_message = "how to put the password in, into the vault of this subscription"
   }
   assert {

@@ -26,14 +26,16 @@ run "mistakes_1" {
     instance_memory_mb = 1024                          # not offered
     http_concurrency   = 4                             # the platform's own, far too low
     zone_redundant     = true                          # one instance in two zones
-    maximum_instances  = 10                            # fewer than the platform takes
+    network            = "Private"                     # not offered
+    network_cidr       = "10.118.0.0/25"               # too small
+    web_test_locations = ["emea-nl-ams-azr"]           # one place alone
     allowed_ips        = ["203.0.113.7"]               # no CIDR
     alert_emails       = ["oncall"]                    # no address
     log_retention_days = 7                             # less than there is
     daily_quota_gb     = 0                             # no telemetry at all
   }
 
-  expect_failures = [var.subscription_id, var.location, var.name, var.suffix, var.environment, var.topic, var.event_hubs, var.kafka, var.settings, var.instance_memory_mb, var.http_concurrency, var.always_ready, var.maximum_instances, var.allowed_ips, var.alert_emails, var.log_retention_days, var.daily_quota_gb]
+  expect_failures = [var.subscription_id, var.location, var.name, var.suffix, var.environment, var.topic, var.event_hubs, var.kafka, var.settings, var.instance_memory_mb, var.http_concurrency, var.always_ready, var.network, var.network_cidr, var.web_test_locations, var.allowed_ips, var.alert_emails, var.log_retention_days, var.daily_quota_gb]
 }
 
 run "mistakes_2" {
@@ -45,11 +47,13 @@ run "mistakes_2" {
     kafka               = { brokers = ["b1.example.com"] } # no port
     settings            = { KAFKA_SASL_PASSWORD = "x" }    # belongs into the vault
     always_ready        = 21                               # more than it may be
+    network_cidr        = "10.118.0.7/24"                  # no network
+    web_test_locations  = ["Amsterdam", "Dublin"]          # not their names
     storage_replication = "RAGRS"                          # not offered
     allowed_ips         = ["0.0.0.0/0"]                    # everybody
   }
 
-  expect_failures = [var.name, var.event_hubs, var.kafka, var.settings, var.always_ready, var.storage_replication, var.allowed_ips]
+  expect_failures = [var.name, var.event_hubs, var.kafka, var.settings, var.always_ready, var.network_cidr, var.web_test_locations, var.storage_replication, var.allowed_ips]
 }
 
 run "mistakes_3" {
@@ -61,11 +65,13 @@ run "mistakes_3" {
     settings            = { FUNCTIONS_WORKER_RUNTIME = "custom" }                          # kills the app
     zone_redundant      = true
     always_ready        = 2
+    maximum_instances   = 1                                    # fewer than are always there
+    network_cidr        = "2001:db8::/24"                      # no IPv4
     storage_replication = "LRS"                                # zones, and storage without
     allowed_ips         = ["203.0.113.7/32", "203.0.113.7/32"] # twice
   }
 
-  expect_failures = [var.event_hubs, var.kafka, var.settings, var.storage_replication, var.allowed_ips]
+  expect_failures = [var.event_hubs, var.kafka, var.settings, var.maximum_instances, var.network_cidr, var.storage_replication, var.allowed_ips]
 }
 
 run "mistakes_4" {
@@ -75,9 +81,14 @@ run "mistakes_4" {
     event_hubs = { retention_hours = 169 }                                                                                                  # beyond the tier
     kafka      = { brokers = ["b1.example.com:9092"], security_protocol = "SASL_PLAINTEXT", sasl_mechanism = "PLAIN", sasl_username = "u" } # a password unencrypted
     settings   = { OTHER = "Endpoint=sb://x/;SharedAccessKey=y" }                                                                           # a secret
+
+    always_ready      = 0
+    drain_trigger     = false # nobody drains
+    maximum_instances = 0     # nobody works
+    rolling_update    = true  # nothing to replace in batches
   }
 
-  expect_failures = [var.event_hubs, var.kafka, var.settings]
+  expect_failures = [var.event_hubs, var.kafka, var.settings, var.drain_trigger, var.maximum_instances, var.rolling_update]
 }
 
 run "mistakes_5" {

@@ -57,10 +57,13 @@ func azCommands() []command {
 	}
 }
 
-// me is the object id of who is logged in, and theirs that of the identity for GitHub.
+// GitHub is the object id of the identity that the workflow gets.
+const GitHub = "66666666-6666-6666-6666-666666666666"
+
+// me is the object id of who is logged in.
 const (
 	me     = "55555555-5555-5555-5555-555555555555"
-	theirs = "66666666-6666-6666-6666-666666666666"
+	theirs = GitHub
 )
 
 func (p *process) azLogin(arguments) error {
@@ -208,8 +211,13 @@ func (p *process) azAssign(a arguments) error {
 	if err := p.world.may("Microsoft.Authorization/roleAssignments/write", a.flags["scope"], false); err != nil {
 		return err
 	}
-	if who := a.flags["assignee"] + a.flags["assignee-object-id"]; who == me {
-		p.world.Grants = append(p.world.Grants, Grant{a.flags["role"], a.flags["scope"]})
+	who, grant := a.flags["assignee"]+a.flags["assignee-object-id"], Grant{a.flags["role"], a.flags["scope"]}
+	if p.world.Assigned == nil {
+		p.world.Assigned = map[string][]Grant{}
+	}
+	p.world.Assigned[who] = append(p.world.Assigned[who], grant)
+	if who == me {
+		p.world.Grants = append(p.world.Grants, grant)
 	}
 	return nil
 }

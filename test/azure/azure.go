@@ -45,6 +45,9 @@ func Run(args, environ []string, stdout, stderr io.Writer) (code int, ran bool) 
 	switch {
 	case errors.As(err, &failed):
 		_, _ = fmt.Fprintln(stderr, failed.Text)
+		if err := note(p.folder, failed.Text); err != nil {
+			_, _ = fmt.Fprintln(stderr, err)
+		}
 		return failed.Code, true
 	case err != nil:
 		_, _ = fmt.Fprintf(stderr, "%s: the stand-in itself failed: %v\n", tool, err)

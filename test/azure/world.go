@@ -3,6 +3,7 @@ package azure
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,6 +36,7 @@ type World struct {
 	Remote    map[string]Remote         // states that lie in Azure, by their key
 	Vault     map[string]string         // secrets, by name
 	Published []string                  // SHA-256 of packages, in order
+	Assigned  map[string][]Grant        // roles given, by the object id of whom
 	Subject   string                    // of the credential that GitHub logs in with
 	Prefix    string                    // of the subjects that GitHub sends
 
@@ -116,10 +118,27 @@ func record(folder, tool string, args []string) (err error) {
 		return fmt.Errorf("record the call: %w", err)
 	}
 	_, err = f.Write(append(text, '\n'))
-	if closing := f.Close(); err == nil {
-		err = closing
+	return errors.Join(err, f.Close())
+}
+
+// note keeps a failure: in eval "$(…)" the shell does not see it.
+func note(folder, text string) error {
+	f, err := os.OpenFile(filepath.Join(folder, "failures.txt"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("note the failure: %w", err)
 	}
-	return err
+	_, err = fmt.Fprintln(f, text)
+	return errors.Join(err, f.Close())
+}
+
+// Failures returns what stand-ins have failed with since it was last asked.
+func Failures(folder string) (string, error) {
+	name := filepath.Join(folder, "failures.txt")
+	text, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return string(text), errors.Join(err, os.Remove(name))
 }
 
 // scripted takes the answer of the script to a call.

@@ -25,13 +25,23 @@ const tables = {
   customEvents: 'name: string',
   dependencies: `id: string, name: string, target: string, type: string, data: string, success: string, resultCode: string,
     duration: real, performanceBucket: string`,
+  availabilityResults: `id: string, name: string, location: string, success: string, message: string, duration: real,
+    performanceBucket: string, size: real`,
   requests: `id: string, source: string, name: string, url: string, success: string, resultCode: string, duration: real,
     performanceBucket: string`,
   exceptions: `problemId: string, handledAt: string, type: string, message: string, assembly: string, method: string,
     outerType: string, outerMessage: string, outerAssembly: string, outerMethod: string, innermostType: string,
     innermostMessage: string, innermostAssembly: string, innermostMethod: string, severityLevel: int, details: dynamic`,
 };
-const symbols = Object.entries(tables).map(([name, columns]) => new Symbols.TableSymbol.$ctor7(name, `(${common}, ${columns})`, null));
+// A table of the workspace itself, which is queried there: https://learn.microsoft.com/azure/azure-monitor/reference/tables/operation
+const workspace = {
+  _LogOperation: `TimeGenerated: datetime, Category: string, Operation: string, Level: string, Detail: string, _ResourceId: string,
+    TenantId: string, SourceSystem: string, Type: string`,
+};
+const symbols = [
+  ...Object.entries(tables).map(([name, columns]) => new Symbols.TableSymbol.$ctor7(name, `(${common}, ${columns})`, null)),
+  ...Object.entries(workspace).map(([name, columns]) => new Symbols.TableSymbol.$ctor7(name, `(${columns})`, null)),
+];
 const globals = GlobalState.Default.WithDatabase(new Symbols.DatabaseSymbol.ctor('component', symbols));
 
 let findings = 0;

@@ -78,7 +78,11 @@ func produce(ctx context.Context, root, out, sbom string, stdout io.Writer) (err
 	if sbom == "" {
 		return nil
 	}
-	list, err := bill(handler)
+	terms, err := licences(ctx, root)
+	if err != nil {
+		return err
+	}
+	list, err := bill(handler, terms)
 	if err != nil {
 		return err
 	}

@@ -166,6 +166,17 @@ func checkBill(t *testing.T, sbom, handler string) {
 	if !slices.ContainsFunc(got, func(p string) bool { return strings.HasPrefix(p, "pkg:golang/github.com/segmentio/kafka-go@v") }) {
 		t.Errorf("kafka-go is not among %q", got)
 	}
+	for _, c := range *bom.Components {
+		if c.Licenses == nil || len(*c.Licenses) == 0 {
+			t.Errorf("%s has no licence", c.Name)
+		}
+	}
+	if got, want := bom.Metadata.Timestamp, setting(info.Settings, "vcs.time"); got != want {
+		t.Errorf("the list is of %q, the commit of %q", got, want)
+	}
+	if tools := bom.Metadata.Tools; tools == nil || tools.Components == nil || (*tools.Components)[0].Name != "userrelay/tools/package" {
+		t.Errorf("the list does not say who made it: %v", tools)
+	}
 	binary, err := os.ReadFile(handler)
 	if err != nil {
 		t.Fatal(err)

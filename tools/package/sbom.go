@@ -12,8 +12,9 @@ import (
 )
 
 // bill returns what the handler is made of: the modules and the standard library that Go has written into the binary, so
-// it lists what is really in there and nothing else. The same binary gives the same text.
-func bill(handler built) ([]byte, error) {
+// it lists what is really in there and nothing else, with the licences that the modules come with. The same binary gives the same
+// text.
+func bill(handler built, licences map[string][]string) ([]byte, error) {
 	sum := sha256.Sum256(handler.binary)
 	main := cyclonedx.Component{
 		BOMRef:  handler.info.Main.Path,
@@ -22,12 +23,12 @@ func bill(handler built) ([]byte, error) {
 		Version: version(handler.info.Settings),
 		Hashes:  &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: hex.EncodeToString(sum[:])}},
 	}
-	parts := []cyclonedx.Component{library("std", strings.TrimPrefix(handler.info.GoVersion, "go"))}
+	parts := []cyclonedx.Component{library("std", strings.TrimPrefix(handler.info.GoVersion, "go"), "BSD-3-Clause")}
 	for _, module := range handler.info.Deps {
 		if module.Replace != nil {
 			module = module.Replace
 		}
-		parts = append(parts, library(module.Path, module.Version))
+		parts = append(parts, library(module.Path, module.Version, licences[module.Path]...))
 	}
 	needs := make([]string, 0, len(parts))
 	for _, part := range parts {
@@ -35,9 +36,15 @@ func bill(handler built) ([]byte, error) {
 	}
 
 	bom := cyclonedx.NewBOM()
-	// A document that is made of the binary alone is known by the binary, and has no time.
+	// A document that is made of the binary alone is known by the binary, and its time is the commit's.
 	bom.SerialNumber = serial([16]byte(sum[:16]))
-	bom.Metadata = &cyclonedx.Metadata{Component: &main}
+	bom.Metadata = &cyclonedx.Metadata{
+		Component: &main,
+		Timestamp: setting(handler.info.Settings, "vcs.time"),
+		Tools: &cyclonedx.ToolsChoice{Components: &[]cyclonedx.Component{{
+			Type: cyclonedx.ComponentTypeApplication, Name: "userrelay/tools/package", Version: main.Version,
+		}}},
+	}
 	bom.Components = &parts
 	bom.Dependencies = &[]cyclonedx.Dependency{{Ref: main.BOMRef, Dependencies: &needs}}
 	var text bytes.Buffer
@@ -55,25 +62,34 @@ func serial(id [16]byte) string {
 }
 
 // library is a Go module as a part of the handler (package-url/purl-spec, type golang).
-func library(path, version string) cyclonedx.Component {
+func library(path, version string, licences ...string) cyclonedx.Component {
 	purl := "pkg:golang/" + path + "@" + strings.ReplaceAll(version, "+", "%2B")
-	return cyclonedx.Component{
+	part := cyclonedx.Component{
 		BOMRef: purl, Type: cyclonedx.ComponentTypeLibrary, Name: path, Version: version, PackageURL: purl,
 	}
+	if len(licences) > 0 {
+		part.Licenses = &cyclonedx.Licenses{}
+	}
+	for _, id := range licences {
+		*part.Licenses = append(*part.Licenses, cyclonedx.LicenseChoice{License: &cyclonedx.License{ID: id}})
+	}
+	return part
+}
+
+// setting is one of the binary's, "" where it has none of that name.
+func setting(settings []debug.BuildSetting, name string) string {
+	for _, s := range settings {
+		if s.Key == name {
+			return s.Value
+		}
+	}
+	return ""
 }
 
 // version is the commit of which the handler was built, marked where files had been changed since.
 func version(settings []debug.BuildSetting) string {
-	revision, changed := "", false
-	for _, s := range settings {
-		switch s.Key {
-		case "vcs.revision":
-			revision = s.Value
-		case "vcs.modified":
-			changed = s.Value == "true"
-		}
-	}
-	if changed {
+	revision := setting(settings, "vcs.revision")
+	if setting(settings, "vcs.modified") == "true" {
 		revision += "+changed"
 	}
 	return revision

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -79,6 +81,53 @@ func TestPackageIsTheSameForEverybody(t *testing.T) {
 	}
 }
 
+// What git does not know makes the program another one only where it can get into it.
+func TestNewFilesDoNotShow(t *testing.T) {
+	t.Parallel()
+	app := smallApp()
+	app["infra/main.tf"] = ""
+	root := lay(t, app)
+	git := func(args ...string) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), "git", args...)
+		command.Dir = root
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", args, err, out)
+		}
+	}
+	git("init", "-q")
+	git("add", ".")
+	git("-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "-m", "all of it")
+	add := func(name, content string) {
+		t.Helper()
+		path := filepath.Join(root, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	committed := pack(t, root)
+	if !bytes.Contains(committed, []byte("host.json")) {
+		t.Fatal("nothing is packed")
+	}
+	for _, name := range []string{"dist/userrelay.zip", "infra/.terraform.lock.hcl", "infra/backend.tf"} {
+		add(name, "new")
+		if !bytes.Equal(pack(t, root), committed) {
+			t.Errorf("%s shows", name)
+		}
+	}
+	add("handler/more.go", "package main\n\nfunc more() {}\n")
+	if bytes.Equal(pack(t, root), committed) {
+		t.Error("new code does not show")
+	}
+	if err := os.Remove(filepath.Join(root, "handler", "more.go")); err != nil {
+		t.Fatal(err)
+	}
+	add("infra/main.tf", "changed")
+	if bytes.Equal(pack(t, root), committed) {
+		t.Error("a changed file does not show")
+	}
+}
+
 func TestWhatCannotBePacked(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -137,6 +186,23 @@ func TestArguments(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), lay(t, smallApp()), c.args, &stdout, &stderr); code != c.code || stderr.Len() == 0 {
 			t.Errorf("%q: exit code %d, want %d: %s", c.args, code, c.code, stderr.String())
+		}
+	}
+}
+
+func TestLicences(t *testing.T) {
+	t.Parallel()
+	const bsd = "Redistribution and use in source and binary forms, with or without\n modification, are permitted"
+	for text, want := range map[string][]string{
+		"MIT License\n\nPermission is hereby granted,\nfree of charge, to any person": {"MIT"},
+		"      Apache License\n   Version 2.0, January 2004":                          {"Apache-2.0"},
+		bsd + "\nNeither the name of Google Inc.":                                     {"BSD-3-Clause"},
+		bsd: {"BSD-2-Clause"},
+		bsd + "\nNeither the name\n Apache License Version 2.0": {"BSD-3-Clause", "Apache-2.0"},
+		"all rights reserved": nil,
+	} {
+		if d := cmp.Diff(want, licencesIn(text)); d != "" {
+			t.Errorf("%q: %s", text, d)
 		}
 	}
 }

@@ -93,6 +93,18 @@ mock_resource "azurerm_monitor_action_group" {
   }
 }
 
+mock_resource "azurerm_virtual_network" {
+  defaults = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet" }
+}
+
+mock_resource "azurerm_subnet" {
+  defaults = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/vnet/subnets/subnet" }
+}
+
+mock_resource "azurerm_private_dns_zone" {
+  defaults = { id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network/privateDnsZones/zone" }
+}
+
 mock_resource "azurerm_resource_group_template_deployment" {
   defaults = {
     output_content = "{\"hostname\":{\"type\":\"String\",\"value\":\"func.azurewebsites.net\"}}"
