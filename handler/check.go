@@ -71,12 +71,12 @@ func checkLogins(s settings) configError {
 		wrong = append(wrong, "KAFKA_SASL_MECHANISM"+rule+"look at the AZURE_… variables of the environment, above all AZURE_TOKEN_CREDENTIALS")
 	}
 	if s.Outbox != nil && s.Outbox.Account.ByIdentity() {
-		if _, err := s.Outbox.Identity.credential(); err != nil {
+		if _, err := s.Outbox.Identity.Tokens(outbox.Scope); err != nil {
 			wrong = append(wrong, storage+"__credential"+rule+"look at "+storage+"__tenantId and __clientId, and at the AZURE_… variables of the environment")
 		}
 	}
 	if s.Insights != nil && s.Identity != nil {
-		if _, err := s.Identity.TokenSource(s.Insights.Audience); err != nil {
+		if _, err := s.Identity.Tokens(s.Insights.Scope()); err != nil {
 			wrong = append(wrong, "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"+rule+"the platform has no managed identity of this kind")
 		}
 	}

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"userrelay/handler/identity"
 	"userrelay/handler/insights/ingest"
 	"userrelay/handler/registration"
+	"userrelay/handler/setting"
 )
 
 // settings are the program's settings, as the environment has them and as they have been checked.
@@ -25,9 +27,9 @@ type settings struct {
 	Profile bool   // records carry the profile
 	Tenant  string // Auth0 tenant where a request names none
 
-	Insights       *ingest.Connection     // nil: console only
-	Identity       *ingest.Authentication // that sends telemetry; nil: items go without a token
-	Role, Instance string                 // of this program on the application map
+	Insights       *ingest.Connection // nil: console only
+	Identity       *identity.Identity // that sends telemetry; nil: items go without a token
+	Role, Instance string             // of this program on the application map
 
 	LogLevel slog.Level
 	JSON     bool // console lines are JSON
@@ -107,7 +109,7 @@ func checkTimeouts(env *environment, s settings) {
 	env.fail(name, fmt.Sprintf("must be at most %v together with %s: callers wait no longer", maxDelivery, other))
 }
 
-func loadInsights(env *environment) (*ingest.Connection, *ingest.Authentication) {
+func loadInsights(env *environment) (*ingest.Connection, *identity.Identity) {
 	const connectionName, name = "APPLICATIONINSIGHTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
 	var connection *ingest.Connection
 	if text := env.text(connectionName); text != "" {
@@ -122,7 +124,7 @@ func loadInsights(env *environment) (*ingest.Connection, *ingest.Authentication)
 	if text == "" {
 		return connection, nil
 	}
-	a, err := ingest.ParseAuthentication(text)
+	a, err := identity.ParseAuthentication(text)
 	if err != nil {
 		env.fail(name, err.Error())
 	} else if connection != nil && !connection.Confidential() {
@@ -193,7 +195,6 @@ func parseBrokers(list string) ([]string, error) {
 func loopback(brokers []string) bool {
 	return !slices.ContainsFunc(brokers, func(b string) bool {
 		host, _, err := net.SplitHostPort(b)
-		ip := net.ParseIP(host)
-		return err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback())
+		return err != nil || !setting.Loopback(host)
 	})
 }

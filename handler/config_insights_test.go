@@ -4,9 +4,10 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/google/go-cmp/cmp"
 
-	"userrelay/handler/insights/ingest"
+	"userrelay/handler/identity"
 )
 
 func TestInsightsSettings(t *testing.T) {
@@ -20,16 +21,16 @@ func TestInsightsSettings(t *testing.T) {
 	)
 	for name, c := range map[string]struct {
 		connection, authentication string
-		identity                   *ingest.Authentication
+		identity                   *identity.Identity
 		wrong                      configError
 	}{
 		"neither":                     {"", "", nil, nil},
 		"console only":                {" ", " ", nil, nil},
 		"no token":                    {connection, "", nil, nil},
-		"the app's identity":          {west, "Authorization=AAD", &ingest.Authentication{}, nil},
-		"an identity of its own":      {west, " Authorization=AAD;ClientId=" + id, &ingest.Authentication{ClientID: id}, nil},
-		"on this machine":             {connection + ";IngestionEndpoint=http://127.0.0.1:1", "Authorization=AAD", &ingest.Authentication{}, nil},
-		"an identity without a use":   {"", "Authorization=AAD", &ingest.Authentication{}, nil},
+		"the app's identity":          {west, "Authorization=AAD", &identity.Identity{Kind: identity.Managed}, nil},
+		"an identity of its own":      {west, " Authorization=AAD;ClientId=" + id, &identity.Identity{Kind: identity.Managed, Managed: azidentity.ClientID(id)}, nil},
+		"on this machine":             {connection + ";IngestionEndpoint=http://127.0.0.1:1", "Authorization=AAD", &identity.Identity{Kind: identity.Managed}, nil},
+		"an identity without a use":   {"", "Authorization=AAD", &identity.Identity{Kind: identity.Managed}, nil},
 		"wrong connection":            {"secret", "", nil, configError{connectionName + "must be Key=Value pairs separated by ';', as the portal shows it"}},
 		"wrong identity":              {connection, "secret", nil, configError{identityName + "must have Authorization=AAD"}},
 		"wrong identity, without use": {"", "Authorization=secret", nil, configError{identityName + "must have Authorization=AAD; no other kind is supported"}},

@@ -1,38 +1,22 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
+	"userrelay/handler/identity"
 	"userrelay/handler/outbox"
 )
 
 // outboxSettings say which storage account holds the outbox: the function app's own, as the Functions host reads it.
 type outboxSettings struct {
 	Account  outbox.Account
-	Identity storageIdentity // that enters it, where no key or signature does
+	Identity identity.Identity // that enters it, where no key or signature does
 	Timeout  time.Duration
 }
-
-// storageIdentity is what the settings AzureWebJobsStorage__… say of an identity (Microsoft Learn, "Guidance for
-// developing Azure Functions", common properties for identity-based connections; ClientFactory of Microsoft.Extensions.Azure).
-type storageIdentity struct {
-	kind     string                   // of credential: "" the one that the machine has, managedIdentity, workloadIdentity
-	managed  azidentity.ManagedIDKind // nil: the app's own
-	clientID string
-	tenantID string
-	secret   string // of an application
-}
-
-const (
-	managedIdentity  = "managedidentity"
-	workloadIdentity = "workloadidentity"
-)
 
 const storage = "AzureWebJobsStorage"
 
@@ -152,56 +136,37 @@ func hostParts() []string {
 	}
 }
 
-func loadStorageIdentity(env *environment, section string) storageIdentity {
+// loadStorageIdentity reads what the settings AzureWebJobsStorage__… say of an identity (Microsoft Learn, "Guidance for
+// developing Azure Functions", common properties for identity-based connections; ClientFactory of Microsoft.Extensions.Azure).
+func loadStorageIdentity(env *environment, section string) identity.Identity {
 	secret := section + "__clientSecret"
-	i := storageIdentity{
-		kind:     env.oneOf(section+"__credential", "", managedIdentity, workloadIdentity),
-		clientID: env.text(section + "__clientId"), tenantID: env.text(section + "__tenantId"), secret: env.raw(secret),
+	i := identity.Identity{
+		Kind:     identity.Kind(env.oneOf(section+"__credential", "", string(identity.Managed), string(identity.Workload))),
+		ClientID: env.text(section + "__clientId"), TenantID: env.text(section + "__tenantId"), Secret: strings.TrimSpace(env.raw(secret)),
 	}
 	var named []string // settings that name a managed identity
 	for name, id := range map[string]azidentity.ManagedIDKind{
-		"clientId":                  azidentity.ClientID(i.clientID),
+		"clientId":                  azidentity.ClientID(i.ClientID),
 		"managedIdentityClientId":   azidentity.ClientID(env.text(section + "__managedIdentityClientId")),
 		"managedIdentityObjectId":   azidentity.ObjectID(env.text(section + "__managedIdentityObjectId")),
 		"managedIdentityResourceId": azidentity.ResourceID(env.text(section + "__managedIdentityResourceId")),
 	} {
 		if id.String() != "" {
-			named, i.managed = append(named, section+"__"+name), id
+			named, i.Managed = append(named, section+"__"+name), id
 		}
 	}
 	slices.Sort(named)
 	switch {
-	case i.kind != "" && i.secret != "":
+	case i.Kind != "" && i.Secret != "":
 		env.fail(secret, "must be absent where "+section+"__credential names another kind of identity")
-	case i.secret != "" && (i.tenantID == "" || i.clientID == ""):
+	case i.Secret != "" && (i.TenantID == "" || i.ClientID == ""):
 		env.fail(secret, "needs "+section+"__tenantId and "+section+"__clientId beside it")
-	case i.kind != workloadIdentity && i.secret == "" && len(named) > 1:
+	case i.Secret != "":
+		i.Kind = identity.Application
+	case i.Kind != identity.Workload && len(named) > 1:
 		env.fail(named[1], "must be absent where "+named[0]+" names the identity")
-	}
-	if i.kind == "" && i.secret == "" && i.managed != nil {
-		i.kind = managedIdentity // whose, if not a managed identity's?
+	case i.Kind == "" && i.Managed != nil:
+		i.Kind = identity.Managed // whose, if not a managed identity's?
 	}
 	return i
-}
-
-// credential returns the identity's tokens. Nothing is asked of anybody yet.
-func (i storageIdentity) credential() (azcore.TokenCredential, error) {
-	var (
-		c   azcore.TokenCredential
-		err error
-	)
-	switch {
-	case i.secret != "":
-		c, err = azidentity.NewClientSecretCredential(i.tenantID, i.clientID, strings.TrimSpace(i.secret), nil)
-	case i.kind == managedIdentity:
-		c, err = azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: i.managed})
-	case i.kind == workloadIdentity:
-		c, err = azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientID: i.clientID, TenantID: i.tenantID})
-	default:
-		c, err = azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{TenantID: i.tenantID})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find the identity for the storage account: %w", err)
-	}
-	return c, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"userrelay/handler/identity"
 	"userrelay/handler/outbox"
 )
 
@@ -66,19 +67,19 @@ func TestStorageIdentity(t *testing.T) {
 	const prefix = "AzureWebJobsStorage__"
 	for name, c := range map[string]struct {
 		env   []string
-		kind  string
+		kind  identity.Kind
 		id    string // of the managed identity
 		wrong configError
 	}{
 		"none":                        {nil, "", "", nil},
-		"the app's own":               {[]string{"credential=managedidentity"}, managedIdentity, "", nil},
-		"by client id":                {[]string{"credential=ManagedIdentity", "clientId=c"}, managedIdentity, "c", nil},
-		"by client id, nothing else":  {[]string{"clientId=c"}, managedIdentity, "c", nil},
-		"by another name of it":       {[]string{"managedIdentityClientId=c"}, managedIdentity, "c", nil},
-		"by object id":                {[]string{"credential=managedidentity", "managedIdentityObjectId=o"}, managedIdentity, "o", nil},
-		"by resource id":              {[]string{"managedIdentityResourceId=/subscriptions/s"}, managedIdentity, "/subscriptions/s", nil},
-		"a workload's":                {[]string{"credential=workloadidentity", "clientId=c", "tenantId=t"}, workloadIdentity, "c", nil},
-		"an application":              {[]string{"tenantId=t", "clientId=c", "clientSecret=s"}, "", "c", nil},
+		"the app's own":               {[]string{"credential=managedidentity"}, identity.Managed, "", nil},
+		"by client id":                {[]string{"credential=ManagedIdentity", "clientId=c"}, identity.Managed, "c", nil},
+		"by client id, nothing else":  {[]string{"clientId=c"}, identity.Managed, "c", nil},
+		"by another name of it":       {[]string{"managedIdentityClientId=c"}, identity.Managed, "c", nil},
+		"by object id":                {[]string{"credential=managedidentity", "managedIdentityObjectId=o"}, identity.Managed, "o", nil},
+		"by resource id":              {[]string{"managedIdentityResourceId=/subscriptions/s"}, identity.Managed, "/subscriptions/s", nil},
+		"a workload's":                {[]string{"credential=workloadidentity", "clientId=c", "tenantId=t"}, identity.Workload, "c", nil},
+		"an application":              {[]string{"tenantId=t", "clientId=c", "clientSecret=s"}, identity.Application, "c", nil},
 		"an application, half":        {[]string{"clientSecret=s"}, "", "", configError{prefix + "clientSecret: needs AzureWebJobsStorage__tenantId and AzureWebJobsStorage__clientId beside it"}},
 		"an application, and another": {[]string{"credential=managedidentity", "tenantId=t", "clientId=c", "clientSecret=s"}, "", "", configError{prefix + "clientSecret: must be absent where AzureWebJobsStorage__credential names another kind of identity"}},
 		"two at once":                 {[]string{"clientId=c", "managedIdentityObjectId=o"}, "", "", configError{prefix + "managedIdentityObjectId: must be absent where AzureWebJobsStorage__clientId names the identity"}},
@@ -99,11 +100,11 @@ func TestStorageIdentity(t *testing.T) {
 				return
 			}
 			id := ""
-			if s.Outbox.Identity.managed != nil {
-				id = s.Outbox.Identity.managed.String()
+			if s.Outbox.Identity.Managed != nil {
+				id = s.Outbox.Identity.Managed.String()
 			}
-			if s.Outbox.Identity.kind != c.kind || id != c.id {
-				t.Errorf("identity %q %q, want %q %q", s.Outbox.Identity.kind, id, c.kind, c.id)
+			if s.Outbox.Identity.Kind != c.kind || id != c.id {
+				t.Errorf("identity %q %q, want %q %q", s.Outbox.Identity.Kind, id, c.kind, c.id)
 			}
 		})
 	}

@@ -1,23 +1,18 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/segmentio/kafka-go/sasl"
 
 	"userrelay/handler/app"
+	"userrelay/handler/identity"
 	"userrelay/handler/insights/ingest"
 	"userrelay/handler/kafka"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
-	"userrelay/handler/token"
 )
 
 // appConfig makes the handler's configuration of the settings.
@@ -58,11 +53,11 @@ func appConfig(s settings, console *slog.Logger) (app.Config, error) {
 func telemetryConfig(s settings) (ingest.Config, error) {
 	c := ingest.Config{Connection: *s.Insights}
 	if s.Identity != nil {
-		tokens, err := s.Identity.TokenSource(s.Insights.Audience)
+		tokens, err := s.Identity.Tokens(s.Insights.Scope())
 		if err != nil {
 			return ingest.Config{}, err
 		}
-		c.Token = tokens
+		c.Token = tokens.Get
 	}
 	return c, nil
 }
@@ -71,11 +66,10 @@ func telemetryConfig(s settings) (ingest.Config, error) {
 func outboxConfig(s settings) (outbox.Config, error) {
 	c := outbox.Config{Account: s.Outbox.Account, Profile: s.Profile}
 	if s.Outbox.Account.ByIdentity() {
-		credential, err := s.Outbox.Identity.credential()
-		if err != nil {
-			return outbox.Config{}, err
+		var err error
+		if c.Tokens, err = s.Outbox.Identity.Tokens(outbox.Scope); err != nil {
+			return outbox.Config{}, fmt.Errorf("enter the storage account: %w", err)
 		}
-		c.Tokens = tokensOf(credential, outbox.Scope)
 	}
 	return c, nil
 }
@@ -111,20 +105,12 @@ func mechanism(k kafkaSettings) (sasl.Mechanism, error) {
 	case "PLAIN":
 		return kafka.Plain(k.Username, k.Password), nil
 	case "OAUTHBEARER":
-		credential, err := azidentity.NewDefaultAzureCredential(nil)
+		tokens, err := identity.Identity{}.Tokens(k.Scope)
 		if err != nil {
-			return nil, fmt.Errorf("find an Azure identity for OAUTHBEARER: %w", err)
+			return nil, fmt.Errorf("log in with OAUTHBEARER: %w", err)
 		}
-		return kafka.OAuthBearer(tokensOf(credential, k.Scope), k.Extension), nil
+		return kafka.OAuthBearer(tokens, k.Extension), nil
 	default:
 		return kafka.SCRAM(k.Mechanism, k.Username, k.Password), nil
-	}
-}
-
-// tokensOf are an identity's tokens for a scope.
-func tokensOf(credential azcore.TokenCredential, scope string) token.Source {
-	return func(ctx context.Context) (string, time.Time, error) {
-		t, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
-		return t.Token, t.ExpiresOn, err
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"userrelay/auth0/backfill/topic"
+	"userrelay/handler/identity"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 )
@@ -57,8 +58,8 @@ func readSettings(env []string, o options) (settings, error) {
 	if o.verify {
 		var kafka, queue error
 		value := func(name string) string { return raw[name] }
-		s.kafka, kafka = readKafka(value, azureLogin)
-		s.outbox, queue = readOutbox(value, azureLogin)
+		s.kafka, kafka = readKafka(value, identity.Identity{}.Tokens)
+		s.outbox, queue = readOutbox(value, identity.Identity{}.Tokens)
 		problems = append(problems, kafka, queue)
 	}
 	return s, errors.Join(problems...)

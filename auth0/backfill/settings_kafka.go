@@ -11,23 +11,19 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"userrelay/auth0/backfill/topic"
+	"userrelay/handler/identity"
 	"userrelay/handler/outbox"
-	"userrelay/handler/token"
 )
 
 // readKafka reads the function app's own settings of Kafka. value returns a setting as it is.
-func readKafka(value func(string) string, login func(scope string) (token.Source, error)) (topic.Config, error) {
+func readKafka(value func(string) string, login func(scope string) (*identity.Tokens, error)) (topic.Config, error) {
 	text := func(name string) string { return pasted(name, value(name)) }
 	c := topic.Config{Topic: text("KAFKA_TOPIC")}
 	if c.Topic == "" {
@@ -84,7 +80,7 @@ func safeProtocol(login, local bool) string {
 	return "SSL"
 }
 
-func readSASL(mechanism string, value func(string) string, brokers []string, login func(string) (token.Source, error)) (sasl.Mechanism, error) {
+func readSASL(mechanism string, value func(string) string, brokers []string, login func(string) (*identity.Tokens, error)) (sasl.Mechanism, error) {
 	name, password := pasted("KAFKA_SASL_USERNAME", value("KAFKA_SASL_USERNAME")), value("KAFKA_SASL_PASSWORD")
 	if slices.Contains([]string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, mechanism) && (name == "" || password == "") {
 		return nil, errors.New("KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD: must be set for " + mechanism)
@@ -104,13 +100,13 @@ func readSASL(mechanism string, value func(string) string, brokers []string, log
 	return nil, errors.New("KAFKA_SASL_MECHANISM: must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER")
 }
 
-func readOAuth(value func(string) string, brokers []string, login func(string) (token.Source, error)) (sasl.Mechanism, error) {
+func readOAuth(value func(string) string, brokers []string, login func(string) (*identity.Tokens, error)) (sasl.Mechanism, error) {
 	scope := pasted("KAFKA_OAUTH_SCOPE", value("KAFKA_OAUTH_SCOPE"))
 	if scope == "" && len(brokers) > 0 {
 		host, _, _ := net.SplitHostPort(brokers[0]) // it was read
 		scope = "https://" + host + "/.default"
 	}
-	source, err := login(scope)
+	tokens, err := login(scope)
 	if err != nil {
 		return nil, errors.New("KAFKA_SASL_MECHANISM: OAUTHBEARER needs an identity of Azure's: log in with az login")
 	}
@@ -120,7 +116,6 @@ func readOAuth(value func(string) string, brokers []string, login func(string) (
 			extensions[name] = said
 		}
 	}
-	tokens := token.NewCache(source)
 	return oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
 		bearer, err := tokens.Get(ctx)
 		return oauth.Auth{Token: bearer, Extensions: extensions}, err
@@ -157,24 +152,8 @@ func readTLS(text func(string) string) (*tls.Config, error) {
 	return c, nil
 }
 
-// azureLogin is the identity of who runs this: az login, or what the machine has.
-func azureLogin(scope string) (token.Source, error) {
-	credential, err := azidentity.NewDefaultAzureCredential(nil)
-	if err != nil {
-		return nil, err
-	}
-	return tokensOf(credential, scope), nil
-}
-
-func tokensOf(credential azcore.TokenCredential, scope string) token.Source {
-	return func(ctx context.Context) (string, time.Time, error) {
-		t, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
-		return t.Token, t.ExpiresOn, err
-	}
-}
-
 // readOutbox reads the function app's own settings of the storage account that holds the outbox; nil where there is none.
-func readOutbox(value func(string) string, login func(scope string) (token.Source, error)) (*outbox.Config, error) {
+func readOutbox(value func(string) string, login func(scope string) (*identity.Tokens, error)) (*outbox.Config, error) {
 	text := func(name string) string { return pasted(name, value(name)) }
 	if strings.EqualFold(text("OUTBOX"), "off") {
 		return nil, nil //nolint:nilnil // no outbox is none

@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
+
+	"userrelay/handler/registration"
 )
 
 // Node says where items come from: the component's instrumentation key, and the node on the application map.
@@ -35,10 +37,10 @@ func NewEncoder(n Node) *Encoder {
 		return append(w, `,"time":"`...)
 	}
 	tags := contracts.ContextTags{}
-	tags.Cloud().SetRole(cut(n.Role, 256))
-	tags.Cloud().SetRoleInstance(cut(n.Instance, 256))
-	tags.Application().SetVer(cut(n.Version, maxName))
-	tags.Internal().SetSdkVersion(cut("userrelay:"+n.Version, 64))
+	tags.Cloud().SetRole(registration.Cut(n.Role, 256))
+	tags.Cloud().SetRoleInstance(registration.Cut(n.Instance, 256))
+	tags.Application().SetVer(registration.Cut(n.Version, maxName))
+	tags.Internal().SetSdkVersion(registration.Cut("userrelay:"+n.Version, 64))
 	node := writer(`","sampleRate":100,"seq":""`)
 	node.text(`,"iKey":`, n.Key, maxName)
 	before := `,"tags":{`
@@ -118,7 +120,7 @@ func (w *writer) flag(name string, v bool) { *w = strconv.AppendBool(append(*w, 
 
 // text appends at most limit bytes of v, whole runes.
 func (w *writer) text(name, v string, limit int) {
-	*w = quoted(append(*w, name...), cut(v, limit))
+	*w = quoted(append(*w, name...), registration.Cut(v, limit))
 }
 
 // quoted appends a JSON string.
@@ -209,15 +211,4 @@ func severity(l slog.Level) contracts.SeverityLevel {
 	default:
 		return contracts.Critical
 	}
-}
-
-// cut returns the beginning of s, at most limit bytes and whole runes.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return s[:limit]
 }

@@ -67,7 +67,7 @@ type fault struct {
 
 // message appends the message of a trace, as people read it: a place is "user-events[3]@317".
 func (i *item) message(b []byte) []byte {
-	b = append(append(b, cut(i.text, maxMessage)...), i.user...)
+	b = append(append(b, registration.Cut(i.text, maxMessage)...), i.user...)
 	if i.placed {
 		b = strconv.AppendInt(append(append(b, i.place.topic...), '['), int64(i.place.partition), 10)
 		b = strconv.AppendInt(append(b, "]@"...), i.place.offset, 10)

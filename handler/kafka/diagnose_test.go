@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"userrelay/handler/identity"
 	"userrelay/handler/kafka"
 	"userrelay/handler/kafka/diagnose"
 	"userrelay/test/realkafka"
@@ -442,8 +443,8 @@ func TestDiagnoseBlame(t *testing.T) {
 		"no way":               {edit: dials(syscall.EHOSTUNREACH), want: []string{"there is no route to", "KAFKA_BROKERS"}},
 		"dropped":              {edit: dials(context.DeadlineExceeded), want: []string{"firewall", "KAFKA_BROKERS"}},
 		"refused":              {edit: dials(syscall.ECONNREFUSED), want: []string{"refuses connections", "KAFKA_BROKERS has another"}},
-		"a slow token":         {[]kfake.Opt{kfake.EnableSASL()}, takesAny, func(c *kafka.Config) { c.SASL = kafka.OAuthBearer(slow, nil) }, []string{"no token for the login came in time", "KAFKA_OAUTH_SCOPE"}, "firewall"},
-		"no token":             {[]kfake.Opt{kfake.EnableSASL()}, takesAny, func(c *kafka.Config) { c.SASL = kafka.OAuthBearer(no, nil) }, []string{"no token for the login was issued"}, "KAFKA_BROKERS"},
+		"a slow token":         {[]kfake.Opt{kfake.EnableSASL()}, takesAny, func(c *kafka.Config) { c.SASL = kafka.OAuthBearer(identity.NewTokens(slow), nil) }, []string{"no token for the login came in time", "KAFKA_OAUTH_SCOPE"}, "firewall"},
+		"no token":             {[]kfake.Opt{kfake.EnableSASL()}, takesAny, func(c *kafka.Config) { c.SASL = kafka.OAuthBearer(identity.NewTokens(no), nil) }, []string{"no token for the login was issued"}, "KAFKA_BROKERS"},
 		"closes at first":      {nil, closesAt(kmsg.ApiVersions), nil, []string{"closes connections at the first request", "KAFKA_SECURITY_PROTOCOL"}, "MECHANISM"},
 		"closes at the login":  {[]kfake.Opt{kfake.EnableSASL()}, closesAt(kmsg.SASLAuthenticate), login("u", "secret"), []string{"closes connections in the login", "KAFKA_SASL_PASSWORD"}, "TLS"},
 		"closes without login": {nil, closesAt(kmsg.Metadata), nil, []string{"closes connections", "wants a login", "KAFKA_SASL_MECHANISM"}, "TLS"},

@@ -11,8 +11,8 @@ import (
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/xdg-go/scram"
 
+	"userrelay/handler/identity"
 	"userrelay/handler/kafka/wire"
-	"userrelay/handler/token"
 )
 
 // Plain logs in with a user name and a password that go over the connection as they are.
@@ -62,13 +62,13 @@ func (s *scramSession) Next(_ context.Context, challenge []byte) (bool, []byte, 
 	return conversation.Done(), []byte(answer), err
 }
 
-// OAuthBearer logs in with tokens of the source (RFC 7628). Extensions are for brokers that want to be told more (KIP-342).
-func OAuthBearer(source token.Source, extensions map[string]string) sasl.Mechanism {
-	return &oauthBearer{tokens: token.NewCache(source), extensions: extensions}
+// OAuthBearer logs in with tokens of an identity (RFC 7628). Extensions are for brokers that want to be told more (KIP-342).
+func OAuthBearer(tokens *identity.Tokens, extensions map[string]string) sasl.Mechanism {
+	return &oauthBearer{tokens: tokens, extensions: extensions}
 }
 
 type oauthBearer struct {
-	tokens     *token.Cache
+	tokens     *identity.Tokens
 	extensions map[string]string
 }
 

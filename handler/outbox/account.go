@@ -3,9 +3,10 @@ package outbox
 import (
 	"encoding/base64"
 	"errors"
-	"net/url"
 	"regexp"
 	"strings"
+
+	"userrelay/handler/setting"
 )
 
 // Account is a Storage account, and how it is entered.
@@ -65,15 +66,11 @@ func ParseConnectionString(s string) (Account, error) {
 // split reads the parts of a connection string, whose names are taken without regard to case.
 func split(s string) (map[string]string, error) {
 	parts := map[string]string{}
-	for part := range strings.SplitSeq(s, ";") {
-		if strings.TrimSpace(part) == "" {
-			continue
-		}
-		key, value, ok := strings.Cut(part, "=")
-		if !ok {
+	for name, value := range setting.Pairs(s) {
+		if name == "" {
 			return nil, errors.New("must be a connection string: Name=Value, with semicolons between them")
 		}
-		parts[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
+		parts[name] = value
 	}
 	return parts, nil
 }
@@ -85,8 +82,8 @@ func development(parts map[string]string) (Account, error) {
 	}
 	host := "127.0.0.1"
 	if proxy := parts["developmentstorageproxyuri"]; proxy != "" {
-		u, err := url.Parse(proxy)
-		if err != nil || u.Scheme != "http" || u.Hostname() == "" {
+		u, err := setting.URL(proxy)
+		if err != nil || u.Scheme != "http" {
 			return Account{}, errors.New("must have a DevelopmentStorageProxyUri such as http://127.0.0.1, or none")
 		}
 		host = u.Hostname()
@@ -140,16 +137,16 @@ func (a Account) ByIdentity() bool { return a.key == "" && a.sas == "" }
 // validAccountName does not insist on small letters: the host does not, and names are compared without regard to case.
 func validAccountName(s string) bool { return regexp.MustCompile(`^[0-9A-Za-z]{3,24}$`).MatchString(s) }
 
-var errURL = errors.New("no address of a queue service")
+var errScheme = errors.New("no address of https")
 
 // serviceURL returns an address with a slash at its end.
 func serviceURL(s string, confidential bool) (string, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil, u.Hostname() == "", u.User != nil, u.RawQuery != "", u.Fragment != "", u.Opaque != "":
-		return "", errURL
-	case u.Scheme != "https" && (confidential || u.Scheme != "http"):
-		return "", errURL
+	u, err := setting.URL(s)
+	if err != nil {
+		return "", err
+	}
+	if u.Scheme != "https" && (confidential || u.Scheme != "http") {
+		return "", errScheme
 	}
 	return strings.TrimSuffix(u.String(), "/") + "/", nil
 }

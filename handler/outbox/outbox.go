@@ -16,13 +16,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/identity"
 	"userrelay/handler/registration"
-	"userrelay/handler/token"
 )
 
 // QueueName is the queue's name. DrainOutbox/function.json has the same; the host adds "-poison" for what it gives up.
@@ -42,9 +41,9 @@ const (
 // Config says which account holds the queue.
 type Config struct {
 	Account Account
-	Tokens  token.Source // where the account is entered by an identity: tokens for Scope
-	Client  *http.Client // nil: one of its own
-	Profile bool         // whether what Resend puts back into the outbox has its profile
+	Tokens  *identity.Tokens // where the account is entered by an identity: tokens for Scope
+	Client  *http.Client     // nil: one of its own
+	Profile bool             // whether what Resend puts back into the outbox has its profile
 }
 
 // Scope is what tokens must be for.
@@ -53,8 +52,8 @@ const Scope = "https://storage.azure.com/.default"
 // Queue is the outbox. It is safe for use by several goroutines.
 type Queue struct {
 	messages, poison *azqueue.QueueClient
-	transport        *http.Transport // nil where the client is not its own
-	tokens           *token.Cache    // nil: the account is entered otherwise
+	transport        *http.Transport  // nil where the client is not its own
+	tokens           *identity.Tokens // nil: the account is entered otherwise
 	profile          bool
 	end              context.CancelFunc
 	background       sync.WaitGroup
@@ -64,7 +63,7 @@ type Queue struct {
 func New(c Config) (*Queue, error) {
 	q := &Queue{profile: c.Profile}
 	if c.Account.ByIdentity() {
-		q.tokens = token.NewCache(c.Tokens)
+		q.tokens = c.Tokens
 	}
 	if c.Client == nil {
 		q.transport = &http.Transport{
@@ -78,10 +77,10 @@ func New(c Config) (*Queue, error) {
 		}
 	}
 	var err error
-	if q.messages, err = c.client(QueueName, q.tokens); err != nil {
+	if q.messages, err = c.client(QueueName); err != nil {
 		return nil, err
 	}
-	if q.poison, err = c.client(poisonName, q.tokens); err != nil {
+	if q.poison, err = c.client(poisonName); err != nil {
 		return nil, err
 	}
 	life, end := context.WithCancel(context.Background())
@@ -93,7 +92,7 @@ func New(c Config) (*Queue, error) {
 }
 
 // client returns the client of one queue.
-func (c Config) client(queue string, tokens *token.Cache) (*azqueue.QueueClient, error) {
+func (c Config) client(queue string) (*azqueue.QueueClient, error) {
 	options := &azqueue.ClientOptions{ClientOptions: policy.ClientOptions{
 		Transport:        c.Client,
 		PerCallPolicies:  []policy.Policy{textless{}},
@@ -116,7 +115,8 @@ func (c Config) client(queue string, tokens *token.Cache) (*azqueue.QueueClient,
 	case c.Account.sas != "":
 		client, err = azqueue.NewQueueClientWithNoCredential(address+"?"+c.Account.sas, options)
 	default:
-		client, err = azqueue.NewQueueClient(address, atHand{tokens}, options)
+		options.PerRetryPolicies = append([]policy.Policy{bearer{c.Tokens}}, options.PerRetryPolicies...)
+		client, err = azqueue.NewQueueClientWithNoCredential(address, options)
 	}
 	if err != nil {
 		return nil, &Error{Op: "set up the client of the queue", Err: err}
@@ -124,15 +124,18 @@ func (c Config) client(queue string, tokens *token.Cache) (*azqueue.QueueClient,
 	return client, nil
 }
 
-// atHand gives out the token that is at hand. The client's own cache makes callers wait for a new one beyond their time.
-type atHand struct{ tokens *token.Cache }
+// bearer sends the token that is at hand. The client's own policy has a cache that makes callers wait for a new token
+// beyond their time.
+type bearer struct{ tokens *identity.Tokens }
 
-func (a atHand) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	bearer, expires, ok := a.tokens.Current()
+// Do is the method of policy.Policy. Accounts that are entered by an identity have addresses of https only.
+func (b bearer) Do(r *policy.Request) (*http.Response, error) {
+	token, _, ok := b.tokens.Current()
 	if !ok {
-		return azcore.AccessToken{}, errNoToken
+		return nil, errNoToken
 	}
-	return azcore.AccessToken{Token: bearer, ExpiresOn: expires}, nil
+	r.Raw().Header.Set("Authorization", "Bearer "+token)
+	return r.Next()
 }
 
 // identified waits for the first token, for those who have the time.

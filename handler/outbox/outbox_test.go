@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/identity"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 	"userrelay/local/storagequeue"
@@ -169,14 +170,14 @@ func TestSlowIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	come := make(chan struct{})
-	q := newQueue(t, outbox.Config{Account: account, Client: client, Tokens: func(ctx context.Context) (string, time.Time, error) {
+	q := newQueue(t, outbox.Config{Account: account, Client: client, Tokens: identity.NewTokens(func(ctx context.Context) (string, time.Time, error) {
 		select {
 		case <-come:
-			return tokens(bearer("https://storage.azure.com", time.Now().Add(time.Hour)))(ctx)
+			return bearer("https://storage.azure.com", time.Now().Add(time.Hour)), time.Now().Add(time.Hour), nil
 		case <-ctx.Done():
 			return "", time.Time{}, ctx.Err()
 		}
-	}})
+	})})
 	for range 3 {
 		_, err := q.Put(t.Context(), message(1), 0) // at once: its context does not end
 		if delivery.ClassOf(err) != delivery.Unavailable || !strings.Contains(err.Error(), "NoToken") {

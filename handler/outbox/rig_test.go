@@ -14,9 +14,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"go.uber.org/goleak"
 
+	"userrelay/handler/identity"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
-	"userrelay/handler/token"
 	"userrelay/local/storagequeue"
 	"userrelay/test/wait"
 )
@@ -108,13 +108,13 @@ func message(i int) registration.Envelope {
 }
 
 // tokens is an identity that has a token, or not.
-func tokens(t string) token.Source {
-	return func(context.Context) (string, time.Time, error) {
+func tokens(t string) *identity.Tokens {
+	return identity.NewTokens(func(context.Context) (string, time.Time, error) {
 		if t == "" {
 			return "", time.Time{}, errNoIdentity
 		}
 		return t, time.Now().Add(time.Hour), nil
-	}
+	})
 }
 
 var errNoIdentity = errors.New("no identity")

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Decoder reads the body of a request. Four forms are known, the first that fits is taken:
@@ -162,7 +161,7 @@ func (d Decoder) cloudEvent(r *request, received time.Time) (Event, error) {
 	}
 	id, own := r.id.eventID(), r.source.sound()
 	if typ := r.typ.text; typ != Type && !strings.HasSuffix(typ, "."+Type) {
-		return Event{}, &IgnoredError{ID: cmp.Or(id, hashed("a0evt_", []byte(typ+"\n"+own+"\n"+r.time.sound()))), Type: cut(typ, maxType)}
+		return Event{}, &IgnoredError{ID: cmp.Or(id, hashed("a0evt_", []byte(typ+"\n"+own+"\n"+r.time.sound()))), Type: Cut(typ, maxType)}
 	}
 	userID, err := r.streamUser()
 	if err != nil {
@@ -238,12 +237,4 @@ func (m *member) userID(path string) (string, error) {
 		return "", &InvalidError{path, userIDRule()}
 	}
 	return m.text, nil
-}
-
-func cut(s string, n int) string {
-	for len(s) > n {
-		_, size := utf8.DecodeLastRuneInString(s)
-		s = s[:len(s)-size]
-	}
-	return s
 }

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Shown returns a user id as a person is shown it, on one line. One that could be taken for something else is quoted: an id
@@ -15,4 +16,15 @@ func Shown(userID string) string {
 		return strconv.Quote(userID)
 	}
 	return userID
+}
+
+// Cut returns the beginning of s, at most limit bytes and whole runes.
+func Cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit]
 }

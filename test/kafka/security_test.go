@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/identity"
 	"userrelay/handler/kafka"
 	"userrelay/handler/registration"
 	"userrelay/test/realkafka"
@@ -170,7 +171,7 @@ func tokens(t *testing.T, c *realkafka.Cluster) []way {
 	t.Helper()
 	secure := c.CA().Client()
 	bearer := func(token string) sasl.Mechanism {
-		return kafka.OAuthBearer(func(context.Context) (string, time.Time, error) { return token, time.Now().Add(time.Hour), nil }, nil)
+		return kafka.OAuthBearer(identity.NewTokens(func(context.Context) (string, time.Time, error) { return token, time.Now().Add(time.Hour), nil }), nil)
 	}
 	claims := func(edit func(*realkafka.Claims)) realkafka.Claims {
 		c := realkafka.NewClaims(realkafka.User)
@@ -185,7 +186,7 @@ func tokens(t *testing.T, c *realkafka.Cluster) []way {
 		c.IssuedAt, c.Expires = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
 	}
 	other := must[*realkafka.Signer](t)(realkafka.NewSigner("other"))
-	none := kafka.OAuthBearer(func(context.Context) (string, time.Time, error) { return "", time.Time{}, context.DeadlineExceeded }, nil)
+	none := kafka.OAuthBearer(identity.NewTokens(func(context.Context) (string, time.Time, error) { return "", time.Time{}, context.DeadlineExceeded }), nil)
 	const refused = "refuses the login"
 	return []way{
 		{name: "OAUTHBEARER", listener: realkafka.SASLSSL, tls: secure, sasl: bearer(realkafka.UnsecuredToken(claims(asIs)))},

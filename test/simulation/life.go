@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"userrelay/handler/app"
+	"userrelay/handler/identity"
 	"userrelay/handler/insights/ingest"
 	"userrelay/handler/kafka"
 	"userrelay/handler/outbox"
@@ -81,7 +82,7 @@ func (l *life) config() app.Config {
 	case "SCRAM-SHA-256":
 		c.Kafka.SASL = kafka.SCRAM(s.Login, login, password)
 	case "OAUTHBEARER":
-		c.Kafka.SASL = kafka.OAuthBearer(w.token, nil)
+		c.Kafka.SASL = kafka.OAuthBearer(identity.NewTokens(w.token), nil)
 	}
 	if s.Telemetry {
 		way := &sinkLink{w: w, dead: &l.link.dead}

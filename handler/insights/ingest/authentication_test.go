@@ -14,68 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"userrelay/handler/identity"
 	"userrelay/handler/insights/ingest"
 	"userrelay/test/wait"
 )
-
-func TestAuthenticationStrings(t *testing.T) {
-	t.Parallel()
-	const id = "01234567-89ab-cdef-0123-456789ABCDEF"
-	for name, c := range map[string]struct{ text, clientID string }{
-		"system-assigned":          {"Authorization=AAD", ""},
-		"user-assigned":            {"Authorization=AAD;ClientId=" + id, id},
-		"the other order":          {"ClientId=" + id + ";Authorization=AAD", id},
-		"any case":                 {"authoRIZATION=aad;CLIENTID=" + id, id},
-		"white space":              {" Authorization = AAD ;\n ClientId = " + id + " ", id},
-		"empty parts":              {";;Authorization=AAD;; ;ClientId=" + id + ";", id},
-		"a part without a value":   {"Authorization=AAD;what;ClientId=" + id, id},
-		"a value without a key":    {"Authorization=AAD;=what", ""},
-		"unknown keys":             {"Authorization=AAD;Tenant=x=y", ""},
-		"Authorization twice":      {"Authorization=AAD;Authorization=AAD;", ""},
-		"ClientId twice, the last": {"Authorization=AAD;ClientId=00000000-0000-0000-0000-000000000000;ClientId=" + id, id},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got, err := ingest.ParseAuthentication(c.text)
-			if err != nil || got.ClientID != c.clientID {
-				t.Errorf("%+v, %v, want %q", got, err, c.clientID)
-			}
-		})
-	}
-}
-
-func TestAuthenticationStringMistakes(t *testing.T) {
-	t.Parallel()
-	const secret = "xyzzy-1234"
-	const (
-		missing = "must have Authorization=AAD"
-		other   = "must have Authorization=AAD; no other kind is supported"
-		noGUID  = "must have a ClientId that is a GUID, or none"
-	)
-	for name, c := range map[string]struct{ text, want string }{
-		"empty":                          {"", missing},
-		"semicolons":                     {" ; ;", missing},
-		"AAD alone":                      {"AAD", missing},
-		"another key":                    {"Auth123=AAD", missing},
-		"a ClientId alone":               {"ClientId=01234567-89ab-cdef-0123-456789abcdef", missing},
-		"another kind":                   {"Authorization=" + secret, other},
-		"no kind":                        {"Authorization=", other},
-		"AAD and more":                   {"Authorization=AAD1", other},
-		"another kind, later":            {"Authorization=AAD;Authorization=" + secret, other},
-		"a ClientId that is none":        {"Authorization=AAD;ClientId=" + secret, noGUID},
-		"an empty ClientId":              {"Authorization=AAD;ClientId=", noGUID},
-		"a ClientId in braces":           {"Authorization=AAD;ClientId={01234567-89ab-cdef-0123-456789abcdef}", noGUID},
-		"a ClientId with dashes missing": {"Authorization=AAD;ClientId=0123456789abcdef0123456789abcdef", noGUID},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got, err := ingest.ParseAuthentication(c.text)
-			if err == nil || err.Error() != c.want || got != (ingest.Authentication{}) {
-				t.Errorf("%+v, %v, want %s", got, err, c.want)
-			}
-		})
-	}
-}
 
 func TestAudience(t *testing.T) {
 	t.Parallel()
@@ -176,15 +118,15 @@ func TestManagedIdentity(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			authentication, err := ingest.ParseAuthentication(c.authentication)
+			who, err := identity.ParseAuthentication(c.authentication)
 			if err != nil {
 				t.Fatal(err)
 			}
-			tokens, err := authentication.TokenSource(connection.Audience)
+			tokens, err := who.Tokens(connection.Scope())
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newSender(t, ingest.Config{Connection: connection, Token: tokens})
+			s := newSender(t, ingest.Config{Connection: connection, Token: tokens.Get})
 			trackTrace(s, "m0")
 			wait.For(t, "the first item arrives", func() bool { return s.Stats().Accepted == 1 })
 			trackTrace(s, "m1")
@@ -207,12 +149,12 @@ func TestNoToken(t *testing.T) {
 	defer platform.Close()
 	t.Setenv("IDENTITY_ENDPOINT", platform.URL+"/msi/token")
 	t.Setenv("IDENTITY_HEADER", "header-secret")
-	tokens, err := ingest.Authentication{}.TokenSource("https://monitor.azure.com")
+	tokens, err := identity.Identity{Kind: identity.Managed}.Tokens("https://monitor.azure.com//.default")
 	if err != nil {
 		t.Fatal(err)
 	}
 	e, out := &endpoint{}, &console{}
-	s, _ := serve(t, e, ingest.Config{Token: tokens, Log: out.log()})
+	s, _ := serve(t, e, ingest.Config{Token: tokens.Get, Log: out.log()})
 	trackTrace(s, "m")
 	wait.For(t, "the item arrives", func() bool { return s.Stats().Accepted == 1 })
 	if n := len(e.requests()); n != 1 {

@@ -2,10 +2,10 @@ package ingest
 
 import (
 	"errors"
-	"net/netip"
 	"net/url"
-	"regexp"
 	"strings"
+
+	"userrelay/handler/setting"
 )
 
 // Connection is what a connection string of Application Insights says.
@@ -32,16 +32,16 @@ func ParseConnection(s string) (Connection, error) {
 		return Connection{}, err
 	}
 	key := values["instrumentationkey"]
-	if !isGUID(key) {
+	if !setting.IsGUID(key) {
 		return Connection{}, errors.New("must have an InstrumentationKey, a GUID")
 	}
-	u, err := parseURL(endpoint(values))
+	u, err := setting.URL(endpoint(values))
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
 		return Connection{}, errors.New("must have an ingestion endpoint that is a URL of http or https")
 	}
 	audience := publicAudience
 	if explicit := values["aadaudience"]; explicit != "" {
-		a, err := parseURL(explicit)
+		a, err := setting.URL(explicit)
 		if err != nil || a.Scheme != "https" {
 			return Connection{}, errors.New("must have an AADAudience that is a URL of https")
 		}
@@ -57,49 +57,28 @@ func (c Connection) Confidential() bool {
 	return err == nil && confidential(u)
 }
 
+// Scope is what tokens for the endpoint must be for. It has two slashes: the audience that the endpoint knows ends in one
+// (AuthConstants.cs of the .NET SDK).
+func (c Connection) Scope() string { return c.Audience + "//.default" }
+
 func confidential(u *url.URL) bool {
-	return u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && setting.Loopback(u.Hostname())
 }
 
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
-}
-
-func isGUID(s string) bool {
-	return regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`).MatchString(s)
-}
-
-var errURL = errors.New("not a plain URL")
-
-// parseURL reads a URL that has a host and, but for a path, nothing else.
-func parseURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, errURL // the parser's own error repeats the text
-	}
-	return u, nil
-}
-
-// pairs reads Key=Value pairs with ';' between them. Keys are lower-case in the result.
+// pairs reads the pairs of a connection string.
 func pairs(s string) (map[string]string, error) {
 	if len(s) > maxConnectionString {
 		return nil, errors.New("must be at most 4096 characters")
 	}
 	values := map[string]string{}
-	for pair := range strings.SplitSeq(s, ";") {
-		if strings.TrimSpace(pair) == "" {
-			continue
-		}
-		key, value, ok := strings.Cut(pair, "=")
-		key = strings.ToLower(strings.TrimSpace(key))
-		if !ok || key == "" {
+	for name, value := range setting.Pairs(s) {
+		if name == "" {
 			return nil, errors.New("must be Key=Value pairs separated by ';', as the portal shows it")
 		}
-		if _, twice := values[key]; twice {
+		if _, twice := values[name]; twice {
 			return nil, errors.New("has a key twice")
 		}
-		values[key] = strings.TrimSpace(value)
+		values[name] = value
 	}
 	return values, nil
 }

@@ -30,20 +30,3 @@ func FuzzParseConnection(f *testing.F) {
 		}
 	})
 }
-
-func FuzzParseAuthentication(f *testing.F) {
-	f.Add("Authorization=AAD;ClientId=01234567-89ab-cdef-0123-456789abcdef")
-	f.Add(";authorization = aad;;x")
-	f.Fuzz(func(t *testing.T, text string) {
-		a, err := ingest.ParseAuthentication(text)
-		if err != nil {
-			if a != (ingest.Authentication{}) || len(err.Error()) > 100 {
-				t.Errorf("%+v, %v", a, err)
-			}
-			return
-		}
-		if !strings.Contains(strings.ToLower(text), "aad") || a.ClientID != "" && (len(a.ClientID) != 36 || !strings.Contains(text, a.ClientID)) {
-			t.Errorf("%q: %+v", text, a)
-		}
-	})
-}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"userrelay/handler/setting"
 )
 
 const maxHops = 10 // as Microsoft's exporters have it
@@ -22,7 +24,7 @@ func redirected(endpoint, from *url.URL, location string) *url.URL {
 	switch {
 	case target.Scheme == endpoint.Scheme && strings.EqualFold(target.Host, endpoint.Host),
 		target.Scheme == "https" && (target.Port() == "" || target.Port() == "443") && azureMonitor(host),
-		confidential(target) && loopback(host) && loopback(endpoint.Hostname()):
+		confidential(target) && setting.Loopback(host) && setting.Loopback(endpoint.Hostname()):
 		return target
 	default:
 		return nil

@@ -1,4 +1,4 @@
-package token_test
+package identity_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"userrelay/handler/token"
+	"userrelay/handler/identity"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -43,9 +43,9 @@ func TestGet(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{takes: time.Second, lives: time.Hour}
-		c := token.NewCache(s.token)
+		c := identity.NewTokens(s.token)
 		if _, _, ok := c.Current(); ok {
-			t.Error("an empty cache has a token")
+			t.Error("one without a token has a token")
 		}
 		var all sync.WaitGroup
 		for range 50 { // at once, and they ask once
@@ -71,7 +71,7 @@ func TestGet(t *testing.T) {
 func TestGetInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := token.NewCache((&service{takes: time.Hour}).token)
+		c := identity.NewTokens((&service{takes: time.Hour}).token)
 		start := time.Now()
 		var all sync.WaitGroup
 		for i := range 10 {
@@ -96,7 +96,7 @@ func TestRenew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{takes: time.Second, lives: time.Hour}
-		c := token.NewCache(s.token)
+		c := identity.NewTokens(s.token)
 		ctx, cancel := context.WithCancel(t.Context())
 		var renewing sync.WaitGroup
 		renewing.Go(func() { c.Renew(ctx) })
@@ -133,7 +133,7 @@ func TestAfterSleep(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{takes: time.Second, lives: time.Hour}
-		c := token.NewCache(s.token)
+		c := identity.NewTokens(s.token)
 		ctx, cancel := context.WithCancel(t.Context())
 		var renewing sync.WaitGroup
 		renewing.Go(func() { c.Renew(ctx) })
@@ -144,7 +144,7 @@ func TestAfterSleep(t *testing.T) {
 		}
 		<-time.After(12 * time.Second)
 		if got, expires, ok := c.Current(); got != "2" || ok {
-			// The service's clock has not jumped, so that its token has expired by the cache's: what counts is that it was asked.
+			// The service's clock has not jumped, so that its token has expired by the other clock: what counts is that it was asked.
 			t.Errorf("token %q until %v, good %t", got, expires, ok)
 		}
 		cancel()

@@ -1,8 +1,4 @@
-// Package token keeps tokens of an identity service at hand.
-//
-// It promises that nobody waits for a new token while an old one is good, and that many who need one at once ask the
-// service once.
-package token
+package identity
 
 import (
 	"context"
@@ -19,8 +15,8 @@ const (
 	fetchLimit = 30 * time.Second // for one answer of the service
 )
 
-// Cache keeps one token. It is safe for use by several goroutines.
-type Cache struct {
+// Tokens keeps one token at hand. It is safe for use by several goroutines.
+type Tokens struct {
 	source   Source
 	now      func() time.Time // by the wall clock: a machine that sleeps stops the monotonic one, and no token's life
 	fetching chan struct{}    // holds one while a token is asked for
@@ -31,13 +27,13 @@ type Cache struct {
 	expires time.Time
 }
 
-// NewCache returns an empty cache.
-func NewCache(source Source) *Cache {
-	return &Cache{source: source, now: func() time.Time { return time.Now().Round(0) }, fetching: make(chan struct{}, 1)}
+// NewTokens returns one without a token.
+func NewTokens(source Source) *Tokens {
+	return &Tokens{source: source, now: func() time.Time { return time.Now().Round(0) }, fetching: make(chan struct{}, 1)}
 }
 
 // Get returns a token that is good for a minute at least, and asks for one where there is none.
-func (c *Cache) Get(ctx context.Context) (string, error) {
+func (c *Tokens) Get(ctx context.Context) (string, error) {
 	if token, _, ok := c.Current(); ok {
 		return token, nil
 	}
@@ -54,13 +50,13 @@ func (c *Cache) Get(ctx context.Context) (string, error) {
 }
 
 // Current returns the token at hand and when it expires, if it is good for a minute at least.
-func (c *Cache) Current() (token string, expires time.Time, ok bool) {
+func (c *Tokens) Current() (token string, expires time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.token, c.expires, c.expires.Sub(c.now()) > margin
 }
 
-func (c *Cache) fetch(ctx context.Context) (string, error) {
+func (c *Tokens) fetch(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
 	defer cancel()
 	token, expires, err := c.source(ctx)
@@ -75,7 +71,7 @@ func (c *Cache) fetch(ctx context.Context) (string, error) {
 
 // Renew fetches tokens ahead of need, when half of the life of the one at hand is over, until ctx ends. Where that fails
 // the old one stays, and it is tried again.
-func (c *Cache) Renew(ctx context.Context) {
+func (c *Tokens) Renew(ctx context.Context) {
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
 	for {
