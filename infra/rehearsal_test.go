@@ -1,172 +1,19 @@
 package infra_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"userrelay/test/azure"
 )
-
-func TestMain(m *testing.M) {
-	if code, ran := azure.Run(os.Args, os.Environ(), os.Stdout, os.Stderr); ran { //nolint:forbidigo // a stand-in reads its own environment
-		os.Exit(code)
-	}
-	os.Exit(m.Run())
-}
-
-// sections returns the commands of a page by the heading above them.
-func sections(t *testing.T, file string) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, heading, inside := map[string]string{}, "", false
-	for line := range strings.Lines(string(text)) {
-		switch {
-		case !inside && strings.HasPrefix(line, "#"):
-			heading = strings.Trim(line, "# \n")
-		case line == "```sh\n":
-			inside = true
-		case line == "```\n":
-			inside = false
-		case inside:
-			all[heading] += line
-		}
-	}
-	return all
-}
-
-// rehearsal is a person with the project in front of them, and stand-ins of the tools.
-type rehearsal struct {
-	t       *testing.T
-	project string // a copy
-	tools   string // the folder with the stand-ins
-	environ []string
-}
-
-// planned are Terraform's outputs with Event Hubs and with a Kafka of one's own, as the tests of the configuration print them.
-type planned struct{ eventHubs, foreign map[string]jsontext.Value }
-
-func outputsOf(t *testing.T) planned {
-	t.Helper()
-	tf := newTerraform(t)
-	read := func(file string) map[string]jsontext.Value {
-		s, err := tf.applied(t.Context(), ".", file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		values := map[string]jsontext.Value{}
-		for name, output := range s.Outputs {
-			values[name] = output.Value
-		}
-		// The mocked cloud's ids have short names.
-		w := azure.World{Outputs: values}
-		group := w.Text("resource_group")
-		whole := strings.NewReplacer("/resourceGroups/rg/", "/resourceGroups/"+group+"/", "/vaults/kv", "/vaults/kv-"+strings.TrimPrefix(group, "rg-"))
-		for name, value := range values {
-			values[name] = jsontext.Value(whole.Replace(string(value)))
-		}
-		return values
-	}
-	return planned{read(eventHubsTests), read(byForeign)}
-}
-
-// newcomer is a world in which nothing is made, and nobody logged in. Who will be is Owner of the subscription, and has
-// another default one.
-func newcomer(outputs map[string]jsontext.Value) azure.World {
-	return azure.World{
-		Default: azure.Other, Version: "2.87.0", Outputs: outputs, Prefix: "repo:octo@1/userrelay@2",
-		Grants: []azure.Grant{{Role: "Owner", Scope: "/subscriptions/" + azure.Subscription}},
-	}
-}
-
-// rehearse lays the project and the stand-ins.
-func rehearse(t *testing.T, deploy string, w azure.World) *rehearsal {
-	t.Helper()
-	r := &rehearsal{t: t, project: t.TempDir(), tools: t.TempDir()}
-	environ, err := azure.Install(r.tools, w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.environ = slices.Concat(environ, []string{"PATH=" + r.tools + ":/usr/bin:/bin", "HOME=" + r.project, "DEPLOY=" + deploy})
-	for _, pattern := range []string{"*.tf", "*.tfvars", "*.tfvars.json", "../azure.yaml"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("nothing fits %s: %v", pattern, err)
-		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.write(filepath.Join("infra", file), string(text)) // ../azure.yaml lands beside
-		}
-	}
-	// The tools whose work is not rehearsed. Deploy prints its commands, and they are run.
-	r.script("go", `case "$1 $2" in
-"run ./tools/deploy") shift 2; "$DEPLOY" -n "$@" > deploy.sh; sh -eu deploy.sh;;
-"run ./tools/package") [ "$3" = -o ] && [ $# = 4 ] && echo package > "$4";;
-"build -trimpath") [ "$5 $6" = "bin/handler ./handler" ] && mkdir -p bin && echo handler > bin/handler;;
-*) echo "go: what is $*?" >&2; exit 2;;
-esac`)
-	r.script("curl", `for url; do :; done; case "$url" in https://*/api/Health) echo '{"status":"ok"}';; *) echo "curl: what is $*?" >&2; exit 2;; esac`)
-	r.script("handler", `case "$*" in -check|"-check -connect"|"-poison list"|"-poison resend") ;; *) echo "handler: what is $*?" >&2; exit 2;; esac`)
-	return r
-}
-
-// script lays a tool that is a few lines of sh.
-func (r *rehearsal) script(name, text string) {
-	r.t.Helper()
-	if err := os.WriteFile(filepath.Join(r.tools, name), []byte("#!/bin/sh\nset -eu\n"+text+"\n"), 0o700); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func (r *rehearsal) write(name, text string) {
-	r.t.Helper()
-	path := filepath.Join(r.project, name)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil { //nolint:gosec // G703: the test's own folder
-		r.t.Fatal(err)
-	}
-}
-
-// run types commands, with what a page leaves to its reader filled in. The error has what was said.
-func (r *rehearsal) run(ctx context.Context, commands string) error {
-	w, _, err := azure.Read(r.tools)
-	if err != nil {
-		return err
-	}
-	commands = strings.NewReplacer(
-		"OWNER/REPOSITORY", "octo/userrelay", "ACCOUNT", "st", "APP.azure", "func.azure", "bin/handler -", "handler -",
-		"--vault-name kv ", "--vault-name kv-"+strings.TrimPrefix(w.Text("resource_group"), "rg-")+" ",
-	).Replace(commands)
-	command := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", commands)
-	command.Dir, command.Env = r.project, r.environ
-	command.Stdin = strings.NewReader("the secret\n")
-	var said bytes.Buffer
-	command.Stdout, command.Stderr = &said, &said
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("%w: %s", err, said.String())
-	}
-	failures, err := azure.Failures(r.tools)
-	if err == nil && failures != "" && !strings.HasPrefix(commands, "! ") {
-		err = fmt.Errorf("the shell went on after: %s", failures)
-	}
-	return err
-}
 
 // scenario says in which world a section is rehearsed.
 type scenario struct {
@@ -293,20 +140,27 @@ func (s scenario) do(t *testing.T, deploy string, outputs planned) error {
 	return s.check(t.Context(), r, after)
 }
 
-// builtDeploy builds the program that the pages name.
-func builtDeploy(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "deploy")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../tools/deploy").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return program
-}
-
-// TestRehearsal types every command of the pages for operators, section by section.
-func TestRehearsal(t *testing.T) {
+// TestPages types the commands of the pages for operators.
+func TestPages(t *testing.T) {
 	t.Parallel()
 	outputs, deploy := outputsOf(t), builtDeploy(t)
+	t.Run("as they are", func(t *testing.T) {
+		t.Parallel()
+		rehearseAll(t, deploy, outputs)
+	})
+	t.Run("as they were", func(t *testing.T) {
+		t.Parallel()
+		rehearseFaults(t, deploy, outputs)
+	})
+	t.Run("as azd was", func(t *testing.T) {
+		t.Parallel()
+		rehearseOldHook(t, deploy, outputs)
+	})
+}
+
+// rehearseAll types every command, section by section.
+func rehearseAll(t *testing.T, deploy string, outputs planned) {
+	t.Helper()
 	rehearsed := map[string]bool{}
 	for _, s := range scenarios() {
 		rehearsed[s.page+" "+s.section] = true
@@ -329,10 +183,9 @@ func TestRehearsal(t *testing.T) {
 	}
 }
 
-// TestRehearsalFindsFaults types commands that once stood on the pages and cannot work.
-func TestRehearsalFindsFaults(t *testing.T) {
-	t.Parallel()
-	outputs, deploy := outputsOf(t), builtDeploy(t)
+// rehearseFaults types commands that once stood on the pages and cannot work.
+func rehearseFaults(t *testing.T, deploy string, outputs planned) {
+	t.Helper()
 	const page = "testdata/faulty.md"
 	in := func(w *azure.World) { w.LoggedIn = true }
 	faults := map[string]struct {
@@ -393,10 +246,9 @@ func withState(t *testing.T, commands string) string {
 	return file
 }
 
-// What azd ran once published at azd up, and nothing at azd deploy.
-func TestRehearsalOfAzdFindsFaults(t *testing.T) {
-	t.Parallel()
-	outputs, deploy := outputsOf(t), builtDeploy(t)
+// rehearseOldHook: what azd ran once published at azd up, and nothing at azd deploy.
+func rehearseOldHook(t *testing.T, deploy string, outputs planned) {
+	t.Helper()
 	w := newcomer(outputs.eventHubs)
 	w.Default, w.LoggedIn, w.AzdLogin = azure.Subscription, true, true
 	r := rehearse(t, deploy, w)
