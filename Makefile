@@ -8,7 +8,7 @@ ACTIONLINT := $(TOOLS)/actionlint/$(ACTIONLINT_VERSION)/actionlint
 AZURERM_VERSION := $(shell sed -n 's|.*hashicorp/terraform-provider-azurerm \(v[^ ]*\).*|\1|p' tools/terraform/go.mod)
 AZURERM := $(TOOLS)/terraform-provider-azurerm/$(AZURERM_VERSION)/terraform-provider-azurerm
 
-.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 test-infra package provider drill fuzz bench pgo simulate simulate-controls lint lint-api fmt
+.PHONY: help build run test test-kafka test-page test-queries test-queue test-auth0 test-infra deploy package provider drill fuzz bench pgo simulate simulate-controls lint lint-api fmt
 
 help: ## Say what the targets do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,7 +61,10 @@ simulate-controls: ## Plant faults that the simulation must find, and run seeds 
 test-infra: $(AZURERM) ## Check infrastructure, alerts and package (Terraform 1.11, Node.js)
 	@command -v terraform >/dev/null || { echo 'Terraform 1.11 or later is missing: developer.hashicorp.com/terraform/install'; exit 1; }
 	npm ci --prefix tools/kql --no-audit --no-fund
-	go test ./infra/... ./tools/package
+	go test ./infra/... ./tools/deploy ./tools/package
+
+deploy: ## Publish into Azure: make deploy FLAGS=-n prints the commands
+	go run ./tools/deploy $(FLAGS)
 
 package: ## Make the package for Azure, and the list of what is in it
 	go run ./tools/package -o userrelay.zip -sbom userrelay.cdx.json

@@ -152,6 +152,10 @@ func TestPages(t *testing.T) {
 		t.Parallel()
 		rehearseFaults(t, deploy, outputs)
 	})
+	t.Run("by role", func(t *testing.T) {
+		t.Parallel()
+		rehearseRoles(t, deploy, outputs)
+	})
 	t.Run("as azd was", func(t *testing.T) {
 		t.Parallel()
 		rehearseOldHook(t, deploy, outputs)
@@ -244,6 +248,34 @@ func withState(t *testing.T, commands string) string {
 		t.Fatal(err)
 	}
 	return file
+}
+
+// rehearseRoles has people with other roles type the five commands.
+func rehearseRoles(t *testing.T, deploy string, outputs planned) {
+	t.Helper()
+	for role, want := range map[string]string{
+		"Owner":       "",
+		"Contributor": "Microsoft.Authorization/roleAssignments/write",
+		"Contributor, Role Based Access Control Administrator": "",
+		"Website Contributor": "Microsoft.Resources/subscriptions/resourceGroups/write",
+		"Reader":              "Microsoft.Resources/subscriptions/resourceGroups/write",
+	} {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			s := scenario{page: deployPage, section: "Five commands", change: func(w *azure.World) {
+				w.Grants = nil
+				for name := range strings.SplitSeq(role, ", ") {
+					w.Grants = append(w.Grants, azure.Grant{Role: name, Scope: "/subscriptions/" + azure.Subscription})
+				}
+			}}
+			switch err := s.do(t, deploy, outputs); {
+			case want == "" && err != nil:
+				t.Error(err)
+			case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+				t.Errorf("found %v, want %s", err, want)
+			}
+		})
+	}
 }
 
 // rehearseOldHook: what azd ran once published at azd up, and nothing at azd deploy.

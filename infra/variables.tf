@@ -47,8 +47,8 @@ variable "environment" {
   default     = ""
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9().-]{0,64}$", var.environment))
-    error_message = "environment must be a name as azd has it: at most 64 letters, digits and ( ) . -"
+    condition     = can(regex("^[A-Za-z0-9()_.-]{0,64}$", var.environment))
+    error_message = "environment must be a name as azd has it: at most 64 letters, digits and ( ) _ . -"
   }
 }
 

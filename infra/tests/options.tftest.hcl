@@ -12,7 +12,7 @@ variables {
 # An environment of azd has names of its own, and azd finds its resource group by a tag.
 run "azd" {
   variables {
-    environment = "test"
+    environment = "my_test.(2)"
   }
 
   assert {
@@ -20,7 +20,7 @@ run "azd" {
     error_message = "a second environment must not have the first one's names"
   }
   assert {
-    condition     = azurerm_resource_group.this.tags["azd-env-name"] == "test"
+    condition     = azurerm_resource_group.this.tags["azd-env-name"] == "my_test.(2)"
     error_message = "azd finds the resource group by the tag azd-env-name"
   }
 }

@@ -192,6 +192,10 @@ func TestDeploy(t *testing.T) {
 		"a role that is new":  {change: script(azure.Answer{Call: "az rest", Stdout: `{"value":[]}`}), code: exitOK, tries: once, says: []string{"Not yet: no right", "ten minutes"}},
 		"refused for a while": {change: script(refused), code: exitOK, tries: twice, says: []string{"Not yet: az: ", "Status Code: 403"}},
 		"refused":             {change: script(slices.Repeat([]azure.Answer{refused}, 99)...), code: exitFailed, tries: 21, says: []string{"given up", "Status Code: 403"}},
+		"no way to the storage account": {
+			change: script(azure.Answer{Call: "az " + configZip, Code: 1, Stderr: "ERROR: BlobUploadFailedException: 403"}),
+			code:   exitOK, tries: twice, says: []string{"could not lay the package", "Network in docs/deploy.md"},
+		},
 		"a health check that fails": {
 			change: script(azure.Answer{Call: "az " + configZip, Code: 1, Stderr: "ERROR: Deployment was successful but the app appears to be unhealthy."}),
 			code:   exitOK, tries: once, says: []string{"unhealthy", "The app runs"},

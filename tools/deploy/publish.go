@@ -140,6 +140,8 @@ func (p program) publish(ctx context.Context, t app, source string, want build, 
 		case strings.Contains(err.Error(), "Deployment was successful"):
 			p.say("az says: %v", err)
 			return nil
+		case strings.Contains(err.Error(), "BlobUploadFailed"), strings.Contains(err.Error(), "Failed to upload"):
+			return fmt.Errorf("%w (the app could not lay the package into its storage account: its role is new, or a network shuts it out, see Network in docs/deploy.md)", err)
 		}
 		return err
 	})
