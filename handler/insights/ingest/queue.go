@@ -13,6 +13,7 @@ const (
 	maxItem       = 64 << 10 // bytes of an item that Application Insights takes (service limits of Azure Monitor)
 	maxBatchItems = 1000     // in one request
 	maxBatchBytes = 1 << 20  // in one request, unpacked
+	maxSpare      = 4        // batches' room that is kept for others: a busy sender makes no garbage
 )
 
 // batch is what one request holds: items, each a line of JSON with a line feed.
@@ -32,7 +33,7 @@ type queue struct {
 	open   batch
 	since  time.Time // when the open batch got its first item
 	held   int       // bytes of memory of all of them, and of the batch that take returned last
-	spare  []byte    // room for the next batch
+	spare  [][]byte  // room for the next batches
 }
 
 func (q *queue) room(line []byte) bool {
@@ -72,8 +73,11 @@ func roomFor(b []byte, n int) []byte {
 func (q *queue) seal() {
 	if q.open.items > 0 {
 		q.sealed = append(q.sealed, q.open)
-		q.open, q.spare = batch{lines: q.spare[:0]}, nil
-		q.held += cap(q.open.lines)
+		q.open = batch{}
+		if last := len(q.spare) - 1; last >= 0 {
+			q.open.lines, q.spare = q.spare[last][:0], q.spare[:last]
+			q.held += cap(q.open.lines)
+		}
 	}
 }
 
@@ -96,7 +100,9 @@ func (q *queue) back(b batch) { q.sealed = append([]batch{b}, q.sealed...) }
 func (q *queue) settle(taken batch, left []batch) {
 	q.held -= cap(taken.lines)
 	if len(left) == 0 {
-		q.spare = taken.lines
+		if len(q.spare) < maxSpare {
+			q.spare = append(q.spare, taken.lines)
+		}
 		return
 	}
 	q.seal()
