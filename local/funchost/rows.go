@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-
-	"userrelay/handler/setting"
 )
 
 // rows are what the host itself tells Application Insights of each run of a function, beside what the handler tells.
@@ -44,7 +42,11 @@ func newRows(a *app, wanted bool) *rows {
 		return r
 	}
 	connection, _ := a.env.lookup("APPLICATIONINSIGHTS_CONNECTION_STRING")
-	parts := maps.Collect(setting.Pairs(connection))
+	parts := map[string]string{}
+	for part := range strings.SplitSeq(connection, ";") {
+		name, value, _ := strings.Cut(part, "=")
+		parts[strings.ToLower(strings.TrimSpace(name))] = strings.TrimSpace(value)
+	}
 	endpoint := parts["ingestionendpoint"]
 	if r.key = parts["instrumentationkey"]; r.key == "" || endpoint == "" {
 		return r
