@@ -31,10 +31,7 @@ func (s *stack) announce(ctx context.Context, h *funchost.Host) bool {
 		return false
 	}
 	function := url + "?code=" + s.key
-	command := "curl -i '" + function + "' -d '{\"userId\":\"" + exampleUser + "\"}'"
-	if runtime.GOOS == "windows" {
-		command = `curl -i "` + function + `" -d "{\"userId\":\"` + exampleUser + `\"}"`
-	}
+	command := curlLine(function)
 	s.say("Register a user: %s", command)
 	s.say("Look at it:      %s/", s.page)
 	s.say("Ctrl-C ends it.")
@@ -50,6 +47,14 @@ func (s *stack) announce(ctx context.Context, h *funchost.Host) bool {
 	}
 	s.background.Go(func() { s.untilReady(ctx, url) })
 	return true
+}
+
+// curlLine registers the example's user.
+func curlLine(function string) string {
+	if runtime.GOOS == "windows" {
+		return `curl -i "` + function + `" -d "{\"userId\":\"` + exampleUser + `\"}"`
+	}
+	return "curl -i '" + function + "' -d '{\"userId\":\"" + exampleUser + "\"}'"
 }
 
 // untilReady waits until registrations reach Kafka, says what is missing meanwhile, and then writes the addresses.
@@ -118,6 +123,9 @@ func (s *stack) sayNoHost() error {
 	}
 	s.say("Look at it: %s/", s.page)
 	s.say("Ctrl-C ends it.")
+	function := "http://" + address(functionPort)
+	s.portal.SetParts(portal.Parts{Host: function})
+	s.portal.SetFunction(portal.Function{URL: function + "/api/RegisterUser", Curl: curlLine(function + "/api/RegisterUser")})
 	if s.open {
 		s.openPage()
 	}

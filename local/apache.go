@@ -16,6 +16,20 @@ const apacheName = "apache"
 
 const apachePartitions = 4
 
+// apacheSwitch stops it and starts it again for the page. It implements [portal.Broker].
+type apacheSwitch struct{ *realkafka.Node }
+
+// Pause ends the process at once, as an outage does.
+func (a *apacheSwitch) Pause() { _ = a.Kill() } // it is gone, or nobody can end it
+
+// Resume returns when it serves again, which takes some seconds.
+func (a *apacheSwitch) Resume() error {
+	if a.Running() {
+		return nil
+	}
+	return a.Restart(context.Background()) //nolint:wrapcheck // it says what it is about
+}
+
 // startApache starts an Apache Kafka of one node with the topic.
 func (s *stack) startApache(ctx context.Context) (*realkafka.Cluster, error) {
 	s.say("Starting Apache Kafka …")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -65,4 +66,37 @@ func (s *stack) isExtra(name string) bool {
 func quoted(s string) []byte {
 	text, _ := jsontext.AppendQuote(nil, s) // its error speaks of that
 	return text
+}
+
+// handlerSettings are as local.settings.json would have them, in order. The user's own win.
+func (s *stack) handlerSettings() [][2]string {
+	settings := [][2]string{
+		{"FUNCTIONS_WORKER_RUNTIME", "Custom"},
+		{"KAFKA_BROKERS", s.brokers},
+		{"KAFKA_TOPIC", s.topic},
+		{"AzureWebJobsStorage", s.queues.ConnectionString()},
+		{"APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=" + instrumentationKey + ";IngestionEndpoint=" + s.page + "/"},
+	}
+	for _, setting := range s.extra {
+		name, value, _ := strings.Cut(setting, "=")
+		settings = slices.DeleteFunc(settings, func(other [2]string) bool { return other[0] == name })
+		settings = append(settings, [2]string{name, value})
+	}
+	return settings
+}
+
+// handlerEnv is the environment of host and handler.
+func (s *stack) handlerEnv() []string {
+	env := slices.Clone(s.env)
+	env = append(env,
+		"AZURE_FUNCTIONS_ENVIRONMENT=Development",
+		"AzureFunctionsJobHost__extensions__queues__maxPollingInterval=00:00:02", // host.json's is for Azure, where looks cost money
+		"AzureFunctionsJobHost__customHandler__description__defaultExecutablePath="+handlerPath())
+	if s.verbose {
+		env = append(env, "AzureFunctionsJobHost__logging__logLevel__Function=Information")
+	}
+	for _, setting := range s.handlerSettings() {
+		env = append(env, setting[0]+"="+setting[1])
+	}
+	return env
 }

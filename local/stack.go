@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,7 +42,8 @@ type stack struct {
 	running    atomic.Pointer[funchost.Host]
 	background sync.WaitGroup // what goes on beside the host; ends with the context of run
 
-	broker  *broker.Broker // nil where the user has one
+	broker  *broker.Broker // nil where there is another
+	apache  *apacheSwitch  // nil likewise
 	brokers string
 	queues  queues
 	portal  *portal.Portal
@@ -108,6 +108,7 @@ func (s *stack) startKafka(ctx context.Context) (stop func() error, err error) {
 		if err != nil {
 			return nil, err
 		}
+		s.apache = &apacheSwitch{apache.Node(1)}
 		s.brokers = strings.Join(apache.Bootstrap(realkafka.Plaintext), ",")
 		return apache.Close, nil
 	case "":
@@ -171,14 +172,17 @@ func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("listen for telemetry: %w", err)
 	}
 	config := portal.Config{Brokers: strings.Split(s.brokers, ","), Topic: s.topic}
-	if s.broker != nil {
+	switch {
+	case s.broker != nil:
 		config.Broker = s.broker
+	case s.apache != nil:
+		config.Broker = s.apache
 	}
 	look, err := peek.New(s.queues.ConnectionString(), outbox.QueueName, outbox.QueueName+"-poison")
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("show the outbox: %w", err), listener.Close())
 	}
-	config.Outbox = look
+	config.Outbox, config.OutboxAddress = look, queueAddress(s.queues.ConnectionString())
 	if s.portal, err = portal.Start(ctx, config); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
@@ -195,6 +199,13 @@ func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
 		s.portal.Close()
 		look.Close()
 	}, nil
+}
+
+// queueAddress is the host:port of the queues that a connection string names.
+func queueAddress(connection string) string {
+	_, endpoint, _ := strings.Cut(connection, "QueueEndpoint=http://")
+	address, _, _ := strings.Cut(endpoint, "/")
+	return address
 }
 
 // handlerPath is where README's build line puts the handler.
@@ -218,39 +229,6 @@ func (s *stack) build(ctx context.Context) error {
 	return nil
 }
 
-// handlerSettings are as local.settings.json would have them, in order. The user's own win.
-func (s *stack) handlerSettings() [][2]string {
-	settings := [][2]string{
-		{"FUNCTIONS_WORKER_RUNTIME", "Custom"},
-		{"KAFKA_BROKERS", s.brokers},
-		{"KAFKA_TOPIC", s.topic},
-		{"AzureWebJobsStorage", s.queues.ConnectionString()},
-		{"APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=" + instrumentationKey + ";IngestionEndpoint=" + s.page + "/"},
-	}
-	for _, setting := range s.extra {
-		name, value, _ := strings.Cut(setting, "=")
-		settings = slices.DeleteFunc(settings, func(other [2]string) bool { return other[0] == name })
-		settings = append(settings, [2]string{name, value})
-	}
-	return settings
-}
-
-// handlerEnv is the environment of host and handler.
-func (s *stack) handlerEnv() []string {
-	env := slices.Clone(s.env)
-	env = append(env,
-		"AZURE_FUNCTIONS_ENVIRONMENT=Development",
-		"AzureFunctionsJobHost__extensions__queues__maxPollingInterval=00:00:02", // host.json's is for Azure, where looks cost money
-		"AzureFunctionsJobHost__customHandler__description__defaultExecutablePath="+handlerPath())
-	if s.verbose {
-		env = append(env, "AzureFunctionsJobHost__logging__logLevel__Function=Information")
-	}
-	for _, setting := range s.handlerSettings() {
-		env = append(env, setting[0]+"="+setting[1])
-	}
-	return env
-}
-
 // host runs the stand-in of the Functions host, and starts it again when it gives up, as the platform does.
 func (s *stack) host(ctx context.Context) error {
 	_ = s.kafkaTrouble(ctx) // makes a topic that is missing; what else is missing is told once the handler runs
@@ -259,7 +237,7 @@ func (s *stack) host(ctx context.Context) error {
 		s.console.start()
 		h, err := funchost.Start(context.WithoutCancel(ctx), funchost.Config{ // it is shut down in order
 			Dir: ".", Addr: net.JoinHostPort("127.0.0.1", port), Env: env, Console: s.console, Insights: true, Brief: !s.verbose,
-			Keys: funchost.Keys{Functions: map[string]string{"RegisterUser": s.key}},
+			Keys: funchost.Keys{Functions: map[string]string{"RegisterUser": s.key}}, Observe: s.observe,
 		})
 		if err != nil {
 			s.console.release(false)
@@ -267,6 +245,7 @@ func (s *stack) host(ctx context.Context) error {
 		}
 		s.running.Store(h)
 		_, port, _ = net.SplitHostPort(strings.TrimPrefix(h.URL(), "http://")) // the next has the same
+		s.portal.SetParts(portal.Parts{Host: h.URL(), Handler: h.HandlerURL()})
 		if announced {
 			s.console.release(false)
 		} else {

@@ -62,6 +62,8 @@ type Config struct {
 	Console io.Writer
 	// Brief leaves out what the console says first: what the stand-in leaves out, and the functions.
 	Brief bool
+	// Observe gets each request for a function, or for what is none, when it has been answered. Nil: nobody.
+	Observe func(Exchange)
 	// Color colours warnings and errors, as func does on a terminal.
 	Color bool
 }

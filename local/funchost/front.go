@@ -51,6 +51,11 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 		h.ping(w, r)
 		return
 	}
+	if h.observe != nil {
+		x, again, tell := h.watch(w, r)
+		defer tell()
+		w, r = x, again
+	}
 	fn := match(h.app.http, r.Method, r.URL)
 	switch {
 	case fn == nil:
@@ -112,6 +117,9 @@ func (h *Host) ping(w http.ResponseWriter, r *http.Request) {
 // invoke runs a function and answers the client.
 func (h *Host) invoke(w http.ResponseWriter, r *http.Request, fn *function) {
 	op := newOperation(fn.name, "This function was programmatically called via the host APIs.", r.Header.Get("Traceparent"))
+	if x, ok := w.(*watched); ok {
+		x.ran(op)
+	}
 	op.method, op.path, op.url = r.Method, r.URL.Path, "http://"+r.Host+r.URL.EscapedPath()
 	h.executing(op)
 	a, err := h.call(w, r, op)

@@ -45,6 +45,7 @@ type Host struct {
 	rows        *rows
 	transport   handlerTransport
 	storage     *http.Transport // to the queue service
+	observe     func(Exchange)  // nil: nobody watches
 	worker      *worker
 	server      *http.Server
 	listeners   []*listener
@@ -110,6 +111,7 @@ func newHost(cfg Config, a *app, port int) *Host {
 	h := &Host{
 		handlerAddr: net.JoinHostPort(loopback, strconv.Itoa(port)),
 		insights:    cfg.Insights,
+		observe:     cfg.Observe,
 		app:         a,
 		guard:       guard{keys: cfg.Keys, open: cfg.NoAuth},
 		console:     newConsole(cfg, a.file.levels),

@@ -1,19 +1,12 @@
 package portal
 
 import (
-	"bytes"
-	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
+	"slices"
 	"strconv"
-	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 func (p *Portal) items(w http.ResponseWriter, r *http.Request) {
@@ -28,7 +21,7 @@ func (p *Portal) items(w http.ResponseWriter, r *http.Request) {
 	}
 	writeJSON(w, http.StatusOK, p.store.find(Query{
 		UserID: q.Get("userId"), EventID: q.Get("eventId"), InvocationID: q.Get("invocationId"),
-		Operation: q.Get("operation"), Text: q.Get("text"), Newest: newest,
+		Operation: q.Get("operation"), Text: q.Get("text"), Notes: q.Get("notes") == "true", Newest: newest,
 	}))
 }
 
@@ -138,66 +131,58 @@ func (p *Portal) state(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, s)
 }
 
-// registered is what the function answered.
-type registered struct {
-	UserID string         `json:"userId"`
-	Status int            `json:"status"`
-	Answer jsontext.Value `json:"answer"`
+// detail is all that is known of one registration.
+type detail struct {
+	Registration
+	TookAll  float64   `json:"tookAll"` // from the first item's start to the last one's end, in ms
+	Steps    []Step    `json:"steps"`
+	Records  []Place   `json:"records"` // each once
+	Exchange *Exchange `json:"exchange,omitempty"`
 }
 
-func (p *Portal) register(w http.ResponseWriter, r *http.Request) {
-	var who struct {
-		UserID string `json:"userId"`
-	}
-	if err := json.UnmarshalRead(http.MaxBytesReader(w, r.Body, 4<<10), &who); err != nil {
-		http.Error(w, `the body must be {"userId": "…"} or {}`, http.StatusBadRequest)
+func (p *Portal) registration(w http.ResponseWriter, r *http.Request) {
+	found, alone, ok := p.registrations.find(r.URL.Query().Get("key"))
+	if !ok {
+		http.Error(w, "there is no such registration here (any more)", http.StatusNotFound)
 		return
 	}
-	f := p.function.Load()
-	if f == nil {
-		http.Error(w, "there is no function (yet)", http.StatusNotFound)
-		return
+	d := detail{Registration: found, Steps: []Step{}, Records: []Place{}, Exchange: found.exchange}
+	var items []*Item
+	if found.Operation != "" {
+		items = p.store.find(Query{Operation: found.Operation})
 	}
-	if who.UserID == "" {
-		id := make([]byte, 12)
-		_, _ = rand.Read(id) // never fails
-		who.UserID = "auth0|" + hex.EncodeToString(id)
+	if !alone {
+		items = slices.DeleteFunc(items, func(i *Item) bool { return !tells(i, found) })
 	}
-	answer, err := post(r.Context(), f.URL, who.UserID)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
-		return
+	if len(items) > 0 {
+		t := newTransaction(found.Operation, items)
+		d.Steps, d.Records, d.TookAll = t.Steps, t.Records, t.TookMs
 	}
-	writeJSON(w, http.StatusOK, answer)
+	if found.Place != nil && !slices.Contains(d.Records, *found.Place) {
+		d.Records = append(d.Records, *found.Place)
+	}
+	writeJSON(w, http.StatusOK, d)
 }
 
-// The handler answers within 4 s; after a crash the host needs some seconds to start it again.
-const registerLimit = 15 * time.Second
+// tells says whether an item of the operation is about this registration.
+func tells(i *Item, r Registration) bool {
+	p := i.Properties
+	if p["userId"] != "" || p["eventId"] != "" {
+		return p["userId"] == r.UserID && p["eventId"] == r.EventID
+	}
+	return p["InvocationId"] == r.invocation
+}
 
-// post sends a registration as an Auth0 Action does.
-func post(ctx context.Context, url, userID string) (registered, error) {
-	ctx, cancel := context.WithTimeout(ctx, registerLimit)
-	defer cancel()
-	body, err := json.Marshal(map[string]string{"userId": userID})
-	if err != nil {
-		return registered{}, fmt.Errorf("make the request: %w", err)
+func (p *Portal) listRegistrations(w http.ResponseWriter, r *http.Request) {
+	after := int64(0)
+	if s := r.URL.Query().Get("after"); s != "" {
+		var err error
+		if after, err = strconv.ParseInt(s, 10, 64); err != nil || after < 0 {
+			http.Error(w, "after must be a number", http.StatusBadRequest)
+			return
+		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return registered{}, fmt.Errorf("make the request: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Close = true // rare enough
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		return registered{}, errors.New("the function cannot be reached")
-	}
-	defer func() { _ = res.Body.Close() }()
-	answer := jsontext.Value("null")
-	if text, err := io.ReadAll(io.LimitReader(res.Body, 64<<10)); err == nil && jsontext.Value(text).IsValid() {
-		answer = text
-	}
-	return registered{UserID: userID, Status: res.StatusCode, Answer: answer}, nil
+	writeJSON(w, http.StatusOK, p.registrations.since(after))
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -38,7 +38,7 @@ func TestOnlyLoopbackNames(t *testing.T) {
 func TestOtherOriginsChangeNothing(t *testing.T) {
 	t.Parallel()
 	r := start(t, portal.Config{Broker: &stuck{}})
-	for _, path := range []string{"/v2.1/track", "/register"} {
+	for _, path := range []string{"/v2.1/track", "/send", "/resend"} {
 		for _, h := range []header{{"Origin", "https://example.com"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}} {
 			if res := r.send(t, http.MethodPost, path, "[]", h); res.StatusCode != http.StatusForbidden {
 				t.Errorf("%s with %v: status %d, want 403", path, h, res.StatusCode)

@@ -40,7 +40,7 @@ func (p *Portal) track(w http.ResponseWriter, r *http.Request) {
 			answer.Errors = append(answer.Errors, trackError{i, http.StatusBadRequest, err.Error()})
 			continue
 		}
-		p.store.add(item)
+		p.take(item)
 		answer.ItemsAccepted++
 	}
 	if answer.ItemsAccepted > 0 {
@@ -51,6 +51,16 @@ func (p *Portal) track(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusPartialContent
 	}
 	writeJSON(w, status, answer)
+}
+
+// take keeps an item where it belongs.
+func (p *Portal) take(item *Item) {
+	if item.Kind == "metric" {
+		p.metrics.add(item)
+		return
+	}
+	item.note = !p.registrations.add(item)
+	p.store.add(item)
 }
 
 // readBatch reads a body of envelopes: one JSON array, or one object after another, packed with gzip or not.

@@ -31,7 +31,10 @@ type Item struct {
 	ID         string   `json:"id,omitempty"` // the span's, of a dependency or a request
 	Type       string   `json:"type,omitempty"`
 	Target     string   `json:"target,omitempty"`
+	Value      *float64 `json:"value,omitempty"` // of a metric
+	Count      int      `json:"count,omitempty"` // likewise: of how many measurements it is the sum
 
+	note  bool // it tells of no registration
 	at    time.Time
 	words string // all text of the item, in lower case
 }
@@ -63,6 +66,13 @@ type baseData struct {
 	Success       *bool             `json:"success"`
 	Exceptions    []exception       `json:"exceptions"`
 	Properties    map[string]string `json:"properties"`
+	Metrics       []measure         `json:"metrics"`
+}
+
+type measure struct {
+	Name  string   `json:"name"`
+	Value *float64 `json:"value"`
+	Count int      `json:"count"`
 }
 
 type exception struct {
@@ -98,6 +108,9 @@ func parseItem(raw jsontext.Value) (*Item, error) {
 	}
 	if len(base.Exceptions) > 0 {
 		item.Type, item.Message = base.Exceptions[0].TypeName, base.Exceptions[0].Message
+	}
+	if len(base.Metrics) > 0 { // the schema has a list, and the endpoint uses the first
+		item.Message, item.Value, item.Count = base.Metrics[0].Name, base.Metrics[0].Value, base.Metrics[0].Count
 	}
 	item.words = words(raw)
 	return item, nil

@@ -2,16 +2,10 @@ package portal
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/go-json-experiment/json"
 )
 
 // Outbox is the queue in which events wait while Kafka is away, and the queue for messages that were given up.
@@ -19,6 +13,8 @@ import (
 type Outbox interface {
 	Waiting(ctx context.Context) (QueueLook, error)
 	Poisoned(ctx context.Context) (QueueLook, error)
+	// Resend puts back into the outbox what was given up and can be drained. It says how many it were, and how many are left.
+	Resend(ctx context.Context) (sent, left int, err error)
 }
 
 // QueueLook is what can be seen of a queue from outside.
@@ -66,6 +62,9 @@ type poisonedMessage struct {
 	UserID  string `json:"userId,omitempty"`
 	EventID string `json:"eventId,omitempty"`
 	Text    string `json:"text"` // readable, whatever the message was
+
+	operation string
+	at        time.Time
 }
 
 // outboxState is what is known of the outbox.
@@ -77,6 +76,7 @@ type outboxState struct {
 	Events   []waitingEvent    `json:"events"`   // that wait, the newest first, at most maxShown
 	Messages []poisonedMessage `json:"messages"` // poisoned, the newest first
 	Drained  []drainedEvent    `json:"drained"`  // the newest first
+	Outage   *outageState      `json:"outage"`   // that goes on, or has ended lately; null: none
 }
 
 const (
@@ -158,6 +158,7 @@ func (p *Portal) outbox(w http.ResponseWriter, _ *http.Request) {
 		s.Reason = failed.Error()
 	}
 	s.Waiting, s.Poisoned = waiting.Count, poisoned.Count
+	s.Outage = p.registrations.outageState(waiting, s.Readable, time.Now())
 	gone := slices.Concat(drained, p.store.find(Query{Event: "withdrawn"})) // stored in Kafka after all
 	s.Events = waitingEvents(waiting, p.store.find(Query{Event: "outboxed", Newest: keepItems}), gone)
 	for _, m := range slices.Backward(poisoned.Messages) {
@@ -196,7 +197,7 @@ func waitingEvents(look QueueLook, outboxed, gone []*Item) []waitingEvent {
 func newDrained(item *Item) drainedEvent {
 	p := item.Properties
 	d := drainedEvent{Time: item.Time, UserID: p["userId"], EventID: p["eventId"], Operation: item.Tags["ai.operation.id"]}
-	if ms, err := strconv.ParseFloat(p["queuedMs"], 64); err == nil && ms >= 0 && ms < 1e15 {
+	if ms, ok := number(p["queuedMs"]); ok {
 		d.QueuedMs = &ms
 	}
 	if place, ok := placeOf(p); ok {
@@ -204,79 +205,3 @@ func newDrained(item *Item) drainedEvent {
 	}
 	return d
 }
-
-// storedEvent is the part that is read here of an event in the outbox, which lies there as a CloudEvent in JSON.
-type storedEvent struct {
-	SpecVersion string `json:"specversion"`
-	ID          string `json:"id"`
-	Subject     string `json:"subject"`
-	Traceparent string `json:"traceparent"`
-	QueuedTime  string `json:"queuedtime"`
-	ErrorClass  string `json:"errorclass"`
-}
-
-var errNoEvent = errors.New("it is not an event")
-
-func readEvent(content []byte) (storedEvent, error) {
-	var e storedEvent
-	if err := json.Unmarshal(content, &e); err != nil || e.SpecVersion == "" || e.ID == "" {
-		return storedEvent{}, errNoEvent
-	}
-	return e, nil
-}
-
-// content returns what a message's text holds: bytes in base64, else the text itself.
-func content(s string) (data []byte, isBase64 bool) {
-	data, err := base64.StdEncoding.DecodeString(s)
-	if err != nil {
-		return []byte(s), false
-	}
-	return data, true
-}
-
-func newWaiting(m QueueMessage) waitingEvent {
-	data, _ := content(m.Text)
-	e, err := readEvent(data)
-	if err != nil {
-		return waitingEvent{Since: stamp(m.Inserted), at: m.Inserted, Visible: true, Text: *text(data)}
-	}
-	at := timeOr(e.QueuedTime, m.Inserted)
-	w := waitingEvent{UserID: e.Subject, EventID: e.ID, ErrorClass: e.ErrorClass, Since: stamp(at), at: at, Visible: true}
-	if parts := strings.Split(e.Traceparent, "-"); len(parts) == 4 {
-		w.Operation = parts[1]
-	}
-	return w
-}
-
-// givenUp is how the handler puts a message into the poison queue.
-type givenUp struct {
-	Reason       string  `json:"reason"`
-	Message      *string `json:"message"`
-	PoisonedTime string  `json:"poisonedtime"`
-}
-
-func newPoisoned(m QueueMessage) poisonedMessage {
-	data, isBase64 := content(m.Text)
-	out := poisonedMessage{ID: m.ID, Since: stamp(m.Inserted), Reason: "the Functions host tried it too often"}
-	var g givenUp
-	if json.Unmarshal(data, &g) == nil && g.Reason != "" && g.Message != nil {
-		out.Reason, out.Since = g.Reason, stamp(timeOr(g.PoisonedTime, m.Inserted))
-		data, _ = content(*g.Message)
-	} else if !isBase64 {
-		out.Reason = "the Functions host could not read it: it is not base64"
-	}
-	out.Text = *text(data)
-	if e, err := readEvent(data); err == nil {
-		out.UserID, out.EventID = e.Subject, e.ID
-	}
-	return out
-}
-
-func timeOr(s string, otherwise time.Time) time.Time {
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t
-	}
-	return otherwise
-}
-
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

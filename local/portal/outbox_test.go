@@ -35,6 +35,12 @@ func (b *boxes) Poisoned(context.Context) (portal.QueueLook, error) {
 	return b.poisoned, b.err
 }
 
+func (b *boxes) Resend(context.Context) (sent, left int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return 2, 1, b.err
+}
+
 func (b *boxes) set(waiting, poisoned portal.QueueLook, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

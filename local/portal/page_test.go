@@ -111,6 +111,8 @@ func TestContrast(t *testing.T) {
 			{"good-text", 4.5, []string{"good-back"}},
 			{"warn-text", 4.5, []string{"warn-back"}},
 			{"on-accent", 4.5, []string{"accent"}},
+			{"accent-text", 4.5, []string{"back", "panel", "raised"}},
+			{"text", 4.5, []string{"mark"}},
 			{"accent", 3, []string{"back", "panel", "raised", "plain-back"}},
 			{"edge", 3, []string{"back", "panel", "raised", "plain-back"}},
 		} {

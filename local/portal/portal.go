@@ -38,23 +38,28 @@ type Config struct {
 	Topic string
 	// Outbox is nil where there is none.
 	Outbox Outbox
+	// OutboxAddress is where the queue service is, host:port.
+	OutboxAddress string
 }
 
 // Portal is the endpoint, the search and the page.
 type Portal struct {
-	config   Config
-	store    store
-	feed     feed
-	topic    *topic  // nil: no Kafka
-	queues   *queues // nil: no outbox
-	function atomic.Pointer[Function]
-	closed   chan struct{}
-	stop     func()
+	config        Config
+	store         store
+	registrations *registrations
+	metrics       metrics
+	feed          feed
+	topic         *topic  // nil: no Kafka
+	queues        *queues // nil: no outbox
+	function      atomic.Pointer[Function]
+	parts         atomic.Pointer[Parts]
+	closed        chan struct{}
+	stop          func()
 }
 
 // Start returns a portal, which follows the topic and the outbox until ctx ends or Close is called. Close must be called.
 func Start(ctx context.Context, c Config) (*Portal, error) {
-	p := &Portal{config: c, closed: make(chan struct{})}
+	p := &Portal{config: c, registrations: newRegistrations(), closed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	if len(c.Brokers) > 0 {
@@ -69,6 +74,7 @@ func Start(ctx context.Context, c Config) (*Portal, error) {
 		p.queues = &queues{outbox: c.Outbox, changed: p.feed.outboxChanged, failed: errors.New("not read yet")}
 		running.Go(func() { p.queues.follow(ctx) })
 	}
+	running.Go(func() { p.lookAround(ctx) })
 	p.stop = sync.OnceFunc(func() {
 		close(p.closed)
 		cancel()
@@ -88,30 +94,40 @@ func (p *Portal) SetFunction(f Function) {
 
 // Requests at the same time, beyond which the answer is 503.
 const (
-	maxStreams       = 16
-	maxReads         = 4 // of single records: each makes a Kafka client
-	maxRegistrations = 4
+	maxStreams = 16
+	maxReads   = 4 // of single records: each makes a Kafka client
+	maxOrders  = 2 // of requests to the function
+	maxResends = 1
 )
 
 // Handler returns the portal's routes. All answers but the page and the event stream are JSON; errors are plain text.
 //
 //	POST /v2.1/track, /v2/track   items, as Application Insights takes them
+//	GET  /registrations           {"run", "newest", "keeps", "gone", "kept", "registrations"}: all, or with after=N those that
+//	                              have changed since a former answer's "newest" was N
+//	GET  /registration            ?key=KEY: one, with its steps, where its records are, and the request if it was refused
 //	GET  /items                   search: userId, eventId, invocationId, operation (whole values), text (part of an
-//	                              item); the oldest first, or with newest=N at most N, the newest first
+//	                              item), notes=true (those of no registration); the oldest first, or with newest=N at
+//	                              most N, the newest first
+//	GET  /metrics                 [{"name", "value", "count", "role", "time", "told"}]: each metric as it was told last
 //	GET  /transaction             ?operation=ID: its items in order, what became of it, where its records are
 //	GET  /records                 {"readable", "reason", "records"}: the newest 50 of the topic, the newest first
 //	GET  /record                  ?partition=N&offset=N: one record of the topic; 404 where there is none, 503 when
 //	                              Kafka cannot be reached
-//	GET  /outbox                  {"readable", "reason", "waiting", "poisoned", "events", "messages", "drained"}: how
-//	                              many messages wait and were given up, the newest of them, and those drained last
+//	GET  /outbox                  {"readable", "reason", "waiting", "poisoned", "events", "messages", "drained",
+//	                              "outage"}: how many messages wait and were given up, the newest of them, those drained
+//	                              last, and what there is to tell of an outage
+//	POST /resend                  puts back what was given up and can be drained: {"sent", "left"}
+//	GET  /way                     {"host", "handler", "kafka", "outbox", "told"}: where each is, and whether it is there
 //	GET  /broker                  {"running": bool}; 404 where the broker is somebody else's
 //	PUT  /broker                  the same, to stop and start it
 //	GET  /state                   {"topic", "brokers", "broker", "function", "curl", "items"}
-//	POST /register                {"userId"}, or {} for a user of its own making: sends a registration to the function;
-//	                              {"userId", "status", "answer"} with what the function answered
+//	POST /send                    {"body", "contentType", "idempotencyKey", "count", "withoutKey"}: sends count requests to
+//	                              the function, in which {{id}} and {{now}} are new each time;
+//	                              {"statuses", "tookMs", "first": {"body", "status", "answer"}}
 //	GET  /events                  server-sent events: {"items", "records", "state", "outbox"}, four numbers of which
 //	                              one changes when what it is named after has changed
-//	GET  /, /page.css, /*.js      the page; ?q=TEXT searches, ?operation=ID opens a transaction
+//	GET  /, /page.css, /*.js      the page; ?q=TEXT searches, ?open=KEY opens a registration, ?operation=ID likewise
 func (p *Portal) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v2.1/track", p.track)
@@ -124,7 +140,12 @@ func (p *Portal) Handler() http.Handler {
 	mux.HandleFunc("GET /broker", p.brokerState)
 	mux.HandleFunc("PUT /broker", p.switchBroker)
 	mux.HandleFunc("GET /state", p.state)
-	mux.HandleFunc("POST /register", atMost(maxRegistrations, p.register))
+	mux.HandleFunc("GET /registrations", p.listRegistrations)
+	mux.HandleFunc("GET /registration", p.registration)
+	mux.HandleFunc("GET /metrics", p.listMetrics)
+	mux.HandleFunc("GET /way", p.way)
+	mux.HandleFunc("POST /send", atMost(maxOrders, p.send))
+	mux.HandleFunc("POST /resend", atMost(maxResends, p.resend))
 	mux.HandleFunc("GET /events", atMost(maxStreams, p.events))
 	mux.Handle("GET /", page())
 	return onlyLoopback(http.NewCrossOriginProtection().Handler(mux))

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Query says which items are wanted. Empty fields do not matter.
@@ -12,6 +13,8 @@ type Query struct {
 	UserID, EventID, InvocationID, Operation, Event string // the whole value
 	// Text is part of any value of the item, whatever its case, as the Azure portal's search has it, or of its JSON.
 	Text string
+	// Notes are items that tell of no registration.
+	Notes bool
 	// Newest is the number of items wanted, the newest first. 0 wants all, the oldest first.
 	Newest int
 }
@@ -20,13 +23,13 @@ func (q Query) matches(i *Item) bool {
 	same := func(want, have string) bool { return want == "" || want == have }
 	return same(q.UserID, i.Properties["userId"]) && same(q.EventID, i.Properties["eventId"]) &&
 		same(q.InvocationID, i.Properties["InvocationId"]) && same(q.Operation, i.Tags["ai.operation.id"]) &&
-		same(q.Event, i.Properties["event"]) &&
+		same(q.Event, i.Properties["event"]) && (!q.Notes || i.note) &&
 		(q.Text == "" || strings.Contains(i.words, strings.ToLower(q.Text)) || strings.Contains(string(i.Raw), q.Text))
 }
 
 // What is kept at most. An item takes its JSON and about as much again for the search.
 const (
-	keepItems = 10_000
+	keepItems = 20_000
 	keepBytes = 64 << 20 // of JSON
 )
 
@@ -56,6 +59,16 @@ func (s *store) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.items)
+}
+
+// newest is when the newest item was made; zero where there is none.
+func (s *store) newest() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.items) == 0 {
+		return time.Time{}
+	}
+	return s.items[len(s.items)-1].at
 }
 
 // find returns the matching items in the order of their times. Items do not change once they are kept.

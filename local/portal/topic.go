@@ -73,6 +73,7 @@ const (
 
 var (
 	errUnreachable = errors.New("Kafka cannot be reached") //nolint:staticcheck // ST1005: Kafka is a name
+	errNotRead     = errors.New("not read yet")
 	errNoRecord    = errors.New("there is no such record (any more)")
 )
 
@@ -90,7 +91,7 @@ type topic struct {
 
 func newTopic(brokers []string, name string, changed func()) (*topic, error) {
 	start := kgo.NewOffset().AtEnd().Relative(-keepRecords)
-	t := &topic{name: name, brokers: brokers, changed: changed, failed: errors.New("not read yet")}
+	t := &topic{name: name, brokers: brokers, changed: changed, failed: errNotRead}
 	var err error
 	t.client, err = t.connect(kgo.ConsumeTopics(name), kgo.ConsumeStartOffset(start), kgo.ConsumeResetOffset(start))
 	return t, err
@@ -146,7 +147,7 @@ func ping(ctx context.Context, client *kgo.Client) error {
 func (t *topic) tell(fetched []*kgo.Record, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(fetched) == 0 && (err == nil) == (t.failed == nil) {
+	if len(fetched) == 0 && (err == nil) == (t.failed == nil) && !errors.Is(t.failed, errNotRead) {
 		return
 	}
 	t.failed = err

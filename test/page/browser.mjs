@@ -1,7 +1,7 @@
 // The browser, the page in it, and what its checks have in common. Instructions are the program's argument.
 import { chromium } from 'playwright-core';
 
-export const { page: origin, function: functionURL, curl, chromium: executablePath, screenshot } = JSON.parse(process.argv[2]);
+export const { page: origin, function: functionURL, curl, chromium: executablePath, screenshots } = JSON.parse(process.argv[2]);
 export const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 export const browser = await chromium.launch({
@@ -9,7 +9,7 @@ export const browser = await chromium.launch({
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
 });
-const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, colorScheme: 'light' });
+const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light' });
 await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin });
 export const page = await context.newPage();
 page.setDefaultTimeout(60_000);
@@ -35,13 +35,16 @@ export async function until(f, seconds = 60) {
   }
 }
 
-export async function post(userId) {
-  const answer = await fetch(functionURL, { method: 'POST', body: JSON.stringify({ userId }) });
+export async function post(userId, headers = {}) {
+  const answer = await fetch(functionURL, { method: 'POST', headers, body: JSON.stringify({ userId }) });
   return { status: answer.status, ...(await answer.json()) };
 }
 
+export const track = (...items) => fetch(`${origin}/v2.1/track`, { method: 'POST', body: items.map((item) => JSON.stringify(item)).join('\n') });
+
 export const text = (selector) => page.locator(selector).innerText();
-export const hits = page.locator('#hit-rows > tr');
+export const rows = page.locator('#rows > .row');
+export const row = (words) => rows.filter({ hasText: words });
 export const steps = page.locator('#steps > li');
 export const waiting = page.locator('#waiting-rows > tr');
 export const drained = page.locator('#drained-rows > tr');
@@ -55,6 +58,12 @@ export async function search(words) {
   await page.locator('#query').fill(words);
   await page.locator('#query').press('Enter');
 }
+
+// clip is what the page put into the clipboard last.
+export const clip = () => page.evaluate(() => navigator.clipboard.readText());
+
+// wide says how wide the page is, which must be no more than the window.
+export const wide = () => page.evaluate(() => document.scrollingElement.scrollWidth);
 
 // The value of a colour of the page, as computed styles have it.
 export const colour = (name) => page.evaluate((variable) => {

@@ -26,8 +26,8 @@ const (
 	patience = 8 * time.Minute // for all of it; a minute on a busy machine, once everything is built
 )
 
-// With -screenshot the test writes docs/page.png.
-var screenshot = flag.Bool("screenshot", false, "write docs/page.png") //nolint:gochecknoglobals // a flag of the test
+// With -screenshot the test writes docs/page.png and docs/page-outage.png.
+var screenshot = flag.Bool("screenshot", false, "write docs/page.png and docs/page-outage.png") //nolint:gochecknoglobals // a flag of the test
 
 // tools are the programs that this test needs.
 type tools struct{ node, chromium string }
@@ -96,11 +96,11 @@ type stack struct {
 }
 
 // start runs the program and waits until all of it answers.
-func start(ctx context.Context, t *testing.T, program, port string) *stack {
+func start(ctx context.Context, t *testing.T, program, port, data string) *stack {
 	t.Helper()
 	ready := filepath.Join(t.TempDir(), "ready.json")
 	ctx, cancel := context.WithCancel(ctx)
-	command := exec.CommandContext(ctx, program, "-port", "0", "-page", port, "-ready", ready)
+	command := exec.CommandContext(ctx, program, "-port", "0", "-page", port, "-key", "test-key", "-data", data, "-ready", ready)
 	command.Dir = root
 	command.Stdout, command.Stderr = t.Output(), t.Output()
 	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
@@ -155,11 +155,11 @@ func instructions(t *testing.T, with tools, s *stack) string {
 		"curl": "curl -i '" + s.URL + "?code=" + s.Key + `' -d '{"userId":"auth0|61de2511fd334200aa221dff"}'`,
 	}
 	if *screenshot {
-		file, err := filepath.Abs(filepath.Join(root, "docs", "page.png"))
+		folder, err := filepath.Abs(filepath.Join(root, "docs"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		wanted["screenshot"] = file
+		wanted["screenshots"] = folder
 	}
 	text, err := json.Marshal(wanted)
 	if err != nil {
@@ -173,7 +173,8 @@ func TestPage(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	program := build(ctx, t)
-	running := start(ctx, t, program, "0")
+	data := t.TempDir()
+	running := start(ctx, t, program, "0", data)
 	port := running.Page[strings.LastIndexByte(running.Page, ':')+1:]
 
 	browser := exec.CommandContext(ctx, with.node, "page.mjs", instructions(t, with, running))
@@ -200,7 +201,7 @@ func TestPage(t *testing.T) {
 		case "stop":
 			running.stop()
 		case "start":
-			running = start(ctx, t, program, port)
+			running = start(ctx, t, program, port, data)
 		case "poison":
 			running.poison(ctx, t, line.Text)
 		default:

@@ -37,7 +37,7 @@ func TestShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, "--input-type=module", "--eval", showAll, filepath.Join(root, "local/portal/page/dom.js"))
+	cmd := exec.CommandContext(t.Context(), program, "--input-type=module", "--eval", showAll, filepath.Join(root, "local/portal/page/shown.js"))
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), t.Output()
 	out, err := cmd.Output()
 	if err != nil {

@@ -1,5 +1,11 @@
 // What the parts of the page are made of. No text becomes HTML.
 
+import { pieces } from './words.js';
+import { view } from './view.js';
+import { visible } from './shown.js';
+
+export { shown, visible } from './shown.js';
+
 export const $ = (id) => document.getElementById(id);
 
 export function el(name, attributes, ...children) {
@@ -39,6 +45,7 @@ export const badge = (tone, text) => el('span', { class: 'badge', 'data-tone': t
 export const cell = (kind, ...children) => el('td', { role: 'cell', class: kind }, ...children);
 export const facts = (pairs) => pairs.filter(([, value]) => value).flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]);
 export const mono = (text) => text && el('span', { class: 'mono' }, text);
+export const clear = (node) => node.replaceChildren();
 export const placeOf = (place) => `${place.topic}[${place.partition}]@${place.offset}`;
 
 export function note(node, text) {
@@ -66,24 +73,45 @@ export function when(text) {
 }
 
 export function duration(ms) {
+  if (ms >= 7_200_000) return `${Math.round(ms / 3_600_000)} h`;
   if (ms >= 120_000) return `${Math.round(ms / 60_000)} min`;
   if (ms >= 1000) return `${(ms / 1000).toFixed(2)} s`;
   return `${ms.toFixed(ms < 10 ? 2 : 1)} ms`;
 }
 
-// shown is a user id as the handler's messages show it (registration.Shown): quoted and escaped where it holds what one does
-// not see, or what turns the text around.
-const unseen = /(?! )[\p{C}\p{Z}]/u;
-export function shown(id) {
-  if (!id || !(unseen.test(id) || /^[" ]| $/.test(id))) return id;
-  return `"${id.replace(/(?! )[\p{C}\p{Z}]|["\\]/gu, escaped)}"`;
+// age is how long ago something was, in few letters.
+export function age(at, now = Date.now()) {
+  const seconds = Math.max(0, Math.round((now - at) / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
 }
 
-const short = {
-  '\u0007': '\\a', '\b': '\\b', '\f': '\\f', '\n': '\\n', '\r': '\\r', '\t': '\\t', '\v': '\\v', '"': '\\"', '\\': '\\\\',
-};
-function escaped(c) {
-  const code = c.codePointAt(0).toString(16);
-  if (c < '\x80') return short[c] ?? `\\x${code.padStart(2, '0')}`;
-  return code.length > 4 ? `\\U${code.padStart(8, '0')}` : `\\u${code.padStart(4, '0')}`;
+// marked is a text with what the search means in it.
+export function marked(text, field) {
+  if (view.terms.length === 0) return [text];
+  return pieces(text, view.terms, field).map(([part, meant]) => (meant ? el('mark', {}, part) : part));
 }
+
+// copyButton copies a text, or what a function makes of what is known then, and says so.
+export function copyButton(what, text, name = `Copy ${what}`) {
+  const label = what === '' ? 'Copy' : what;
+  const button = el('button', { type: 'button', class: 'copy', 'aria-label': name, click: async () => {
+    try {
+      await navigator.clipboard.writeText(typeof text === 'function' ? text() : text);
+      button.textContent = 'Copied';
+      say('Copied.');
+    } catch {
+      button.textContent = 'Not copied';
+      say('The browser does not let this page copy.');
+    }
+    setTimeout(() => { button.textContent = label; }, 1500);
+  } }, label);
+  return button;
+}
+
+// id is something that people copy: as it is shown, and a button that copies what it is.
+export const id = (text, what, field, display = visible(text ?? '')) => text && el('span', { class: 'id' },
+  el('span', { class: 'mono' }, ...marked(display, field)), copyButton('', text, `Copy the ${what}`));
+

@@ -3,7 +3,7 @@
 import { say } from './dom.js';
 
 export async function ask(path, options) {
-  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(20_000) });
+  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(60_000) });
   if (!answer.ok) throw Object.assign(new Error((await answer.text()).trim()), { status: answer.status });
   return answer.json();
 }
@@ -26,4 +26,15 @@ export function single(load) {
     }
     running = false;
   };
+}
+
+// once does what a button is for, and ignores it meanwhile. The button keeps the focus, which disabled ones lose.
+export async function once(button, work) {
+  if (button.ariaDisabled === 'true') return;
+  button.ariaDisabled = 'true';
+  try {
+    await work();
+  } finally {
+    button.ariaDisabled = 'false';
+  }
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
 
+	"userrelay/handler/outbox"
 	"userrelay/local/portal"
 )
 
@@ -23,6 +24,7 @@ const atOnce = 32
 type Queues struct {
 	waiting, poison *azqueue.QueueClient
 	transport       *http.Transport
+	account         outbox.Account
 }
 
 // New returns the two queues of a storage account. Neither needs to be there yet. The error does not quote the
@@ -39,6 +41,9 @@ func New(connection, queue, poison string) (*Queues, error) {
 	if errors.Join(err, err2) != nil {
 		return nil, errors.New("not a connection string of a storage account")
 	}
+	if q.account, err = outbox.ParseConnectionString(connection); err != nil {
+		return nil, fmt.Errorf("read the connection string: %w", err)
+	}
 	return q, nil
 }
 
@@ -50,6 +55,26 @@ func (q *Queues) Waiting(ctx context.Context) (portal.QueueLook, error) { return
 
 // Poisoned implements [portal.Outbox].
 func (q *Queues) Poisoned(ctx context.Context) (portal.QueueLook, error) { return look(ctx, q.poison) }
+
+// Resend implements [portal.Outbox]. It does what `handler -poison resend` does.
+func (q *Queues) Resend(ctx context.Context) (sent, left int, err error) {
+	queue, err := outbox.New(outbox.Config{Account: q.account, Profile: true}) //nolint:contextcheck // it ends with Close
+	if err != nil {
+		return 0, 0, fmt.Errorf("open the queue: %w", err)
+	}
+	defer queue.Close()
+	err = queue.Resend(ctx, func(p outbox.Poisoned) {
+		if p.Sent {
+			sent++
+		} else {
+			left++
+		}
+	})
+	if err != nil {
+		return sent, left, fmt.Errorf("send again: %w. %s", err, outbox.Advice(err))
+	}
+	return sent, left, nil
+}
 
 // look returns what is in a queue. One that is not there is empty.
 func look(ctx context.Context, queue *azqueue.QueueClient) (portal.QueueLook, error) {

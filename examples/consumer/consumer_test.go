@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"userrelay/local/broker"
+	"userrelay/test/recorder"
+	"userrelay/test/wait"
+)
+
+const topic = "user-events"
+
+// event is a record as the handler writes it.
+func event(source, id, user string) *kgo.Record {
+	header := func(k, v string) kgo.RecordHeader { return kgo.RecordHeader{Key: k, Value: []byte(v)} }
+	return &kgo.Record{
+		Key: []byte(user), Value: []byte(`{"userId":"` + user + `"}`), Partition: 1,
+		Headers: []kgo.RecordHeader{header("ce_id", id), header("ce_source", source), header("ce_type", "user.created"), header("ce_time", "2026-11-26T12:00:00Z")},
+	}
+}
+
+func produce(t *testing.T, b *broker.Broker, records ...*kgo.Record) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.Address()), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.ProduceSync(wait.Context(t), records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func startBroker(t *testing.T) *broker.Broker {
+	t.Helper()
+	b, err := broker.Start(topic, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// until runs the program until it has printed so many lines, and returns them.
+func until(t *testing.T, b *broker.Broker, lines int) []string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out recorder.Recorder
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"-brokers", b.Address()}, &out) }()
+	wait.For(t, "what it prints", func() bool { return strings.Count(out.String(), "\n") >= lines })
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+}
+
+func TestCopiesAreDropped(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	other := event("urn:auth0:a", "e9", "of another type")
+	other.Headers[2].Value = []byte("user.deleted")
+	produce(t, b, event("urn:auth0:a", "e1", "auth0|1"), event("urn:auth0:a", "e1", "auth0|1"), event("urn:auth0:b", "e1", "auth0|1"),
+		other, &kgo.Record{Partition: 1, Value: []byte("no event")}, event("urn:auth0:a", "e2", "auth0|2\n"))
+	want := []string{
+		`"auth0|1" registered at 2026-11-26T12:00:00Z (urn:auth0:a)`,
+		`"auth0|1" registered at 2026-11-26T12:00:00Z (urn:auth0:b)`,
+		`"auth0|2\n" registered at 2026-11-26T12:00:00Z (urn:auth0:a)`,
+	}
+	if d := cmp.Diff(want, until(t, b, len(want))); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+func TestWhatFailedComesAgain(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	produce(t, b, event("s", "e1", "auth0|1"), event("s", "e2", "auth0|2"))
+	consumeOnce := func(handle func(Registration) error) error {
+		client, err := kgo.NewClient(kgo.SeedBrokers(b.Address()), kgo.ConsumerGroup("g"), kgo.ConsumeTopics(topic),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		return consume(wait.Context(t), client, newSeen(10), handle)
+	}
+	failed := errors.New("the database is away")
+	var got []string
+	for range 2 {
+		err := consumeOnce(func(r Registration) error {
+			got = append(got, r.UserID)
+			if r.ID == "e2" {
+				return failed
+			}
+			return nil
+		})
+		if !errors.Is(err, failed) {
+			t.Fatalf("ended with %v", err)
+		}
+	}
+	if d := cmp.Diff([]string{"auth0|1", "auth0|2", "auth0|1", "auth0|2"}, got); d != "" {
+		t.Errorf("nothing was committed, so both come again (-want +got)\n%s", d)
+	}
+}
+
+func TestSeenIsBounded(t *testing.T) {
+	t.Parallel()
+	s := newSeen(2)
+	for _, id := range []string{"a", "b", "c"} {
+		s.add(Registration{Source: "s", ID: id})
+	}
+	for id, want := range map[string]bool{"a": false, "b": true, "c": true} {
+		if got := s.has(Registration{Source: "s", ID: id}); got != want {
+			t.Errorf("%s: %v, want %v", id, got, want)
+		}
+	}
+	if s.has(Registration{Source: "other", ID: "c"}) {
+		t.Error("an id is good for one source only")
+	}
+}
