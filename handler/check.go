@@ -8,7 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"userrelay/handler/insights"
 	"userrelay/handler/insights/ingest"
@@ -129,7 +133,36 @@ func checkOutbox(ctx context.Context, s settings, stdout io.Writer) bool {
 	if err := q.Check(ctx); err != nil {
 		return say(stdout, diagnose.Failure, subject, fmt.Sprintf("%v. %s", err, outbox.Advice(err)))
 	}
-	return say(stdout, diagnose.Good, subject, "The queue "+outbox.QueueName+" accepts messages and their deletion.")
+	return say(stdout, diagnose.Good, subject, "The queue "+outbox.QueueName+" accepts messages and their deletion.") && checkBacklog(ctx, q, stdout)
+}
+
+// checkBacklog tells what lies in the queues. What waits is no failure, and what was given up waits for a person.
+func checkBacklog(ctx context.Context, q *outbox.Queue, stdout io.Writer) bool {
+	const subject = "outbox"
+	waiting, err := q.Count(ctx)
+	var oldest time.Time
+	if err == nil && waiting > 0 {
+		oldest, err = q.Oldest(ctx)
+	}
+	poisoned := 0
+	if err == nil {
+		poisoned, err = q.CountPoisoned(ctx)
+	}
+	if err != nil {
+		return say(stdout, diagnose.Failure, subject, fmt.Sprintf("%v. %s", err, outbox.Advice(err)))
+	}
+	switch {
+	case waiting == 0:
+		say(stdout, diagnose.Good, subject, "Nothing waits.")
+	case oldest.IsZero():
+		say(stdout, diagnose.Warning, subject, fmt.Sprintf("About %d messages wait, all of them in hand or between two tries.", waiting))
+	default:
+		say(stdout, diagnose.Warning, subject, fmt.Sprintf("About %d messages wait, the oldest that can be seen since %s.", waiting, oldest.UTC().Format(time.RFC3339)))
+	}
+	if poisoned > 0 {
+		say(stdout, diagnose.Warning, subject, fmt.Sprintf("About %d messages are in the poison queue: handler -poison list.", poisoned))
+	}
+	return true
 }
 
 // checkTelemetry sends one item.
@@ -143,23 +176,37 @@ func checkTelemetry(s settings, stdout io.Writer) bool {
 	if err != nil {
 		return say(stdout, diagnose.Failure, subject, err.Error())
 	}
-	config.Log = slog.New(slog.NewTextHandler(&told, &slog.HandlerOptions{
-		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
-				return slog.Attr{}
-			}
-			return a
-		},
-	}))
+	config.Log = slog.New(slog.NewJSONHandler(&told, nil))
 	sender := ingest.New(config)
 	sender.Track(insights.NewEncoder(insights.Node{
 		Key: s.Insights.InstrumentationKey, Role: s.Role, Instance: s.Instance, Version: buildVersion(),
 	}).Message("userrelay: the connection is checked"))
 	sender.Close(checkLimit)
 	if sender.Stats().Accepted == 0 {
-		line, _, _ := bytes.Cut(told.Bytes(), []byte("\n"))
-		return say(stdout, diagnose.Failure, subject, "The endpoint did not accept an item: "+string(line)+
+		return say(stdout, diagnose.Failure, subject, "The endpoint did not accept an item"+reasonOf(told.Bytes())+
 			". Compare APPLICATIONINSIGHTS_CONNECTION_STRING with the portal; an identity needs the role Monitoring Metrics Publisher.")
 	}
 	return say(stdout, diagnose.Good, subject, "The endpoint accepted an item.")
+}
+
+// reasonOf makes a part of a sentence of what the sender has logged first: what belongs to its message.
+func reasonOf(lines []byte) string {
+	var record map[string]any
+	first, _, _ := bytes.Cut(lines, []byte("\n"))
+	if json.Unmarshal(first, &record) != nil {
+		return ""
+	}
+	var parts []string
+	for name, value := range record {
+		switch name {
+		case slog.TimeKey, slog.LevelKey, slog.MessageKey:
+		default:
+			parts = append(parts, fmt.Sprintf("%s %v", name, value))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	slices.Sort(parts)
+	return " (" + strings.Join(parts, ", ") + ")"
 }

@@ -83,7 +83,7 @@ func loadAll(env *environment, what purpose) settings {
 		env.fail("LOG_LEVEL", "must be one of debug, info, warn, error") // oneOf lets none of these pass
 	}
 	development := strings.EqualFold(env.text("AZURE_FUNCTIONS_ENVIRONMENT"), "Development")
-	s.JSON = env.text("WEBSITE_SITE_NAME") != "" && !development
+	s.JSON = loadFormat(env, env.text("WEBSITE_SITE_NAME") != "" && !development)
 	others := len(env.wrong)
 	s.Insights, s.Identity = loadInsights(env)
 	if others == 0 && what != toCheck && len(env.wrong) > 0 {
@@ -95,6 +95,20 @@ func loadAll(env *environment, what purpose) settings {
 	s.Lines = development || s.Insights == nil
 	warnUnknown(env)
 	return s
+}
+
+// loadFormat says if console lines are JSON. By default they are where a machine collects them.
+func loadFormat(env *environment, collected bool) bool {
+	switch env.text("LOG_FORMAT") {
+	case "":
+		return collected
+	case "json":
+		return true
+	case "text":
+	default:
+		env.fail("LOG_FORMAT", "must be one of text, json")
+	}
+	return false
 }
 
 // checkTimeouts checks that the answer to a registration that needs both timeouts comes in time.

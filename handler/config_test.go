@@ -420,3 +420,25 @@ func TestRenewedCertificates(t *testing.T) {
 		t.Errorf("after: not the authority of the file, or told %q", told.String())
 	}
 }
+
+// Console lines are JSON where a machine collects them, and where that is wanted.
+func TestLogFormat(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		settings []string
+		json     bool
+		wrong    string
+	}{
+		{nil, false, ""},
+		{[]string{"WEBSITE_SITE_NAME=x"}, true, ""},
+		{[]string{"WEBSITE_SITE_NAME=x", "AZURE_FUNCTIONS_ENVIRONMENT=Development"}, false, ""},
+		{[]string{"LOG_FORMAT=json"}, true, ""},
+		{[]string{"LOG_FORMAT=text", "WEBSITE_SITE_NAME=x"}, false, ""},
+		{[]string{"LOG_FORMAT=JSON"}, false, "LOG_FORMAT: must be one of text, json"},
+	} {
+		s, err := load(variablesOf(append(tt.settings, "KAFKA_BROKERS=127.0.0.1:9092", "OUTBOX=off")), toCheck)
+		if wrong := strings.Join(wrongIn(t, err), "; "); wrong != tt.wrong || err == nil && s.JSON != tt.json {
+			t.Errorf("%q: JSON %v, %q; want %v, %q", tt.settings, s.JSON, wrong, tt.json, tt.wrong)
+		}
+	}
+}

@@ -135,6 +135,7 @@ func TestDefaultsPage(t *testing.T) {
 		"APPLICATIONINSIGHTS_CONNECTION_STRING":     "none: console only",
 		"APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "none: the instrumentation key is enough",
 		"LOG_LEVEL":                                 "`" + strings.ToLower(plain.LogLevel.String()) + "`",
+		"LOG_FORMAT":                                "`json` in Azure, else " + words(plain.JSON, "json", "text"),
 	}
 	if plain.Insights != nil || plain.Identity != nil || plain.Kafka.Certificates.TLS().RootCAs != nil {
 		t.Error("telemetry or the authorities have another default")

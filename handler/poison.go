@@ -52,19 +52,39 @@ func listPoison(ctx context.Context, q *outbox.Queue, stdout io.Writer) error {
 	for _, p := range list {
 		_, _ = fmt.Fprintln(stdout, poisonLine(p))
 	}
-	_, _ = fmt.Fprintf(stdout, "%d messages shown, at most 32 are; all of them are still there\n", len(list))
+	total, err := q.CountPoisoned(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case total == 0 && len(list) == 0:
+		_, _ = fmt.Fprintln(stdout, "The poison queue is empty.")
+	case total > len(list):
+		_, _ = fmt.Fprintf(stdout, "%d messages shown of about %d: the queue shows its first 32, and none that somebody has in hand. All of them stay there.\n", len(list), total)
+	default:
+		_, _ = fmt.Fprintf(stdout, "%d messages shown; all of them stay there.\n", len(list))
+	}
 	return nil
 }
 
 func resendPoison(ctx context.Context, q *outbox.Queue, stdout io.Writer) error {
+	total, err := q.CountPoisoned(ctx)
+	if err != nil {
+		return err
+	}
+	if total == 0 {
+		_, _ = fmt.Fprintln(stdout, "The poison queue is empty.")
+		return nil
+	}
+	_, _ = fmt.Fprintf(stdout, "About %d messages to look at.\n", total)
 	sent, left := 0, 0
-	err := q.Resend(ctx, func(p outbox.Poisoned) {
+	err = q.Resend(ctx, func(p outbox.Poisoned) {
 		if p.Sent {
 			sent++
 		} else {
 			left++
 		}
-		_, _ = fmt.Fprintln(stdout, poisonLine(p))
+		_, _ = fmt.Fprintf(stdout, "%d/%d  %s\n", sent+left, max(total, sent+left), poisonLine(p))
 	})
 	_, _ = fmt.Fprintf(stdout, "%d messages sent again, %d left that cannot be drained\n", sent, left)
 	return err

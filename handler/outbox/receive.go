@@ -54,6 +54,27 @@ func (q *Queue) Count(ctx context.Context) (int, error) {
 	return n, wrap("count the messages", err)
 }
 
+// CountPoisoned is the same for the poison queue.
+func (q *Queue) CountPoisoned(ctx context.Context) (int, error) {
+	n, err := count(ctx, q.poison)
+	return n, wrap("count the messages of the poison queue", err)
+}
+
+// Oldest is when the first message that can be seen was put into the queue; zero where none can be seen.
+func (q *Queue) Oldest(ctx context.Context) (oldest time.Time, err error) {
+	list, err := peek(ctx, q.messages)
+	for _, p := range list {
+		since := p.Since
+		if p.Err == nil {
+			since = p.Message.Queued // a message that was tried keeps it
+		}
+		if oldest.IsZero() || since.Before(oldest) {
+			oldest = since
+		}
+	}
+	return oldest, wrap("look at the first messages", err)
+}
+
 func count(ctx context.Context, client *azqueue.QueueClient) (int, error) {
 	resp, err := client.GetProperties(ctx, nil)
 	if codeOf(err) == "QueueNotFound" {

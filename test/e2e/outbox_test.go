@@ -312,16 +312,24 @@ func TestPoisonCommands(t *testing.T) {
 	if _, err := poison.Create(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
+	for _, what := range []string{"list", "resend"} {
+		if code, stdout, stderr := runHandler(t, env, "-poison", what); code != 0 || stdout != "The poison queue is empty.\n" {
+			t.Errorf("%s of nothing: code %d, stdout %q, stderr %q", what, code, stdout, stderr)
+		}
+	}
 	for _, m := range [][]byte{message, []byte("hello")} {
 		if _, err := poison.EnqueueMessage(t.Context(), base64.StdEncoding.EncodeToString(m), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	code, stdout, stderr := runHandler(t, env, "-poison", "list")
-	if code != 0 || stderr != "" || !strings.Contains(stdout, `user "auth0|61de2511fd334200aa221dff"`) || !strings.Contains(stdout, "cannot be drained") {
+	if code != 0 || lastLine(stdout) != "2 messages shown; all of them stay there." || stderr != "" || !strings.Contains(stdout, `user "auth0|61de2511fd334200aa221dff"`) || !strings.Contains(stdout, "cannot be drained") {
 		t.Errorf("list: code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 	code, stdout, stderr = runHandler(t, env, "-poison", "resend")
+	if !strings.HasPrefix(stdout, "About 2 messages to look at.\n1/2  ") || !strings.Contains(stdout, "\n2/2  ") {
+		t.Errorf("resend: no progress in %q", stdout)
+	}
 	if code != 0 || stderr != "" || lastLine(stdout) != "1 messages sent again, 1 left that cannot be drained" {
 		t.Errorf("resend: code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
@@ -352,6 +360,26 @@ func TestCheckConnectOutbox(t *testing.T) {
 	code, stdout, _ := runHandler(t, env, "-check", "-connect")
 	if code != 0 || !strings.Contains(stdout, "ok    outbox: ") || !strings.Contains(stdout, "WARN  telemetry: ") {
 		t.Errorf("code %d, stdout %q", code, stdout)
+	}
+	if !strings.Contains(stdout, "ok    outbox: Nothing waits.") || strings.Contains(stdout, "poison") {
+		t.Errorf("empty queues: %q", stdout)
+	}
+	message, err := os.ReadFile("testdata/message.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{outbox.QueueName, outbox.QueueName + "-poison"} {
+		queue := openQueue(t, queues.ConnectionString(), name)
+		_, _ = queue.Create(t.Context(), nil) // the handler may have made it
+		if _, err := queue.EnqueueMessage(t.Context(), base64.StdEncoding.EncodeToString(message), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, _ = runHandler(t, env, "-check", "-connect")
+	for _, want := range []string{"WARN  outbox: About 1 messages wait, the oldest that can be seen since 20", "WARN  outbox: About 1 messages are in the poison queue"} {
+		if code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("code %d, stdout %q, want %q", code, stdout, want)
+		}
 	}
 	code, stdout, stderr := runHandler(t, append(env, "AzureWebJobsStorage=AccountName=devstoreaccount1;AccountKey=c2VjcmV0;QueueEndpoint="+queues.URL(),
 		"APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=http://127.0.0.1:9/"), "-check", "-connect")
