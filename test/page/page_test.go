@@ -33,8 +33,8 @@ var screenshot = flag.Bool("screenshot", false, "write docs/page.png and docs/pa
 type tools struct{ node, chromium string }
 
 // find returns the tools, or skips the test, which fails where CI is set.
-func find(t *testing.T) tools {
-	t.Helper()
+func find(tb testing.TB) tools {
+	tb.Helper()
 	node, missing := exec.LookPath("node")
 	var chromium string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -48,9 +48,9 @@ func find(t *testing.T) tools {
 		return tools{node, chromium}
 	}
 	if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
-		t.Fatal("CI is set and nothing may be skipped: " + howTo)
+		tb.Fatal("CI is set and nothing may be skipped: " + howTo)
 	}
-	t.Skip("skipped: " + howTo)
+	tb.Skip("skipped: " + howTo)
 	return tools{}
 }
 

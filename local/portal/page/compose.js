@@ -100,5 +100,11 @@ $('send-row').append(copyButton('Copy as curl', () => {
   return commandLine(filled(body), { ...rest, idempotencyKey: filled(rest.idempotencyKey) });
 }));
 $('how-row').append(copyButton('Copy the line', () => $('curl').textContent));
-$('register').addEventListener('click', () => once($('register'), () => send({ body: '{"userId":"auth0|{{id}}"}', contentType: 'application/json', count: 1 }, $('registered'))));
+const shownFor = 15_000; // what became of a test user
+let fading;
+$('register').addEventListener('click', () => once($('register'), async () => {
+  clearTimeout(fading);
+  await send({ body: '{"userId":"auth0|{{id}}"}', contentType: 'application/json', count: 1 }, $('registered'));
+  fading = setTimeout(() => $('registered').replaceChildren(), shownFor);
+}));
 choose();

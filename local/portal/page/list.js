@@ -62,7 +62,7 @@ function what(row) {
   if (row.errorClass) return row.errorClass;
   if (row.group === 'refused' && row.status) return String(row.status);
   if (row.from) return `known from the ${row.from} only`;
-  if (row.queuedMs != null) return `after ${duration(row.queuedMs)} in the outbox`;
+  if (row.queuedMs != null) return `${duration(row.queuedMs)} in the outbox`;
   return '';
 }
 

@@ -72,7 +72,7 @@ export const refused = {
     const before = Number((await text('#number-stored')).replace(/\D/g, ''));
     await page.getByRole('button', { name: 'Send 50' , exact: true }).click();
     await until(async () => assert.match(await text('#sent'), /^50 × 200 in /));
-    await until(async () => assert.equal(Number((await text('#number-stored')).replace(/\D/g, '')), before + 50));
+    await until(async () => assert.ok(Number((await text('#number-stored')).replace(/\D/g, '')) >= before + 50));
     await page.locator('#idempotency-key').fill('composed-1');
     for (let i = 0; i < 2; i++) {
       await page.locator('#body').fill('{"userId":"auth0|composed"}');

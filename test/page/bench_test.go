@@ -1,0 +1,76 @@
+package page
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"userrelay/local/portal"
+)
+
+const many = 5000 // registrations
+
+// BenchmarkPage measures what 5,000 registrations cost in Chromium: a key that moves in the list, and a search, from the
+// event to the next picture.
+//
+//	go test -run '^$' -bench . ./test/page
+func BenchmarkPage(b *testing.B) {
+	with := find(b)
+	p, err := portal.Start(b.Context(), portal.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer p.Close()
+	server := httptest.NewServer(p.Handler())
+	defer server.Close()
+	fill(b, server.URL)
+	text, err := json.Marshal(map[string]any{"page": server.URL, "chromium": with.chromium, "rows": many, "times": 100})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		out, err := exec.CommandContext(b.Context(), with.node, "bench.mjs", string(text)).Output()
+		if err != nil {
+			b.Fatalf("node: %v", err)
+		}
+		var took map[string]float64 // ms
+		if err := json.Unmarshal(out, &took); err != nil {
+			b.Fatal(err)
+		}
+		for name, ms := range took {
+			b.ReportMetric(ms, name+"-ms")
+		}
+	}
+}
+
+// fill sends the telemetry of the registrations.
+func fill(b *testing.B, url string) {
+	b.Helper()
+	now := time.Now()
+	var body bytes.Buffer
+	for i := range many {
+		at := now.Add(-time.Duration(i) * time.Second)
+		for j, event := range []string{"received", "forwarded"} {
+			_, _ = fmt.Fprintf(&body, `{"name":"Message","time":%q,"tags":{"ai.operation.id":"%032x"},"data":{"baseType":"MessageData","baseData":{"message":"m","severityLevel":1,`+
+				`"properties":{"event":%q,"userId":"auth0|%024x","eventId":"a0pur_%032x","InvocationId":"i-%d","topic":"user-events","partition":"1","offset":"%d"}}}}`+"\n",
+				at.Add(time.Duration(j)*time.Millisecond).Format(time.RFC3339Nano), i, event, i*7919, i, i, i)
+		}
+	}
+	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url+"/v2.1/track", &body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := res.Body.Close(); err != nil || res.StatusCode != http.StatusOK {
+		b.Fatal(res.Status, err)
+	}
+}
