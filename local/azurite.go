@@ -31,13 +31,14 @@ type azurite struct {
 	folder                string    // to remove; "" where it is the user's
 }
 
-// startAzurite starts one that keeps its data in dir, or in a folder that goes with it.
-func startAzurite(ctx context.Context, dir string) (*azurite, error) {
+// startAzurite starts one that keeps its data in dir, or in a folder that goes with it. Its blobs, queues and tables have the
+// ports; 0 takes a free one.
+func startAzurite(ctx context.Context, dir string, ports [3]int) (*azurite, error) {
 	main, err := filepath.Abs(azuriteMain)
 	if err != nil {
 		return nil, fmt.Errorf("find Azurite: %w", err)
 	}
-	a := &azurite{}
+	a := &azurite{blobs: ports[0], queues: ports[1], tables: ports[2]}
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "userrelay-azurite-"); err != nil {
 			return nil, fmt.Errorf("make a folder for Azurite: %w", err)
@@ -45,6 +46,9 @@ func startAzurite(ctx context.Context, dir string) (*azurite, error) {
 		a.folder = dir
 	}
 	for _, port := range []*int{&a.blobs, &a.queues, &a.tables} {
+		if *port != 0 {
+			continue
+		}
 		if *port, err = freeport.Find(ctx); err != nil {
 			return nil, errors.Join(err, a.remove())
 		}

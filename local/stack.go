@@ -146,7 +146,9 @@ type queues interface {
 func (s *stack) startQueues(ctx context.Context) error {
 	if s.azurite {
 		s.say("Starting Azurite …")
-		a, err := startAzurite(ctx, s.folder("azurite"))
+		a, err := startAzurite(ctx, s.folder("azurite"), [3]int{
+			s.portFor(ctx, "Azurite's blobs", queuePort-1), s.portFor(ctx, "the queue", queuePort), s.portFor(ctx, "Azurite's tables", queuePort+1),
+		})
 		if err != nil {
 			return err
 		}
@@ -172,6 +174,9 @@ func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("listen for telemetry: %w", err)
 	}
 	config := portal.Config{Brokers: strings.Split(s.brokers, ","), Topic: s.topic}
+	if config.Client, err = s.login(); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	switch {
 	case s.broker != nil:
 		config.Broker = s.broker

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Broker is the switch of the Kafka broker.
@@ -34,6 +36,8 @@ type Config struct {
 	Broker Broker
 	// Brokers are the addresses of Kafka, host:port. Empty: no records are shown.
 	Brokers []string
+	// Client is how Kafka is entered: TLS and login.
+	Client []kgo.Opt
 	// Topic is the Kafka topic whose records are shown.
 	Topic string
 	// Outbox is nil where there is none.
@@ -64,7 +68,7 @@ func Start(ctx context.Context, c Config) (*Portal, error) {
 	var running sync.WaitGroup
 	if len(c.Brokers) > 0 {
 		var err error
-		if p.topic, err = newTopic(c.Brokers, c.Topic, p.feed.recordsChanged); err != nil {
+		if p.topic, err = newTopic(c.Brokers, c.Topic, c.Client, p.feed.recordsChanged); err != nil {
 			cancel()
 			return nil, fmt.Errorf("follow the topic: %w", err)
 		}

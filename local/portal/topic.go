@@ -81,6 +81,7 @@ var (
 type topic struct {
 	name    string
 	brokers []string
+	login   []kgo.Opt
 	changed func()
 	client  *kgo.Client // of follow
 
@@ -89,9 +90,9 @@ type topic struct {
 	failed error     // why the newest records are not known; nil: they are
 }
 
-func newTopic(brokers []string, name string, changed func()) (*topic, error) {
+func newTopic(brokers []string, name string, login []kgo.Opt, changed func()) (*topic, error) {
 	start := kgo.NewOffset().AtEnd().Relative(-keepRecords)
-	t := &topic{name: name, brokers: brokers, changed: changed, failed: errNotRead}
+	t := &topic{name: name, brokers: brokers, login: login, changed: changed, failed: errNotRead}
 	var err error
 	t.client, err = t.connect(kgo.ConsumeTopics(name), kgo.ConsumeStartOffset(start), kgo.ConsumeResetOffset(start))
 	return t, err
@@ -99,7 +100,7 @@ func newTopic(brokers []string, name string, changed func()) (*topic, error) {
 
 // connect makes a client that soon notices when a broker is there again.
 func (t *topic) connect(opts ...kgo.Opt) (*kgo.Client, error) {
-	client, err := kgo.NewClient(append(opts,
+	client, err := kgo.NewClient(append(append(opts, t.login...),
 		kgo.SeedBrokers(t.brokers...),
 		kgo.ClientID("userrelay-portal"),
 		kgo.DialTimeout(pingLimit),
