@@ -61,8 +61,8 @@ func (s *stack) tlsConfig() (*tls.Config, error) {
 			return nil, err
 		}
 		key := cert // one text may hold both
-		if name := "KAFKA_TLS_KEY"; s.setting(name) != "" {
-			if key, err = pemOf(name, s.setting(name)); err != nil {
+		if keyName := "KAFKA_TLS_KEY"; s.setting(keyName) != "" {
+			if key, err = pemOf(keyName, s.setting(keyName)); err != nil {
 				return nil, err
 			}
 		}
@@ -80,7 +80,7 @@ func pemOf(name, value string) ([]byte, error) {
 	if strings.Contains(value, "-----BEGIN") {
 		return []byte(strings.ReplaceAll(value, `\n`, "\n")), nil
 	}
-	text, err := os.ReadFile(value) //nolint:gosec // G304: the user names it
+	text, err := os.ReadFile(value)
 	if err != nil {
 		return nil, fmt.Errorf("%s: the page cannot read its file", name)
 	}
