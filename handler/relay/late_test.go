@@ -373,3 +373,38 @@ func (k *keeper) Poison(_ context.Context, message []byte, _ string) (delivery.K
 	*k.message = message
 	return delivery.Kept{ID: "p-1"}, nil
 }
+
+// While Kafka is known to be away a registration goes to the outbox first, and to Kafka as the last resort. Kafka's answer to
+// that may be late, too: a repeat waits for it, and the message that the queue may have is known when it is seen.
+func TestLastResortIsLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := instantly(4 * time.Second)
+		q := &memory{}
+		r, _ := k.draining(t, q)
+		k.become(func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
+			return delivery.RecordMetadata{}, fails(delivery.Unavailable)
+		})
+		trip(t, r)
+		q.losing(func(op string) error {
+			if op == "Put" {
+				return fails(delivery.UnknownOutcome)
+			}
+			return nil
+		})
+		k.forget()
+		k.wire()
+		if _, err := r.Deliver(t.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
+			t.Fatalf("the first has %v", err)
+		}
+		<-time.After(time.Second)
+		out, err := r.Deliver(t.Context(), event())
+		if err != nil || !out.Replayed || out.Kind != relay.InKafka || out.Kafka != stored() {
+			t.Errorf("the repeat has %+v, %v", out, err)
+		}
+		<-time.After(5 * time.Minute)
+		if n := k.users()["auth0|1"]; q.len() != 0 || n != 1 {
+			t.Errorf("%d left, %d records", q.len(), n)
+		}
+	})
+}

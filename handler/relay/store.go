@@ -44,7 +44,7 @@ func (r *Relay) store(ctx context.Context, e registration.Event) (out Outcome, l
 		drained, _ := r.inKafka.get(key)
 		return r.forwarded(ctx, e, drained.md), nil, nil
 	}
-	if md, sent, kafkaErr = r.lastResort(ctx, limit, sent, kafkaErr, late); kafkaErr == nil {
+	if md, late, kafkaErr = r.lastResort(ctx, limit, &sent, kafkaErr, late); kafkaErr == nil {
 		if maybeKept {
 			r.inKafka.set(key, storedMessage{md: md, told: true}) // should it lie in the outbox, it is deleted when it is seen here
 		}
@@ -65,16 +65,22 @@ func (r *Relay) store(ctx context.Context, e registration.Event) (out Outcome, l
 }
 
 // lastResort is for an event that the outbox did not take: Kafka's late answer may come in what is left of the outbox's
-// time, and if the breaker kept the event from Kafka, Kafka is asked all the same.
-func (r *Relay) lastResort(ctx, limit context.Context, e registration.Event, kafkaErr error, late *answer) (delivery.RecordMetadata, registration.Event, error) {
+// time, and if the breaker kept the event from Kafka, Kafka is asked all the same. That answer may be late, too. e becomes
+// the event as it was sent.
+func (r *Relay) lastResort(ctx, limit context.Context, e *registration.Event, kafkaErr error, late *answer) (delivery.RecordMetadata, *answer, error) {
 	switch {
 	case late != nil:
 		md, err := late.by(limit)
-		return md, e, err
+		return md, late, err
 	case errors.Is(kafkaErr, errDiverted):
-		return r.send(ctx, e)
+		md, sent, err := r.send(ctx, *e)
+		*e = sent
+		if err == nil {
+			return md, nil, nil
+		}
+		return md, r.await(ctx, err), err
 	default:
-		return delivery.RecordMetadata{}, e, kafkaErr
+		return delivery.RecordMetadata{}, nil, kafkaErr
 	}
 }
 

@@ -53,6 +53,7 @@ func TestMain(m *testing.M) {
 // moreParallel lets more tests run at a time than there are processors, unless -parallel says how many: most of what a
 // test here does is to wait for a time limit.
 func moreParallel() error {
+	flag.Duration(awayFlag, time.Minute, "how long the storage account is away in TestStorageAway")
 	flag.Parse()
 	said := false
 	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })

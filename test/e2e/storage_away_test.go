@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"flag"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,8 +13,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// awayTime is how long the storage account refuses connections. The host's queue listener gives up after half of it.
-const awayTime = time.Minute
+// awayFlag is how long the storage account refuses connections. The host's queue listener gives up after half a minute.
+const awayFlag = "away"
 
 // TestStorageAway has the storage account refuse connections for a minute, under load and with Kafka in perfect health. The
 // outbox is what a registration needs only when Kafka is away: with the queue's trigger switched off nobody notices. With
@@ -26,7 +27,7 @@ func TestStorageAway(t *testing.T) {
 		if err := queues.Close(); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), awayTime)
+		ctx, cancel := context.WithTimeout(t.Context(), awayTime(t))
 		defer cancel()
 		answers := l.load(ctx)
 		if answers[http.StatusOK] < 100 || len(answers) != 1 {
@@ -71,6 +72,15 @@ func TestStorageAway(t *testing.T) {
 			return err == nil && r.status == http.StatusOK
 		})
 	})
+}
+
+func awayTime(t *testing.T) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(flag.Lookup(awayFlag).Value.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // startWithQueues starts all of it with a storage account of the test's own.
