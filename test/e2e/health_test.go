@@ -93,7 +93,6 @@ func TestHealth(t *testing.T) {
 	kafka.stop(t)
 	wait.For(t, "the health turns", func() bool {
 		r := h.call(t, http.MethodGet, "/api/Health", "")
-		r.inTime(t)
 		return r.status == http.StatusServiceUnavailable && r.body == `{"status":"degraded"}`
 	})
 	wait.For(t, "stderr says so", func() bool { return strings.Contains(h.stderr.String(), "Kafka is away") })

@@ -80,15 +80,15 @@ func (h *handlerRun) duringOutage(t *testing.T) {
 			body := strings.NewReader(fmt.Sprintf(`{"userId":"during%d"}`, i))
 			r, err := h.try(t.Context(), http.MethodPost, "/api/RegisterUser", body)
 			after := r.header.Get("Retry-After")
-			if err != nil || r.status != http.StatusServiceUnavailable || after != "1" && after != "2" || r.took > answerLimit {
-				t.Errorf("got %+v (%v), want 503, Retry-After 1 or 2, within %v", r, err, answerLimit)
+			if err != nil || r.status != http.StatusServiceUnavailable || after != "1" && after != "2" {
+				t.Errorf("got %+v (%v), want 503, Retry-After 1 or 2", r, err)
 			}
 		})
 	}
 	all.Go(func() {
 		r, err := h.try(t.Context(), http.MethodGet, "/api/Health", http.NoBody)
-		if err != nil || r.status != http.StatusServiceUnavailable || r.body != `{"status":"degraded"}` || r.took > answerLimit {
-			t.Errorf("health: got %+v (%v), want 503, degraded, within %v", r, err, answerLimit)
+		if err != nil || r.status != http.StatusServiceUnavailable || r.body != `{"status":"degraded"}` {
+			t.Errorf("health: got %+v (%v), want 503, degraded", r, err)
 		}
 	})
 }
