@@ -104,7 +104,7 @@ func run(ctx context.Context, args []string, root, kafkaHome string, stdout, std
 	o.root, o.kafkaHome = root, kafkaHome
 	switch {
 	case kafkaHome == "":
-		return errors.New("KAFKA_HOME must name an unpacked Apache Kafka 4; see docs/testing.md")
+		return errors.New("KAFKA_HOME must name an unpacked Apache Kafka 4; see CONTRIBUTING.md")
 	case runtime.GOOS == "windows":
 		return errors.New("windows has no signals that halt a process")
 	}

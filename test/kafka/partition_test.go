@@ -95,7 +95,7 @@ func kafkaHome(t *testing.T) string {
 		if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
 			t.Fatal("CI is set and nothing may be skipped: needs Java 17 and KAFKA_HOME")
 		}
-		t.Skip("skipped: needs Java 17 and KAFKA_HOME; see docs/testing.md or `make test-kafka`")
+		t.Skip("skipped: needs Java 17 and KAFKA_HOME; see CONTRIBUTING.md or `make test-kafka`")
 	}
 	return home
 }

@@ -56,8 +56,8 @@ func KcatForTest(tb testing.TB) {
 }
 
 const (
-	needsKafka = "needs Java 17 and KAFKA_HOME; see docs/testing.md or `make test-kafka`"
-	needsKcat  = "needs kcat; see docs/testing.md"
+	needsKafka = "needs Java 17 and KAFKA_HOME; see CONTRIBUTING.md or `make test-kafka`"
+	needsKcat  = "needs kcat; see CONTRIBUTING.md"
 )
 
 func skip(tb testing.TB, why string) {

@@ -145,8 +145,8 @@ func (o *outcome) Fatal(args ...any) {
 
 func TestForTestWithoutKafka(t *testing.T) {
 	const (
-		how  = "needs Java 17 and KAFKA_HOME; see docs/testing.md or `make test-kafka`"
-		kcat = "needs kcat; see docs/testing.md"
+		how  = "needs Java 17 and KAFKA_HOME; see CONTRIBUTING.md or `make test-kafka`"
+		kcat = "needs kcat; see CONTRIBUTING.md"
 		inCI = "CI is set and nothing may be skipped: "
 	)
 	forTest := func(o realkafka.Options) func(testing.TB) {

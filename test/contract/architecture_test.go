@@ -1,0 +1,204 @@
+package contract_test
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const moduleRoot = "../.."
+
+// vocabulary are the packages whose imports the picture leaves out.
+func vocabulary() []string { return []string{"delivery", "registration", "token", "trace"} }
+
+// TestArchitecture holds the picture and the table of packages in architecture.md against the real imports.
+func TestArchitecture(t *testing.T) {
+	t.Parallel()
+	page := string(published(t, "architecture.md"))
+	picture, words := map[string][]string{}, map[string]string{}
+	for name, imports := range handlerImports(t) {
+		var known []string
+		for _, i := range imports {
+			if slices.Contains(vocabulary(), i) {
+				known = append(known, i)
+			} else {
+				picture[name] = append(picture[name], i)
+			}
+		}
+		words[name] = "none"
+		if known != nil {
+			words[name] = strings.Join(known, ", ")
+		}
+	}
+	if d := cmp.Diff(picture, arrows(t, page)); d != "" {
+		t.Errorf("imports (-code +picture):\n%s", d)
+	}
+	if d := cmp.Diff(words, packageTable(page)); d != "" {
+		t.Errorf("vocabulary (-code +table):\n%s", d)
+	}
+}
+
+// handlerImports are the imports of each of the handler's packages, by their names below handler/.
+func handlerImports(t *testing.T) map[string][]string {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./handler/...")
+	list.Dir = moduleRoot
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		name := strings.TrimPrefix(strings.TrimPrefix(fields[0], "userrelay/handler"), "/")
+		if name == "" {
+			name = "handler"
+		}
+		all[name] = nil
+		for _, i := range fields[1:] {
+			if below, ok := strings.CutPrefix(i, "userrelay/handler/"); ok {
+				all[name] = append(all[name], below)
+			}
+		}
+		slices.Sort(all[name])
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list found %v", all)
+	}
+	return all
+}
+
+// arrows are those of the first picture, "a --> b & c", by the names that it shows.
+func arrows(t *testing.T, page string) map[string][]string {
+	t.Helper()
+	_, rest, _ := strings.Cut(page, "```mermaid\ngraph TD\n")
+	graph, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("no picture")
+	}
+	shown := map[string]string{} // by id
+	label := regexp.MustCompile(`(\w+)\["([^" ]+)[^"]*"\]`)
+	for _, m := range label.FindAllStringSubmatch(graph, -1) {
+		shown[m[1]] = m[2]
+	}
+	graph = label.ReplaceAllString(graph, "$1")
+	name := func(id string) string {
+		id = strings.TrimSpace(id)
+		if s, ok := shown[id]; ok {
+			return s
+		}
+		return id
+	}
+	all := map[string][]string{}
+	for line := range strings.Lines(graph) {
+		from, to, ok := strings.Cut(line, "-->")
+		if !ok {
+			continue // a node with a name of its own
+		}
+		for id := range strings.SplitSeq(to, "&") {
+			all[name(from)] = append(all[name(from)], name(id))
+		}
+		slices.Sort(all[name(from)])
+	}
+	return all
+}
+
+// packageTable has the last column of the table of packages.
+func packageTable(page string) map[string]string {
+	all := map[string]string{}
+	_, table, _ := strings.Cut(page, "vocabulary it imports |\n")
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 6 {
+			break
+		}
+		if name := strings.Trim(cells[1], " `"); !strings.HasPrefix(name, "-") {
+			all[name] = strings.TrimSpace(cells[4])
+		}
+	}
+	return all
+}
+
+// TestNamesInDocs: the files, tests and identifiers that the pages for developers name are there.
+func TestNamesInDocs(t *testing.T) {
+	t.Parallel()
+	sources, words := allSources(t), map[string]bool{}
+	for _, text := range sources {
+		for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+			words[word] = true
+		}
+	}
+	code := regexp.MustCompile("`([^`\n]+)`")
+	file := regexp.MustCompile(`^[\w.-]+(/[\w.-]+)+/?$`)
+	test := regexp.MustCompile(`^([\w/]+)\.(Test\w+)$`)
+	identifier := regexp.MustCompile(`^([A-Za-z]\w*\.)*([A-Za-z]\w+)$`)
+	for _, page := range []string{"docs/architecture.md", "CONTRIBUTING.md"} {
+		text, err := os.ReadFile(filepath.Join(moduleRoot, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := 0
+		for _, m := range code.FindAllStringSubmatch(string(text), -1) {
+			name := m[1]
+			names++
+			switch parts := test.FindStringSubmatch(name); {
+			case parts != nil:
+				if found, _ := filepath.Glob(filepath.Join(moduleRoot, parts[1], "*_test.go")); !slices.ContainsFunc(found, func(f string) bool {
+					return strings.Contains(sources[filepath.ToSlash(f)], "func "+parts[2]+"(")
+				}) {
+					t.Errorf("%s: there is no test %s", page, name)
+				}
+			case file.MatchString(name):
+				if !exists(name) && !exists("handler/"+name) && !strings.Contains(sources[dependencies], name) {
+					t.Errorf("%s: there is no %s", page, name)
+				}
+			case identifier.MatchString(name):
+				if !exists(name) && !words[name[strings.LastIndexByte(name, '.')+1:]] {
+					t.Errorf("%s: nothing is called %s", page, name)
+				}
+			}
+		}
+		if names < 10 {
+			t.Errorf("%s names %d things", page, names)
+		}
+	}
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(filepath.Join(moduleRoot, name)) //nolint:gosec // G703: a page of this repository names it
+	return err == nil
+}
+
+// dependencies is the page that names the modules of others.
+const dependencies = moduleRoot + "/docs/dependencies.md"
+
+// allSources are the texts that names can come from, by their paths: code and configuration, and the list of dependencies.
+func allSources(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(moduleRoot, func(path string, d fs.DirEntry, err error) error {
+		switch name := d.Name(); {
+		case err != nil:
+			return err
+		case d.IsDir() && (name == "node_modules" || name == ".git" || name == "bin"):
+			return filepath.SkipDir
+		case d.IsDir(), !slices.Contains([]string{".go", ".yml", ".yaml", ".js"}, filepath.Ext(name)) && name != "dependencies.md" && name != "Makefile":
+			return nil
+		}
+		text, err := os.ReadFile(path) //nolint:gosec // G304: of this repository
+		all[filepath.ToSlash(path)] = string(text)
+		return err //nolint:wrapcheck // t.Fatal tells it
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
