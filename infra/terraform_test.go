@@ -4,6 +4,7 @@
 package infra_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -18,8 +19,9 @@ import (
 
 // terraform runs Terraform with the provider that was built from its source.
 type terraform struct {
-	program string
-	config  string // a CLI configuration that names the provider's folder
+	program  string
+	config   string // a CLI configuration that names the provider's folder
+	provider string // where the provider listens, as Terraform wants to be told
 }
 
 const terraformHowTo = "needs Terraform 1.11 or later (developer.hashicorp.com/terraform/install) and its provider: make test-infra builds that"
@@ -43,7 +45,32 @@ func newTerraform(t *testing.T) terraform {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return terraform{program, config}
+	return terraform{program, config, startProvider(t, folder)}
+}
+
+// startProvider runs the provider until the test ends. Terraform would start it several times for each of its tests, and
+// reading what it offers takes the provider longer than most tests.
+func startProvider(t *testing.T, folder string) string {
+	t.Helper()
+	provider := exec.CommandContext(t.Context(), filepath.Join(folder, "terraform-provider-azurerm"), "-debuggable")
+	provider.Env = []string{"PATH=", "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir()}
+	out, err := provider.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := provider.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = provider.Wait() }) // killed by then
+	address := regexp.MustCompile(`TF_REATTACH_PROVIDERS='(.*)'`)
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if m := address.FindStringSubmatch(lines.Text()); m != nil {
+			return m[1]
+		}
+	}
+	t.Fatalf("the provider does not say where it listens: %v", lines.Err())
+	return ""
 }
 
 // providerFolder returns where the Makefile puts the provider: by its version, in the folder for caches.
@@ -73,7 +100,7 @@ func providerFolder() (string, error) {
 func (tf terraform) run(ctx context.Context, folder string, args ...string) ([]byte, error) {
 	command := exec.CommandContext(ctx, tf.program, append([]string{"-chdir=" + folder}, args...)...)
 	// Nothing of the user's: neither a configuration nor a login, nor variables.
-	command.Env = []string{"TF_CLI_CONFIG_FILE=" + tf.config, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1", "PATH=", "HOME=" + filepath.Dir(tf.config)}
+	command.Env = []string{"TF_CLI_CONFIG_FILE=" + tf.config, "TF_IN_AUTOMATION=1", "CHECKPOINT_DISABLE=1", "PATH=", "HOME=" + filepath.Dir(tf.config), "TF_REATTACH_PROVIDERS=" + tf.provider}
 	var complaint bytes.Buffer
 	command.Stderr = &complaint
 	out, err := command.Output()
