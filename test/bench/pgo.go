@@ -18,7 +18,7 @@ import (
 // compiler needs for profile-guided optimisation. Its origin goes into a text beside it.
 func profile(ctx context.Context, o options, dir string, progress io.Writer) error {
 	b := &bench{plan: full(o), dir: dir, progress: progress}
-	b.plan.rounds, b.plan.each, b.plan.eachOpen = 1, o.each, o.each
+	b.plan.rounds, b.plan.each = 1, o.each
 	file := filepath.Join(dir, "cpu.pprof")
 	b.plan.handlerArgs = []string{"-test.run=^TestServe$", "-test.timeout=0", "-test.cpuprofile=" + file}
 	b.say("building the handler and what loads it")
@@ -33,7 +33,7 @@ func profile(ctx context.Context, o options, dir string, progress io.Writer) err
 	s := &stage{
 		bench: b,
 		Stage: report.Stage{ID: report.InProcess, Title: "Profile", Relays: []report.Relay{report.Telemetry}},
-		loads: append(b.plan.callerLoads(), report.Load{Rate: b.plan.endpointRate}), rounds: 1, each: o.each, trim: true,
+		loads: b.plan.callerLoads(), rounds: 1, each: o.each, trim: true,
 	}
 	if _, err := b.withBroker(ctx, s, 0); err != nil {
 		return err
@@ -42,10 +42,11 @@ func profile(ctx context.Context, o options, dir string, progress io.Writer) err
 	if err != nil {
 		return fmt.Errorf("read the profile: %w", err)
 	}
-	origin := fmt.Sprintf("default.pgo is where the handler spends its processor time: %v each with 1, 16, 64 and 256 callers and with %d\n"+
-		"requests a second, telemetry on, against the benchmark's in-process broker. Go reads it when it builds the handler.\n"+
-		"`make pgo` made it with %s on %s, %s. Make it anew when the way of a registration has changed.\n",
-		o.each, b.plan.endpointRate, runtime.Version(), time.Now().UTC().Format("2 January 2006"), machine.Words())
+	origin := fmt.Sprintf("default.pgo is where the handler spends its processor time: %v each with 1, 16, 64 and 256 callers,\n"+
+		"telemetry on, against the benchmark's in-process broker. Go reads it when it builds the handler.\n"+
+		"`make pgo` made it with %s on %s, %s.\n"+
+		"Make it anew when the way of a registration has changed.\n",
+		o.each, runtime.Version(), time.Now().UTC().Format("2 January 2006"), machine.Words())
 	for name, content := range map[string][]byte{o.pgo: found, o.pgo + ".txt": []byte(origin)} {
 		if err := os.WriteFile(name, content, 0o644); err != nil { //nolint:gosec // G306: for everybody
 			return fmt.Errorf("write the profile: %w", err)
