@@ -15,6 +15,7 @@ import (
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/wait"
 )
 
 func TestContextAlreadyEnded(t *testing.T) {
@@ -49,7 +50,7 @@ func TestContextEndsInQueue(t *testing.T) {
 	for i := range callers {
 		calls = append(calls, begin(ctx, p, ledger.Record(strconv.Itoa(i))))
 	}
-	eventually(t, "they wait", func() bool { return fault.Hits() > 2 && p.Waiting() == callers })
+	wait.For(t, "they wait", func() bool { return fault.Hits() > 2 && p.Waiting() == callers })
 	cancel()
 	for i, call := range calls {
 		md, err := call.wait(t)
@@ -139,7 +140,7 @@ func TestContextEndsOnTheWire(t *testing.T) {
 					wantClass(t, err, delivery.Unavailable)
 				}
 			}
-			eventually(t, "the producer is done with it", func() bool { n, _ := p.Held(); return n == 0 })
+			wait.For(t, "the producer is done with it", func() bool { n, _ := p.Held(); return n == 0 })
 			storeAfter(t, p, &l)
 			if r := compare(t, &l, b); (r.UnknownStored == 1) != c.stored {
 				t.Errorf("%d of the unknown records are stored, want %v", r.UnknownStored, c.stored)
@@ -174,7 +175,7 @@ func TestBounds(t *testing.T) {
 					wantClass(t, err, delivery.Unavailable)
 				})
 			}
-			eventually(t, "they wait", func() bool { return p.Waiting() == c.fits })
+			wait.For(t, "they wait", func() bool { return p.Waiting() == c.fits })
 			_, err := p.Produce(t.Context(), r) // at once: its context does not end
 			wantClass(t, err, delivery.Unavailable)
 			cancel()
@@ -185,7 +186,7 @@ func TestBounds(t *testing.T) {
 			ctx, cancel = context.WithCancel(t.Context())
 			defer cancel()
 			again := begin(ctx, p, r)
-			eventually(t, "there is room again", func() bool { return p.Waiting() == 1 })
+			wait.For(t, "there is room again", func() bool { return p.Waiting() == 1 })
 			cancel()
 			_, err = again.wait(t)
 			wantClass(t, err, delivery.Unavailable)

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/wait"
 )
 
 // TestChaos has everything go wrong at once, by chance, under callers whose patience is a matter of chance too. When it
@@ -42,7 +43,7 @@ func TestChaos(t *testing.T) {
 			if cut.stop() == 0 {
 				t.Error("nothing was cut")
 			}
-			eventually(t, "the producer is done with all it had", func() bool { n, _ := p.Held(); return n == 0 })
+			wait.For(t, "the producer is done with all it had", func() bool { n, _ := p.Held(); return n == 0 })
 			l.Run(t.Context(), p, ledger.Load{Callers: 32, Each: 10, Timeout: patience, Name: "after-"})
 			if r := compare(t, &l, c); r.Acknowledged < 32*10 || r.Refused+r.Unknown == 0 {
 				t.Error(r)

@@ -17,6 +17,7 @@ import (
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/wait"
 )
 
 // TestCloseStoresWhatIsUnderWay closes a producer while callers wait that the broker is about to answer.
@@ -33,10 +34,10 @@ func TestCloseStoresWhatIsUnderWay(t *testing.T) {
 		calls = append(calls, begin(t.Context(), p, ledger.Record(strconv.Itoa(i))))
 	}
 	<-arrived
-	eventually(t, "all are on the books", func() bool { n, _ := p.Held(); return n > 0 })
+	wait.For(t, "all are on the books", func() bool { n, _ := p.Held(); return n > 0 })
 	closed := make(chan error, 1)
 	go func() { closed <- p.Close(t.Context()) }()
-	eventually(t, "new records are refused", func() bool {
+	wait.For(t, "new records are refused", func() bool {
 		md, err := p.Produce(t.Context(), ledger.Record("late"))
 		l.Note("late", md, err)
 		return delivery.ClassOf(err) == delivery.Unavailable
@@ -56,7 +57,7 @@ func TestCloseStoresWhatIsUnderWay(t *testing.T) {
 // wantNoConnection wants the broker to see the producer's connections closed.
 func wantNoConnection(t *testing.T, l *listener) {
 	t.Helper()
-	eventually(t, "no connection is open", func() bool { _, open := l.count(); return open == 0 })
+	wait.For(t, "no connection is open", func() bool { _, open := l.count(); return open == 0 })
 	if accepted, _ := l.count(); accepted == 0 {
 		t.Error("there never was a connection")
 	}
@@ -101,7 +102,7 @@ func TestCloseWithoutAnswer(t *testing.T) {
 			for i := range 100 {
 				calls = append(calls, begin(t.Context(), p, ledger.Record(strconv.Itoa(i))))
 			}
-			eventually(t, "they wait", func() bool { n, _ := p.Held(); return n == len(calls) })
+			wait.For(t, "they wait", func() bool { n, _ := p.Held(); return n == len(calls) })
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			var closers sync.WaitGroup

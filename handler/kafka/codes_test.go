@@ -12,6 +12,7 @@ import (
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/wait"
 )
 
 const stored = delivery.Class("") // in a table: no error
@@ -104,7 +105,7 @@ func testCodeAlways(t *testing.T, code int16, want delivery.Class) {
 			t.Fatal(err)
 		}
 		if want == delivery.Unavailable {
-			eventually(t, "the record is in the queue", func() bool { return p.Waiting() == 1 })
+			wait.For(t, "the record is in the queue", func() bool { return p.Waiting() == 1 })
 		}
 		cancel()
 	}
@@ -122,7 +123,7 @@ func testCodeAlways(t *testing.T, code int16, want delivery.Class) {
 // to callers for a moment.
 func storeAfter(t *testing.T, p *kafka.Producer, l *ledger.Ledger) {
 	t.Helper()
-	eventually(t, "a record is stored", func() bool {
+	wait.For(t, "a record is stored", func() bool {
 		md, err := p.Produce(t.Context(), ledger.Record("after"))
 		l.Note("after", md, err)
 		return err == nil

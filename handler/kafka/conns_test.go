@@ -123,7 +123,7 @@ func openMany(t *testing.T, connections *listener, p *timed) error {
 	waiting, release := connections.hold()
 	var sent sync.WaitGroup
 	errs := make(chan error, 1)
-	eventually(t, "all lanes are out", func() bool {
+	wait.For(t, "all lanes are out", func() bool {
 		id := fmt.Sprint("many-", rand.Uint64())
 		sent.Go(func() {
 			if _, err := p.Produce(ctx, ledger.Record(id)); err != nil {
@@ -172,7 +172,7 @@ func TestRestedConnection(t *testing.T) {
 			}
 			p := newProducer(t, startBroker(t, opts...).ListenAddrs(), edit)
 			produce(t, p, "before")
-			eventually(t, "all lanes are connected", func() bool { n, _ := connections.count(); return n >= 9 })
+			wait.For(t, "all lanes are connected", func() bool { n, _ := connections.count(); return n >= 9 })
 			<-time.After(4 * time.Second)
 			before, _ := connections.count()
 			produce(t, p, "after")
@@ -245,7 +245,7 @@ func TestSilentLogin(t *testing.T) {
 				silent = true
 				mu.Unlock()
 			}
-			eventually(t, "records are not stored because the broker is silent", func() bool {
+			wait.For(t, "records are not stored because the broker is silent", func() bool {
 				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 				defer cancel()
 				_, err := p.Produce(ctx, ledger.Record("x"))
@@ -271,7 +271,7 @@ func TestStartBeforeTheBroker(t *testing.T) {
 	var log lines
 	p := newProducer(t, []string{fmt.Sprint("127.0.0.1:", port)}, logTo(&log))
 	call := begin(t.Context(), p, ledger.Record("x"))
-	eventually(t, "it says so", func() bool { return log.with("refuses connections") == 1 })
+	wait.For(t, "it says so", func() bool { return log.with("refuses connections") == 1 })
 	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.SeedTopics(1, topic))
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +280,7 @@ func TestStartBeforeTheBroker(t *testing.T) {
 	if _, err := call.wait(t); err != nil {
 		t.Errorf("error = %v", err)
 	}
-	eventually(t, "it says that, too", func() bool { return log.with("Kafka answers") == 1 })
+	wait.For(t, "it says that, too", func() bool { return log.with("Kafka answers") == 1 })
 }
 
 // TestLateAnswer has a broker keep a request for longer than an attempt lasts, and carry it out then.

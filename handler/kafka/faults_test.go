@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/wait"
 )
 
 // load is what the tests of faults have a producer do: no attempt is given up before its outcome is known.
@@ -221,9 +222,9 @@ func TestBrokerRestarts(t *testing.T) {
 	paused.Pause = 5 * time.Millisecond
 	callers.Go(func() { l.Run(t.Context(), p, paused) })
 	for range 3 {
-		eventually(t, "records are stored", func() bool { return c.PartitionInfo(topic, 0).HighWatermark > 5 })
+		wait.For(t, "records are stored", func() bool { return c.PartitionInfo(topic, 0).HighWatermark > 5 })
 		c.Close()
-		eventually(t, "records wait", func() bool { n, _ := p.Held(); return n > 10 })
+		wait.For(t, "records wait", func() bool { n, _ := p.Held(); return n > 10 })
 		c = start()
 	}
 	callers.Wait()

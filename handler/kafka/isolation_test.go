@@ -13,6 +13,7 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/wait"
 )
 
 // TestOnePartitionStopsNoOther has a broker not take what goes to one partition, for several reasons. Records of the
@@ -109,7 +110,7 @@ func TestPartitionWithoutLeader(t *testing.T) {
 	mu.Lock()
 	before := asked
 	mu.Unlock()
-	eventually(t, "it is asked again", func() bool {
+	wait.For(t, "it is asked again", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return asked > before

@@ -15,6 +15,7 @@ import (
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/wait"
 )
 
 // server accepts connections until the test ends, and does with each what serve says.
@@ -133,7 +134,7 @@ func TestUnreachable(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			call := begin(ctx, p, ledger.Record("x"))
-			eventually(t, "the log tells something", func() bool { return len(log.all()) > 0 })
+			wait.For(t, "the log tells something", func() bool { return len(log.all()) > 0 })
 			if log.with(c.line) != 1 {
 				t.Errorf("logged: %s, want: %s", log.all(), c.line)
 			}

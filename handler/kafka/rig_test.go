@@ -127,12 +127,6 @@ func (c *pending) wait(t *testing.T) (delivery.RecordMetadata, error) {
 	return c.md, c.err
 }
 
-// eventually waits until what holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	wait.For(t, what, holds)
-}
-
 // wantClass fails the test unless the error is a *delivery.Error of the class.
 func wantClass(t *testing.T, err error, want delivery.Class) {
 	t.Helper()

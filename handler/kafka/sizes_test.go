@@ -14,6 +14,7 @@ import (
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/quiet"
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 // deliver has a relay deliver the events, all at once.
@@ -84,7 +85,7 @@ func TestAnySizes(t *testing.T) {
 			_, release := connections.hold() // so that they gather, however slowly they come
 			var all sync.WaitGroup
 			all.Go(func() { deliver(t, p, events) })
-			eventually(t, "some wait", func() bool { n, _ := p.Held(); return n > 100 })
+			wait.For(t, "some wait", func() bool { n, _ := p.Held(); return n > 100 })
 			release()
 			all.Wait()
 			checkProfiles(t, readLog(t, c), events, min(limit, registration.MaxRecord))

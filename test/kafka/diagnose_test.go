@@ -17,6 +17,7 @@ import (
 	"userrelay/handler/kafka/diagnose"
 	"userrelay/handler/registration"
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 // Ways into the cluster of TestDiagnose whose brokers 2 and 3 send clients to wrong addresses.
@@ -257,7 +258,7 @@ func (c diagnosed) oneStopped(t *testing.T) {
 		"three":  `WARN topic three: partitions 0, 1, 2 have just as many replicas in sync as min.insync.replicas`,
 	} {
 		found := ""
-		eventually(t, topic+": "+line, func() bool { // the other brokers hear of it a little later
+		wait.For(t, topic+": "+line, func() bool { // the other brokers hear of it a little later
 			found = lines(diagnose.Run(t.Context(), c.by(right, topic)))
 			return regexp.MustCompile(line).MatchString(found)
 		})

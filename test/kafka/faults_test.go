@@ -10,6 +10,7 @@ import (
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 const topic = "user-events"
@@ -119,7 +120,7 @@ func TestImpatientCallers(t *testing.T) {
 	inject(t, proxy, faultproxy.Faults{})
 	stop()
 	// What is unknown to its caller may be on its way still.
-	eventually(t, "the producer is done", func() bool {
+	wait.For(t, "the producer is done", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		md, err := p.Produce(ctx, ledger.Record("last"))
@@ -173,7 +174,7 @@ func changeLeaders(t *testing.T, c *realkafka.Cluster, partitions int, end func(
 	if err := end(leader); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "another node leads", func() bool {
+	wait.For(t, "another node leads", func() bool {
 		now, err := c.Leader(t.Context(), topic, 0)
 		return err == nil && now != leader
 	})
@@ -191,7 +192,7 @@ func changeLeaders(t *testing.T, c *realkafka.Cluster, partitions int, end func(
 	if err := c.ElectPreferred(t.Context(), topic, all...); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it leads again", func() bool {
+	wait.For(t, "it leads again", func() bool {
 		now, err := c.Leader(t.Context(), topic, 0)
 		return err == nil && now == leader
 	})

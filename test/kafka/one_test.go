@@ -19,6 +19,7 @@ import (
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/quiet"
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 // TestOneNode does with one broker what needs no other settings: its start is what takes time.
@@ -119,8 +120,8 @@ func testIdle(t *testing.T, config kafka.Config, proxy *faultproxy.Proxy, key in
 		}
 	}
 	store("before")
-	eventually(t, "all lanes are warm", func() bool { return proxy.Stats().Open >= 8 })
-	eventually(t, "the broker has closed their connections", func() bool { return proxy.Stats().Open == 0 })
+	wait.For(t, "all lanes are warm", func() bool { return proxy.Stats().Open >= 8 })
+	wait.For(t, "the broker has closed their connections", func() bool { return proxy.Stats().Open == 0 })
 	before := proxy.Stats()
 	for i := range 20 {
 		store(fmt.Sprint("after-", i))

@@ -111,12 +111,6 @@ func checkSame(t *testing.T, byFranz, byKcat []realkafka.Record) {
 
 func sameHeader(a, b realkafka.Header) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) }
 
-// eventually waits until what holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	wait.For(t, what, holds)
-}
-
 func closeProducer(t *testing.T, p *kafka.Producer) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)

@@ -11,6 +11,7 @@ import (
 	"userrelay/handler/kafka"
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/realkafka"
+	"userrelay/test/wait"
 )
 
 // swapsFlag is how often TestClusterSwapped swaps the cluster.
@@ -115,7 +116,7 @@ func (s *told) wait(t *testing.T, n int) {
 		return s.stored
 	}
 	before := count()
-	eventually(t, "records are stored", func() bool { return count() >= before+n })
+	wait.For(t, "records are stored", func() bool { return count() >= before+n })
 }
 
 // compare returns how many records the present cluster acknowledged, and how many of them do not lie at their place.
