@@ -79,7 +79,7 @@ function makeRow(row) {
   el('span', { class: 'what', title: what(row) }, ...marked(what(row), 'class')),
   el('span', { class: 'place mono' }, place(row)),
   el('span', { class: 'took' }, row.tookMs == null ? '' : duration(row.tookMs)),
-  el('time', { class: 'age', datetime: row.time, title: new Date(row.at).toLocaleString() }, age(row.at)));
+  el('time', { class: 'age', datetime: row.time, title: row.time }, age(row.at)));
 }
 
 // tick renews the ages.

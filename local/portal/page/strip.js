@@ -7,6 +7,7 @@ import { view } from './view.js';
 import { withWord } from './words.js';
 
 const seconds = 60;
+const format = new Intl.NumberFormat('en');
 const tones = { stored: 'good', waiting: 'warn', poisoned: 'bad', refused: 'bad' };
 export const queues = { readable: false, waiting: 0, poisoned: 0 }; // what the outbox says
 
@@ -19,14 +20,17 @@ export function drawStrip() {
   };
   for (const [group, number] of Object.entries(numbers)) {
     const button = $(`number-${group}`);
-    button.firstElementChild.textContent = number.toLocaleString('en');
+    button.firstElementChild.textContent = format.format(number);
     button.dataset.tone = number ? tones[group] : 'plain';
     button.setAttribute('aria-pressed', String(view.terms.some(({ field, value }) => field === 'outcome' && value === group)));
   }
-  drawMinute();
+  if (rows.all !== counted) drawMinute(); // a search changes nothing in it
 }
 
+let counted = null; // the rows of which the minute was drawn
+
 export function drawMinute() {
+  counted = rows.all;
   const now = Math.floor(Date.now() / 1000);
   const minute = Array.from({ length: seconds }, () => ({ good: 0, warn: 0, bad: 0, plain: 0 }));
   const took = [];
