@@ -1,4 +1,4 @@
-// A request that was refused, as it came, with what it was answered and what mends it.
+// A request that was refused, as it came, with what it was answered and what fixes it.
 
 import { el, facts, mono, visible } from './dom.js';
 

@@ -17,7 +17,7 @@ const refusals = [
 ];
 
 export const refused = {
-  'a request that was refused is a row, with body, answer and what mends it': async () => {
+  'a request that was refused is a row, with body, answer and what fixes it': async () => {
     for (const { status, url, method = 'POST', body, type = 'application/json', answer, hint } of refusals) {
       const got = await fetch(url, { method, body, headers: { 'content-type': type } });
       assert.equal(got.status, status);
