@@ -44,7 +44,7 @@ func TestQuick(t *testing.T) {
 		t.Error("the chart is no SVG")
 	}
 	// 2 loads of callers and one with gzip; one rate; a cold start. Each with its relays.
-	for stage, want := range map[string]int{"In-process broker": 3 * 6, "5 ms broker": 6, "Cold start": 4} {
+	for stage, want := range map[string]int{"In-process broker": 3 * 6, "5 ms broker": 6, "Behind the host": 2 * 2, "Cold start": 4} {
 		if n := strings.Count("\n"+progress.String(), "\n"+stage+" "); n != want {
 			t.Errorf("%d measurements of %s, want %d", n, stage, want)
 		}

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"userrelay/test/bench/report"
 )
@@ -23,6 +24,11 @@ func programs() []string {
 // build builds all programs: as the handler is shipped, or, where figures do not count, from what Go's cache has anyway.
 func (b *bench) build(ctx context.Context) error {
 	b.say("building the handler and what it is measured with")
+	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return fmt.Errorf("look for the module: %w", err)
+	}
+	b.root = filepath.Dir(strings.TrimSpace(string(mod)))
 	args := []string{"build"}
 	if b.plan.shipped {
 		args = append(args, "-trimpath", "-ldflags=-s -w")

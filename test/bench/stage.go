@@ -16,6 +16,7 @@ import (
 type bench struct {
 	plan      plan
 	dir       string // of the programs
+	root      string // of the module
 	kafkaHome string // "" where there is none
 	against   string // another build of the handler, "" for none
 	progress  io.Writer

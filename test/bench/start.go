@@ -107,7 +107,7 @@ func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) 
 		spec.Program, spec.Env = b.against, append(spec.Env, collector()...) // one that does not set them may be older
 	}
 	if name == report.Behind {
-		spec.Program, spec.Args = b.program("host"), []string{"-addr", r.addr, "-program", b.program("handler")}
+		spec.Program, spec.Args = b.program("host"), []string{"-root", b.root, "-addr", r.addr, "-program", b.program("handler")}
 		// Its own drain does what the host's trigger would: there is no queue to listen to.
 		spec.Env = append(spec.Env, "AzureWebJobs.DrainOutbox.Disabled=true")
 	}
