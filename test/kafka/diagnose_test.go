@@ -170,12 +170,12 @@ func (c diagnosed) allThere(t *testing.T) {
 		"wrong password": {c.by(rightLogin, "spread", as(realkafka.User, "wrong-"+marker)), []string{"FAIL broker .*KAFKA_SASL_PASSWORD"}},
 		"a login":        {c.by(rightLogin, "three", alice), []string{reached + ".* accepts the login \\(PLAIN\\)", exists("3 partitions"), writable, copies}},
 		"a login where none is due": {
-			c.by(right, "spread", alice), []string{"FAIL broker .*takes no login; see KAFKA_SECURITY_PROTOCOL"},
+			c.by(right, "spread", alice), []string{"FAIL broker .*expects no login; see KAFKA_SECURITY_PROTOCOL"},
 		},
 		"no login where one is due": {c.by(rightLogin, "spread"), []string{"FAIL broker .*KAFKA_SASL_MECHANISM"}},
 		"no TLS where it is due":    {c.by(wrongName, "spread", alice), []string{"FAIL broker .*wants TLS on this port; see KAFKA_SECURITY_PROTOCOL"}},
 		"TLS where there is none": {
-			c.by(rightLogin, "spread", alice, over(ca.Client())), []string{"FAIL broker .*in the TLS handshake: its port is without TLS.*KAFKA_SECURITY_PROTOCOL"},
+			c.by(rightLogin, "spread", alice, over(ca.Client())), []string{"FAIL broker .*in the TLS handshake: its port does not use TLS.*KAFKA_SECURITY_PROTOCOL"},
 		},
 		"no right to write": {
 			c.by(rightLogin, "no-write", mallory), []string{reached, exists("3 partitions"), "FAIL topic .*WRITE on KAFKA_TOPIC", copies},
