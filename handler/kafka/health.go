@@ -55,7 +55,7 @@ func (p *Producer) Check(ctx context.Context) error {
 // ping asks for the newest offset of a partition.
 func ping(l *wire.Conn, deadline time.Time, topic string, partition int32) error {
 	r, err := wire.Exchange[*listoffsets.Response](l, deadline, &listoffsets.Request{ReplicaID: -1, Topics: []listoffsets.RequestTopic{{
-		Topic: topic, Partitions: []listoffsets.RequestPartition{{Partition: partition, CurrentLeaderEpoch: -1, Timestamp: latest}},
+		Topic: topic, Partitions: []listoffsets.RequestPartition{{Partition: partition, CurrentLeaderEpoch: -1, Timestamp: wire.Latest}},
 	}}})
 	switch {
 	case err != nil:

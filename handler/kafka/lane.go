@@ -44,7 +44,6 @@ type mark struct {
 }
 
 const (
-	acksAll = -1 // every in-sync replica
 	// A batch whose outcome is unknown is sent again for this long. Leader changes take 3 to 13 s.
 	giveUpAfter = 60 * time.Second
 	// The longest attempt of a repeat. A Kafka that needs longer than attemptTimeout for every batch would never be heard.
@@ -154,18 +153,19 @@ func (l *lane) newID(ctx context.Context) error {
 		return nil
 	}
 	id, err := l.conn.NewProducerID(ctx, l.p.config.Topic)
-	if view := l.conn.View; err == nil && view.Err != wire.CodeNone {
+	if err != nil {
+		if _, answered := errors.AsType[wire.Code](err); !answered {
+			l.hangUp()
+		}
+		return err
+	}
+	view := l.conn.View
+	if view.Err != wire.CodeNone {
 		l.conn.View = nil // it is asked again
 		return view.Err   // without the topic's id nobody could tell later where a repeat may go
 	}
-	if err == nil {
-		l.id, l.home = id, l.conn.View
-		return nil
-	}
-	if _, answered := errors.AsType[wire.Code](err); !answered {
-		l.hangUp()
-	}
-	return err
+	l.id, l.home = id, view
+	return nil
 }
 
 // deliver sends batches until the outcome of each is known, or given up. What is certainly not stored goes back into the
@@ -245,7 +245,7 @@ func (l *lane) request(batches []batch) *rawproduce.Request {
 		})
 	}
 	l.topic = append(l.topic[:0], rawproduce.RequestTopic{Topic: l.p.config.Topic, Partitions: l.partitions})
-	return &rawproduce.Request{Acks: acksAll, Timeout: int32(l.p.brokerTimeout.Milliseconds()), Topics: l.topic}
+	return &rawproduce.Request{Acks: wire.AcksAll, Timeout: int32(l.p.brokerTimeout.Milliseconds()), Topics: l.topic}
 }
 
 // judge gives the verdicts of a broker's answer.

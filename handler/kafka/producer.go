@@ -76,6 +76,14 @@ type Producer struct {
 	gone       chan struct{} // closed when Close has let go of everything
 }
 
+// BrokerTimeout is how long a broker may wait for its replicas before it answers.
+func (c Config) BrokerTimeout() time.Duration {
+	if c.EventHubs() {
+		return eventHubsBrokerTimeout
+	}
+	return brokerTimeout
+}
+
 // Wire says how the brokers are reached.
 func (c Config) Wire() wire.Config {
 	secure := c.CurrentTLS
@@ -102,11 +110,11 @@ func newProducer(c Config) *Producer {
 		dialer:         wire.NewDialer(c.Wire()),
 		report:         newReport(c.Log, c.Topic),
 		attemptTimeout: attemptTimeout,
-		brokerTimeout:  brokerTimeout,
+		brokerTimeout:  c.BrokerTimeout(),
 		gone:           make(chan struct{}),
 	}
 	if p.eventHubs = c.EventHubs(); p.eventHubs {
-		p.attemptTimeout, p.brokerTimeout = eventHubsAttemptTimeout, eventHubsBrokerTimeout
+		p.attemptTimeout = eventHubsAttemptTimeout
 	}
 	p.items.New = func() any { return &item{done: make(chan result, 1)} }
 	p.life, p.end = context.WithCancel(context.Background())

@@ -156,8 +156,6 @@ type logView struct {
 	since mark  // the first record that is not older than the lane's last one
 }
 
-const latest = -1 // ListOffsets: the offset behind the last record
-
 // look asks for the topic and the logs of some partitions, with one round trip.
 func (l *lane) look(ctx context.Context, partitions []int32) (*wire.View, map[int32]*logView, error) {
 	deadline, _ := ctx.Deadline()
@@ -169,7 +167,7 @@ func (l *lane) look(ctx context.Context, partitions []int32) (*wire.View, map[in
 	if err != nil {
 		return nil, nil, err
 	}
-	ends, err := k.Send(l.offsets(partitions, func(int32) int64 { return latest }))
+	ends, err := k.Send(l.offsets(partitions, func(int32) int64 { return wire.Latest }))
 	if err != nil {
 		return nil, nil, err
 	}

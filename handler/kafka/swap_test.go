@@ -131,6 +131,17 @@ func TestSameCluster(t *testing.T) {
 	}
 }
 
+// wantOursStored wants the caller of the record "ours" to hear that it is stored, and the log to hold what callers were told.
+func wantOursStored(t *testing.T, v *virtual, l *ledger.Ledger, c *kfake.Cluster, call *pending) {
+	t.Helper()
+	md, err := call.wait(t)
+	l.Note("ours", md, err)
+	if err != nil {
+		t.Errorf("error = %v, want the record stored", err)
+	}
+	compareVirtual(t, v, l, c)
+}
+
 // TestRepeatRefused has a broker store a record without saying so, and refuse its repeats for a time: when it does not any
 // more, it tells that the record is stored. Given up earlier, the record would be written a second time.
 func TestRepeatRefused(t *testing.T) {
@@ -150,13 +161,7 @@ func TestRepeatRefused(t *testing.T) {
 				refusal := b.Fault(faultOf(code, -1))
 				pass(20 * time.Second)
 				refusal.Remove()
-				md, err := call.wait(t)
-				var l ledger.Ledger
-				l.Note("ours", md, err)
-				if err != nil {
-					t.Errorf("error = %v, want the record stored", err)
-				}
-				compareVirtual(t, v, &l, b)
+				wantOursStored(t, v, new(ledger.Ledger), b, call)
 			})
 		})
 	}
@@ -176,21 +181,14 @@ func TestNoIDWithoutTopic(t *testing.T) {
 		vague := faultOf(5, -1)
 		vague.Keys = []kmsg.Key{kmsg.Metadata}
 		fault := b.Fault(vague)
-		address := b.ListenAddrs()[0]
-		v.set(address, refuses) // all connections end
-		v.set(address, normal)
+		v.cut(b.ListenAddrs()[0])
 		b.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
 			return nil, errors.New("the connection is cut"), true
 		})
 		call := begin(t.Context(), p, record("ours"))
 		pass(5 * time.Second)
 		fault.Remove()
-		md, err := call.wait(t)
-		l.Note("ours", md, err)
-		if err != nil {
-			t.Errorf("error = %v, want the record stored", err)
-		}
-		compareVirtual(t, v, &l, b)
+		wantOursStored(t, v, &l, b, call)
 	})
 }
 
@@ -226,14 +224,7 @@ func TestTopicMadeAnew(t *testing.T) {
 		if err := lost.Wait(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		v.set(b.ListenAddrs()[0], refuses) // all connections end
-		v.set(b.ListenAddrs()[0], normal)
-		var l ledger.Ledger
-		md, err := call.wait(t)
-		l.Note("ours", md, err)
-		if err != nil {
-			t.Errorf("%v, want it stored", err)
-		}
-		compareVirtual(t, v, &l, b)
+		v.cut(b.ListenAddrs()[0])
+		wantOursStored(t, v, new(ledger.Ledger), b, call)
 	})
 }

@@ -108,6 +108,12 @@ func (v *virtual) set(address string, m mode) {
 	}
 }
 
+// cut ends the connections to an address. New ones are made as before.
+func (v *virtual) cut(address string) {
+	v.set(address, refuses)
+	v.set(address, normal)
+}
+
 // forget has the connections that are open be dead, without a word, as a NAT does that forgets them.
 func (v *virtual) forget() {
 	v.mu.Lock()

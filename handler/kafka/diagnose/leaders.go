@@ -23,13 +23,7 @@ import (
 	"userrelay/handler/kafka/wire"
 )
 
-// What a diagnosis asks with.
-const (
-	newest     = -1 // ListOffsets: the offset behind the last record
-	allInSync  = -1 // Produce: acks=all
-	tryTimeout = 1500 * time.Millisecond
-	emptySet   = 4 // bytes, the size of a record set without a record
-)
+const emptySet = 4 // bytes, the size of a record set without a record
 
 // holder is a broker that has replicas of the topic.
 type holder struct {
@@ -152,7 +146,7 @@ func lasting(c wire.Code) bool {
 func (d *diagnosis) tryLeads(l *wire.Conn, deadline time.Time, h *holder) error {
 	about := listoffsets.RequestTopic{Topic: d.config.Topic}
 	for _, n := range h.leads {
-		about.Partitions = append(about.Partitions, listoffsets.RequestPartition{Partition: n, CurrentLeaderEpoch: -1, Timestamp: newest})
+		about.Partitions = append(about.Partitions, listoffsets.RequestPartition{Partition: n, CurrentLeaderEpoch: -1, Timestamp: wire.Latest})
 	}
 	r, err := wire.Exchange[*listoffsets.Response](l, deadline, &listoffsets.Request{ReplicaID: -1, Topics: []listoffsets.RequestTopic{about}})
 	if err != nil {
@@ -192,7 +186,7 @@ func (d *diagnosis) tryWrite(l *wire.Conn, deadline time.Time, h *holder) error 
 		})
 	}
 	r, err := wire.Exchange[*produce.Response](l, deadline, &rawproduce.Request{
-		Acks: allInSync, Timeout: int32(tryTimeout.Milliseconds()), Topics: []rawproduce.RequestTopic{about},
+		Acks: wire.AcksAll, Timeout: int32(d.config.BrokerTimeout().Milliseconds()), Topics: []rawproduce.RequestTopic{about},
 	})
 	if d.config.EventHubs() && errors.Is(err, io.EOF) { // nobody knows what it thinks of such a request
 		h.unseen = true

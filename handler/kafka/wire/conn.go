@@ -45,6 +45,12 @@ type Conn struct {
 	broken      error // of the last Read: there is nothing more to come
 }
 
+// What requests ask with.
+const (
+	AcksAll = -1 // Produce: every in-sync replica has the records before the broker answers
+	Latest  = -1 // ListOffsets: the offset behind the last record
+)
+
 // Phase is what a connection was at when it failed before it was ready. It is part of the error.
 type Phase string
 
