@@ -16,10 +16,8 @@ func buildVersion() string {
 	if !ok {
 		return "unknown"
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return s.Value[:12]
-		}
+	if revision, _ := commit(info.Settings); len(revision) >= 12 {
+		return revision[:12]
 	}
 	return info.Main.Version
 }
@@ -28,7 +26,10 @@ func buildVersion() string {
 func thisBuild() functions.Build {
 	var b functions.Build
 	if info, ok := debug.ReadBuildInfo(); ok {
-		b.Commit = commit(info.Settings)
+		revision, changed := commit(info.Settings)
+		if b.Commit = revision; changed {
+			b.Commit += "+changed"
+		}
 	}
 	if path, err := os.Executable(); err == nil {
 		b.SHA256, _ = checksum(path) // whoever asks sees that it is missing
@@ -36,9 +37,8 @@ func thisBuild() functions.Build {
 	return b
 }
 
-// commit is the one that the program was built of, marked where files had been changed since.
-func commit(settings []debug.BuildSetting) (revision string) {
-	changed := false
+// commit is the one that the program was built of. changed says that files had been changed since.
+func commit(settings []debug.BuildSetting) (revision string, changed bool) {
 	for _, s := range settings {
 		switch s.Key {
 		case "vcs.revision":
@@ -47,10 +47,7 @@ func commit(settings []debug.BuildSetting) (revision string) {
 			changed = s.Value == "true"
 		}
 	}
-	if changed {
-		revision += "+changed"
-	}
-	return revision
+	return revision, changed
 }
 
 // checksum is the SHA-256 of a file, in hexadecimal digits.
