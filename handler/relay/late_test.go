@@ -99,28 +99,12 @@ func TestDoubtfulPutIsFound(t *testing.T) {
 				if late {
 					k = instantly(2500 * time.Millisecond)
 				}
-				q := &memory{after: func(op string) error {
-					if op == "Put" {
-						return fails(delivery.UnknownOutcome)
-					}
-					return nil
-				}}
+				q := &memory{}
 				r, _ := k.draining(t, q)
 				if !late {
-					k.become(func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
-						return delivery.RecordMetadata{}, fails(delivery.Unavailable)
-					})
-					q.losing(nil)
-					trip(t, r)
-					q.losing(func(op string) error {
-						if op == "Put" {
-							return fails(delivery.UnknownOutcome)
-						}
-						return nil
-					})
-					k.forget()
-					k.wire()
+					k.leave(t, r)
 				}
+				q.losing(putUnknown)
 				out, err := r.Deliver(t.Context(), event())
 				if err != nil || out.Kind != relay.InKafka {
 					t.Fatalf("%+v, %v", out, err)
@@ -132,6 +116,25 @@ func TestDoubtfulPutIsFound(t *testing.T) {
 			})
 		})
 	}
+}
+
+// putUnknown loses the answer to a put that the queue has carried out.
+func putUnknown(op string) error {
+	if op == "Put" {
+		return fails(delivery.UnknownOutcome)
+	}
+	return nil
+}
+
+// leave has the relay know that Kafka is away, which then is back without a word.
+func (k *kafka) leave(t *testing.T, r *relay.Relay) {
+	t.Helper()
+	k.become(func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
+		return delivery.RecordMetadata{}, fails(delivery.Unavailable)
+	})
+	trip(t, r)
+	k.forget()
+	k.wire()
 }
 
 // The queue stored a message, which was drained before its answer was given up: Kafka has the record, and is not asked again.
@@ -382,18 +385,8 @@ func TestLastResortIsLate(t *testing.T) {
 		k := instantly(4 * time.Second)
 		q := &memory{}
 		r, _ := k.draining(t, q)
-		k.become(func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
-			return delivery.RecordMetadata{}, fails(delivery.Unavailable)
-		})
-		trip(t, r)
-		q.losing(func(op string) error {
-			if op == "Put" {
-				return fails(delivery.UnknownOutcome)
-			}
-			return nil
-		})
-		k.forget()
-		k.wire()
+		k.leave(t, r)
+		q.losing(putUnknown)
 		if _, err := r.Deliver(t.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
 			t.Fatalf("the first has %v", err)
 		}

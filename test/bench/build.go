@@ -34,7 +34,12 @@ func (b *bench) build(ctx context.Context) error {
 		args = append(args, "-trimpath", "-ldflags=-s -w")
 	}
 	args = append(append(args, "-o", b.dir+string(filepath.Separator)), programs()...)
-	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+	return compile(ctx, args)
+}
+
+// compile runs a go command that builds.
+func compile(ctx context.Context, args []string) error {
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil { //nolint:gosec // G204: our own programs
 		return fmt.Errorf("build: %w\n%s", err, out)
 	}
 	return nil

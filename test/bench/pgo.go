@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -26,8 +25,8 @@ func profile(ctx context.Context, o options, dir string, progress io.Writer) err
 		{"build", "-o", dir + string(filepath.Separator), "userrelay/test/bench/broker", "userrelay/test/bench/ingest"},
 		{"test", "-c", "-tags=pgo", "-o", b.program("handler"), "userrelay/handler"},
 	} {
-		if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil { //nolint:gosec // G204: our own programs
-			return fmt.Errorf("build: %w\n%s", err, out)
+		if err := compile(ctx, args); err != nil {
+			return err
 		}
 	}
 	s := &stage{
