@@ -1,5 +1,5 @@
 // Bench measures the handler beside other ways to do the same job: the same load, the same broker, one after the other
-// in every round. It writes a page and a chart; docs/benchmarks.md, which it makes, says how it measures.
+// in every round. It writes docs/benchmarks.md, which says how it measures.
 //
 //	go run ./test/bench                     all of it, some 10 minutes
 //	go run ./test/bench -pgo default.pgo    a profile for the compiler, and no figures
@@ -9,7 +9,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -42,7 +41,7 @@ type options struct {
 	quick     bool
 	rounds    int
 	each      time.Duration
-	out, svg  string
+	out       string // file for the page; empty: none
 	pgo       string // where a profile is to go; "": none is made
 	kafkaHome string
 	against   string
@@ -54,11 +53,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&o.quick, "quick", false, "only see that everything runs and the counts agree; writes files only where -out and -svg are given")
+	flags.BoolVar(&o.quick, "quick", false, "only see that everything runs and the counts agree; writes a page only where -out is given")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds; with Apache Kafka, whose figures vary more, twice as many")
 	flags.DurationVar(&o.each, "d", time.Second, "length of a measurement; with a rate, where answers are few, twice as long")
 	flags.StringVar(&o.out, "out", filepath.Join("docs", "benchmarks.md"), "`file` for the page; empty: none")
-	flags.StringVar(&o.svg, "svg", filepath.Join("docs", "benchmarks.svg"), "`file` for the chart; empty: none")
 	flags.StringVar(&o.against, "against", "", "measure another build of the handler beside it, this `program`")
 	flags.StringVar(&o.only, "only", "", "stages, with commas between them; empty: all")
 	flags.StringVar(&o.pgo, "pgo", "", "only write a processor profile of the handler under load to this `file`")
@@ -73,7 +71,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.Visit(func(f *flag.Flag) {
 		given[f.Name] = true
 		switch f.Name {
-		case "out", "svg": // where the page lies changes nothing on it
+		case "out": // where the page lies changes nothing on it
 		case "quick":
 			o.command += " -quick"
 		default:
@@ -82,9 +80,6 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	})
 	if o.quick && !given["out"] {
 		o.out = ""
-	}
-	if o.quick && !given["svg"] {
-		o.svg = ""
 	}
 	return o, nil
 }
@@ -170,22 +165,8 @@ func measure(ctx context.Context, o options, dir string, progress io.Writer) (*r
 	return result, nil
 }
 
-// write writes the page and the chart.
+// write writes the page.
 func write(r *report.Run, o options) error {
-	var chart bytes.Buffer
-	drawn, err := r.SVG(&chart)
-	if err != nil {
-		return err
-	}
-	link := ""
-	if drawn && o.svg != "" {
-		if err := os.WriteFile(o.svg, chart.Bytes(), 0o644); err != nil { //nolint:gosec // G306: for everybody
-			return fmt.Errorf("write the chart: %w", err)
-		}
-		if link, err = filepath.Rel(filepath.Dir(o.out), o.svg); err != nil {
-			return fmt.Errorf("find the way from the page to the chart: %w", err)
-		}
-	}
 	if o.out == "" {
 		return nil
 	}
@@ -194,7 +175,7 @@ func write(r *report.Run, o options) error {
 		return fmt.Errorf("read the page of the last run: %w", err)
 	}
 	var page strings.Builder
-	if err := r.Markdown(&page, filepath.ToSlash(link), report.Notes(string(before))); err != nil {
+	if err := r.Markdown(&page, report.Notes(string(before))); err != nil {
 		return err
 	}
 	if err := os.WriteFile(o.out, []byte(page.String()), 0o644); err != nil { //nolint:gosec // G306: for everybody

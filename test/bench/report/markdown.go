@@ -17,8 +17,8 @@ func Notes(page string) string {
 	return strings.TrimSpace(notes)
 }
 
-// Markdown writes the page. chart is the chart's address as the page's reader needs it, notes what people added.
-func (r *Run) Markdown(w io.Writer, chart, notes string) error {
+// Markdown writes the page. notes is what people added to the last one.
+func (r *Run) Markdown(w io.Writer, notes string) error {
 	p := &page{}
 	p.text("# Benchmarks")
 	p.text("The handler beside other ways to do the same job, all in one run on one machine. This page is made by `make bench`; the figures of another machine differ, the ratios much less.")
@@ -28,9 +28,6 @@ func (r *Run) Markdown(w io.Writer, chart, notes string) error {
 		"With "+strings.Join(r.Versions, ", "),
 		"Command: `"+r.Command+"`",
 	)
-	if chart != "" {
-		p.text(fmt.Sprintf("![Requests per second and latency of each relay, by load](%s)", chart))
-	}
 	p.method()
 	goalTable := r.goalTable()
 	p.heading("Goals")

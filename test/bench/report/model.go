@@ -1,4 +1,4 @@
-// Package report makes a page and a chart of what a benchmark measured.
+// Package report makes a page of what a benchmark measured.
 //
 // It decides nothing about what is good: every figure is the median of the rounds with the smallest and the largest
 // beside it, ratios are made within a round, and a goal that is missed or a peer that is faster is said in the same

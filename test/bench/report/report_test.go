@@ -1,9 +1,6 @@
 package report_test
 
 import (
-	"encoding/xml"
-	"errors"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -66,10 +63,10 @@ func sample() *report.Run {
 	}
 }
 
-func page(t *testing.T, r *report.Run, chart, notes string) string {
+func page(t *testing.T, r *report.Run, notes string) string {
 	t.Helper()
 	var b strings.Builder
-	if err := r.Markdown(&b, chart, notes); err != nil {
+	if err := r.Markdown(&b, notes); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -77,11 +74,10 @@ func page(t *testing.T, r *report.Run, chart, notes string) string {
 
 func TestMarkdownSays(t *testing.T) {
 	t.Parallel()
-	got := page(t, sample(), "x.svg", "")
+	got := page(t, sample(), "")
 	for name, want := range map[string]string{
 		"date":                        "* Date: 24 November 2026\n",
 		"command":                     "`go run ./test/bench`",
-		"chart":                       "](x.svg)\n",
 		"median with spread":          "| 64 callers | 20k | 15k (14k–16k) | 12k | 2000 | 10k |\n",
 		"gzip is a row of its own":    "| 64 callers, gzip | ",
 		"share of bare":               "| 64 callers | 0.75 (0.7–0.8) | 0.6 | 0.1 | 0.5 |\n",
@@ -115,11 +111,11 @@ func TestMarkdownSays(t *testing.T) {
 func TestMarkdownKeepsNotes(t *testing.T) {
 	t.Parallel()
 	const notes = "## What limits it\n\nThe kernel."
-	first := page(t, sample(), "", notes)
+	first := page(t, sample(), notes)
 	if got := report.Notes(first); got != notes {
 		t.Errorf("notes %q, want %q", got, notes)
 	}
-	if again := page(t, sample(), "", report.Notes(first)); again != first {
+	if again := page(t, sample(), report.Notes(first)); again != first {
 		t.Error("the page changes though nothing new was measured")
 	}
 	if got := report.Notes("# A page of somebody else's"); got != "" {
@@ -132,7 +128,7 @@ func TestMarkdownOfALittle(t *testing.T) {
 	r := sample()
 	r.Stages = []report.Stage{{ID: report.Apache, Title: "Apache Kafka", About: "One node.", Missing: "Left out: there was none."}}
 	r.Cold, r.Allocs = nil, nil
-	got := page(t, r, "", "")
+	got := page(t, r, "")
 	for _, want := range []string{
 		"One node.\n\nLeft out: there was none.\n",
 		"| Apache Kafka, 64 callers: the same | ≥ 1.15 × | – | not measured |\n",
@@ -142,12 +138,6 @@ func TestMarkdownOfALittle(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("the page does not hold %q", want)
 		}
-	}
-	if strings.Contains(got, "![") {
-		t.Error("a chart that there is not")
-	}
-	if drawn, err := r.SVG(io.Discard); drawn || err != nil {
-		t.Errorf("drawn %v: %v", drawn, err)
 	}
 }
 
@@ -179,7 +169,7 @@ func TestStandings(t *testing.T) {
 				ID: report.InProcess, Title: "b", Relays: []report.Relay{report.Ours, report.Franz}, Cells: []report.Cell{c},
 			}}}
 			want := "| 64 callers | " + tc.want + " | 1 tie | 1 tie | – |\n"
-			if got := page(t, r, "", ""); !strings.Contains(got, want) {
+			if got := page(t, r, ""); !strings.Contains(got, want) {
 				t.Errorf("no %q in\n%s", want, got)
 			}
 		})
@@ -208,57 +198,5 @@ func TestCheck(t *testing.T) {
 				t.Errorf("%v, want %q", err, tc.want)
 			}
 		})
-	}
-}
-
-func TestSVG(t *testing.T) {
-	t.Parallel()
-	var b strings.Builder
-	if drawn, err := sample().SVG(&b); !drawn || err != nil {
-		t.Fatalf("drawn %v: %v", drawn, err)
-	}
-	svg := b.String()
-	bars, texts := 0, map[string]int{}
-	for dec := xml.NewDecoder(strings.NewReader(svg)); ; {
-		token, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatalf("not XML: %v\n%s", err, svg)
-		}
-		switch tok := token.(type) {
-		case xml.StartElement:
-			for _, a := range tok.Attr {
-				if strings.Contains(a.Value, "NaN") || strings.Contains(a.Value, "Inf") || strings.Contains(a.Value, "%!") {
-					t.Errorf("%s has %s=%q", tok.Name.Local, a.Name.Local, a.Value)
-				}
-				if a.Name.Local == "class" && len(a.Value) == 2 && a.Value[0] == 's' {
-					bars++
-				}
-			}
-		case xml.CharData:
-			texts[strings.TrimSpace(string(tok))]++
-		}
-	}
-	// 4 loads of callers with two brokers, 2 rates with two figures, 5 relays each, and the legend's.
-	if want := (4+4+2+2)*5 + 5; bars != want {
-		t.Errorf("%d bars and keys, want %d", bars, want)
-	}
-	for _, want := range []string{
-		"requests per second", "callers, each waits for its answer", "p50, ms, from when a request was due", "p99, ms, from when a request was due",
-		"In-process broker", "Apache Kafka", "5 ms broker", "256", "userrelay", "franz-go", "15k", "20k",
-	} {
-		if texts[want] == 0 {
-			t.Errorf("the chart has no text %q", want)
-		}
-	}
-	for _, want := range []string{"prefers-color-scheme: dark", `role="img"`, "<title", "<desc"} {
-		if !strings.Contains(svg, want) {
-			t.Errorf("the chart has no %q", want)
-		}
-	}
-	if strings.Contains(svg, "url(") || strings.Contains(svg, "href") || strings.Contains(svg, "@import") {
-		t.Error("the chart needs something from elsewhere")
 	}
 }
