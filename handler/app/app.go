@@ -45,6 +45,8 @@ type Config struct {
 	Role, Instance string         // of this program on the application map
 	Lines          bool           // a console line for every event
 
+	Now func() time.Time // the wall clock; nil: the system's
+
 	Version string
 	Build   func() functions.Build // for who asks the function Version; nil: it does not know
 	Console *slog.Logger
@@ -88,15 +90,15 @@ func New(c Config) (*App, error) {
 	telemetry := insights.New(told)
 	a.telemetry = telemetry
 	cluster := c.Kafka
-	cluster.Log = a.log
+	cluster.Log, cluster.Now = a.log, c.Now
 	a.producer = kafka.New(cluster)
-	where := relay.Config{Producer: a.producer, Observer: telemetry, KafkaTimeout: c.KafkaTimeout, Profile: c.Decoder.Profile}
+	where := relay.Config{Producer: a.producer, Observer: telemetry, KafkaTimeout: c.KafkaTimeout, Profile: c.Decoder.Profile, Now: c.Now}
 	if a.outbox != nil {
 		where.Outbox, where.OutboxTimeout = a.outbox, c.OutboxTimeout
 	}
 	a.relay = relay.New(where)
 	a.handler = functions.New(functions.Config{
-		Decoder: c.Decoder, Deliver: a.relay, Drain: a.relay, Kafka: a.producer, Observer: telemetry, Build: c.Build,
+		Decoder: c.Decoder, Deliver: a.relay, Drain: a.relay, Kafka: a.producer, Observer: telemetry, Build: c.Build, Now: c.Now,
 	})
 	return a, nil
 }

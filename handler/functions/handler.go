@@ -55,7 +55,8 @@ type Config struct {
 	Drain    Drainer
 	Kafka    Checker
 	Observer Observer
-	Build    func() Build // asked at most once a request; nil: nothing is known
+	Build    func() Build     // asked at most once a request; nil: nothing is known
+	Now      func() time.Time // the wall clock, for when a registration came; nil: the system's
 }
 
 // Handler answers the requests of the Functions host.
@@ -65,6 +66,7 @@ type Handler struct {
 	drainer  Drainer
 	health   health
 	build    func() Build
+	now      func() time.Time
 	observer Observer
 	gate     gate
 	drains   gate // of the queue trigger
@@ -85,12 +87,16 @@ func New(c Config) *Handler {
 		drainer:  c.Drain,
 		health:   health{checker: c.Kafka, observer: c.Observer, now: time.Now},
 		build:    c.Build,
+		now:      c.Now,
 		observer: c.Observer,
 		gate:     gate{maxRequests: maxRequests, maxBytes: maxBodies},
 		drains:   gate{maxRequests: maxDrains},
 	}
 	if h.build == nil {
 		h.build = func() Build { return Build{} }
+	}
+	if h.now == nil {
+		h.now = time.Now
 	}
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
 	register := function{"RegisterUser", post, h.registerUser}

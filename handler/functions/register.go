@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -54,7 +53,7 @@ func (h *Handler) registerUser(ctx context.Context, w http.ResponseWriter, r *ht
 	body := upload{body: r.Body, gate: &h.gate, left: MaxBody}
 	defer body.release()
 	event, err := h.decoder.Decode(registration.Body{Reader: &body, Length: r.ContentLength, Room: &body},
-		r.Header.Get("Idempotency-Key"), time.Now())
+		r.Header.Get("Idempotency-Key"), h.now())
 	if err != nil {
 		answerUndecoded(w, err)
 		return

@@ -28,8 +28,11 @@ type Tokens struct {
 }
 
 // NewTokens returns one without a token.
-func NewTokens(source Source) *Tokens {
-	return &Tokens{source: source, now: func() time.Time { return time.Now().Round(0) }, fetching: make(chan struct{}, 1)}
+func NewTokens(source Source) *Tokens { return NewTokensAt(source, time.Now) }
+
+// NewTokensAt is NewTokens with another wall clock, for tests that move it.
+func NewTokensAt(source Source, now func() time.Time) *Tokens {
+	return &Tokens{source: source, now: func() time.Time { return now().Round(0) }, fetching: make(chan struct{}, 1)}
 }
 
 // Get returns a token that is good for a minute at least, and asks for one where there is none.

@@ -171,13 +171,13 @@ func (l *lane) newID(ctx context.Context) error {
 // deliver sends batches until the outcome of each is known, or given up. What is certainly not stored goes back into the
 // queue.
 func (l *lane) deliver(ctx context.Context, batches []batch) {
-	now := time.Now()
+	began, stamp := time.Now(), l.p.config.Now()
 	for i := range batches {
-		l.encode(&batches[i], now)
+		l.encode(&batches[i], stamp)
 	}
 	l.attempt(batches, l.p.attemptTimeout)
 	if unresolved := l.p.settle(l, batches); len(unresolved) > 0 {
-		l.repeat(ctx, unresolved, now.Add(giveUpAfter))
+		l.repeat(ctx, unresolved, began.Add(giveUpAfter))
 	}
 }
 
@@ -193,16 +193,16 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (l *lane) encode(b *batch, now time.Time) {
+func (l *lane) encode(b *batch, stamp time.Time) {
 	for int(b.partition) >= len(l.sequence) {
 		l.sequence, l.stored = append(l.sequence, 0), append(l.stored, mark{})
 	}
-	b.time = now.Truncate(time.Millisecond)
+	b.time = stamp.Truncate(time.Millisecond)
 	sequence := l.sequence[b.partition]
 	if l.id.ID < 0 {
 		sequence = -1
 	}
-	b.encoded = appendBatch(b.encoded, l.id, sequence, now.UnixMilli(), b.items)
+	b.encoded = appendBatch(b.encoded, l.id, sequence, stamp.UnixMilli(), b.items)
 }
 
 // attempt sends batches on the lane's connection in one request, waits so long for the answer, and gives each its verdict.

@@ -48,10 +48,11 @@ type Config struct {
 	TLS      *tls.Config // nil: plain connections
 	// CurrentTLS is asked for TLS at each new connection, for certificates that are renewed meanwhile. nil: it stays TLS.
 	CurrentTLS func() *tls.Config
-	SASL       sasl.Mechanism // nil: no login
-	Log        *slog.Logger   // told of the connection's state; nil: nobody
-	Dial       wire.DialFunc  // opens connections to brokers, below TLS; nil: TCP
-	Profiles   bool           // records may have profiles, and be as large as registration.MaxRecord; for a diagnosis
+	SASL       sasl.Mechanism   // nil: no login
+	Log        *slog.Logger     // told of the connection's state; nil: nobody
+	Dial       wire.DialFunc    // opens connections to brokers, below TLS; nil: TCP
+	Profiles   bool             // records may have profiles, and be as large as registration.MaxRecord; for a diagnosis
+	Now        func() time.Time // the wall clock, for the records' timestamps; nil: the system's
 }
 
 // Producer writes to one topic. It is safe for use by several goroutines.
@@ -112,6 +113,9 @@ func newProducer(c Config) *Producer {
 		attemptTimeout: attemptTimeout,
 		brokerTimeout:  c.BrokerTimeout(),
 		gone:           make(chan struct{}),
+	}
+	if p.config.Now == nil {
+		p.config.Now = time.Now
 	}
 	if p.eventHubs = c.EventHubs(); p.eventHubs {
 		p.attemptTimeout = eventHubsAttemptTimeout

@@ -113,7 +113,7 @@ func (r *Relay) close(ctx context.Context, d *drained) error {
 		return nil
 	case d.err == nil:
 		r.inKafka.add(keyOf(d.event, d.queued), storedMessage{md: d.md, told: true}) // it may be seen again before it is deleted
-		r.observer.Drained(ctx, d.event, d.md, time.Since(d.queued))
+		r.observer.Drained(ctx, d.event, d.md, max(r.now().Sub(d.queued), 0))        // another clock may have put it there
 		return nil
 	}
 	reason := d.unread
@@ -160,7 +160,7 @@ func (r *Relay) poisonInvalid(ctx context.Context, e registration.Event) {
 		return
 	}
 	span := trace.FromContext(ctx)
-	m := registration.Envelope{Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: time.Now(), Reason: string(delivery.Invalid)}
+	m := registration.Envelope{Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: r.now(), Reason: string(delivery.Invalid)}
 	if r.poison(ctx, e, m.Encode(), invalidReason) != nil {
 		r.invalid.forget(key) // the next one may have more luck
 	}

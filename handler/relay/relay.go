@@ -61,6 +61,7 @@ type Config struct {
 	OutboxTimeout time.Duration
 	// Profile says whether records have profiles. It decides of what lies in the outbox, too.
 	Profile bool
+	Now     func() time.Time // the wall clock, for when a message was put into a queue; nil: the system's
 }
 
 // Relay delivers registrations. It is safe for use by several goroutines.
@@ -71,6 +72,7 @@ type Relay struct {
 	kafkaTimeout  time.Duration
 	outboxTimeout time.Duration
 	profile       bool
+	now           func() time.Time
 	breaker       *breaker // nil: without an outbox there is nowhere else to go
 	repeats       repeats
 	inKafka       *recent[messageKey, storedMessage] // messages whose records Kafka has
@@ -113,12 +115,15 @@ func keyOf(e registration.Event, queued time.Time) messageKey {
 func New(c Config) *Relay {
 	r := &Relay{
 		producer: c.Producer, outbox: c.Outbox, observer: c.Observer,
-		kafkaTimeout: c.KafkaTimeout, outboxTimeout: c.OutboxTimeout, profile: c.Profile,
+		kafkaTimeout: c.KafkaTimeout, outboxTimeout: c.OutboxTimeout, profile: c.Profile, now: c.Now,
 		repeats: newRepeats(),
 		inKafka: newRecent[messageKey, storedMessage](storedMost, storedLasts),
 		invalid: newRecent[messageKey, struct{}](rememberMost, rememberFor),
 		calls:   make(chan struct{}, maxCalls),
 		kick:    make(chan struct{}, 1),
+	}
+	if r.now == nil {
+		r.now = time.Now
 	}
 	r.life, r.end = context.WithCancel(context.Background())
 	r.patience, r.lose = context.WithCancel(context.Background())

@@ -144,20 +144,20 @@ func (r *Relay) keep(ctx, limit context.Context, e registration.Event, why error
 	if late != nil {
 		hidden = hiddenFor
 	}
-	span, start := trace.FromContext(ctx).Child(), time.Now()
+	span, start, queued := trace.FromContext(ctx).Child(), time.Now(), r.now()
 	kept, err = r.outbox.Put(limit, registration.Envelope{
-		Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: start, Reason: string(delivery.ClassOf(why)),
+		Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: queued, Reason: string(delivery.ClassOf(why)),
 	}, hidden)
 	r.observer.Put(ctx, delivery.PutAttempt{Event: e, Span: span, Start: start, Duration: time.Since(start), Err: err})
 	if err != nil {
-		return delivery.Kept{}, start, err
+		return delivery.Kept{}, queued, err
 	}
 	r.observer.Outboxed(ctx, e, why)
 	r.stirred.Store(true)
 	if late != nil {
-		r.takeBack(ctx, e.WithoutProfile(), start, kept, start.Add(hidden), late)
+		r.takeBack(ctx, e.WithoutProfile(), queued, kept, start.Add(hidden), late)
 	} else {
 		r.wake()
 	}
-	return kept, start, nil
+	return kept, queued, nil
 }

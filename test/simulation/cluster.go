@@ -101,6 +101,9 @@ func (b *brokers) start() {
 					b.w.logf("broker %d: %d bytes for partition %d", c.CurrentNode(), len(q.Records), q.Partition)
 				}
 			}
+			if answer, ok := early(p); ok {
+				return answer, nil, true
+			}
 		}
 		return nil, nil, false
 	})

@@ -79,6 +79,11 @@ var previous struct {
 			"a lane uses a sequence again", "handler/kafka/lane.go",
 			"l.sequence[b.partition] = (l.sequence[b.partition] + int32(len(b.items))) & math.MaxInt32", "_ = math.MaxInt32", "",
 		},
+		{
+			"a clock that is wrong is the record's own fault", "handler/kafka/wire/codes.go",
+			`{32, delivery.TopicRule, NotStored, "INVALID_TIMESTAMP", adviceClock},`,
+			`{32, delivery.Invalid, NotStored | OneRecord, "INVALID_TIMESTAMP", adviceClock},`, "",
+		},
 	}
 }
 

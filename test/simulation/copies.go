@@ -239,7 +239,7 @@ func (e *evidence) silent(from, to time.Duration) bool {
 	var spans []span
 	for _, f := range e.plan.Faults {
 		switch f.Kind {
-		case Queue500, Queue503, QueueLost, QueueRefuse, QueueSilent, QueueSlow, Kill, KillAt, KillHost, Stop, Token, Ingest:
+		case Queue500, Queue503, QueueLost, QueueRefuse, QueueSilent, QueueSlow, Kill, KillAt, KillHost, Stop, Token, Ingest, Clock:
 			continue
 		default:
 			begin := time.Second + f.At // calls and faults begin a second after the world

@@ -30,6 +30,8 @@ func (w *world) apply(f Fault) (end func()) {
 	case Token:
 		w.noTokens.Store(true)
 		return func() { w.noTokens.Store(false) }
+	case Clock:
+		return h.clock.jump(f.Code)
 	case Ingest:
 		w.sink.mode.Store(int32(1 + f.Code%3))
 		return func() { w.sink.mode.Store(0) }

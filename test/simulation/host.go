@@ -20,6 +20,7 @@ type host struct {
 	drains bool
 	wires  *wires
 	queue  *queueWires
+	clock  clock // of the machine
 
 	mu      sync.Mutex
 	current *life // nil: none that takes requests
@@ -38,7 +39,8 @@ type uptime struct {
 
 func newHost(w *world, i int) *host {
 	s := w.plan.Setup
-	h := &host{w: w, index: i, front: true, drains: true, queue: &queueWires{}}
+	h := &host{w: w, index: i, front: true, drains: true}
+	h.queue = &queueWires{clock: &h.clock}
 	if s.Split {
 		h.drains = i == s.Hosts-1
 		h.front = !h.drains
@@ -147,6 +149,10 @@ type answer struct {
 
 // post hands a request to the handler, as soon as there is one.
 func (h *host) post(ctx context.Context, path string, header http.Header, body []byte) answer {
+	return h.ask(ctx, http.MethodPost, path, header, body)
+}
+
+func (h *host) ask(ctx context.Context, method, path string, header http.Header, body []byte) answer {
 	l := h.await(ctx)
 	if l == nil {
 		return answer{}
@@ -158,7 +164,7 @@ func (h *host) post(ctx context.Context, path string, header http.Header, body [
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(alive, cancel)() //nolint:contextcheck // the host's life ends it, too
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://handler"+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://handler"+path, bytes.NewReader(body))
 	h.w.must(err)
 	req.Header = header
 	sent := time.Now()

@@ -68,6 +68,7 @@ func (l *life) config() app.Config {
 		KafkaTimeout: 2 * time.Second,
 		Outbox:       &outbox.Config{Account: account, Client: &http.Client{Transport: way}}, OutboxTimeout: 1500 * time.Millisecond,
 		Decoder: registration.Decoder{Profile: s.Profile},
+		Now:     l.host.clock.now,
 		Role:    "userrelay", Instance: l.name, Version: "simulated", Console: slog.New(slog.DiscardHandler),
 	}
 	for i := range s.Brokers {
@@ -82,7 +83,7 @@ func (l *life) config() app.Config {
 	case "SCRAM-SHA-256":
 		c.Kafka.SASL = kafka.SCRAM(s.Login, login, password)
 	case "OAUTHBEARER":
-		c.Kafka.SASL = kafka.OAuthBearer(identity.NewTokens(w.token), nil)
+		c.Kafka.SASL = kafka.OAuthBearer(identity.NewTokensAt(w.token, l.host.clock.now), nil)
 	}
 	if s.Telemetry {
 		way := &sinkLink{w: w, dead: &l.link.dead}

@@ -106,6 +106,7 @@ const (
 	Stop        Kind = "stop"         // a handler is told to end, and started again
 	Token       Kind = "token"        // there are no tokens
 	Ingest      Kind = "ingest"       // telemetry is not taken
+	Clock       Kind = "clock"        // the wall clock of a host jumps by seconds, minutes or a day
 )
 
 // Kinds returns all kinds.
@@ -113,7 +114,7 @@ func Kinds() []Kind {
 	return []Kind{
 		Cut, NextBefore, NextMiddle, NextAfter, NextHalf, Refuse, Silence, BlackHole, Slow, CodeBefore, CodeAfter, CodeInit,
 		CodeLook, Move, Restart, Renumber, Replace, Remake, Limit, Queue500, Queue503, QueueLost, QueueRefuse, QueueSilent,
-		QueueSlow, Kill, KillAt, KillHost, Stop, Token, Ingest,
+		QueueSlow, Kill, KillAt, KillHost, Stop, Token, Ingest, Clock,
 	}
 }
 

@@ -7,18 +7,17 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
 // queueWires lie between the machine of a host and the queue.
 type queueWires struct {
-	mu   sync.Mutex
-	mode string // "", 500, 503, lost, refuse, silent, slow
+	clock *clock // of the machine
+	mu    sync.Mutex
+	mode  string // "", 500, 503, lost, refuse, silent, slow
 }
 
 // queueLink is the way of one process to the queue. It sees what is asked, and what is answered.
@@ -117,22 +116,18 @@ func (l *queueLink) exchange(r *http.Request) (resp *http.Response, doubtful boo
 	l.wires.mu.Lock()
 	mode := l.wires.mode
 	l.wires.mu.Unlock()
-	refusal := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	switch {
 	case l.dead.Load(), mode == "refuse":
-		return nil, false, refusal
+		return nil, false, refused()
 	case mode == "silent":
 		<-r.Context().Done()
 		return nil, false, r.Context().Err()
-	case mode == "500", mode == "503":
-		code, text := http.StatusInternalServerError, "InternalError"
-		if mode == "503" {
-			code, text = http.StatusServiceUnavailable, "ServerBusy"
-		}
-		return &http.Response{
-			StatusCode: code, Status: http.StatusText(code), ProtoMajor: 1, ProtoMinor: 1, Request: r,
-			Header: http.Header{"X-Ms-Error-Code": {text}}, Body: io.NopCloser(strings.NewReader("")),
-		}, false, nil
+	case l.wires.clock.off() > signedFor:
+		return refusal(r, http.StatusForbidden, "AuthenticationFailed"), false, nil
+	case mode == "500":
+		return refusal(r, http.StatusInternalServerError, "InternalError"), false, nil
+	case mode == "503":
+		return refusal(r, http.StatusServiceUnavailable, "ServerBusy"), false, nil
 	case mode == "slow":
 		select {
 		case <-time.After(300*time.Millisecond + 300*l.w.jitter(l.name, "slow"+r.Method)):
@@ -160,6 +155,14 @@ func (l *queueLink) exchange(r *http.Request) (resp *http.Response, doubtful boo
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, false, nil
+}
+
+// refusal is the queue's answer to what it does not do.
+func refusal(r *http.Request, status int, code string) *http.Response {
+	return &http.Response{
+		StatusCode: status, Status: http.StatusText(status), ProtoMajor: 1, ProtoMinor: 1, Request: r,
+		Header: http.Header{"X-Ms-Error-Code": {code}}, Body: io.NopCloser(strings.NewReader("")),
+	}
 }
 
 // read notes which messages an answer names.

@@ -179,9 +179,10 @@ func Run(p Plan) Result {
 	}
 	<-time.After(time.Second)
 	before := w.goroutines()
-	watched := w.watch()
+	watched, asked := w.watch(), w.askHealth()
 	w.happen()
 	w.logf("all healed")
+	asked()
 	w.recover()
 	watched()
 	w.rest(before)
@@ -257,6 +258,8 @@ func (w *world) recover() {
 			c := Call{Form: FormPlain, Tenant: "t1", User: "auth0|last", Created: 900, EventID: fmt.Sprintf("last%d-%d", n, i)}
 			if a := w.send(h, c, 100*(1000+10*n+i)); a.status != http.StatusOK || a.took > normalSpeed {
 				wrong = fmt.Sprintf("%s answered %d after %v", h.name(), a.status, a.took)
+			} else if a := h.health(w.life); a.status != http.StatusOK {
+				wrong = fmt.Sprintf("%s is not healthy: %d", h.name(), a.status)
 			}
 		}
 		if wrong == "" && w.kept() == 0 {

@@ -1,0 +1,63 @@
+package simulation
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	// The queue takes a request for this time after it was signed, and before
+	// (https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key, "Specifying the Date header").
+	signedFor = 15 * time.Minute
+	// A broker takes records whose timestamp lies this far in the future (message.timestamp.after.max.ms of Apache Kafka 4,
+	// its default).
+	aheadMost = time.Hour
+)
+
+// clock is the wall clock of a machine. It jumps; the time that has gone by since a moment is measured by another one, which
+// does not.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())).Round(0) }
+
+// off is by how much the clock is wrong.
+func (c *clock) off() time.Duration { return time.Duration(c.ahead.Load()).Abs() }
+
+// jump moves the clock, until the function that it returns is called.
+func (c *clock) jump(code int) (back func()) {
+	by := []time.Duration{-26 * time.Hour, -3 * time.Minute, -5 * time.Second, 5 * time.Second, 3 * time.Minute, 26 * time.Hour}[code%6]
+	c.ahead.Add(int64(by))
+	return func() { c.ahead.Add(int64(-by)) }
+}
+
+// early answers a request whose records are of the future, as a broker does. ok says that it is one. kfake takes all records.
+func early(r *kmsg.ProduceRequest) (answer kmsg.Response, ok bool) {
+	const firstTimestamp = 27 // its place in a batch
+	latest := uint64(time.Now().Add(aheadMost).UnixMilli())
+	for _, t := range r.Topics {
+		for _, p := range t.Partitions {
+			if len(p.Records) >= firstTimestamp+8 && binary.BigEndian.Uint64(p.Records[firstTimestamp:]) > latest {
+				ok = true
+			}
+		}
+	}
+	if !ok {
+		return nil, false
+	}
+	resp, _ := r.ResponseKind().(*kmsg.ProduceResponse)
+	for _, t := range r.Topics {
+		of := kmsg.NewProduceResponseTopic()
+		of.Topic, of.TopicID = t.Topic, t.TopicID
+		for _, p := range t.Partitions {
+			refused := kmsg.NewProduceResponseTopicPartition()
+			refused.Partition, refused.ErrorCode, refused.BaseOffset = p.Partition, kerr.InvalidTimestamp.Code, -1
+			of.Partitions = append(of.Partitions, refused)
+		}
+		resp.Topics = append(resp.Topics, of)
+	}
+	return resp, true
+}
