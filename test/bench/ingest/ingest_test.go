@@ -32,7 +32,7 @@ func TestCounts(t *testing.T) {
 	for _, tc := range []struct {
 		name, body string
 		gzip       bool
-		status     int
+		status     int // of the count
 		items      string
 	}{
 		{"nothing", " \n", false, 200, "0"},
@@ -40,7 +40,7 @@ func TestCounts(t *testing.T) {
 		{"lines", "{\"a\":1}\n{\"a\":2}\n", false, 200, "2"},
 		{"lines, packed", "{\"a\":1}\n{\"a\":2}\n{\"a\":3}", true, 200, "3"},
 		{"an array", `[{"a":1},{"a":2},{"a":3},{"a":4}]`, true, 200, "4"},
-		{"half an array", `[{"a":1}`, false, 400, "0"},
+		{"half an array", `[{"a":1}`, false, 500, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,14 +55,15 @@ func TestCounts(t *testing.T) {
 			}
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, req)
-			want := `{"itemsReceived":` + tc.items + `,"itemsAccepted":` + tc.items + `,"errors":[]}`
-			if w.Code != tc.status || tc.status == 200 && w.Body.String() != want {
+			if w.Code != http.StatusOK {
 				t.Errorf("status %d, %s", w.Code, w.Body)
 			}
-			w = httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/items", http.NoBody))
-			if got := w.Body.String(); got != tc.items {
-				t.Errorf("%s items, want %s", got, tc.items)
+			for range 2 { // what was counted stays counted
+				w = httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/items", http.NoBody))
+				if got := w.Body.String(); w.Code != tc.status || tc.status == 200 && got != tc.items {
+					t.Errorf("status %d, %s items, want %d and %s", w.Code, got, tc.status, tc.items)
+				}
 			}
 		})
 	}
@@ -70,11 +71,13 @@ func TestCounts(t *testing.T) {
 
 func TestNotPackedAsItSays(t *testing.T) {
 	t.Parallel()
+	h := new(counter).routes()
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v2.1/track", strings.NewReader("{}"))
 	req.Header.Set("Content-Encoding", "gzip")
+	h.ServeHTTP(httptest.NewRecorder(), req)
 	w := httptest.NewRecorder()
-	new(counter).routes().ServeHTTP(w, req)
-	if w.Code != http.StatusBadRequest {
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/items", http.NoBody))
+	if w.Code != http.StatusInternalServerError {
 		t.Errorf("status %d", w.Code)
 	}
 }
