@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 // environments are sound settings of all kinds: each setting is read in one of them at least.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 // apacheName is what -kafka has for a real Kafka instead of an address.

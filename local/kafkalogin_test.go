@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 	"userrelay/test/wait"
 )
 

@@ -21,8 +21,8 @@ import (
 	"userrelay/local/funchost"
 	"userrelay/local/portal"
 	"userrelay/local/portal/peek"
+	"userrelay/local/realkafka"
 	"userrelay/local/storagequeue"
-	"userrelay/test/realkafka"
 )
 
 // The node that stands for this app in Application Insights; any GUID does.

@@ -21,7 +21,7 @@ import (
 	"unicode/utf16"
 
 	"userrelay/handler/certs"
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 // forms are what becomes of a PEM text on its way into a setting or a file.

@@ -6,7 +6,7 @@ import (
 	"unicode"
 
 	"userrelay/handler/certs"
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 // Whatever stands in the settings is read or refused, and a refusal repeats nothing of it.

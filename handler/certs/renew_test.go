@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"userrelay/handler/certs"
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 // versions are those of TLS that are used. They resume sessions in different ways.

@@ -18,7 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"userrelay/handler/certs"
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -20,8 +20,8 @@ import (
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
 	"userrelay/handler/registration"
+	"userrelay/local/realkafka"
 	"userrelay/test/kafka/ledger"
-	"userrelay/test/realkafka"
 	"userrelay/test/wait"
 )
 

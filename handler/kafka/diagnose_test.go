@@ -18,7 +18,7 @@ import (
 	"userrelay/handler/identity"
 	"userrelay/handler/kafka"
 	"userrelay/handler/kafka/diagnose"
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 // report is what a diagnosis found, a line for each finding as -check prints it.

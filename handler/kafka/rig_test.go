@@ -19,8 +19,8 @@ import (
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
 	"userrelay/handler/registration"
+	"userrelay/local/realkafka"
 	"userrelay/test/kafka/ledger"
-	"userrelay/test/realkafka"
 	"userrelay/test/recorder"
 	"userrelay/test/wait"
 )
@@ -140,7 +140,7 @@ func readLog(t *testing.T, c *kfake.Cluster) []realkafka.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	records, err := realkafka.ReadFranz(ctx, c.ListenAddrs(), topic)
+	records, err := realkafka.Read(ctx, c.ListenAddrs(), topic)
 	if err != nil {
 		t.Fatal(err)
 	}

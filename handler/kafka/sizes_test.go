@@ -11,9 +11,9 @@ import (
 
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/local/realkafka"
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/quiet"
-	"userrelay/test/realkafka"
 	"userrelay/test/wait"
 )
 

@@ -15,8 +15,8 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
+	"userrelay/local/realkafka"
 	"userrelay/test/kafka/ledger"
-	"userrelay/test/realkafka"
 )
 
 // The tests of this file's kind run in virtual time, over a network in memory: what takes an hour, or what must not take a

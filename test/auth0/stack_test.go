@@ -16,7 +16,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 	"userrelay/test/wait"
 )
 
@@ -166,7 +166,7 @@ type record struct {
 // records reads all that is in the topic, with a client that has nothing in common with the handler's.
 func (s *stack) records(t *testing.T) (records []record) {
 	t.Helper()
-	found, err := realkafka.ReadFranz(t.Context(), []string{s.Brokers}, topic)
+	found, err := realkafka.Read(t.Context(), []string{s.Brokers}, topic)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 	"os/exec"
 	"time"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/bench/report"
-	"userrelay/test/realkafka"
 )
 
 // inProcess measures against a broker that costs next to nothing.

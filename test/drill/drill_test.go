@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"userrelay/test/realkafka"
+	"userrelay/test/kafkatest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,7 +24,7 @@ const root = "../.." // the project's folder, seen from the one in which tests r
 // TestShort runs the short form: run itself fails where a registration is lost, or a control shows nothing.
 func TestShort(t *testing.T) {
 	t.Parallel()
-	home := realkafka.HomeForTest(t)
+	home := kafkatest.Home(t)
 	if runtime.GOOS == "windows" {
 		t.Skip("skipped: Windows has no signals that halt a process")
 	}

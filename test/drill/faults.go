@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
 	"userrelay/test/faultproxy"
-	"userrelay/test/realkafka"
 )
 
 // faults makes faults between handler and Kafka.

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/drill/report"
-	"userrelay/test/realkafka"
 )
 
 const (

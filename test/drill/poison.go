@@ -14,9 +14,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 
 	"userrelay/handler/registration"
+	"userrelay/local/realkafka"
 	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
-	"userrelay/test/realkafka"
 )
 
 // taken is within which the host has taken a message: it looks into an empty queue every 15 s at least (host.json).

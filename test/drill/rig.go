@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
 	"userrelay/test/faultproxy"
-	"userrelay/test/realkafka"
 )
 
 const (
@@ -259,7 +259,7 @@ func (s *stand) drained(ctx context.Context, limit time.Duration) (left int, err
 func (s *stand) records(ctx context.Context) ([]realkafka.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	return realkafka.ReadFranz(ctx, s.cluster.Bootstrap(realkafka.Internal), s.topic)
+	return realkafka.Read(ctx, s.cluster.Bootstrap(realkafka.Internal), s.topic)
 }
 
 // settings are the handler's, NAME=VALUE.

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
-	"userrelay/test/realkafka"
 )
 
 const (
@@ -68,7 +68,7 @@ func unfriendly(ctx context.Context, r *rig, row *report.Row) (err error) {
 	if used.known {
 		row.Size("memory, at most", used.peak, mostMemory)
 	}
-	log, err := realkafka.ReadFranz(ctx, r.cluster.Bootstrap(realkafka.Internal), topic)
+	log, err := realkafka.Read(ctx, r.cluster.Bootstrap(realkafka.Internal), topic)
 	if err != nil {
 		return err
 	}

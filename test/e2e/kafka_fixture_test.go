@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
-	"userrelay/test/realkafka"
 	"userrelay/test/wait"
 )
 
@@ -107,7 +107,7 @@ func (r record) header(name string) string {
 // readTopic reads all that is in the topic now, with a client that has nothing in common with the handler's.
 func readTopic(t *testing.T, brokers string) []record {
 	t.Helper()
-	found, err := realkafka.ReadFranz(t.Context(), []string{brokers}, topic)
+	found, err := realkafka.Read(t.Context(), []string{brokers}, topic)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"userrelay/handler/outbox"
 	"userrelay/local/storagequeue"
 	"userrelay/test/faultproxy"
-	"userrelay/test/realkafka"
+	"userrelay/test/kafkatest"
 	"userrelay/test/wait"
 )
 
@@ -119,7 +119,7 @@ func TestOutbox(t *testing.T) {
 // TestApache runs all of it with a real Kafka, twice on the same folder.
 func TestApache(t *testing.T) {
 	t.Parallel()
-	realkafka.HomeForTest(t)
+	kafkatest.Home(t)
 	data := t.TempDir()
 	for i := range 2 {
 		l := startLocal(t, "-kafka", "apache", "-data", data)

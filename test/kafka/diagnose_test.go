@@ -16,7 +16,8 @@ import (
 	"userrelay/handler/kafka"
 	"userrelay/handler/kafka/diagnose"
 	"userrelay/handler/registration"
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
+	"userrelay/test/kafkatest"
 	"userrelay/test/wait"
 )
 
@@ -39,7 +40,7 @@ type diagnosed struct {
 func startDiagnosed(t *testing.T) diagnosed {
 	t.Helper()
 	first := "" // address of broker 1 on wrongBroker
-	c := diagnosed{realkafka.ForTest(t, realkafka.Options{
+	c := diagnosed{kafkatest.Start(t, realkafka.Options{
 		Nodes: 3, Listeners: []realkafka.Listener{right, rightLogin, unreachable, wrongName, wrongBroker},
 		BrokerCert: realkafka.CertSpec{Hosts: []string{"127.0.0.1"}},
 		Advertise: func(node int, l realkafka.Listener, addr string) (string, error) {
@@ -132,7 +133,7 @@ func TestDiagnose(t *testing.T) { //nolint:tparallel // one step follows the oth
 	t.Parallel()
 	c := startDiagnosed(t)
 	t.Run("all there", c.allThere)
-	records, err := realkafka.ReadFranz(t.Context(), c.Bootstrap(right), "spread")
+	records, err := realkafka.Read(t.Context(), c.Bootstrap(right), "spread")
 	if err != nil || len(records) != 0 {
 		t.Errorf("the diagnosis left %d records (%v)", len(records), err)
 	}

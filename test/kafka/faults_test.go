@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
-	"userrelay/test/realkafka"
 	"userrelay/test/wait"
 )
 

@@ -15,10 +15,11 @@ import (
 	"userrelay/handler/kafka"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/kafkatest"
 	"userrelay/test/quiet"
-	"userrelay/test/realkafka"
 	"userrelay/test/wait"
 )
 
@@ -29,7 +30,7 @@ func TestOneNode(t *testing.T) {
 		realkafka.Plaintext: faultproxy.ForTest(t, faultproxy.Options{}),
 		realkafka.SASLSSL:   faultproxy.ForTest(t, faultproxy.Options{Framing: faultproxy.Bytes}),
 	}
-	c := realkafka.ForTest(t, realkafka.Options{
+	c := kafkatest.Start(t, realkafka.Options{
 		Listeners:   []realkafka.Listener{realkafka.Plaintext, realkafka.SASLSSL, realkafka.SASLReauth},
 		ReauthAfter: time.Second,
 		Properties:  map[string]string{"connections.max.idle.ms": "2000"},
@@ -85,7 +86,7 @@ func testSizes(t *testing.T, c *realkafka.Cluster, topic string, limit int) {
 		})
 	}
 	all.Wait()
-	log := must[[]realkafka.Record](t)(realkafka.ReadFranz(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
+	log := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
 	if err := ledger.CheckProfiles(log, events, limit); err != nil {
 		t.Error(err)
 	}

@@ -12,14 +12,15 @@ import (
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
 	"userrelay/handler/registration"
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
+	"userrelay/test/kafkatest"
 )
 
 // TestResumedSessions shows that a real broker resumes TLS sessions, and knows on a resumed one whose certificate it was: who
 // has no right has none there, either.
 func TestResumedSessions(t *testing.T) {
 	t.Parallel()
-	c := realkafka.ForTest(t, realkafka.Options{Listeners: []realkafka.Listener{realkafka.SSL}})
+	c := kafkatest.Start(t, realkafka.Options{Listeners: []realkafka.Listener{realkafka.SSL}})
 	for _, topic := range []string{"open", "no-write"} {
 		if err := c.CreateTopic(t.Context(), topic, 1, 1, nil); err != nil {
 			t.Fatal(err)

@@ -1,24 +1,19 @@
 package kafka_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"flag"
-	"os"
-	"os/exec"
-	"slices"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"userrelay/handler/kafka"
+	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
-	"userrelay/test/realkafka"
+	"userrelay/test/kafkatest"
 	"userrelay/test/wait"
 )
 
@@ -50,7 +45,7 @@ func proxied(t *testing.T, nodes int) (*realkafka.Cluster, []*faultproxy.Proxy) 
 	for i := range proxies {
 		proxies[i] = faultproxy.ForTest(t, faultproxy.Options{Seed: uint64(i)})
 	}
-	c := realkafka.ForTest(t, realkafka.Options{
+	c := kafkatest.Start(t, realkafka.Options{
 		Nodes: nodes, Listeners: []realkafka.Listener{realkafka.Plaintext},
 		Advertise: func(node int, _ realkafka.Listener, addr string) (string, error) {
 			proxies[node-1].SetTarget(addr)
@@ -68,21 +63,13 @@ func newProducer(t *testing.T, brokers []string, topic string) *kafka.Producer {
 	return p
 }
 
-// compare reads the topic by two clients that are not ours, and holds what they found against what callers were told.
+// compare reads the topic by a client that is not ours, and holds what it found against what callers were told.
 // direct are addresses without a proxy.
 func compare(t *testing.T, l *ledger.Ledger, direct []string, topic string) ledger.Report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience) // a long run has millions
 	defer cancel()
-	log := must[[]realkafka.Record](t)(realkafka.ReadFranz(ctx, direct, topic))
-	switch again, err := realkafka.ReadKcat(ctx, direct, topic); {
-	case errors.Is(err, exec.ErrNotFound) && os.Getenv("CI") == "": //nolint:forbidigo // a test has no main to read settings in
-		t.Log("not read with kcat, which is not installed")
-	case err != nil:
-		t.Error(err)
-	default:
-		checkSame(t, log, again)
-	}
+	log := must[[]realkafka.Record](t)(realkafka.Read(ctx, direct, topic))
 	report, err := l.Compare(log)
 	if err != nil {
 		t.Error(err)
@@ -90,26 +77,6 @@ func compare(t *testing.T, l *ledger.Ledger, direct []string, topic string) ledg
 	t.Log(report)
 	return report
 }
-
-// checkSame wants two clients to have read the same. They read many: only records that differ are shown in full.
-func checkSame(t *testing.T, byFranz, byKcat []realkafka.Record) {
-	t.Helper()
-	if len(byFranz) != len(byKcat) {
-		t.Errorf("franz-go read %d records, kcat %d", len(byFranz), len(byKcat))
-		return
-	}
-	for i := range byFranz {
-		a, b := &byFranz[i], &byKcat[i]
-		same := a.Partition == b.Partition && a.Offset == b.Offset && a.Timestamp.Equal(b.Timestamp) &&
-			bytes.Equal(a.Key, b.Key) && bytes.Equal(a.Value, b.Value) && slices.EqualFunc(a.Headers, b.Headers, sameHeader)
-		if !same {
-			t.Errorf("franz-go (-) and kcat (+) read differently:\n%s", cmp.Diff(a, b))
-			return
-		}
-	}
-}
-
-func sameHeader(a, b realkafka.Header) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) }
 
 func closeProducer(t *testing.T, p *kafka.Producer) {
 	t.Helper()

@@ -11,9 +11,9 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
+	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
-	"userrelay/test/realkafka"
 	"userrelay/test/wait"
 )
 

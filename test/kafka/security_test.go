@@ -18,7 +18,8 @@ import (
 	"userrelay/handler/identity"
 	"userrelay/handler/kafka"
 	"userrelay/handler/registration"
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
+	"userrelay/test/kafkatest"
 	"userrelay/test/recorder"
 )
 
@@ -37,7 +38,7 @@ type way struct {
 // TestSecurity goes each way that a broker offers, and for each at least one that must not lead there.
 func TestSecurity(t *testing.T) {
 	t.Parallel()
-	c := realkafka.ForTest(t, realkafka.Options{Logins: slices.Collect(maps.Values(oddLogins()))})
+	c := kafkatest.Start(t, realkafka.Options{Logins: slices.Collect(maps.Values(oddLogins()))})
 	comma := realkafka.ScramLogin{Name: "a,b", Password: "a,b=c,secret"}
 	for _, l := range []realkafka.ScramLogin{comma, {Name: "zoë", Password: "name-secret"}} {
 		if err := c.AddLogin(t.Context(), l); err != nil {
@@ -71,7 +72,7 @@ func TestBrokerCertificate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := realkafka.ForTest(t, realkafka.Options{
+			c := kafkatest.Start(t, realkafka.Options{
 				Listeners: []realkafka.Listener{realkafka.SASLSSL}, BrokerCert: tt.spec,
 			})
 			way{

@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	"userrelay/handler/kafka"
+	"userrelay/local/realkafka"
 	"userrelay/test/kafka/ledger"
-	"userrelay/test/realkafka"
+	"userrelay/test/kafkatest"
 	"userrelay/test/wait"
 )
 
@@ -26,7 +27,7 @@ func TestClusterSwapped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := realkafka.ForTest(t, realkafka.Options{Listeners: []realkafka.Listener{realkafka.Plaintext}})
+	c := kafkatest.Start(t, realkafka.Options{Listeners: []realkafka.Listener{realkafka.Plaintext}})
 	if err := c.CreateTopic(t.Context(), topic, 4, 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestClusterSwapped(t *testing.T) {
 		s.wait(t, 2000)
 		cancel()
 		callers.Wait()
-		log := must[[]realkafka.Record](t)(realkafka.ReadFranz(t.Context(), []string{node.Addr(realkafka.Plaintext)}, topic))
+		log := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), []string{node.Addr(realkafka.Plaintext)}, topic))
 		n, lost := s.compare(log)
 		total += n
 		if lost > 0 {

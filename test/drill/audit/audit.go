@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 // Outcome is what a caller saw of one event. Every event is sent once.

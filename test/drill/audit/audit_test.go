@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/drill/audit"
-	"userrelay/test/realkafka"
 )
 
 func at(partition int32, offset int64, id string) realkafka.Record {

@@ -12,7 +12,7 @@ import (
 	"sync"
 
 	"userrelay/handler/delivery"
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 // IDHeader is the header by which records are known.

@@ -8,8 +8,8 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
+	"userrelay/local/realkafka"
 	"userrelay/test/kafka/ledger"
-	"userrelay/test/realkafka"
 )
 
 func at(partition int32, offset int64, id string) realkafka.Record {

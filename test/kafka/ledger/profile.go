@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"userrelay/handler/registration"
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 // Profiled is an event whose profile has about so many bytes.

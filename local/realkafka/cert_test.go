@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 )
 
 // TestWrongCertificates shows what a client makes of a server's certificate.

@@ -18,15 +18,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
-	"userrelay/test/realkafka"
+	"userrelay/test/kafkatest"
 	"userrelay/test/wait"
 )
 
 // TestOneNode does everything with one broker: starting it is what takes time.
 func TestOneNode(t *testing.T) {
 	proxy := faultproxy.ForTest(t, faultproxy.Options{})
-	c := realkafka.ForTest(t, realkafka.Options{
+	c := kafkatest.Start(t, realkafka.Options{
 		ReauthAfter: time.Second,
 		Advertise: func(_ int, l realkafka.Listener, addr string) (string, error) {
 			if l != realkafka.Plaintext {
@@ -54,7 +55,7 @@ func TestOneNode(t *testing.T) {
 			t.Error("no produce request went through the proxy")
 		}
 	})
-	t.Run("readers", func(t *testing.T) { testReaders(t, c) })
+	t.Run("read", func(t *testing.T) { testRead(t, c) })
 	t.Run("pause", func(t *testing.T) { testPause(t, c, topic) })
 	t.Run("kill and restart", func(t *testing.T) { testRestart(t, c, topic) })
 }
@@ -173,8 +174,8 @@ func testDeny(t *testing.T, c *realkafka.Cluster) {
 	}
 }
 
-// testReaders writes records that text formats stumble over and has both readers bring them back.
-func testReaders(t *testing.T, c *realkafka.Cluster) {
+// testRead writes odd records and reads them back.
+func testRead(t *testing.T, c *realkafka.Cluster) {
 	t.Helper()
 	const topic = "odd"
 	if err := c.CreateTopic(t.Context(), topic, 3, 1, nil); err != nil {
@@ -210,29 +211,15 @@ func testReaders(t *testing.T, c *realkafka.Cluster) {
 		}
 		want = append(want, rec)
 	}
-	tests := []struct {
-		name  string
-		needs func(testing.TB)
-		read  func(context.Context, []string, string) ([]realkafka.Record, error)
-	}{
-		{"kcat", realkafka.KcatForTest, realkafka.ReadKcat},
-		{"franz-go", func(testing.TB) {}, realkafka.ReadFranz},
+	got, err := realkafka.Read(wait.Context(t), c.Bootstrap(realkafka.Plaintext), topic)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			tt.needs(t)
-			ctx := wait.Context(t)
-			got, err := tt.read(ctx, c.Bootstrap(realkafka.Plaintext), topic)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("what was written (-) and read (+):\n%s", diff)
-			}
-			if _, err := tt.read(ctx, c.Bootstrap(realkafka.Plaintext), "no-such-topic"); err == nil {
-				t.Error("a topic that does not exist: no error")
-			}
-		})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("what was written (-) and read (+):\n%s", diff)
+	}
+	if _, err := realkafka.Read(wait.Context(t), c.Bootstrap(realkafka.Plaintext), "no-such-topic"); err == nil {
+		t.Error("a topic that does not exist: no error")
 	}
 }
 
@@ -258,7 +245,7 @@ func testPause(t *testing.T, c *realkafka.Cluster, topic string) {
 func testRestart(t *testing.T, c *realkafka.Cluster, topic string) {
 	t.Helper()
 	n := c.Node(1)
-	before := must[[]realkafka.Record](t)(realkafka.ReadFranz(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
+	before := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
 	pid, addr := n.PID(), n.Addr(realkafka.Plaintext)
 	if err := n.Restart(t.Context()); err == nil {
 		t.Error("restart of a running node: no error")
@@ -278,7 +265,7 @@ func testRestart(t *testing.T, c *realkafka.Cluster, topic string) {
 	if n.PID() == pid || n.Addr(realkafka.Plaintext) != addr {
 		t.Errorf("after Restart: process %d as before or another address, %s", n.PID(), n.Addr(realkafka.Plaintext))
 	}
-	after := must[[]realkafka.Record](t)(realkafka.ReadFranz(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
+	after := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
 	if diff := cmp.Diff(before, after); diff != "" || len(before) == 0 {
 		t.Errorf("%d records before, after the restart:\n%s", len(before), diff)
 	}

@@ -13,7 +13,8 @@ import (
 	"syscall"
 	"testing"
 
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
+	"userrelay/test/kafkatest"
 	"userrelay/test/wait"
 )
 
@@ -40,7 +41,7 @@ func helper() {
 // TestNothingStaysBehind kills a process that runs a broker and wants the broker gone too.
 func TestNothingStaysBehind(t *testing.T) {
 	self := must[string](t)(os.Executable())
-	cmd := exec.CommandContext(t.Context(), self, helperName, realkafka.HomeForTest(t), t.TempDir())
+	cmd := exec.CommandContext(t.Context(), self, helperName, kafkatest.Home(t), t.TempDir())
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -5,13 +5,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
+	"userrelay/test/kafkatest"
 	"userrelay/test/wait"
 )
 
 // TestThreeNodes kills the leader of a partition and has it come back.
 func TestThreeNodes(t *testing.T) {
-	c := realkafka.ForTest(t, realkafka.Options{Nodes: 3})
+	c := kafkatest.Start(t, realkafka.Options{Nodes: 3})
 	const topic = "three"
 	if err := c.CreateTopic(t.Context(), topic, 1, 3, nil); err != nil {
 		t.Fatal(err)
@@ -44,7 +45,7 @@ func TestThreeNodes(t *testing.T) {
 	})
 	write(t, c, record("after"))
 
-	got := must[[]realkafka.Record](t)(realkafka.ReadFranz(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
+	got := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
 	if len(got) != 3 {
 		t.Errorf("read %d records, want 3: %v", len(got), got)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
 	"userrelay/test/wait"
 )
 

@@ -28,9 +28,9 @@ type Header struct {
 	Value []byte // nil where it is null
 }
 
-// ReadFranz reads all records that a topic holds at the time of the call, through franz-go, by partition and offset.
-// The brokers must let clients in without TLS and login.
-func ReadFranz(ctx context.Context, brokers []string, topic string) ([]Record, error) {
+// Read reads all records that a topic holds at the time of the call, by partition and offset. It reads from any Kafka,
+// through franz-go. The brokers must let clients in without TLS and login.
+func Read(ctx context.Context, brokers []string, topic string) ([]Record, error) {
 	// Control records are kept for counting only: without them the end of a partition might never come.
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.KeepControlRecords())
 	if err != nil {

@@ -1,7 +1,6 @@
 package realkafka_test
 
 import (
-	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -12,7 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"userrelay/test/realkafka"
+	"userrelay/local/realkafka"
+	"userrelay/test/kafkatest"
 	"userrelay/test/recorder"
 )
 
@@ -29,7 +29,7 @@ func TestPortsAndFolder(t *testing.T) {
 		}
 		return addr, err
 	}
-	first := realkafka.ForTest(t, opts)
+	first := kafkatest.Start(t, opts)
 	defer func() { _ = taken.Close() }()
 	if addr := first.Node(1).Addr(realkafka.Plaintext); addr == taken.Addr().String() {
 		t.Errorf("the broker listens at %s, which was taken", addr)
@@ -45,8 +45,8 @@ func TestPortsAndFolder(t *testing.T) {
 		t.Error("a node runs after Close")
 	}
 
-	second := realkafka.ForTest(t, opts)
-	got := must[[]realkafka.Record](t)(realkafka.ReadFranz(t.Context(), second.Bootstrap(realkafka.Plaintext), topic))
+	second := kafkatest.Start(t, opts)
+	got := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), second.Bootstrap(realkafka.Plaintext), topic))
 	if len(got) != 1 {
 		t.Errorf("read %d records of the first cluster, want 1", len(got))
 	}
@@ -67,7 +67,7 @@ func TestArchiveIsMadeOnce(t *testing.T) {
 		Listeners: []realkafka.Listener{realkafka.Plaintext},
 		Log:       slog.New(slog.NewTextHandler(&log, nil)),
 	}
-	opts.Home = realkafka.HomeForTest(t)
+	opts.Home = kafkatest.Home(t)
 	var wg sync.WaitGroup
 	for range 2 {
 		wg.Go(func() {
@@ -117,67 +117,9 @@ func TestStartRefuses(t *testing.T) {
 // TestStartSaysWhy wants the broker's own words when it does not start.
 func TestStartSaysWhy(t *testing.T) {
 	opts := realkafka.Options{NoArchive: true, Properties: map[string]string{"log.retention.check.interval.ms": "soon"}}
-	opts.Home = realkafka.HomeForTest(t)
+	opts.Home = kafkatest.Home(t)
 	c, err := realkafka.Start(t.Context(), opts)
 	if c != nil || err == nil || !strings.Contains(err.Error(), "log.retention.check.interval.ms") {
 		t.Errorf("got cluster %v and error %v, want one that names the setting", c, err)
-	}
-}
-
-// outcome is how a test ended that ForTest was called for.
-type outcome struct {
-	testing.TB
-
-	skipped, failed string
-}
-
-func (o *outcome) Helper() {}
-
-func (o *outcome) Skip(args ...any) {
-	o.skipped = fmt.Sprint(args...)
-	runtime.Goexit()
-}
-
-func (o *outcome) Fatal(args ...any) {
-	o.failed = fmt.Sprint(args...)
-	runtime.Goexit()
-}
-
-func TestForTestWithoutKafka(t *testing.T) {
-	const (
-		how  = "needs Java 17 and KAFKA_HOME; see CONTRIBUTING.md or `make test-kafka`"
-		kcat = "needs kcat; see CONTRIBUTING.md"
-		inCI = "CI is set and nothing may be skipped: "
-	)
-	forTest := func(o realkafka.Options) func(testing.TB) {
-		return func(tb testing.TB) {
-			tb.Helper()
-			realkafka.ForTest(tb, o)
-		}
-	}
-	tests := []struct {
-		name, ci        string
-		call            func(testing.TB)
-		skipped, failed string
-	}{
-		{name: "no home", call: forTest(realkafka.Options{}), skipped: "skipped: " + how},
-		{name: "no home, in CI", call: forTest(realkafka.Options{}), ci: "true", failed: inCI + how},
-		{name: "no java", call: forTest(realkafka.Options{Home: "x", Java: "no-such-java"}), skipped: "skipped: " + how},
-		{name: "no kcat", call: realkafka.KcatForTest, skipped: "skipped: " + kcat},
-		{name: "no kcat, in CI", call: realkafka.KcatForTest, ci: "1", failed: inCI + kcat},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Setenv("KAFKA_HOME", "")
-			t.Setenv("CI", tt.ci)
-			t.Setenv("PATH", "")
-			var wg sync.WaitGroup
-			got := &outcome{TB: t}
-			wg.Go(func() { tt.call(got) })
-			wg.Wait()
-			if got.skipped != tt.skipped || got.failed != tt.failed {
-				t.Errorf("skipped with %q, failed with %q; want %q and %q", got.skipped, got.failed, tt.skipped, tt.failed)
-			}
-		})
 	}
 }
