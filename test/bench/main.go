@@ -118,8 +118,10 @@ func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io
 	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
 		return err
 	}
-	// What went wrong in a stage is on the page, too: it is written first.
-	return errors.Join(write(result, o), result.Check())
+	if o.out != "" { // with what went wrong in a stage
+		err = result.Page().Update(o.out, "make bench")
+	}
+	return errors.Join(err, result.Check())
 }
 
 // measure builds the programs into dir and runs all stages.
@@ -163,23 +165,4 @@ func measure(ctx context.Context, o options, dir string, progress io.Writer) (*r
 		}
 	}
 	return result, nil
-}
-
-// write writes the page.
-func write(r *report.Run, o options) error {
-	if o.out == "" {
-		return nil
-	}
-	before, err := os.ReadFile(o.out)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read the page of the last run: %w", err)
-	}
-	var page strings.Builder
-	if err := r.Markdown(&page, report.Notes(string(before))); err != nil {
-		return err
-	}
-	if err := os.WriteFile(o.out, []byte(page.String()), 0o644); err != nil { //nolint:gosec // G306: for everybody
-		return fmt.Errorf("write the page: %w", err)
-	}
-	return nil
 }

@@ -118,8 +118,10 @@ func run(ctx context.Context, args []string, root, kafkaHome string, stdout, std
 	if err := result.Table(stdout); err != nil {
 		return fmt.Errorf("print the table: %w", err)
 	}
-	// What was missed is on the page, too: it is written first.
-	return errors.Join(write(result, o), result.Check())
+	if o.out != "" { // with what was missed
+		err = result.Page().Update(o.out, "make drill")
+	}
+	return errors.Join(err, result.Check())
 }
 
 // drillAll runs the drills that were asked for, one after the other. The error is of what they have in common.
@@ -154,27 +156,4 @@ func drillAll(ctx context.Context, o options, progress io.Writer) (result *repor
 	}
 	result.Took = time.Since(start)
 	return result, nil
-}
-
-// write writes the page.
-func write(r *report.Run, o options) error {
-	if o.out == "" {
-		return nil
-	}
-	file := o.out
-	if !filepath.IsAbs(file) {
-		file = filepath.Join(o.root, file)
-	}
-	before, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("read the page of the last run: %w", err)
-	}
-	var page strings.Builder
-	if err := r.Markdown(&page, report.Notes(string(before))); err != nil {
-		return err
-	}
-	if err := os.WriteFile(file, []byte(page.String()), 0o644); err != nil { //nolint:gosec // G306: for everybody
-		return fmt.Errorf("write the page: %w", err)
-	}
-	return nil
 }

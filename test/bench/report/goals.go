@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"userrelay/test/markdown"
 )
 
 // goal is a figure with its limit.
@@ -132,8 +134,8 @@ func (g *goal) verdict(s spread) string {
 	}
 }
 
-func (r *Run) goalTable() table {
-	t := table{head: []string{"goal", "limit", "measured", "reached"}, left: 4}
+func (r *Run) goalTable() *markdown.Table {
+	t := new(markdown.Table).Text("goal", "limit", "measured", "reached")
 	for _, g := range goals() {
 		bound := "≥ "
 		if g.atMost {
@@ -144,13 +146,13 @@ func (r *Run) goalTable() table {
 		if ok {
 			measured, verdict = s.String()+g.unit, g.verdict(s)
 		}
-		t.add(g.text, bound+number(g.limit)+g.unit, measured, verdict)
+		t.Row(g.text, bound+number(g.limit)+g.unit, measured, verdict)
 	}
 	for _, name := range []Relay{Dead, Hanging} {
-		t.add(r.noSlower(name)...)
+		t.Row(r.noSlower(name)...)
 	}
 	for _, c := range comparisons() {
-		t.add(r.neverBehind(c)...)
+		t.Row(r.neverBehind(c)...)
 	}
 	return t
 }

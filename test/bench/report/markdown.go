@@ -2,27 +2,19 @@ package report
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
+
+	"userrelay/test/markdown"
 )
 
-// NotesMark stands before what people add to a page: a new run keeps what comes after it.
-const NotesMark = "<!-- What follows this line is kept by `make bench`. -->"
-
-// Notes returns what people added to a page that was made before.
-func Notes(page string) string {
-	_, notes, _ := strings.Cut(page, NotesMark)
-	return strings.TrimSpace(notes)
-}
-
-// Markdown writes the page. notes is what people added to the last one.
-func (r *Run) Markdown(w io.Writer, notes string) error {
-	p := &page{}
-	p.text("# Benchmarks")
-	p.text("The handler beside other ways to do the same job, all in one run on one machine. This page is made by `make bench`; the figures of another machine differ, the ratios much less.")
-	p.list(
+// Page makes the page.
+func (r *Run) Page() *markdown.Page {
+	p := &page{new(markdown.Page)}
+	p.Text("# Benchmarks")
+	p.Text("The handler beside other ways to do the same job, all in one run on one machine. This page is made by `make bench`; the figures of another machine differ, the ratios much less.")
+	p.List(
 		"Date: "+r.Date.UTC().Format("2 January 2006"),
 		"Machine: "+r.Machine+". Load generator, relay and broker share it",
 		"With "+strings.Join(r.Versions, ", "),
@@ -30,47 +22,30 @@ func (r *Run) Markdown(w io.Writer, notes string) error {
 	)
 	p.method()
 	goalTable := r.goalTable()
-	p.heading("Goals")
-	p.text("A goal counts as reached by the median. Telemetry is on where people run the handler, so its rows come first.")
-	p.table(goalTable)
+	p.Heading("Goals")
+	p.Text("A goal counts as reached by the median. Telemetry is on where people run the handler, so its rows come first.")
+	p.Table(goalTable)
 	p.versus(r)
-	p.heading("Where it is worse")
+	p.Heading("Where it is worse")
 	if worse := r.worse(); len(worse) > 0 {
-		p.text("Every case in which another relay is ahead, by the same rule:")
-		p.list(worse...)
+		p.Text("Every case in which another relay is ahead, by the same rule:")
+		p.List(worse...)
 	} else {
-		p.text("In none of the cells is another relay ahead, by the same rule.")
+		p.Text("In none of the cells is another relay ahead, by the same rule.")
 	}
 	for i := range r.Stages {
 		p.stage(&r.Stages[i])
 	}
 	p.size(r)
 	p.sums(r)
-	p.text(NotesMark)
-	if notes != "" {
-		p.text(notes)
-	}
-	_, err := io.WriteString(w, strings.TrimSuffix(p.b.String(), "\n"))
-	return err
+	return p.Page
 }
 
-// page is a page in the making. Everything on it has an empty line behind it.
-type page struct{ b strings.Builder }
-
-func (p *page) text(s string)    { p.b.WriteString(strings.TrimSpace(s) + "\n\n") }
-func (p *page) heading(s string) { p.text("## " + s) }
-func (p *page) table(t table)    { p.text(t.String()) }
-
-func (p *page) list(items ...string) {
-	for _, item := range items {
-		p.b.WriteString("* " + item + "\n")
-	}
-	p.b.WriteString("\n")
-}
+type page struct{ *markdown.Page }
 
 func (p *page) method() {
-	p.heading("How it is measured")
-	p.list(
+	p.Heading("How it is measured")
+	p.List(
 		fmt.Sprintf("`%s` is this project's handler as it is shipped, without telemetry; `%s` sends its telemetry to an endpoint in a process of its own that counts the items. Both have `LOG_LEVEL=error`: a line for every event is for people, and in Azure there is none.", Ours, Telemetry),
 		fmt.Sprintf("`%s` reads the body and sends an answer as long as ours. It stores nothing: it is the limit of what a Go server does here.", Bare),
 		fmt.Sprintf("`%s`, `%s` and `%s` are reference relays in `test/bench/relay`: the same request, record and answer, one record a request, acks=all. Tuned means a batch timeout of 5 ms and batches of 1000; the defaults are 1 s and 100. franz-go has linger 0, no compression, and its defaults otherwise (idempotent). They do less than the handler: no limits, no error classes, no telemetry.", Tuned, Defaults, Franz),
@@ -84,25 +59,25 @@ func (p *page) method() {
 }
 
 func (p *page) versus(r *Run) {
-	p.heading("Against franz-go")
-	p.text("Our figure by franz-go's: more is better for requests/s, less for the others.")
+	p.Heading("Against franz-go")
+	p.Text("Our figure by franz-go's: more is better for requests/s, less for the others.")
 	found := false
 	for i := range r.Stages {
 		if t, ok := r.Stages[i].versus(Franz); ok {
-			p.table(t)
+			p.Table(t)
 			found = true
 		}
 	}
 	if !found {
-		p.text("Not measured.")
+		p.Text("Not measured.")
 	}
 }
 
 func (p *page) stage(s *Stage) {
-	p.heading(s.Title)
-	p.text(s.About)
+	p.Heading(s.Title)
+	p.Text(s.About)
 	if s.Missing != "" {
-		p.text(s.Missing)
+		p.Text(s.Missing)
 		return
 	}
 	for _, f := range []struct {
@@ -116,13 +91,13 @@ func (p *page) stage(s *Stage) {
 		{"processor time of the relay for a request, µs", cpu, everyLoad},
 	} {
 		if t, ok := s.figures(f.title, f.of, f.keep); ok {
-			p.table(t)
+			p.Table(t)
 		}
 	}
 	if slices.Contains(s.Relays, Bare) {
-		t := table{head: []string{"requests/s by net/http alone's"}}
+		t := new(markdown.Table).Text("requests/s by net/http alone's")
 		for _, name := range s.Relays[1:] {
-			t.head = append(t.head, string(name))
+			t.Figures(string(name))
 		}
 		for i := range s.Cells {
 			if !closed(s.Cells[i].Load) {
@@ -132,10 +107,10 @@ func (p *page) stage(s *Stage) {
 			for _, name := range s.Relays[1:] {
 				row = append(row, orDash(s.Cells[i].ratio(name, Bare, perSecond)))
 			}
-			t.add(row...)
+			t.Row(row...)
 		}
-		if len(t.rows) > 0 {
-			p.table(t)
+		if t.Rows() > 0 {
+			p.Table(t)
 		}
 	}
 }
@@ -148,37 +123,37 @@ func orDash(s spread, ok bool) string {
 }
 
 func (p *page) size(r *Run) {
-	p.heading("Start, memory, size")
-	t := table{head: []string{"", "first answer 200 after the start, ms", "peak memory in the in-process stage, MiB"}}
+	p.Heading("Start, memory, size")
+	t := new(markdown.Table).Text("").Figures("first answer 200 after the start, ms", "peak memory in the in-process stage, MiB")
 	for _, name := range []Relay{Bare, Telemetry, Ours, Tuned, Defaults, Franz} {
 		cold, okCold := coldOf(name)(r)
 		peak, okPeak := peakOf(name)(r)
 		if okCold || okPeak {
-			t.add(string(name), orDash(cold, okCold), orDash(peak, okPeak))
+			t.Row(string(name), orDash(cold, okCold), orDash(peak, okPeak))
 		}
 	}
-	p.table(t)
-	p.text(fmt.Sprintf("The handler's program has %s MB. The reference relays are one program with both libraries.", number(float64(r.Binary)/1e6)))
+	p.Table(t)
+	p.Text(fmt.Sprintf("The handler's program has %s MB. The reference relays are one program with both libraries.", number(float64(r.Binary)/1e6)))
 	if len(r.Allocs) > 0 {
-		p.text("The handler's Go benchmarks (`go test -bench=. -benchmem ./handler/...`):")
-		a := table{head: []string{"benchmark", "ns", "bytes allocated", "allocations"}}
+		p.Text("The handler's Go benchmarks (`go test -bench=. -benchmem ./handler/...`):")
+		a := new(markdown.Table).Text("benchmark").Figures("ns", "bytes allocated", "allocations")
 		for _, b := range r.Allocs {
-			a.add("`"+b.Name+"`", number(b.NsOp), count(b.Bytes), count(b.Allocs))
+			a.Row("`"+b.Name+"`", number(b.NsOp), count(b.Bytes), count(b.Allocs))
 		}
-		p.table(a)
+		p.Table(a)
 	}
 }
 
 func (p *page) sums(r *Run) {
-	p.heading("Answers and records")
-	p.text("All answers of each stage, warm-up included. More records than answers are copies, or records whose answer came too late; fewer would be losses.")
-	t := table{head: []string{"relay", "broker", "answers 200", "other answers", "records", "telemetry items"}, left: 2}
+	p.Heading("Answers and records")
+	p.Text("All answers of each stage, warm-up included. More records than answers are copies, or records whose answer came too late; fewer would be losses.")
+	t := new(markdown.Table).Text("relay", "broker").Figures("answers 200", "other answers", "records", "telemetry items")
 	for _, st := range r.Stages {
 		for _, s := range st.Sums {
-			t.add(string(s.Relay), st.Title, strconv.Itoa(s.OK), strconv.Itoa(s.Failed), count(s.Records), count(s.Items))
+			t.Row(string(s.Relay), st.Title, strconv.Itoa(s.OK), strconv.Itoa(s.Failed), count(s.Records), count(s.Items))
 		}
 	}
-	p.table(t)
+	p.Table(t)
 }
 
 func count(n int64) string {

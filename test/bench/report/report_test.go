@@ -63,38 +63,28 @@ func sample() *report.Run {
 	}
 }
 
-func page(t *testing.T, r *report.Run, notes string) string {
-	t.Helper()
-	var b strings.Builder
-	if err := r.Markdown(&b, notes); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
-func TestMarkdownSays(t *testing.T) {
+func TestPage(t *testing.T) {
 	t.Parallel()
-	got := page(t, sample(), "")
+	got := sample().Page().String()
 	for name, want := range map[string]string{
-		"date":                        "* Date: 24 November 2026\n",
-		"command":                     "`go run ./test/bench`",
-		"median with spread":          "| 64 callers | 20k | 15k (14k–16k) | 12k | 2000 | 10k |\n",
-		"gzip is a row of its own":    "| 64 callers, gzip | ",
-		"share of bare":               "| 64 callers | 0.75 (0.7–0.8) | 0.6 | 0.1 | 0.5 |\n",
-		"goal reached":                "| Apache Kafka, 64 callers: the same | ≥ 1.15 × | 1.5 (1.4–1.6) × | yes |\n",
-		"goal missed":                 "| telemetry on, 64 callers: processor time by off | ≤ 1.1 × | 1.2 × | **no** |\n",
-		"goal not in every round":     "| first answer after the start, the broker being up: by net/http alone's | ≤ 1.15 × | 1.1 (1–1.5) × | yes, not in every round |\n",
-		"size":                        "| size of the program | ≤ 16 MB | 12.3 MB | yes |\n",
-		"p50 never behind":            "| p50 by franz-go's, in every cell | not behind | behind in 0 of 11 | yes |\n",
-		"requests/s never behind":     "| requests/s by franz-go's, in every cell | not behind | behind in 0 of 9 | yes |\n",
-		"against franz-go, a tie":     "| 16 callers | 1.5 (1.4–1.6) ahead | 0.67 ahead | 1 tie | 0.8 ahead |\n",
-		"no requests/s for a rate":    "| 200/s | – | 0.67 ahead | 1 tie | 0.8 ahead |\n",
-		"worse: a peer's p99":         "* 5 ms broker, 200/s: p99 is 1.25 × that of kafka.Writer, tuned.\n",
-		"worse: start":                "* First answer after the start: 22 (20–30) ms, franz-go 18 ms.\n",
-		"worse: memory":               "* Peak memory: 30 MiB, franz-go 20 MiB.\n",
-		"allocations":                 "| `RegisterUser` | 1234 | 2048 | 17 |\n",
-		"records":                     "| franz-go | Apache Kafka | 100 | 0 | 101 | – |\n",
-		"a place for what people add": report.NotesMark,
+		"date":                     "* Date: 24 November 2026\n",
+		"command":                  "`go run ./test/bench`",
+		"median with spread":       "| 64 callers | 20k | 15k (14k–16k) | 12k | 2000 | 10k |\n",
+		"gzip is a row of its own": "| 64 callers, gzip | ",
+		"share of bare":            "| 64 callers | 0.75 (0.7–0.8) | 0.6 | 0.1 | 0.5 |\n",
+		"goal reached":             "| Apache Kafka, 64 callers: the same | ≥ 1.15 × | 1.5 (1.4–1.6) × | yes |\n",
+		"goal missed":              "| telemetry on, 64 callers: processor time by off | ≤ 1.1 × | 1.2 × | **no** |\n",
+		"goal not in every round":  "| first answer after the start, the broker being up: by net/http alone's | ≤ 1.15 × | 1.1 (1–1.5) × | yes, not in every round |\n",
+		"size":                     "| size of the program | ≤ 16 MB | 12.3 MB | yes |\n",
+		"p50 never behind":         "| p50 by franz-go's, in every cell | not behind | behind in 0 of 11 | yes |\n",
+		"requests/s never behind":  "| requests/s by franz-go's, in every cell | not behind | behind in 0 of 9 | yes |\n",
+		"against franz-go, a tie":  "| 16 callers | 1.5 (1.4–1.6) ahead | 0.67 ahead | 1 tie | 0.8 ahead |\n",
+		"no requests/s for a rate": "| 200/s | – | 0.67 ahead | 1 tie | 0.8 ahead |\n",
+		"worse: a peer's p99":      "* 5 ms broker, 200/s: p99 is 1.25 × that of kafka.Writer, tuned.\n",
+		"worse: start":             "* First answer after the start: 22 (20–30) ms, franz-go 18 ms.\n",
+		"worse: memory":            "* Peak memory: 30 MiB, franz-go 20 MiB.\n",
+		"allocations":              "| `RegisterUser` | 1234 | 2048 | 17 |\n",
+		"records":                  "| franz-go | Apache Kafka | 100 | 0 | 101 | – |\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%s: the page does not hold %q", name, want)
@@ -108,27 +98,12 @@ func TestMarkdownSays(t *testing.T) {
 	}
 }
 
-func TestMarkdownKeepsNotes(t *testing.T) {
-	t.Parallel()
-	const notes = "## What limits it\n\nThe kernel."
-	first := page(t, sample(), notes)
-	if got := report.Notes(first); got != notes {
-		t.Errorf("notes %q, want %q", got, notes)
-	}
-	if again := page(t, sample(), report.Notes(first)); again != first {
-		t.Error("the page changes though nothing new was measured")
-	}
-	if got := report.Notes("# A page of somebody else's"); got != "" {
-		t.Errorf("notes %q from a page without", got)
-	}
-}
-
-func TestMarkdownOfALittle(t *testing.T) {
+func TestPageOfALittle(t *testing.T) {
 	t.Parallel()
 	r := sample()
 	r.Stages = []report.Stage{{ID: report.Apache, Title: "Apache Kafka", About: "One node.", Missing: "Left out: there was none."}}
 	r.Cold, r.Allocs = nil, nil
-	got := page(t, r, "")
+	got := r.Page().String()
 	for _, want := range []string{
 		"One node.\n\nLeft out: there was none.\n",
 		"| Apache Kafka, 64 callers: the same | ≥ 1.15 × | – | not measured |\n",
@@ -169,7 +144,7 @@ func TestStandings(t *testing.T) {
 				ID: report.InProcess, Title: "b", Relays: []report.Relay{report.Ours, report.Franz}, Cells: []report.Cell{c},
 			}}}
 			want := "| 64 callers | " + tc.want + " | 1 tie | 1 tie | – |\n"
-			if got := page(t, r, ""); !strings.Contains(got, want) {
+			if got := r.Page().String(); !strings.Contains(got, want) {
 				t.Errorf("no %q in\n%s", want, got)
 			}
 		})

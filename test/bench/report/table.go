@@ -4,35 +4,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"userrelay/test/markdown"
 )
-
-// table is a table of a page.
-type table struct {
-	head []string
-	rows [][]string
-	left int // columns that stand to the left: text, not figures
-}
-
-func (t *table) add(row ...string) { t.rows = append(t.rows, row) }
-
-// String is the table in Markdown.
-func (t *table) String() string {
-	var b strings.Builder
-	line := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
-	line(t.head)
-	rule := make([]string, len(t.head))
-	for i := range rule {
-		rule[i] = "---:"
-		if i < max(t.left, 1) {
-			rule[i] = "---"
-		}
-	}
-	line(rule)
-	for _, r := range t.rows {
-		line(r)
-	}
-	return b.String()
-}
 
 // number writes a figure with three digits that count, and thousands as k.
 func number(v float64) string {
@@ -69,10 +43,10 @@ func (s spread) String() string {
 }
 
 // figures is a table of one figure: a row for each cell that keep wants, a column for each relay.
-func (s *Stage) figures(title string, f metric, keep func(Load) bool) (t table, found bool) {
-	t.head = []string{title}
+func (s *Stage) figures(title string, f metric, keep func(Load) bool) (t *markdown.Table, found bool) {
+	t = new(markdown.Table).Text(title)
 	for _, name := range s.Relays {
-		t.head = append(t.head, string(name))
+		t.Figures(string(name))
 	}
 	for i := range s.Cells {
 		c := &s.Cells[i]
@@ -87,7 +61,7 @@ func (s *Stage) figures(title string, f metric, keep func(Load) bool) (t table, 
 			}
 			row = append(row, text)
 		}
-		t.add(row...)
+		t.Row(row...)
 	}
 	return t, found
 }
@@ -109,8 +83,8 @@ func word(s, better standing) string {
 }
 
 // versus is a table of our figures by another relay's.
-func (s *Stage) versus(other Relay) (t table, found bool) {
-	t.head = []string{s.Title, "requests/s", "p50", "p99", "processor time"}
+func (s *Stage) versus(other Relay) (t *markdown.Table, found bool) {
+	t = new(markdown.Table).Text(s.Title).Figures("requests/s", "p50", "p99", "processor time")
 	for i := range s.Cells {
 		c := &s.Cells[i]
 		row := []string{c.Load.String()}
@@ -123,7 +97,7 @@ func (s *Stage) versus(other Relay) (t table, found bool) {
 			found = true
 			row = append(row, fmt.Sprintf("%s %s", sp, word(sp.stand(), col.better)))
 		}
-		t.add(row...)
+		t.Row(row...)
 	}
 	return t, found
 }

@@ -109,16 +109,9 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestMarkdown(t *testing.T) {
+func TestPage(t *testing.T) {
 	t.Parallel()
-	page := func(r *report.Run, notes string) string {
-		var b strings.Builder
-		if err := r.Markdown(&b, notes); err != nil {
-			t.Fatal(err)
-		}
-		return b.String()
-	}
-	got := page(example(), "By hand.\n\n## More")
+	got := example().Page().String()
 	for _, want := range []string{
 		"* Date: 2 January 2026, in 1m30s\n", "* Machine: 2 cores.", "* With go1, Apache Kafka 4\n", "`go run ./test/drill`",
 		"| 1. name | 7 | 0 | 1 | 1 of 1 held |  |\n| 2. other | – | – | – | 0 of 2 held | with a control |\n", "**2 of 3 limits did not hold**", "### 1. name\n\nWhat is done.\n\n| figure |", "| lost | 0 | 0 | yes |\n", "* 3 kills.\n",
@@ -128,15 +121,9 @@ func TestMarkdown(t *testing.T) {
 			t.Errorf("the page does not hold %q:\n%s", want, got)
 		}
 	}
-	if !strings.HasSuffix(got, report.NotesMark+"\n\nBy hand.\n\n## More\n") {
-		t.Errorf("the page ends with %q", got[max(0, len(got)-100):])
-	}
-	if again := page(example(), report.Notes(got)); again != got {
-		t.Errorf("a second run makes another page (-first +second):\n%s", cmp.Diff(got, again))
-	}
 	whole := example()
 	whole.Rows = whole.Rows[:1]
-	if got := page(whole, ""); !strings.Contains(got, "All 1 limits of 1 drills held.") || !strings.HasSuffix(got, report.NotesMark+"\n") {
+	if got := whole.Page().String(); !strings.Contains(got, "All 1 limits of 1 drills held.") {
 		t.Errorf("page:\n%s", got)
 	}
 }

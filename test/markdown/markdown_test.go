@@ -1,0 +1,58 @@
+package markdown_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userrelay/test/markdown"
+)
+
+func TestPage(t *testing.T) {
+	t.Parallel()
+	var p markdown.Page
+	p.Text("# Title")
+	p.Heading("Part")
+	p.List("one", "two")
+	table := new(markdown.Table).Text("what").Figures("n").Text("held")
+	table.Row("a|b", "7", "yes")
+	p.Table(table)
+	const want = "# Title\n\n## Part\n\n* one\n* two\n\n| what | n | held |\n| --- | ---: | --- |\n| a\\|b | 7 | yes |\n"
+	if diff := cmp.Diff(want, p.String()); diff != "" {
+		t.Errorf("page (-want +got):\n%s", diff)
+	}
+}
+
+// TestUpdate has a page made, people add to it, and the page is made again from other figures.
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "page.md")
+	const mark, notes = "<!-- What follows this line is kept by `make x`. -->\n", "\nBy hand.\n\n## More\n"
+	for _, step := range []struct{ figures, add, want string }{
+		{"1", notes, "1\n\n" + mark},
+		{"2", "", "2\n\n" + mark + notes},
+		{"2", "", "2\n\n" + mark + notes},
+	} {
+		var p markdown.Page
+		p.Text(step.figures)
+		if err := p.Update(file, "make x"); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.want, string(got)); diff != "" {
+			t.Errorf("page (-want +got):\n%s", diff)
+		}
+		if err := os.WriteFile(file, append(got, step.add...), 0o600); err != nil { //nolint:gosec // G703: a file of the test
+			t.Fatal(err)
+		}
+	}
+	var p markdown.Page
+	if err := p.Update(t.TempDir(), "make x"); err == nil {
+		t.Error("a folder was taken for a page")
+	}
+}
