@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"userrelay/test/bench/load"
 	"userrelay/test/bench/report"
+	"userrelay/test/load"
 )
 
 // bench is a run of the benchmark.
@@ -187,7 +187,7 @@ func (s *stage) load(ctx context.Context, g *load.Generator, l report.Load, d ti
 	if l.Callers > 0 {
 		sample = g.Closed(ctx, d)
 	} else {
-		sample, err = g.Open(ctx, load.Schedule(float64(l.Rate), d, seed))
+		sample, err = g.Open(ctx, load.Poisson(float64(l.Rate), d, seed))
 	}
 	return sample, errors.Join(err, ctx.Err())
 }

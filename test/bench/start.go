@@ -13,8 +13,8 @@ import (
 
 	"userrelay/local/freeport"
 	"userrelay/test/bench/child"
-	"userrelay/test/bench/load"
 	"userrelay/test/bench/report"
+	"userrelay/test/load"
 )
 
 const (

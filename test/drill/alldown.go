@@ -75,15 +75,15 @@ func (r *rig) refused(ctx context.Context, row *report.Row, s *stand, how string
 	}
 	row.AtLeast(how+": answers", len(during), 1)
 	row.Count(how+": of these not 503 with Retry-After", wrong, 0)
-	row.Time(how+": slowest answer", audit.Quantile(during, 1), slowestAnswer)
+	row.Time(how+": slowest answer", audit.Percentile(during, 1), slowestAnswer)
 	flat(row, how, before, after, moreMiB, moreFiles, moreThreads)
 	err = poll(ctx, "wait for an answer 200", readyLimit, func(ctx context.Context) (bool, error) {
-		return s.load.send(ctx, time.Now()) == http.StatusOK, nil
+		return s.load.send(ctx, time.Now()).Status == http.StatusOK, nil
 	})
 	if err != nil {
 		return err
 	}
 	row.Note("%s: %d answers, half of them in %s. The first 200 came %s after Kafka and the queue were back.",
-		how, len(during), report.Span(audit.Quantile(during, 0.5)), report.Span(time.Since(back)))
+		how, len(during), report.Span(audit.Percentile(during, 0.5)), report.Span(time.Since(back)))
 	return nil
 }

@@ -49,9 +49,9 @@ func faults(ctx context.Context, r *rig, row *report.Row) (err error) {
 			return err
 		}
 		during := s.load.since(from, to)
-		row.Time(f.name+": slowest answer", audit.Quantile(during, 1), slowestAnswer)
+		row.Time(f.name+": slowest answer", audit.Percentile(during, 1), slowestAnswer)
 		row.Note("%s: %d events, median %s, 99 %% in %s; %d of %d produce requests were cut.", f.name, len(during),
-			report.Span(audit.Quantile(during, 0.5)), report.Span(audit.Quantile(during, 0.99)),
+			report.Span(audit.Percentile(during, 0.5)), report.Span(audit.Percentile(during, 0.99)),
 			r.proxy.Stats().Cuts()-before.Cuts(), r.proxy.Stats().Requests[faultproxy.Produce]-before.Requests[faultproxy.Produce])
 	}
 	rep, err := s.audit(ctx, row, s.load, r.plan.drain)

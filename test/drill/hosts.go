@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"userrelay/local/freeport"
 	"userrelay/local/funchost"
 )
 
@@ -165,16 +166,8 @@ func (h *hosts) healthy(ctx context.Context) error {
 	})
 }
 
-// freeAddr returns an address on loopback where nobody listens, below the ports that the system gives to outgoing
-// connections: one of those could be gone when it is needed again.
+// freeAddr returns an address on loopback where nobody listens, and which is free for the next one, too.
 func freeAddr(ctx context.Context) (string, error) {
-	const lowest, highest = 15_000, 30_000
-	for port := lowest + os.Getpid()%5000; port < highest; port++ {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", addr)
-		if err == nil {
-			return addr, l.Close()
-		}
-	}
-	return "", errors.New("find a free port: there is none")
+	port, err := freeport.Find(ctx)
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
 }

@@ -42,7 +42,7 @@ func brokerKilled(ctx context.Context, r *rig, row *report.Row) (err error) {
 	row.AtLeast("events answered 2xx", rep.Stored, r.plan.events)
 	row.Count("events not answered 2xx", rep.Not2xx(), 0)
 	row.Count("copies", rep.Copies, 0)
-	row.Time("slowest answer", audit.Quantile(s.load.all(), 1), slowestAnswer)
+	row.Time("slowest answer", audit.Percentile(s.load.all(), 1), slowestAnswer)
 	row.Note("The broker was killed %d times.", kills)
 	return nil
 }

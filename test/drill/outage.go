@@ -58,12 +58,12 @@ func outage(ctx context.Context, r *rig, row *report.Row) (err error) {
 	row.AtLeast("events answered 202", rep.Status[202], 1)
 	opened := firstDirect(s.load.since(gone, back))
 	during := s.load.since(opened, back)
-	row.Time("median answer after the breaker opened", audit.Quantile(during, 0.5), 20*time.Millisecond)
-	row.Time("slowest answer", audit.Quantile(s.load.all(), 1), slowestAnswer)
+	row.Time("median answer after the breaker opened", audit.Percentile(during, 0.5), 20*time.Millisecond)
+	row.Time("slowest answer", audit.Percentile(s.load.all(), 1), slowestAnswer)
 	row.Time("first 200 after the broker was back", firstOK(s.load.all(), gone, back), 2*time.Second)
 	row.Time("outbox empty after the broker was back", drained, drainedWithin)
 	row.Note("The broker was away for %s. The breaker opened %s after the kill: the first answer in less than %s came to an event of then. 99 %% of the answers after that came in %s.",
-		report.Span(back.Sub(gone)), report.Span(opened.Sub(gone)), report.Span(direct), report.Span(audit.Quantile(during, 0.99)))
+		report.Span(back.Sub(gone)), report.Span(opened.Sub(gone)), report.Span(direct), report.Span(audit.Percentile(during, 0.99)))
 	return nil
 }
 
@@ -123,6 +123,6 @@ func halted(ctx context.Context, r *rig, row *report.Row) (err error) {
 	row.Count("events not answered 2xx", rep.Not2xx(), 0)
 	row.Count("copies", rep.Copies, 0)
 	row.AtLeast("events answered 202", rep.Status[202], 1)
-	row.Time("slowest answer", audit.Quantile(s.load.all(), 1), slowestAnswer)
+	row.Time("slowest answer", audit.Percentile(s.load.all(), 1), slowestAnswer)
 	return nil
 }

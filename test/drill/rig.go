@@ -155,7 +155,7 @@ type stand struct {
 	cluster *realkafka.Cluster
 	queue   *queue
 	topic   string
-	load    *load
+	load    *callers
 }
 
 // standOptions says what a stand is made of. The zero value is the handler with the rig's own broker and queue.
@@ -200,7 +200,7 @@ func (r *rig) stand(ctx context.Context, o standOptions) (*stand, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stand{hosts: h, rig: r, cluster: o.cluster, queue: o.queue, topic: topic, load: newLoad(h.url("RegisterUser"), topic)}
+	s := &stand{hosts: h, rig: r, cluster: o.cluster, queue: o.queue, topic: topic, load: newCallers(h.url("RegisterUser"), topic)}
 	if err := s.healthy(ctx); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}
@@ -214,7 +214,7 @@ func (s *stand) close(ctx context.Context) error {
 }
 
 // audit waits until the outbox is empty, and holds what the callers of a load were answered against the topic.
-func (s *stand) audit(ctx context.Context, row *report.Row, l *load, limit time.Duration) (audit.Report, error) {
+func (s *stand) audit(ctx context.Context, row *report.Row, l *callers, limit time.Duration) (audit.Report, error) {
 	left, err := s.drained(ctx, limit)
 	if err != nil {
 		return audit.Report{}, err

@@ -190,10 +190,12 @@ func (u *rude) large(ctx context.Context, r *rig, row *report.Row, pid int) erro
 			if c.chunked {
 				reader = io.MultiReader(reader) // whose length net/http does not know
 			}
-			status, err := post(ctx, client, "http://"+u.addr+"/api/RegisterUser", reader)
+			// A server that has refused a body closes the connection before it has read all of it: a client that is still
+			// sending may see that first, and is refused without an answer.
+			a, err := post(ctx, client, "http://"+u.addr+"/api/RegisterUser", "", reader)
 			switch {
-			case err == nil && status != c.want:
-				wrong[i] = fmt.Sprintf("A body %s was answered %d, not %d.", c.what, status, c.want)
+			case err == nil && a.status != c.want:
+				wrong[i] = fmt.Sprintf("A body %s was answered %d, not %d.", c.what, a.status, c.want)
 			case err != nil && c.want == http.StatusOK:
 				wrong[i] = fmt.Sprintf("A body %s was not answered.", c.what)
 			}
@@ -223,21 +225,6 @@ func (u *rude) large(ctx context.Context, r *rig, row *report.Row, pid int) erro
 	row.Exactly("answer to 100 MiB that are announced and not sent", status, http.StatusRequestEntityTooLarge)
 	row.Note("After the large bodies the handler had %s.", usageOf(pid))
 	return nil
-}
-
-// post sends a body and returns the answer's status. A server that has refused a body closes the connection before it has
-// read all of it: a client that is still sending may see that first, and is refused without an answer.
-func post(ctx context.Context, client *http.Client, url string, body io.Reader) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := client.Do(req)
-	if err != nil {
-		return 0, fmt.Errorf("send a large body: %w", err)
-	}
-	return resp.StatusCode, resp.Body.Close()
 }
 
 // malformed sends what is no request, or no registration. Nothing of it may be answered 2xx.

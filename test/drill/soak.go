@@ -57,7 +57,7 @@ func soak(ctx context.Context, r *rig, row *report.Row) (err error) {
 	row.Count("events not answered 2xx", rep.Not2xx(), 0)
 	row.Count("copies", rep.Copies, 0)
 	row.Note("%d requests a second for %s: median answer %s, 99 %% in %s.", soakRate, report.Span(r.soak),
-		report.Span(audit.Quantile(s.load.all(), 0.5)), report.Span(audit.Quantile(s.load.all(), 0.99)))
+		report.Span(audit.Percentile(s.load.all(), 0.5)), report.Span(audit.Percentile(s.load.all(), 0.99)))
 	if len(samples) < 2 {
 		row.Note("Memory and descriptors are not measured: not on Linux, or the run was too short.")
 		return nil

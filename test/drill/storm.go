@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
@@ -25,12 +25,6 @@ const (
 	otherUsers  = 50 // used keys that are tried under another user's id
 	withoutKeys = 200
 )
-
-// answer is what a caller of the storm got in the end.
-type answer struct {
-	status int
-	body   string
-}
 
 // stormy sends requests through a proxy that cuts connections.
 type stormy struct {
@@ -107,62 +101,51 @@ func storm(ctx context.Context, r *rig, row *report.Row) (err error) {
 
 // keys sends every key many times at once, and returns for how many the answers differ.
 func (c *stormy) keys(ctx context.Context, r *rig) (different int, err error) {
-	var (
-		mu      sync.Mutex
-		errs    []error
-		running sync.WaitGroup
-		slots   = make(chan struct{}, keysAtOnce)
-		told    = time.Now()
-	)
-	for k := range r.plan.keys {
-		slots <- struct{}{}
+	var all errgroup.Group
+	all.SetLimit(keysAtOnce)
+	told := time.Now()
+	answers := make([]map[string]bool, r.plan.keys)
+	for k := range answers {
 		if time.Since(told) >= 5*time.Second {
 			r.say("  %d keys, %d tries", k, c.tries.Load())
 			told = time.Now()
 		}
-		running.Go(func() {
-			defer func() { <-slots }()
-			seen, err := c.repeats(ctx, k, r.plan.repeats)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, err)
-			}
-			if len(seen) != 1 {
-				different++
-			}
+		all.Go(func() (err error) {
+			answers[k], err = c.repeats(ctx, k, r.plan.repeats)
+			return err
 		})
 	}
-	running.Wait()
-	return different, errors.Join(errs...)
+	err = all.Wait()
+	for _, a := range answers {
+		if len(a) != 1 {
+			different++
+		}
+	}
+	return different, err
 }
 
 // repeats sends one key n times at once, and returns the answers that there were.
-func (c *stormy) repeats(ctx context.Context, k, n int) (map[answer]int, error) {
-	var (
-		mu      sync.Mutex
-		errs    []error
-		callers sync.WaitGroup
-		seen    = map[answer]int{}
-	)
-	for range n {
-		callers.Go(func() {
-			a, err := c.insist(ctx, stormKey(k), stormUser(k))
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, err)
-				return
-			}
-			seen[a]++
+func (c *stormy) repeats(ctx context.Context, k, n int) (map[string]bool, error) {
+	var all errgroup.Group
+	got := make([]*answer, n)
+	for i := range got {
+		all.Go(func() (err error) {
+			got[i], err = c.insist(ctx, stormKey(k), stormUser(k))
+			return err
 		})
 	}
-	callers.Wait()
-	return seen, errors.Join(errs...)
+	if err := all.Wait(); err != nil {
+		return nil, err
+	}
+	different := map[string]bool{}
+	for _, a := range got {
+		different[fmt.Sprint(a.status, a.body)] = true
+	}
+	return different, nil
 }
 
 // insist tries until there is an answer. 5xx is none: it asks for another try.
-func (c *stormy) insist(ctx context.Context, key, user string) (answer, error) {
+func (c *stormy) insist(ctx context.Context, key, user string) (*answer, error) {
 	for try := range maxTries {
 		limit := patience
 		if try < shortTries {
@@ -173,37 +156,21 @@ func (c *stormy) insist(ctx context.Context, key, user string) (answer, error) {
 			return a, nil
 		}
 		if err := pause(ctx, rand.N(discouraged)); err != nil { //nolint:gosec // G404: patience is no secret
-			return answer{}, err
+			return nil, err
 		}
 	}
-	return answer{}, fmt.Errorf("no answer to key %s in %d tries", key, maxTries)
+	return nil, fmt.Errorf("no answer to key %s in %d tries", key, maxTries)
 }
 
-func (c *stormy) try(ctx context.Context, limit time.Duration, key, user string) (answer, error) {
+func (c *stormy) try(ctx context.Context, limit time.Duration, key, user string) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, strings.NewReader(`{"userId":"`+user+`"}`))
-	if err != nil {
-		return answer{}, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if key != "" {
-		req.Header.Set("Idempotency-Key", key)
-	}
-	req.GetBody = nil // or net/http would try again on its own
 	c.tries.Add(1)
-	resp, err := c.client.Do(req)
-	if err != nil {
-		return answer{}, err
-	}
-	body, err := io.ReadAll(resp.Body)
-	if err = errors.Join(err, resp.Body.Close()); err != nil {
-		return answer{}, err
-	}
-	if resp.Header.Get("Idempotency-Replayed") != "" {
+	a, err := post(ctx, c.client, c.url, key, strings.NewReader(`{"userId":"`+user+`"}`))
+	if err == nil && a.header.Get("Idempotency-Replayed") != "" {
 		c.replayed.Add(1)
 	}
-	return answer{resp.StatusCode, string(body)}, nil
+	return a, err
 }
 
 // others sends used keys with the ids of other users, and returns how many answers are not 422.

@@ -44,10 +44,10 @@ func unfriendly(ctx context.Context, r *rig, row *report.Row) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.kill()) }()
-	l := newLoad("http://"+addr+"/api/RegisterUser", "normal")
+	l := newCallers("http://"+addr+"/api/RegisterUser", "normal")
 	defer l.close()
 	if err := poll(ctx, "wait for the handler's first answer 200", handlerReady, func(ctx context.Context) (bool, error) {
-		return l.send(ctx, time.Now()) == http.StatusOK, nil
+		return l.send(ctx, time.Now()).Status == http.StatusOK, nil
 	}); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func unfriendly(ctx context.Context, r *rig, row *report.Row) (err error) {
 	}
 	row.Count("records of malformed requests", malformed, 0)
 	row.Note("The normal client sent %d requests: median %s, 99 %% in %s.", len(during),
-		report.Span(audit.Quantile(during, 0.5)), report.Span(audit.Quantile(during, 0.99)))
+		report.Span(audit.Percentile(during, 0.5)), report.Span(audit.Percentile(during, 0.99)))
 	row.Note("The handler at the end: %s.", used)
 	return nil
 }

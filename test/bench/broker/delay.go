@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"userrelay/test/bench/alarm"
+	"userrelay/test/load/alarm"
 )
 
 // delayer holds back what is written to connections, each piece for the same time, however many are under way. To the

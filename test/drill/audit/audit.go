@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"userrelay/local/realkafka"
+	"userrelay/test/load"
 )
 
 // Outcome is what a caller saw of one event. Every event is sent once.
@@ -105,15 +106,11 @@ func ID(r *realkafka.Record) string {
 	return ""
 }
 
-// Quantile is the time within which the share q of the outcomes came, which may be in any order. It is 0 for none.
-func Quantile(outcomes []Outcome, q float64) time.Duration {
-	if len(outcomes) == 0 {
-		return 0
-	}
+// Percentile is the time within which the share p of the outcomes came, which may be in any order: 0 < p <= 1. It is 0 for none.
+func Percentile(outcomes []Outcome, p float64) time.Duration {
 	took := make([]time.Duration, len(outcomes))
 	for i := range outcomes {
 		took[i] = outcomes[i].Took
 	}
-	slices.Sort(took)
-	return took[min(len(took)-1, int(q*float64(len(took))))]
+	return load.Percentile(took, p)
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"userrelay/test/bench/load"
+	"userrelay/test/load"
 )
 
 func TestPercentile(t *testing.T) {
@@ -40,10 +40,10 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
-func TestSchedule(t *testing.T) {
+func TestPoisson(t *testing.T) {
 	t.Parallel()
 	const rate, length = 1000, 20 * time.Second
-	due := load.Schedule(rate, length, 1)
+	due := load.Poisson(rate, length, 1)
 	if !slices.IsSorted(due) || due[0] < 0 || due[len(due)-1] >= length {
 		t.Errorf("the schedule is not in order, or outside its time")
 	}
@@ -68,13 +68,26 @@ func TestSchedule(t *testing.T) {
 	if share := long / n; math.Abs(share-1/math.E) > 0.02 {
 		t.Errorf("%.3f of the gaps are longer than the mean, want %.3f", share, 1/math.E)
 	}
-	if !slices.Equal(due, load.Schedule(rate, length, 1)) {
+	if !slices.Equal(due, load.Poisson(rate, length, 1)) {
 		t.Error("the same seed gives another schedule")
 	}
-	if slices.Equal(due, load.Schedule(rate, length, 2)) {
+	if slices.Equal(due, load.Poisson(rate, length, 2)) {
 		t.Error("another seed gives the same schedule")
 	}
-	if none := load.Schedule(1, 0, 1); len(none) != 0 {
+	if none := load.Poisson(1, 0, 1); len(none) != 0 {
 		t.Errorf("%d arrivals in no time", len(none))
+	}
+}
+
+func TestSteady(t *testing.T) {
+	t.Parallel()
+	var got []time.Duration
+	for at := range load.Steady(5 * time.Millisecond) {
+		if got = append(got, at); len(got) == 3 {
+			break
+		}
+	}
+	if want := []time.Duration{0, 5 * time.Millisecond, 10 * time.Millisecond}; !slices.Equal(got, want) {
+		t.Errorf("due at %v, want %v", got, want)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"userrelay/test/bench/load"
+	"userrelay/test/load"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

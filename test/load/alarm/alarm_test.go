@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"userrelay/test/bench/alarm"
+	"userrelay/test/load/alarm"
 	"userrelay/test/wait"
 )
 

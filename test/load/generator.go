@@ -1,16 +1,10 @@
-// Package load sends registrations to a relay over HTTP/1.1 and measures how long the answers take.
-//
-// It is as lean as Go allows, since it shares the machine with what it measures: its own client, one goroutine for a
-// connection, no allocation for a request. It knows just enough of HTTP for answers with a Content-Length.
-//
-// An answer counts when its status is 200 and it is whole; everything else is a failure and is counted as one.
 package load
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 	"time"
 )
 
@@ -34,7 +28,10 @@ func (s *Sample) PerSecond() float64 {
 	return float64(s.OK) / s.Elapsed.Seconds()
 }
 
-// Generator is a number of connections to one relay.
+// Generator is a number of connections to one relay over HTTP/1.1: its own client, one goroutine for a connection, no
+// allocation for a request. It knows just enough of HTTP for answers with a Content-Length.
+//
+// An answer counts when its status is 200 and it is whole; everything else is a failure and is counted as one.
 type Generator struct {
 	conns []*conn
 }
@@ -77,26 +74,26 @@ func Once(ctx context.Context, to Target) error {
 	return s.Failure
 }
 
-// Closed has every connection send one registration after the other for the time d, at least one, and waits for the
-// last answers. When ctx ends the run ends early.
+// Closed runs a closed loop over the connections. When ctx ends the run ends early, and what is under way fails.
 func (g *Generator) Closed(ctx context.Context, d time.Duration) Sample {
 	defer g.begin(ctx, d)()
 	start := time.Now()
-	end := start.Add(d)
-	var wg sync.WaitGroup
-	for _, c := range g.conns {
-		wg.Go(func() {
-			for at := start; ; {
-				done := c.send(ctx, at)
-				if !done.Before(end) || ctx.Err() != nil {
-					return
-				}
-				at = done
-			}
-		})
-	}
-	wg.Wait()
+	Closed(ctx, g.conns, d)
 	return g.sample(start)
+}
+
+// Open runs an open loop over the connections. Latencies count from the time at which a registration was due: what waits
+// for a free connection, or for a generator that comes too late, counts as slow. When ctx ends the run ends early, and what
+// is under way fails.
+func (g *Generator) Open(ctx context.Context, times []time.Duration) (Sample, error) {
+	var length time.Duration
+	if len(times) > 0 {
+		length = times[len(times)-1]
+	}
+	defer g.begin(ctx, length)()
+	start := time.Now()
+	err := Open(ctx, g.conns, slices.Values(times))
+	return g.sample(start), err
 }
 
 // begin forgets the last run and bounds this one in time. The function it returns takes the bound away.

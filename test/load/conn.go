@@ -105,8 +105,8 @@ func (c *conn) interrupt() {
 	}
 }
 
-// send sends one registration that is due at at, notes how long its answer took from then on, and returns when it came.
-func (c *conn) send(ctx context.Context, at time.Time) (done time.Time) {
+// Send sends one registration that was due at at, notes how long its answer took from then on, and returns when it came.
+func (c *conn) Send(ctx context.Context, at time.Time) (done time.Time) {
 	err := c.exchange(ctx)
 	done = time.Now()
 	if err == nil {

@@ -1,0 +1,50 @@
+// Package load has callers send registrations: in a closed loop, where each waits for an answer before it sends again, or in
+// an open one, where they are due at certain times whatever is answered.
+//
+// A Generator has callers of its own, as lean as Go allows, since they share the machine with what they measure.
+package load
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Caller sends registrations.
+type Caller interface {
+	// Send sends one that was due at due, notes what came of it, and returns when the caller is ready for the next one.
+	Send(ctx context.Context, due time.Time) (done time.Time)
+}
+
+// Closed has every caller send one registration after the other for the time d, at least one, and waits for the last
+// answers. When ctx ends no more are sent.
+func Closed[C Caller](ctx context.Context, callers []C, d time.Duration) {
+	start := time.Now()
+	end := start.Add(d)
+	var wg sync.WaitGroup
+	for _, c := range callers {
+		wg.Go(func() {
+			for at := start; ; {
+				done := c.Send(ctx, at)
+				if !done.Before(end) || ctx.Err() != nil {
+					return
+				}
+				at = done
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Percentile returns the smallest of the values that is not exceeded by the share p of them, 0 < p <= 1 (nearest rank).
+// It is 0 where there are no values. It sorts them.
+func Percentile(values []time.Duration, p float64) time.Duration {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	rank := int(math.Ceil(p * float64(len(values))))
+	return values[min(max(rank, 1), len(values))-1]
+}
