@@ -13,9 +13,9 @@ const (
 	// The queue takes a request for this time after it was signed, and before
 	// (https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key, "Specifying the Date header").
 	signedFor = 15 * time.Minute
-	// A broker takes records whose timestamp lies this far in the future (message.timestamp.after.max.ms of Apache Kafka 4,
-	// its default).
-	aheadMost = time.Hour
+	// A broker takes records whose timestamp lies this far in the future (message.timestamp.after.max.ms of Apache Kafka 4;
+	// its default is an hour, and then the queue refuses, too).
+	aheadMost = time.Minute
 )
 
 // clock is the wall clock of a machine. It jumps; the time that has gone by since a moment is measured by another one, which

@@ -27,6 +27,7 @@ func NewPlan(seed uint64) Plan {
 		f.Kind = Clock
 		p.Faults = append(p.Faults, f)
 	}
+	p.Setup.Health = one(r, 3)
 	return p
 }
 
@@ -100,7 +101,8 @@ func newCalls(r *rand.Rand, s Setup) (calls []Call) {
 func newFault(r *rand.Rand) Fault {
 	f := Fault{
 		At: time.Duration(r.Int64N(int64(busyFor))), For: time.Duration(r.Int64N(int64(20 * time.Second))),
-		Kind: Kinds()[r.IntN(len(Kinds())-1)], // Clock comes last, and by itself: what is in the others stays as it was Node: r.IntN(12), Code: r.IntN(60),
+		// Clock, the last one, is drawn by itself: the other faults of a seed stay what they were.
+		Kind: Kinds()[r.IntN(len(Kinds())-1)], Node: r.IntN(12), Code: r.IntN(60),
 	}
 	switch {
 	case one(r, 12):

@@ -19,6 +19,9 @@ func (w *world) askHealth() (stop func()) {
 	ctx, end := context.WithCancel(w.life)
 	var asking sync.WaitGroup
 	for _, h := range w.hosts {
+		if !w.plan.Setup.Health {
+			break
+		}
 		asking.Go(func() {
 			for {
 				select {

@@ -25,6 +25,7 @@ type Setup struct {
 	Login      string // "", PLAIN, SCRAM-SHA-256, OAUTHBEARER
 	Telemetry  bool   // items are sent
 	Profile    bool   // records hold the profile
+	Health     bool   // the handlers are asked for their health now and then, which makes them look at Kafka
 	BriefLease bool   // the trigger's messages become visible after 20 s and not after 10 minutes
 }
 
