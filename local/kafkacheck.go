@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/handler/setting"
 )
 
 const (
@@ -144,7 +146,7 @@ func (s *stack) handlersCheck(ctx context.Context) string {
 func onLoopback(brokers string) bool {
 	for broker := range strings.SplitSeq(brokers, ",") {
 		host, _, _ := net.SplitHostPort(broker)
-		if ip := net.ParseIP(host); !strings.EqualFold(host, "localhost") && (ip == nil || !ip.IsLoopback()) {
+		if !setting.Loopback(host) {
 			return false
 		}
 	}

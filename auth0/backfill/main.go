@@ -107,7 +107,7 @@ func run(ctx context.Context, args, env []string, client *http.Client, stdin io.
 
 // newVerifier opens the topic and the queues.
 func newVerifier(s settings, o options, note func(string, ...any)) (*verifier, func(), error) {
-	reader, err := topic.Open(s.kafka, o.since)
+	reader, err := topic.Open(topic.Config(s.kafka), o.since)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -7,10 +7,10 @@ import (
 	"regexp"
 	"strings"
 
-	"userrelay/auth0/backfill/topic"
 	"userrelay/handler/identity"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
+	"userrelay/local/kafkasettings"
 )
 
 // settings are what the environment says.
@@ -22,8 +22,8 @@ type settings struct {
 	domain      string // https://…, without a path
 	credentials credentials
 
-	kafka  topic.Config   // for -verify
-	outbox *outbox.Config // for -verify; nil: there is none
+	kafka  kafkasettings.Settings // for -verify
+	outbox *outbox.Config         // for -verify; nil: there is none
 }
 
 // credentials are for the Management API: a token, or what gets one.
@@ -57,9 +57,14 @@ func readSettings(env []string, o options) (settings, error) {
 	}
 	if o.verify {
 		var kafka, queue error
-		value := func(name string) string { return raw[name] }
-		s.kafka, kafka = readKafka(value, identity.Identity{}.Tokens)
-		s.outbox, queue = readOutbox(value, identity.Identity{}.Tokens)
+		text := func(name string) string { return values[name] }
+		s.kafka, kafka = kafkasettings.Read(func(name string) string {
+			if name == "KAFKA_SASL_PASSWORD" {
+				return raw[name] // quotes can be a part of it
+			}
+			return values[name]
+		}, identity.Identity{}.Tokens)
+		s.outbox, queue = readOutbox(text, identity.Identity{}.Tokens)
 		problems = append(problems, kafka, queue)
 	}
 	return s, errors.Join(problems...)

@@ -63,9 +63,9 @@ var errUnreadable = errors.New("is the path of a file that cannot be read: look 
 func openRule(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return errors.New("is the path of a file that the handler may not read: give its user the right to")
+		return errors.New("is the path of a file that this program may not read: give its user the right to")
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("is no PEM text, which begins with -----BEGIN, and no file of that name exists: look at the path, which counts from the app's folder")
+		return errors.New("is no PEM text, which begins with -----BEGIN, and no file of that name exists: look at the path, which counts from the folder that the program runs in, in Azure the app's")
 	default:
 		return errors.New("is no PEM text, which begins with -----BEGIN, and not the path of a file that can be opened")
 	}

@@ -7,15 +7,14 @@ package topic
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/sasl"
 )
 
 // patience is how long it waits for Kafka's next answer.
@@ -25,8 +24,7 @@ const patience = time.Minute
 type Config struct {
 	Brokers []string
 	Topic   string
-	TLS     *tls.Config    // nil: plain connections
-	SASL    sasl.Mechanism // nil: none
+	Login   []kgo.Opt // TLS and SASL; none: a plain connection
 }
 
 // Reader reads a topic. It is used by one goroutine at a time.
@@ -52,13 +50,7 @@ func (r *Reader) Close() { r.client.Close() }
 
 func (r *Reader) dial(more ...kgo.Opt) (*kgo.Client, error) {
 	options := []kgo.Opt{kgo.SeedBrokers(r.config.Brokers...), kgo.ClientID("userrelay-backfill")}
-	if r.config.TLS != nil {
-		options = append(options, kgo.DialTLSConfig(r.config.TLS))
-	}
-	if r.config.SASL != nil {
-		options = append(options, kgo.SASL(r.config.SASL))
-	}
-	return kgo.NewClient(append(options, more...)...)
+	return kgo.NewClient(slices.Concat(options, r.config.Login, more)...)
 }
 
 // CatchUp tells of each record, with its ce_source and its key, that was written since it was called before.

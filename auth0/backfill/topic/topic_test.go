@@ -155,7 +155,7 @@ func TestLogin(t *testing.T) {
 	c := cluster(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "reader", "s3cret"))
 	for password, ok := range map[string]bool{"s3cret": true, "wrong": false} {
 		r, err := topic.Open(topic.Config{
-			Brokers: c.ListenAddrs(), Topic: name, SASL: plain.Auth{User: "reader", Pass: password}.AsMechanism(),
+			Brokers: c.ListenAddrs(), Topic: name, Login: []kgo.Opt{kgo.SASL(plain.Auth{User: "reader", Pass: password}.AsMechanism())},
 		}, time.Time{})
 		if err != nil {
 			t.Fatal(err)
