@@ -5,6 +5,7 @@ package drain_test
 import (
 	"context"
 	"encoding/hex"
+	"flag"
 	"fmt"
 	"maps"
 	"net"
@@ -36,7 +37,12 @@ const (
 	childStore = "DRAIN_TEST_STORE"             // where it stores records
 )
 
+// queueFlag is the flag with the connection string of a Storage queue to drain in the place of the stand-in, such as one of
+// Azurite's.
+const queueFlag = "queue"
+
 func TestMain(m *testing.M) {
+	flag.String(queueFlag, "", "connection string of a Storage queue to drain, in the place of the stand-in")
 	if store := os.Getenv(childStore); store != "" { //nolint:forbidigo // this is main
 		serveAlone(os.Getenv(childPort), store) //nolint:forbidigo // this is main
 		return
@@ -102,12 +108,16 @@ func (k *kafka) all(n int) bool {
 // filled returns a queue with messages of as many users, and its connection string.
 func filled(t *testing.T, n int) (*outbox.Queue, string) {
 	t.Helper()
-	s, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
+	connection := flag.Lookup(queueFlag).Value.String()
+	if connection == "" {
+		s, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		connection = s.ConnectionString()
 	}
-	t.Cleanup(func() { _ = s.Close() })
-	account, err := outbox.ParseConnectionString(s.ConnectionString())
+	account, err := outbox.ParseConnectionString(connection)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +145,7 @@ func filled(t *testing.T, n int) (*outbox.Queue, string) {
 		})
 	}
 	writers.Wait()
-	return q, s.ConnectionString()
+	return q, connection
 }
 
 // own starts the handler's own drain, as often as there are processes.
