@@ -59,15 +59,15 @@ func TestRestart(t *testing.T) {
 func TestRefusedConfigs(t *testing.T) {
 	t.Parallel()
 	damaged := t.TempDir()
-	writeFile(t, filepath.Join(damaged, "journal"), []byte("somebody's notes"))
-	file := filepath.Join(damaged, "journal")
+	writeFile(t, filepath.Join(damaged, "queues.db"), []byte("somebody's notes"))
+	file := filepath.Join(damaged, "queues.db")
 	for want, c := range map[string]storagequeue.Config{
 		"0.0.0.0:0 is not":       {Addr: "0.0.0.0:0"},
 		":0 is not":              {Addr: ":0"},
 		"192.0.2.1:10001 is not": {Addr: "192.0.2.1:10001"},
 		"example.com:0 is not":   {Addr: "example.com:0"},
 		"missing port":           {Addr: "127.0.0.1"},
-		"not a journal":          {Addr: "127.0.0.1:0", Dir: damaged},
+		"invalid database":       {Addr: "127.0.0.1:0", Dir: damaged},
 		"make the folder":        {Addr: "127.0.0.1:0", Dir: file},
 		"address already in use": {Addr: strings.TrimSuffix(strings.TrimPrefix(start(t, storagequeue.Config{}).url, "http://"), "/"+account), Dir: t.TempDir()},
 	} {

@@ -10,7 +10,7 @@ import (
 
 // foreign are the modules and packages that are for tests and local runs only.
 func foreign(path string) bool {
-	for _, prefix := range []string{"github.com/twmb/", "userrelay/local", "userrelay/test", "github.com/pb33f/", "github.com/google/go-cmp", "go.uber.org/goleak", "github.com/CycloneDX/"} {
+	for _, prefix := range []string{"github.com/twmb/", "userrelay/local", "userrelay/test", "github.com/pb33f/", "github.com/google/go-cmp", "go.uber.org/goleak", "go.etcd.io/", "github.com/CycloneDX/"} {
 		if strings.HasPrefix(path, prefix) {
 			return true
 		}

@@ -8,12 +8,12 @@ import (
 
 // Put adds a message that becomes visible after hidden and expires after life; a life of 0 has no end.
 func (s *Store) Put(name, text string, hidden, life time.Duration) (m Message, err error) {
-	err = s.doIn(name, func(_ *queue, now time.Time) error {
+	err = s.doIn(name, func(q *queue, now time.Time) error {
 		m = Message{ID: uuid.New(), Text: text, Inserted: now, Expires: Never(), Visible: now.Add(hidden), Receipt: newReceipt()}
 		if life > 0 {
 			m.Expires = now.Add(life)
 		}
-		return s.change(change{Op: opPut, Queue: name, Messages: []entry{putEntry(m)}})
+		return q.put(m)
 	})
 	return m, err
 }
@@ -23,15 +23,12 @@ func (s *Store) Put(name, text string, hidden, life time.Duration) (m Message, e
 func (s *Store) Get(name string, n int, hidden time.Duration) (found []Message, err error) {
 	err = s.doIn(name, func(q *queue, now time.Time) error {
 		taken := q.first(n, now)
-		if len(taken) == 0 {
-			return nil
-		}
-		c := change{Op: opSet, Queue: name}
 		for _, it := range taken {
-			c.Messages = append(c.Messages, entry{ID: it.ID, Visible: now.Add(hidden), Receipt: newReceipt(), Dequeued: it.Dequeued + 1})
-		}
-		if err := s.change(c); err != nil {
-			return err
+			m := it.Message
+			m.Visible, m.Receipt, m.Dequeued = now.Add(hidden), newReceipt(), it.Dequeued+1
+			if err := q.set(it, m); err != nil {
+				return err
+			}
 		}
 		found = copies(taken)
 		return nil
@@ -56,16 +53,16 @@ func (s *Store) Update(name, id, receipt string, text *string, hidden time.Durat
 		if err != nil {
 			return err
 		}
-		visible := now.Add(hidden)
-		if visible.After(it.Expires) {
+		updated := it.Message
+		updated.Visible, updated.Receipt = now.Add(hidden), newReceipt()
+		if updated.Visible.After(updated.Expires) {
 			return ErrExpiresBefore
 		}
-		e := entry{ID: id, Text: text, Visible: visible, Receipt: newReceipt(), Dequeued: it.Dequeued}
-		if err := s.change(change{Op: opSet, Queue: name, Messages: []entry{e}}); err != nil {
-			return err
+		if text != nil {
+			updated.Text = *text
 		}
-		m = it.Message
-		return nil
+		m = updated
+		return q.set(it, updated)
 	})
 	return m, err
 }
@@ -73,16 +70,18 @@ func (s *Store) Update(name, id, receipt string, text *string, hidden time.Durat
 // Delete deletes a message.
 func (s *Store) Delete(name, id, receipt string) error {
 	return s.doIn(name, func(q *queue, _ time.Time) error {
-		if _, err := q.find(id, receipt); err != nil {
+		it, err := q.find(id, receipt)
+		if err != nil {
 			return err
 		}
-		return s.change(change{Op: opDelete, Queue: name, Messages: []entry{{ID: id}}})
+		q.remove(it)
+		return nil
 	})
 }
 
 // Clear deletes all messages of a queue.
 func (s *Store) Clear(name string) error {
-	return s.doIn(name, func(*queue, time.Time) error { return s.change(change{Op: opClear, Queue: name}) })
+	return s.doIn(name, func(q *queue, _ time.Time) error { q.clear(); return nil })
 }
 
 func (q *queue) find(id, receipt string) (*item, error) {

@@ -16,6 +16,8 @@ type item struct {
 // queue is one queue. No operation on it looks at more messages than it returns: each is found by its id, or stands at
 // the top of a heap.
 type queue struct {
+	name     string
+	disk     *disk
 	metadata map[string]string
 	items    map[string]*item
 	visible  items // the first to be returned on top: visible for longest, then put first
@@ -23,13 +25,18 @@ type queue struct {
 	puts     uint64
 }
 
-func newQueue(metadata map[string]string) *queue {
-	q := &queue{metadata: metadata}
-	q.clear()
+func newQueue(name string, metadata map[string]string, d *disk) *queue {
+	q := &queue{name: name, disk: d, metadata: metadata}
+	q.reset()
 	return q
 }
 
 func (q *queue) clear() {
+	q.reset()
+	q.disk.add(writeClear(q.name))
+}
+
+func (q *queue) reset() {
 	q.items = make(map[string]*item)
 	q.visible = items{
 		less: func(a, b *item) bool {
@@ -46,9 +53,20 @@ func (q *queue) clear() {
 	}
 }
 
-func (q *queue) put(m Message) {
-	q.puts++
-	it := &item{Message: m, number: q.puts}
+func (q *queue) put(m Message) error {
+	text, err := q.disk.encode(m)
+	if err != nil {
+		return err
+	}
+	q.insert(m, q.puts+1)
+	q.disk.add(writeMessage(q.name, q.puts, text))
+	return nil
+}
+
+// insert adds a message that is on disk, or will be. Its number is more than that of any other.
+func (q *queue) insert(m Message, number uint64) {
+	q.puts = number
+	it := &item{Message: m, number: number}
 	q.items[m.ID] = it
 	heap.Push(&q.visible, it)
 	if m.Expires.Before(Never()) {
@@ -56,13 +74,16 @@ func (q *queue) put(m Message) {
 	}
 }
 
-// set changes what Get and Update change.
-func (q *queue) set(it *item, visible time.Time, receipt string, dequeued int, text *string) {
-	it.Visible, it.Receipt, it.Dequeued = visible, receipt, dequeued
-	if text != nil {
-		it.Text = *text
+// set changes what Get and Update change: all but the id and the expiry.
+func (q *queue) set(it *item, m Message) error {
+	text, err := q.disk.encode(m)
+	if err != nil {
+		return err
 	}
+	it.Message = m
 	heap.Fix(&q.visible, it.byVisible)
+	q.disk.add(writeMessage(q.name, it.number, text))
+	return nil
 }
 
 func (q *queue) remove(it *item) {
@@ -71,6 +92,7 @@ func (q *queue) remove(it *item) {
 	if it.Expires.Before(Never()) {
 		heap.Remove(&q.expiry, it.byExpiry)
 	}
+	q.disk.add(writeDelete(q.name, it.number))
 }
 
 // expire removes what has expired.

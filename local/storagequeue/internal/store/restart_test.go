@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,8 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.etcd.io/bbolt"
 
-	"userrelay/local/storagequeue/internal/journal"
 	"userrelay/local/storagequeue/internal/store"
 )
 
@@ -173,8 +174,8 @@ func TestRestart(t *testing.T) {
 	wantError(t, "delete with a receipt from before", s.Delete("q", updated.ID, updated.Receipt), nil)
 }
 
-// TestCompaction writes some times what the journal may hold before it is compacted, and keeps little of it.
-func TestCompaction(t *testing.T) {
+// TestFileSize writes some times what the file may have, and keeps little of it.
+func TestFileSize(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -202,12 +203,12 @@ func TestCompaction(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	info, err := os.Stat(filepath.Join(dir, "journal"))
+	info, err := os.Stat(filepath.Join(dir, "queues.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if limit := int64(2 * journal.MinCompact); info.Size() > limit {
-		t.Errorf("the journal has %d bytes, want at most %d", info.Size(), limit)
+	if limit := int64(20 * 25 * len(text) / 2); info.Size() > limit {
+		t.Errorf("the file has %d bytes, want at most %d", info.Size(), limit)
 	}
 	s = open(t, dir)
 	if diff := cmp.Diff(before, state(t, s), cmpopts.EquateEmpty()); diff != "" {
@@ -217,6 +218,61 @@ func TestCompaction(t *testing.T) {
 		t.Errorf("%d messages, want 3, with the hidden one", n)
 	}
 	wantError(t, "delete with a receipt from before", s.Delete("q", taken[0].ID, taken[0].Receipt), nil)
+}
+
+// TestRefusedFiles opens no file that is not a store's, says why, and leaves it as it is.
+func TestRefusedFiles(t *testing.T) {
+	t.Parallel()
+	database := filepath.Join(t.TempDir(), "database")
+	db, err := bbolt.Open(database, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucket([]byte("somebody's"))
+		return err
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := os.ReadFile(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, content, want string }{
+		{"queues.db", "somebody's notes", "open the file queues.db"},
+		{"queues.db", string(foreign), "read the file queues.db"},
+		{"journal", "userrelay queue journal 1\n", "an earlier version"},
+	} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, tt.name)
+		if err := os.WriteFile(file, []byte(tt.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Open(dir); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s, %.20q: got %v, want %s", tt.name, tt.content, err, tt.want)
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != tt.content {
+			t.Errorf("%s, %.20q: it was changed, %v", tt.name, tt.content, err)
+		}
+	}
+}
+
+// TestNotText: what the file cannot have is refused, and the store goes on.
+func TestNotText(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	if _, err := s.Put("q", "\xff", 0, 0); err == nil {
+		t.Error("a text that is not UTF-8 was taken")
+	}
+	if _, err := s.Create("other", map[string]string{"a": "\xff"}); err == nil {
+		t.Error("metadata that are not UTF-8 were taken")
+	}
+	put(t, s, "x", 0, 0)
+	wantTexts(t, "get", get(t, s, 32, time.Second), "x")
+	if all, _, err := s.Queues("", "", 10); err != nil || len(all) != 1 {
+		t.Errorf("got %v, %v", all, err)
+	}
 }
 
 // state returns the queues, and the first 32 visible messages of each.

@@ -1,20 +1,20 @@
 // Package store keeps queues and their messages as the Azure Queue service does: visibility, expiry, dequeue counts, pop
 // receipts. It knows nothing of HTTP, and time is time.Now.
 //
-// With a folder whatever was answered survives the end of the process, however it ends; see package journal.
+// With a folder whatever was answered is on disk: it survives the end of the process, and of the machine, however they end. The
+// folder has a bbolt database, from which all is read at the start, and which only one process may have open. Operations that
+// come at the same time share a transaction, and with it its two fsyncs; one that comes alone waits for two. The file does not
+// shrink: room that messages leave is for others.
 package store
 
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"userrelay/local/storagequeue/internal/journal"
 )
 
 // The answers that are no success.
@@ -29,44 +29,43 @@ var (
 // Store holds queues. Its methods may be called at the same time; each happens at one moment, and returns when what it
 // did, and all that it saw, is on disk.
 type Store struct {
-	mu      sync.Mutex
-	queues  map[string]*queue
-	journal *journal.Journal // nil: nothing is kept
+	mu     sync.Mutex
+	queues map[string]*queue
+	disk   *disk // nil: nothing is kept
 }
 
 // Open returns the store that a folder holds, which is made if need be. Without a folder, "", the store is empty and ends
-// with the process. Close must be called.
+// with the process. A folder that another process has open is an error, as is one with queues of an earlier version, whose file
+// is called journal. Close must be called.
 func Open(dir string) (*Store, error) {
 	s := &Store{queues: make(map[string]*queue)}
 	if dir == "" {
 		return s, nil
 	}
 	var err error
-	if s.journal, err = journal.Open(dir, s.replay); err != nil {
+	if s.disk, err = openDisk(dir); err != nil {
 		return nil, fmt.Errorf("open the queues in %s: %w", dir, err)
+	}
+	if s.queues, err = s.disk.load(now()); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the queues in %s: %w", dir, err), s.disk.close())
 	}
 	return s, nil
 }
 
 // Close ends the store. Operations that come later fail if it has a folder. The error is why something could not be
 // written, now or earlier.
-func (s *Store) Close() error {
-	if s.journal == nil {
-		return nil
-	}
-	return s.journal.Close()
-}
+func (s *Store) Close() error { return s.disk.close() }
+
+// now is without the monotonic reading, which does not outlive the process.
+func now() time.Time { return time.Now().UTC().Round(0) }
 
 // do runs an operation.
 func (s *Store) do(operation func(now time.Time) error) error {
 	s.mu.Lock()
-	err := operation(time.Now().UTC().Round(0)) // without the monotonic reading, which does not outlive the process
-	var seen *journal.Commit
-	if s.journal != nil {
-		seen = s.journal.Latest()
-	}
+	err := operation(now())
+	seen := s.disk.latest()
 	s.mu.Unlock()
-	if err := seen.Wait(); err != nil {
+	if err := s.disk.sync(seen); err != nil {
 		return err
 	}
 	return err
@@ -82,56 +81,6 @@ func (s *Store) doIn(name string, operation func(q *queue, now time.Time) error)
 		q.expire(now)
 		return operation(q, now)
 	})
-}
-
-// change applies a change and appends it to the journal.
-func (s *Store) change(c change) error {
-	if s.journal == nil {
-		return s.apply(c)
-	}
-	record, err := c.encode()
-	if err != nil {
-		return err
-	}
-	if err := s.apply(c); err != nil {
-		return err
-	}
-	s.journal.Append(record)
-	if s.journal.Grown() {
-		s.journal.Compact(s.snapshot())
-	}
-	return nil
-}
-
-// snapshot returns the changes that lead from nothing to the present state. Only the copy of the messages is made now;
-// the texts in it are shared.
-func (s *Store) snapshot() iter.Seq2[[]byte, error] {
-	type contents struct {
-		name     string
-		metadata map[string]string
-		items    []item
-	}
-	queues := make([]contents, 0, len(s.queues))
-	for name, q := range s.queues {
-		c := contents{name, q.metadata, make([]item, 0, len(q.items))}
-		for _, it := range q.items {
-			c.items = append(c.items, *it)
-		}
-		queues = append(queues, c)
-	}
-	return func(yield func([]byte, error) bool) {
-		for _, q := range queues {
-			if !yield(change{Op: opCreate, Queue: q.name, Metadata: q.metadata}.encode()) {
-				return
-			}
-			slices.SortFunc(q.items, func(a, b item) int { return int(a.number) - int(b.number) })
-			for _, it := range q.items {
-				if !yield(change{Op: opPut, Queue: q.name, Messages: []entry{putEntry(it.Message)}}.encode()) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // Queue is a queue as it is at one moment.
@@ -150,15 +99,25 @@ func (s *Store) Create(name string, metadata map[string]string) (created bool, e
 			}
 			return nil
 		}
+		text, err := s.disk.encode(metadata)
+		if err != nil {
+			return err
+		}
 		created = true
-		return s.change(change{Op: opCreate, Queue: name, Metadata: metadata})
+		s.queues[name] = newQueue(name, metadata, s.disk)
+		s.disk.add(writeQueue(name, text))
+		return nil
 	})
 	return created, err
 }
 
 // Drop deletes a queue and all that is in it.
 func (s *Store) Drop(name string) error {
-	return s.doIn(name, func(*queue, time.Time) error { return s.change(change{Op: opDrop, Queue: name}) })
+	return s.doIn(name, func(*queue, time.Time) error {
+		delete(s.queues, name)
+		s.disk.add(writeDrop(name))
+		return nil
+	})
 }
 
 // Queue returns a queue.
@@ -193,7 +152,13 @@ func (s *Store) Queues(prefix, from string, limit int) (found []Queue, next stri
 
 // SetMetadata replaces all of a queue's metadata.
 func (s *Store) SetMetadata(name string, metadata map[string]string) error {
-	return s.doIn(name, func(*queue, time.Time) error {
-		return s.change(change{Op: opMetadata, Queue: name, Metadata: metadata})
+	return s.doIn(name, func(q *queue, _ time.Time) error {
+		text, err := s.disk.encode(metadata)
+		if err != nil {
+			return err
+		}
+		q.metadata = metadata
+		s.disk.add(writeQueue(name, text))
+		return nil
 	})
 }
