@@ -18,6 +18,7 @@ import (
 
 	"userrelay/handler/outbox"
 	"userrelay/local/broker"
+	"userrelay/local/freeport"
 	"userrelay/local/funchost"
 	"userrelay/local/portal"
 	"userrelay/local/portal/peek"
@@ -237,11 +238,17 @@ func (s *stack) build(ctx context.Context) error {
 // host runs the stand-in of the Functions host, and starts it again when it gives up, as the platform does.
 func (s *stack) host(ctx context.Context) error {
 	_ = s.kafkaTrouble(ctx) // makes a topic that is missing; what else is missing is told once the handler runs
-	env, port := s.handlerEnv(), strconv.Itoa(s.port)
+	env, port := s.handlerEnv(), s.port
+	if port == 0 {
+		var err error
+		if port, err = freeport.Find(ctx); err != nil { // not any: the host comes back to it
+			return err
+		}
+	}
 	for announced := false; ; {
 		s.console.start()
 		h, err := funchost.Start(context.WithoutCancel(ctx), funchost.Config{ // it is shut down in order
-			Dir: ".", Addr: net.JoinHostPort("127.0.0.1", port), Env: env, Console: s.console, Insights: true, Brief: !s.verbose,
+			Dir: ".", Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Env: env, Console: s.console, Insights: true, Brief: !s.verbose,
 			Keys: funchost.Keys{Functions: map[string]string{"RegisterUser": s.key}}, Observe: s.observe,
 		})
 		if err != nil {
@@ -249,7 +256,6 @@ func (s *stack) host(ctx context.Context) error {
 			return fmt.Errorf("start the stand-in of the Functions host: %w", err)
 		}
 		s.running.Store(h)
-		_, port, _ = net.SplitHostPort(strings.TrimPrefix(h.URL(), "http://")) // the next has the same
 		s.portal.SetParts(portal.Parts{Host: h.URL(), Handler: h.HandlerURL()})
 		if announced {
 			s.console.release(false)
@@ -265,10 +271,28 @@ func (s *stack) host(ctx context.Context) error {
 		}
 		s.say("The host has stopped: %v", h.Close())
 		s.say("In Azure the platform starts it again; so does this program, in 2 seconds.")
-		select {
-		case <-time.After(2 * time.Second):
-		case <-ctx.Done():
+		if !s.pauseFor(ctx, port) {
 			return nil
+		}
+	}
+}
+
+// pauseFor waits as long as the platform does before it starts a host again, and until the port is free: another program may
+// have taken it meanwhile. It is false when ctx has ended.
+func (s *stack) pauseFor(ctx context.Context, port int) bool {
+	const pause = 2 * time.Second
+	for told := false; ; {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return false
+		}
+		if !taken(ctx, port) {
+			return true
+		}
+		if !told {
+			s.say("Port %d was taken meanwhile: the host starts as soon as it is free.", port)
+			told = true
 		}
 	}
 }
