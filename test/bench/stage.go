@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"userrelay/test/bench/report"
+	"userrelay/test/child"
 	"userrelay/test/load"
 )
 
@@ -240,9 +241,7 @@ func (s *stage) addUp(ctx context.Context, r *relay) error {
 	if r.sum.Items, err = r.telemetry(ctx); err != nil {
 		return err
 	}
-	if r.sum.Peak, err = r.process.PeakMemory(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
+	r.sum.Peak = int64(child.UsageOf(r.process.PID()).Peak * (1 << 20))
 	if r.topic == "" {
 		return nil
 	}

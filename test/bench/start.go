@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"userrelay/local/freeport"
-	"userrelay/test/bench/child"
 	"userrelay/test/bench/report"
+	"userrelay/test/child"
 	"userrelay/test/load"
 )
 

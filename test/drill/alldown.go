@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"userrelay/test/child"
 	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
 )
@@ -29,9 +30,9 @@ func allDown(ctx context.Context, r *rig, row *report.Row) (err error) {
 	if err := s.load.during(ctx, r.plan.callers, quiet); err != nil {
 		return err
 	}
-	before := usageOf(s.pid())
-	halts := func() error { return errors.Join(r.broker().Pause(), r.queue.process.halt()) }
-	resumes := func() error { return errors.Join(r.queue.process.resume(), r.broker().Resume()) }
+	before := child.UsageOf(s.pid())
+	halts := func() error { return errors.Join(r.broker().Pause(), r.queue.process.Halt()) }
+	resumes := func() error { return errors.Join(r.queue.process.Resume(), r.broker().Resume()) }
 	// A halted queue stores later what lies unread in it, and what is there in doubt stays invisible for 90 s: not in a
 	// short run.
 	if !r.short {
@@ -39,7 +40,7 @@ func allDown(ctx context.Context, r *rig, row *report.Row) (err error) {
 			return err
 		}
 	}
-	kills := func() error { return errors.Join(r.broker().Kill(), r.queue.process.kill()) }
+	kills := func() error { return errors.Join(r.broker().Kill(), r.queue.process.Kill()) }
 	revives := func() error { return errors.Join(r.queue.start(), r.broker().Restart(ctx)) }
 	if err := r.refused(ctx, row, s, "gone", before, kills, revives); err != nil {
 		return err
@@ -53,14 +54,14 @@ func allDown(ctx context.Context, r *rig, row *report.Row) (err error) {
 }
 
 // refused sends events while nothing can be stored, and waits until they are stored again.
-func (r *rig) refused(ctx context.Context, row *report.Row, s *stand, how string, before usage, down, up func() error) error {
+func (r *rig) refused(ctx context.Context, row *report.Row, s *stand, how string, before child.Usage, down, up func() error) error {
 	if err := down(); err != nil {
 		return errors.Join(err, up())
 	}
 	r.say("  Kafka and queue are %s", how)
 	from := time.Now()
 	err := s.load.during(ctx, r.plan.callers, func(ctx context.Context) error { return pause(ctx, r.plan.down) })
-	to, after := time.Now(), usageOf(s.pid())
+	to, after := time.Now(), child.UsageOf(s.pid())
 	if err = errors.Join(err, up()); err != nil {
 		return err
 	}

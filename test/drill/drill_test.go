@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"userrelay/test/child"
 	"userrelay/test/kafkatest"
 )
 
@@ -128,7 +129,7 @@ func TestSlope(t *testing.T) {
 	grown := func(mib func(minute int) float64) float64 {
 		var samples []sample
 		for minute := range 60 {
-			samples = append(samples, sample{time.Duration(minute) * time.Minute, usage{known: true, mib: mib(minute)}})
+			samples = append(samples, sample{time.Duration(minute) * time.Minute, child.Usage{Known: true, MiB: mib(minute)}})
 		}
 		return slope(samples)
 	}

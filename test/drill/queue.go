@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
 
 	"userrelay/handler/outbox"
+	"userrelay/test/child"
 )
 
 const queueTry = 5 * time.Second // for one question to the queue
@@ -25,7 +26,7 @@ const queueTry = 5 * time.Second // for one question to the queue
 type queue struct {
 	program, addr, dir string
 	output             io.Writer // of the process
-	process            *process
+	process            *child.Process
 	connection         string // connection string
 	transport          *http.Transport
 	messages, poison   *azqueue.QueueClient
@@ -55,21 +56,24 @@ func (r *rig) startQueue(ctx context.Context, name string) (*queue, error) {
 }
 
 func (q *queue) start() (err error) {
-	q.process, q.connection, err = startProcess(q.program, []string{"-addr", q.addr, "-dir", q.dir}, nil, q.output, true)
-	return err
+	q.process, err = child.Start(child.Spec{Program: q.program, Args: []string{"-addr", q.addr, "-dir", q.dir}, Output: true, Stderr: q.output})
+	if err != nil {
+		return err
+	}
+	if q.connection, err = q.process.Line(); err != nil {
+		return errors.Join(err, q.process.Kill())
+	}
+	return nil
 }
 
 // ready starts the queue again if it was killed, lets it go on if it was halted, and empties it.
 func (q *queue) ready(ctx context.Context) error {
-	select {
-	case <-q.process.done:
-		if err := q.start(); err != nil {
-			return err
-		}
-	default:
-		if err := q.process.resume(); err != nil {
-			return err
-		}
+	again := q.process.Resume
+	if q.process.Gone() != nil {
+		again = q.start
+	}
+	if err := again(); err != nil {
+		return err
 	}
 	for _, client := range []*azqueue.QueueClient{q.messages, q.poison} {
 		if _, err := client.ClearMessages(ctx, nil); err != nil {
@@ -81,7 +85,7 @@ func (q *queue) ready(ctx context.Context) error {
 
 func (q *queue) close() error {
 	q.transport.CloseIdleConnections()
-	return q.process.kill()
+	return q.process.Kill()
 }
 
 // count is how many messages a queue holds, invisible ones included.

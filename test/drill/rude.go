@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"userrelay/test/child"
 	"userrelay/test/drill/report"
 )
 
@@ -52,7 +53,7 @@ func (u *rude) trickle(ctx context.Context, r *rig, row *report.Row, pid int) er
 		row.Time("a byte a second, "+kind.what+": the last one is closed after", slowest, kind.within)
 	}
 	row.Count(fmt.Sprintf("connections, of %d, that send a byte a second and are not closed", len(took)), open, 0)
-	row.Note("With %d connections that sent a byte a second the handler had %s.", r.plan.slow, usageOf(pid))
+	row.Note("With %d connections that sent a byte a second the handler had %s.", r.plan.slow, child.UsageOf(pid))
 	return nil
 }
 
@@ -130,11 +131,11 @@ func (u *rude) idle(ctx context.Context, r *rig, row *report.Row, pid int) error
 	if err := pause(ctx, r.plan.before); err != nil {
 		return err
 	}
-	used := usageOf(pid)
+	used := child.UsageOf(pid)
 	row.Note("With %d idle connections the handler had %s.", n, used)
-	if used.known {
-		row.Size("memory with idle connections", used.mib, mostIdle)
-		row.AtLeast("idle connections open at once", used.files, n)
+	if used.Known {
+		row.Size("memory with idle connections", used.MiB, mostIdle)
+		row.AtLeast("idle connections open at once", used.Files, n)
 	}
 	return nil
 }
@@ -223,7 +224,7 @@ func (u *rude) large(ctx context.Context, r *rig, row *report.Row, pid int) erro
 		return err
 	}
 	row.Exactly("answer to 100 MiB that are announced and not sent", status, http.StatusRequestEntityTooLarge)
-	row.Note("After the large bodies the handler had %s.", usageOf(pid))
+	row.Note("After the large bodies the handler had %s.", child.UsageOf(pid))
 	return nil
 }
 

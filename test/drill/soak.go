@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"userrelay/test/child"
 	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
 )
@@ -20,7 +21,7 @@ const (
 // sample is the handler's usage at a time.
 type sample struct {
 	at time.Duration
-	usage
+	child.Usage
 }
 
 // soak runs a steady load for long.
@@ -37,11 +38,11 @@ func soak(ctx context.Context, r *rig, row *report.Row) (err error) {
 			if err := pause(ctx, time.Second); err != nil {
 				return err
 			}
-			if u := usageOf(s.pid()); u.known && time.Since(start) > min(warmUp, r.soak/2) {
+			if u := child.UsageOf(s.pid()); u.Known && time.Since(start) > min(warmUp, r.soak/2) {
 				samples = append(samples, sample{time.Since(start), u})
 			}
 			if time.Since(told) >= time.Minute {
-				r.say("  %d events answered 2xx; %s", s.load.stored.Load(), usageOf(s.pid()))
+				r.say("  %d events answered 2xx; %s", s.load.stored.Load(), child.UsageOf(s.pid()))
 				told = time.Now()
 			}
 		}
@@ -63,10 +64,10 @@ func soak(ctx context.Context, r *rig, row *report.Row) (err error) {
 		return nil
 	}
 	first, last := samples[0], samples[len(samples)-1]
-	row.Note("The handler had %s after the warm-up, and %s at the end.", first.usage, last.usage)
+	row.Note("The handler had %s after the warm-up, and %s at the end.", first.Usage, last.Usage)
 	most := 0
 	for _, x := range samples {
-		most = max(most, x.files-first.files)
+		most = max(most, x.Files-first.Files)
 	}
 	row.Count("more descriptors than after the warm-up", most, soakFiles)
 	if r.soak < longEnough {
@@ -81,7 +82,7 @@ func soak(ctx context.Context, r *rig, row *report.Row) (err error) {
 func slope(samples []sample) float64 {
 	var n, sumX, sumY, sumXX, sumXY float64
 	for _, s := range samples {
-		x, y := s.at.Hours(), s.mib
+		x, y := s.at.Hours(), s.MiB
 		n, sumX, sumY, sumXX, sumXY = n+1, sumX+x, sumY+y, sumXX+x*x, sumXY+x*y
 	}
 	return (n*sumXY - sumX*sumY) / (n*sumXX - sumX*sumX)

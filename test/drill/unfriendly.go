@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"userrelay/local/realkafka"
+	"userrelay/test/child"
 	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
 )
@@ -39,11 +40,11 @@ func unfriendly(ctx context.Context, r *rig, row *report.Row) (err error) {
 	}
 	_, port, _ := net.SplitHostPort(addr) // freeAddr joined them
 	env := append(settings(r.cluster.Bootstrap(realkafka.Plaintext), topic, r.queue.connection), "FUNCTIONS_CUSTOMHANDLER_PORT="+port)
-	p, _, err := startProcess(r.program("handler"), nil, env, r.output, false)
+	p, err := child.Start(child.Spec{Program: r.program("handler"), Env: env, Stderr: r.output})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.kill()) }()
+	defer func() { err = errors.Join(err, p.Kill()) }()
 	l := newCallers("http://"+addr+"/api/RegisterUser", "normal")
 	defer l.close()
 	if err := poll(ctx, "wait for the handler's first answer 200", handlerReady, func(ctx context.Context) (bool, error) {
@@ -55,7 +56,7 @@ func unfriendly(ctx context.Context, r *rig, row *report.Row) (err error) {
 	err = l.atRate(ctx, normalRate, func(ctx context.Context) error {
 		u := &rude{addr: addr}
 		for _, f := range []func(context.Context, *rig, *report.Row, int) error{u.trickle, u.idle, u.large, u.malformed} {
-			if err := f(ctx, r, row, p.pid()); err != nil {
+			if err := f(ctx, r, row, p.PID()); err != nil {
 				return err
 			}
 		}
@@ -64,9 +65,9 @@ func unfriendly(ctx context.Context, r *rig, row *report.Row) (err error) {
 	if err != nil {
 		return err
 	}
-	used := usageOf(p.pid())
-	if used.known {
-		row.Size("memory, at most", used.peak, mostMemory)
+	used := child.UsageOf(p.PID())
+	if used.Known {
+		row.Size("memory, at most", used.Peak, mostMemory)
 	}
 	log, err := realkafka.Read(ctx, r.cluster.Bootstrap(realkafka.Internal), topic)
 	if err != nil {

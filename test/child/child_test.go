@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"userrelay/handler/parent"
-	"userrelay/test/bench/child"
+	"userrelay/test/child"
 )
 
 // TestMain is also the child's program: it does what its argument says.
@@ -119,8 +119,35 @@ func TestUsage(t *testing.T) {
 	if err != nil || cpu < time.Millisecond || cpu > time.Minute {
 		t.Errorf("it was busy for %v: %v", cpu, err)
 	}
-	peak, err := p.PeakMemory()
-	if err != nil || peak < 1<<20 || peak > 1<<30 {
-		t.Errorf("it had %d bytes at most: %v", peak, err)
+	u := child.UsageOf(p.PID())
+	if !u.Known || u.MiB < 1 || u.Peak < u.MiB || u.Peak > 1024 || u.Files < 3 || u.Threads < 1 {
+		t.Errorf("it holds %s, and at most %v MiB", u, u.Peak)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if u := child.UsageOf(p.PID()); u.Known || u.String() != "not measured" {
+		t.Errorf("a process that is gone holds %s", u)
+	}
+}
+
+// TestHalt has a child stand still, and killed so.
+func TestHalt(t *testing.T) {
+	t.Parallel()
+	p := start(t, "wait")
+	if _, err := p.Line(); err != nil {
+		t.Fatal(err)
+	}
+	err := p.Halt()
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("this system has no signal that halts a process")
+	}
+	for _, err := range []error{err, p.Resume(), p.Halt(), p.Gone(), p.Kill()} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if p.Gone() == nil {
+		t.Error("it is there after it was killed")
 	}
 }

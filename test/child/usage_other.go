@@ -9,6 +9,3 @@ import (
 
 // CPU returns [errors.ErrUnsupported].
 func (*Process) CPU() (time.Duration, error) { return 0, errors.ErrUnsupported }
-
-// PeakMemory returns [errors.ErrUnsupported].
-func (*Process) PeakMemory() (int64, error) { return 0, errors.ErrUnsupported }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -29,8 +30,9 @@ type Process struct {
 type Spec struct {
 	Program string
 	Args    []string
-	Env     []string // NAME=VALUE; nothing of this process's own, which would make measurements depend on it
-	Output  bool     // Line reads the child's standard output
+	Env     []string  // NAME=VALUE; nothing of this process's own, which would make measurements depend on it
+	Output  bool      // Line reads the child's standard output
+	Stderr  io.Writer // also gets the child's standard error; nil: nobody does
 }
 
 // Start starts a child. It must be stopped.
@@ -38,6 +40,9 @@ func Start(s Spec) (*Process, error) {
 	p := &Process{cmd: exec.Command(s.Program, s.Args...), done: make(chan struct{})} //nolint:gosec,noctx // G204: the caller's own program; Stop ends it
 	p.cmd.Env = append([]string{}, s.Env...)                                          // never nil, which would mean this process's own
 	p.cmd.Stderr = &p.stderr
+	if s.Stderr != nil {
+		p.cmd.Stderr = io.MultiWriter(&p.stderr, s.Stderr)
+	}
 	p.cmd.WaitDelay = stopLimit
 	if s.Output {
 		out, err := p.cmd.StdoutPipe()
@@ -98,6 +103,24 @@ func (p *Process) Stop() error {
 	<-p.done
 	return errors.Join(fmt.Errorf("child %s did not end in %v%s", p.cmd.Path, stopLimit, p.said()), err)
 }
+
+// PID is the child's process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Kill ends the child, halted or not, and returns when it is gone.
+func (p *Process) Kill() error {
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill process %d: %w", p.PID(), err)
+	}
+	<-p.done
+	return nil
+}
+
+// Halt has the child stand still, its connections open.
+func (p *Process) Halt() error { return halt(p.cmd.Process) }
+
+// Resume has a child that stands still go on.
+func (p *Process) Resume() error { return resume(p.cmd.Process) }
 
 // tail keeps the end of what is written to it.
 type tail struct {
