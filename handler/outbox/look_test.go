@@ -6,6 +6,7 @@ import (
 
 	"userrelay/handler/outbox"
 	"userrelay/local/storagequeue"
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
@@ -13,7 +14,7 @@ import (
 // too. It takes nothing.
 func TestLook(t *testing.T) {
 	t.Parallel()
-	s := service(t, storagequeue.Config{})
+	s := queuetest.Start(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	want := func(what string, waiting int, whole bool, poison int, poisonWhole bool) {
 		t.Helper()
@@ -40,7 +41,7 @@ func TestLook(t *testing.T) {
 	if w, p, err := q.Look(wait.Context(t)); err != nil || w.Events[0].UserID != message(1).Event.UserID || p.Events[0].ID != message(2).Event.ID {
 		t.Errorf("got %+v and %+v (%v)", w, p, err)
 	}
-	if _, err := queue(t, s, outbox.QueueName+"-poison").EnqueueMessage(wait.Context(t), "no base64!", nil); err != nil {
+	if _, err := queuetest.Open(t, s.ConnectionString(), outbox.QueueName+"-poison").EnqueueMessage(wait.Context(t), "no base64!", nil); err != nil {
 		t.Fatal(err)
 	}
 	want("one that cannot be read", 1, true, 1, false)

@@ -13,13 +13,14 @@ import (
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 	"userrelay/local/storagequeue"
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
 // A message is there as it was put, for ever, and the queue is made where it is missing.
 func TestPut(t *testing.T) {
 	t.Parallel()
-	s := service(t, storagequeue.Config{})
+	s := queuetest.Start(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	m := message(1)
 	m.Event.Profile = []byte(`{"a":"` + strings.Repeat("x", registration.MaxEnvelope) + `"}`)
@@ -27,7 +28,7 @@ func TestPut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := take(t, queue(t, s, outbox.QueueName))
+	got := take(t, queuetest.Open(t, s.ConnectionString(), outbox.QueueName))
 	if len(got) != 1 || text(t, got[0]) != string(m.Encode()) {
 		t.Fatalf("%d messages in the queue", len(got))
 	}
@@ -42,8 +43,8 @@ func TestPut(t *testing.T) {
 // A hidden message can be deleted or shown, but not after somebody has seen it.
 func TestHidden(t *testing.T) {
 	t.Parallel()
-	s := service(t, storagequeue.Config{})
-	q, other := open(t, s.ConnectionString()), queue(t, s, outbox.QueueName)
+	s := queuetest.Start(t, storagequeue.Config{})
+	q, other := open(t, s.ConnectionString()), queuetest.Open(t, s.ConnectionString(), outbox.QueueName)
 	gone, err := q.Put(wait.Context(t), message(1), 90*time.Second)
 	if err != nil {
 		t.Fatal(err)
@@ -52,8 +53,8 @@ func TestHidden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := take(t, other); len(got) != 0 || count(t, other) != 2 {
-		t.Errorf("%d messages can be seen of %d, want none of 2", len(got), count(t, other))
+	if got := take(t, other); len(got) != 0 || queuetest.Count(t, other) != 2 {
+		t.Errorf("%d messages can be seen of %d, want none of 2", len(got), queuetest.Count(t, other))
 	}
 	if err := q.Delete(wait.Context(t), gone); err != nil {
 		t.Error(err)
@@ -79,7 +80,7 @@ func TestHidden(t *testing.T) {
 func TestPutByMany(t *testing.T) {
 	t.Parallel()
 	const writers, each = 32, 20
-	s := service(t, storagequeue.Config{})
+	s := queuetest.Start(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	ctx := wait.Context(t)
 	var all sync.WaitGroup
@@ -94,14 +95,14 @@ func TestPutByMany(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n := count(t, queue(t, s, outbox.QueueName)); n != writers*each {
+	if n := queuetest.Count(t, queuetest.Open(t, s.ConnectionString(), outbox.QueueName)); n != writers*each {
 		t.Errorf("%d messages, want %d", n, writers*each)
 	}
 }
 
 func TestPrepare(t *testing.T) {
 	t.Parallel()
-	s := service(t, storagequeue.Config{})
+	s := queuetest.Start(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	for range 2 { // the second time they are there
 		if err := q.Prepare(wait.Context(t)); err != nil {
@@ -109,7 +110,7 @@ func TestPrepare(t *testing.T) {
 		}
 	}
 	for _, name := range []string{outbox.QueueName, outbox.QueueName + "-poison"} {
-		if n := count(t, queue(t, s, name)); n != 0 {
+		if n := queuetest.Count(t, queuetest.Open(t, s.ConnectionString(), name)); n != 0 {
 			t.Errorf("%s has %d messages", name, n)
 		}
 	}
@@ -117,14 +118,14 @@ func TestPrepare(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	s := service(t, storagequeue.Config{})
+	s := queuetest.Start(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	for range 2 {
 		if err := q.Check(wait.Context(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := count(t, queue(t, s, outbox.QueueName)); n != 0 {
+	if n := queuetest.Count(t, queuetest.Open(t, s.ConnectionString(), outbox.QueueName)); n != 0 {
 		t.Errorf("the check has left %d messages", n)
 	}
 }
@@ -197,7 +198,7 @@ func TestSlowIdentity(t *testing.T) {
 
 func TestWrongKey(t *testing.T) {
 	t.Parallel()
-	s := service(t, storagequeue.Config{})
+	s := queuetest.Start(t, storagequeue.Config{})
 	q := open(t, "AccountName=devstoreaccount1;AccountKey="+key+";QueueEndpoint="+s.URL())
 	_, err := q.Put(wait.Context(t), message(1), 0)
 	if err == nil || !strings.Contains(err.Error(), "AuthenticationFailed") || !strings.Contains(outbox.Advice(err), "AccountKey") {

@@ -11,13 +11,14 @@ import (
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 	"userrelay/local/storagequeue"
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
 // What can be drained after all goes back into the outbox, the rest stays and says why.
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	s := service(t, storagequeue.Config{})
+	s := queuetest.Start(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	if list, err := q.ListPoisoned(wait.Context(t)); err != nil || len(list) != 0 {
 		t.Fatalf("without a queue: %v, %v", list, err)
@@ -32,7 +33,7 @@ func TestPoison(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	poison := queue(t, s, outbox.QueueName+"-poison")
+	poison := queuetest.Open(t, s.ConnectionString(), outbox.QueueName+"-poison")
 	for _, byHost := range []string{base64.StdEncoding.EncodeToString(message(2).Encode()), "no base64!"} {
 		if _, err := poison.EnqueueMessage(wait.Context(t), byHost, nil); err != nil {
 			t.Fatal(err)
@@ -78,11 +79,11 @@ func TestPoison(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if left := count(t, poison); told != sent || left != 4 {
+		if left := queuetest.Count(t, poison); told != sent || left != 4 {
 			t.Errorf("round %d: %d sent, %d left", round, told, left)
 		}
 	}
-	again := take(t, queue(t, s, outbox.QueueName))
+	again := take(t, queuetest.Open(t, s.ConnectionString(), outbox.QueueName))
 	if len(again) != 2 || text(t, again[0]) != string(message(1).Encode()) || text(t, again[1]) != string(message(2).Encode()) {
 		t.Errorf("%d messages in the outbox", len(again))
 	}

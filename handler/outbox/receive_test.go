@@ -10,13 +10,14 @@ import (
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 	"userrelay/local/storagequeue"
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
 // What is received is what was put, as often as it was not deleted, and nobody else's while it is.
 func TestReceive(t *testing.T) {
 	t.Parallel()
-	s := service(t, storagequeue.Config{})
+	s := queuetest.Start(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	ctx := wait.Context(t)
 	if got, err := q.Receive(ctx, 32, time.Minute); len(got) != 0 || err != nil {
@@ -56,7 +57,7 @@ func TestReceive(t *testing.T) {
 // A message that is shown again is as it was, and counts its tries.
 func TestShownAgain(t *testing.T) {
 	t.Parallel()
-	s := service(t, storagequeue.Config{})
+	s := queuetest.Start(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	ctx := wait.Context(t)
 	if _, err := q.Put(ctx, message(1), 0); err != nil {
@@ -79,13 +80,13 @@ func TestShownAgain(t *testing.T) {
 // What somebody else has put there is handed over as it is: the reader says what it is worth.
 func TestReceiveForeign(t *testing.T) {
 	t.Parallel()
-	s := service(t, storagequeue.Config{})
+	s := queuetest.Start(t, storagequeue.Config{})
 	q := open(t, s.ConnectionString())
 	ctx := wait.Context(t)
 	if err := q.Prepare(ctx); err != nil {
 		t.Fatal(err)
 	}
-	foreign := queue(t, s, outbox.QueueName)
+	foreign := queuetest.Open(t, s.ConnectionString(), outbox.QueueName)
 	twice := base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString(message(1).Encode())))
 	want := map[string]bool{"hello, world": true, `{"a":1}`: true, base64.StdEncoding.EncodeToString(message(1).Encode()): true}
 	for _, text := range []string{"hello, world", `{"a":1}`, twice} {
@@ -111,7 +112,7 @@ func TestResendWithAndWithoutProfile(t *testing.T) {
 	for name, profile := range map[string]bool{"id": false, "full": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := service(t, storagequeue.Config{})
+			s := queuetest.Start(t, storagequeue.Config{})
 			a, err := outbox.ParseConnectionString(s.ConnectionString())
 			if err != nil {
 				t.Fatal(err)

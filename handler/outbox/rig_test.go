@@ -18,26 +18,11 @@ import (
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 	"userrelay/local/storagequeue"
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// service starts a queue service that ends with the test.
-func service(t *testing.T, c storagequeue.Config) *storagequeue.Server {
-	t.Helper()
-	c.Addr = "127.0.0.1:0"
-	s, err := storagequeue.Start(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	return s
-}
 
 // open returns the outbox of a connection string.
 func open(t *testing.T, connection string) *outbox.Queue {
@@ -59,16 +44,6 @@ func newQueue(t *testing.T, c outbox.Config) *outbox.Queue {
 	return q
 }
 
-// queue is a client of a queue that has nothing in common with the outbox.
-func queue(t *testing.T, s *storagequeue.Server, name string) *azqueue.QueueClient {
-	t.Helper()
-	client, err := azqueue.NewQueueClientFromConnectionString(s.ConnectionString(), name, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
 // take returns the messages of a queue that can be seen, which it hides for longer than the test takes.
 func take(t *testing.T, q *azqueue.QueueClient) []*azqueue.DequeuedMessage {
 	t.Helper()
@@ -88,16 +63,6 @@ func text(t *testing.T, m *azqueue.DequeuedMessage) string {
 		t.Fatal(err)
 	}
 	return string(b)
-}
-
-// count is how many messages a queue has, those included that are hidden.
-func count(t *testing.T, q *azqueue.QueueClient) int {
-	t.Helper()
-	resp, err := q.GetProperties(wait.Context(t), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int(*resp.ApproximateMessagesCount)
 }
 
 func message(i int) registration.Envelope {
@@ -129,7 +94,7 @@ func secured(t *testing.T) (*storagequeue.Server, *http.Client) {
 	if !ok {
 		t.Fatal("the test server's client has another transport")
 	}
-	s := service(t, storagequeue.Config{Certificate: &certificate.TLS.Certificates[0]})
+	s := queuetest.Start(t, storagequeue.Config{Certificate: &certificate.TLS.Certificates[0]})
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return s, &http.Client{Transport: transport}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
@@ -23,7 +24,7 @@ func TestGroups(t *testing.T) {
 	front.call(t, "GET", open, "").seen(t)
 	q.rig = start(t, drains)
 	call := q.calls(t, 1)[0]
-	wait.For(t, "the message's end", func() bool { return left(t, q.jobs) == 0 })
+	wait.For(t, "the message's end", func() bool { return queuetest.Count(t, q.jobs) == 0 })
 	q.call(t, "GET", open, "").wantEmpty(t, http.StatusNotFound)
 	saw := front.call(t, "GET", open, "").seen(t)
 	if saw.PID == call.PID {

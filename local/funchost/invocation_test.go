@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/local/funchost"
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
@@ -153,7 +154,7 @@ func TestInvocationAnswers(t *testing.T) {
 		if !q.console.has(tt.says) {
 			t.Errorf("%s: the console does not say %q", tt.name, tt.says)
 		}
-		wait.For(t, tt.name+": the message's end", func() bool { return left(t, q.jobs) == 0 && left(t, q.poison) == poisoned })
+		wait.For(t, tt.name+": the message's end", func() bool { return queuetest.Count(t, q.jobs) == 0 && queuetest.Count(t, q.poison) == poisoned })
 	}
 	if q.console.has("lost line") {
 		t.Error("the logs of an answer that failed are shown")
@@ -193,7 +194,7 @@ func hangs(t *testing.T, tell string, limit time.Duration) (answered bool) {
 	if q.console.count("Timeout value of "+limit.String()+" exceeded by function 'Functions.Drain'") != 1 || q.console.has("(Succeeded") {
 		t.Error("the console does not say once that the function took too long, or says that it did not")
 	}
-	wait.For(t, "the message's end", func() bool { return left(t, q.jobs) == 0 && left(t, q.poison) == 1 })
+	wait.For(t, "the message's end", func() bool { return queuetest.Count(t, q.jobs) == 0 && queuetest.Count(t, q.poison) == 1 })
 	return true
 }
 

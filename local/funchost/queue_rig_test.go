@@ -3,20 +3,18 @@ package funchost_test
 import (
 	"encoding/base64"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
 	"github.com/go-json-experiment/json"
 
 	"userrelay/local/funchost"
 	"userrelay/local/storagequeue"
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
@@ -47,13 +45,10 @@ type queues struct {
 // configuration and the rest of the rig.
 func queueConfig(t *testing.T, a app, probe string) (funchost.Config, *queues) {
 	t.Helper()
-	connection := storage(t, "127.0.0.1:0")
+	connection := queuetest.Start(t, storagequeue.Config{}).ConnectionString()
 	q := &queues{
-		jobs: openQueue(t, connection, "jobs"), poison: openQueue(t, connection, "jobs-poison"),
+		jobs: queuetest.Make(t, connection, "jobs"), poison: queuetest.Open(t, connection, "jobs-poison"),
 		seen: filepath.Join(t.TempDir(), "seen"),
-	}
-	if _, err := q.jobs.Create(t.Context(), nil); err != nil {
-		t.Fatal(err)
 	}
 	cfg := config(t, funchost.Forward, "seen="+q.seen+"&"+probe)
 	cfg.Dir = a.write(t)
@@ -69,64 +64,10 @@ func startQueues(t *testing.T, a app, probe string) *queues {
 	return q
 }
 
-// storage starts a queue service and returns its connection string.
-func storage(t *testing.T, addr string) string {
-	t.Helper()
-	server, err := storagequeue.Start(storagequeue.Config{Addr: addr})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return server.ConnectionString()
-}
-
-// closing makes requests that leave no connection behind.
-type closing struct{}
-
-func (closing) Do(r *http.Request) (*http.Response, error) {
-	r.Close = true
-	return http.DefaultTransport.RoundTrip(r) //nolint:wrapcheck // the client wraps it
-}
-
-func openQueue(t *testing.T, connection, name string) *azqueue.QueueClient {
-	t.Helper()
-	client, err := azqueue.NewQueueClientFromConnectionString(connection, name, &azqueue.ClientOptions{
-		ClientOptions: azcore.ClientOptions{Transport: closing{}, Retry: policy.RetryOptions{MaxRetries: -1}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
 // put puts a message as the handler does: in base64.
 func (q *queues) put(t *testing.T, text string) {
 	t.Helper()
-	putRaw(t, q.jobs, base64.StdEncoding.EncodeToString([]byte(text)))
-}
-
-func putRaw(t *testing.T, queue *azqueue.QueueClient, text string) {
-	t.Helper()
-	if _, err := queue.EnqueueMessage(t.Context(), text, nil); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// left is how many messages a queue holds, also those that are invisible. A queue that is not there has none.
-func left(t *testing.T, queue *azqueue.QueueClient) int {
-	t.Helper()
-	properties, err := queue.GetProperties(t.Context(), nil)
-	if queueerror.HasCode(err, queueerror.QueueNotFound) {
-		return 0
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int(*properties.ApproximateMessagesCount)
+	queuetest.Put(t, q.jobs, base64.StdEncoding.EncodeToString([]byte(text)))
 }
 
 // visible are the texts of a queue's messages that can be seen.

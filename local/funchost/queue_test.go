@@ -11,6 +11,7 @@ import (
 
 	"userrelay/local/funchost"
 	"userrelay/local/storagequeue"
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
@@ -29,7 +30,7 @@ func TestQueueFailures(t *testing.T) {
 	if !slices.Equal(counts, []string{"1", "2", "3"}) {
 		t.Errorf("dequeue counts %q", counts)
 	}
-	wait.For(t, "the poison queue", func() bool { return len(visible(t, q.poison)) == 1 && left(t, q.jobs) == 0 })
+	wait.For(t, "the poison queue", func() bool { return len(visible(t, q.poison)) == 1 && queuetest.Count(t, q.jobs) == 0 })
 	if after := visible(t, q.poison); len(before) > 0 && !slices.Equal(after, before) {
 		t.Errorf("poisoned %q, want %q", after, before)
 	}
@@ -46,9 +47,9 @@ func TestQueueMessagesThatAreNotBase64(t *testing.T) {
 	q := startQueues(t, queueApp(nil), "")
 	bad := []string{"{}", "status=500", "YQ", "<é>"}
 	for _, text := range bad {
-		putRaw(t, q.jobs, text)
+		queuetest.Put(t, q.jobs, text)
 	}
-	putRaw(t, q.jobs, " cGxh aW4=\n") // .NET takes white space
+	queuetest.Put(t, q.jobs, " cGxh aW4=\n") // .NET takes white space
 	q.executed(t, 1)
 	wait.For(t, "the poison queue", func() bool { return len(visible(t, q.poison)) == len(bad) })
 	got := visible(t, q.poison)
@@ -69,7 +70,7 @@ func TestQueueMessagesThatAreNotBase64(t *testing.T) {
 func TestQueuePlainMessages(t *testing.T) {
 	t.Parallel()
 	q := startQueues(t, queueApp(map[string]any{"messageEncoding": "None"}), "")
-	putRaw(t, q.jobs, "<é> & so on")
+	queuetest.Put(t, q.jobs, "<é> & so on")
 	if got := q.calls(t, 1)[0].invocation.Data["job"]; got != `"<é> & so on"` {
 		t.Errorf("the handler got %v", got)
 	}
@@ -85,12 +86,12 @@ func TestQueueOfAPoisonQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.rig = start(t, cfg)
-	putRaw(t, q.poison, "c3RhdHVzPTUwMA==") // status=500
+	queuetest.Put(t, q.poison, "c3RhdHVzPTUwMA==") // status=500
 	q.executed(t, 1)
 	if err := q.Shutdown(t.Context()); err != nil { // whatever is done with it is done then
 		t.Fatal(err)
 	}
-	if n, seen := left(t, q.poison), visible(t, q.poison); n != 1 || len(seen) != 0 {
+	if n, seen := queuetest.Count(t, q.poison), visible(t, q.poison); n != 1 || len(seen) != 0 {
 		t.Errorf("%d messages, of which %q can be seen; want one that cannot", n, seen)
 	}
 }
@@ -125,8 +126,8 @@ func TestQueueLastCrash(t *testing.T) {
 	if n := len(q.calls(t, 3)); n != 3 {
 		t.Errorf("%d calls, want 3", n)
 	}
-	if left(t, q.jobs) != 1 || left(t, q.poison) != 0 {
-		t.Errorf("%d messages, %d poisoned; want it kept", left(t, q.jobs), left(t, q.poison))
+	if queuetest.Count(t, q.jobs) != 1 || queuetest.Count(t, q.poison) != 0 {
+		t.Errorf("%d messages, %d poisoned; want it kept", queuetest.Count(t, q.jobs), queuetest.Count(t, q.poison))
 	}
 }
 
@@ -162,13 +163,13 @@ func TestQueueStop(t *testing.T) {
 				t.Errorf("stopping: %v", err)
 			}
 			if tt.finished {
-				if got := visible(t, q.jobs); !slices.Equal(got, []string{"bGVmdCBmb3Igb3RoZXJz"}) || left(t, q.jobs) != 1 {
-					t.Errorf("left %q of %d, want the second message only", got, left(t, q.jobs))
+				if got := visible(t, q.jobs); !slices.Equal(got, []string{"bGVmdCBmb3Igb3RoZXJz"}) || queuetest.Count(t, q.jobs) != 1 {
+					t.Errorf("left %q of %d, want the second message only", got, queuetest.Count(t, q.jobs))
 				}
-			} else if got := visible(t, q.jobs); len(got) != 0 || left(t, q.jobs) != 1 {
-				t.Errorf("%d messages, of which %q can be seen; want one that cannot", left(t, q.jobs), got)
+			} else if got := visible(t, q.jobs); len(got) != 0 || queuetest.Count(t, q.jobs) != 1 {
+				t.Errorf("%d messages, of which %q can be seen; want one that cannot", queuetest.Count(t, q.jobs), got)
 			}
-			if left(t, q.poison) != 0 || contains(report, "finished") != tt.finished {
+			if queuetest.Count(t, q.poison) != 0 || contains(report, "finished") != tt.finished {
 				t.Errorf("poisoned, or another end than finished=%v", tt.finished)
 			}
 		})
@@ -185,10 +186,7 @@ func TestQueueWaits(t *testing.T) {
 	cfg.Env = append(cfg.Env, "PREFIX=Comes")
 	q.rig = start(t, cfg)
 	wait.For(t, "the handler's process", func() bool { return q.HandlerPID() != 0 })
-	q.jobs = openQueue(t, variable(cfg.Env, "AzureWebJobsStorage"), "comes-later")
-	if _, err := q.jobs.Create(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
+	q.jobs = queuetest.Make(t, variable(cfg.Env, "AzureWebJobsStorage"), "comes-later")
 	q.put(t, "x")
 	wait.For(t, "the invocation", func() bool { return q.console.has("Executing 'Functions.Drain'") })
 	if _, err := os.Stat(q.seen); err == nil {
@@ -219,12 +217,9 @@ func TestQueueServiceAway(t *testing.T) {
 	cfg.Env = append(cfg.Env, "AzureWebJobsStorage="+connection)
 	r := start(t, cfg)
 	r.call(t, "GET", open, "").seen(t)
-	storage(t, addr[:strings.IndexByte(addr, '/')])
-	jobs := openQueue(t, connection, "jobs")
-	if _, err := jobs.Create(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	putRaw(t, jobs, "eA==")
+	queuetest.Start(t, storagequeue.Config{Addr: addr[:strings.IndexByte(addr, '/')]})
+	jobs := queuetest.Make(t, connection, "jobs")
+	queuetest.Put(t, jobs, "eA==")
 	wait.For(t, "the call", func() bool { return contains(seen, "/Drain") })
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"flag"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"github.com/go-json-experiment/json"
+
+	"userrelay/test/queuetest"
 )
 
 const (
@@ -66,27 +65,16 @@ type addresses struct {
 }
 
 // poison puts a message into the poison queue as the handler does with what it cannot read.
-func (a addresses) poison(ctx context.Context, t *testing.T, text string) {
+func (a addresses) poison(t *testing.T, text string) {
 	t.Helper()
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	queue, err := azqueue.NewQueueClientFromConnectionString(a.Outbox.ConnectionString, a.Outbox.Poison,
-		&azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: transport}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := queue.Create(ctx, nil); err != nil {
-		t.Fatal(err)
-	}
 	message, err := json.Marshal(map[string]string{
 		"reason": "no event", "message": base64.StdEncoding.EncodeToString([]byte(text)), "poisonedtime": time.Now().UTC().Format(time.RFC3339),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := queue.EnqueueMessage(ctx, base64.StdEncoding.EncodeToString(message), nil); err != nil {
-		t.Fatal(err)
-	}
+	queue := queuetest.Make(t, a.Outbox.ConnectionString, a.Outbox.Poison)
+	queuetest.Put(t, queue, base64.StdEncoding.EncodeToString(message))
 }
 
 // stack is a running go run ./local.
@@ -203,7 +191,7 @@ func TestPage(t *testing.T) {
 		case "start":
 			running = start(ctx, t, program, port, data)
 		case "poison":
-			running.poison(ctx, t, line.Text)
+			running.poison(t, line.Text)
 		default:
 			checks++
 			t.Run(strconv.Itoa(checks)+" "+line.Check, func(t *testing.T) {

@@ -1,48 +1,19 @@
 package peek_test
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"userrelay/local/portal"
 	"userrelay/local/portal/peek"
 	"userrelay/local/storagequeue"
+	"userrelay/test/queuetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// closing makes requests that leave no connection behind.
-type closing struct{}
-
-func (closing) Do(r *http.Request) (*http.Response, error) {
-	r.Close = true
-	return http.DefaultTransport.RoundTrip(r) //nolint:wrapcheck // the client wraps it
-}
-
-func queue(t *testing.T, connection, name string) *azqueue.QueueClient {
-	t.Helper()
-	client, err := azqueue.NewQueueClientFromConnectionString(connection, name, &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: closing{}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.Create(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
-func put(t *testing.T, q *azqueue.QueueClient, text string) {
-	t.Helper()
-	if _, err := q.EnqueueMessage(t.Context(), text, nil); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func TestLooks(t *testing.T) {
 	t.Parallel()
@@ -72,11 +43,11 @@ func TestLooks(t *testing.T) {
 		}
 	}
 
-	box, poison := queue(t, connection, "box"), queue(t, connection, "box-poison")
+	box, poison := queuetest.Make(t, connection, "box"), queuetest.Make(t, connection, "box-poison")
 	for _, text := range []string{"one", "two", "three"} {
-		put(t, box, text)
+		queuetest.Put(t, box, text)
 	}
-	put(t, poison, "bad")
+	queuetest.Put(t, poison, "bad")
 	if _, err := box.DequeueMessage(t.Context(), nil); err != nil { // somebody works on it
 		t.Fatal(err)
 	}
@@ -93,7 +64,7 @@ func TestLooks(t *testing.T) {
 		t.Errorf("poisoned %+v, %v", got, err)
 	}
 	for range 40 {
-		put(t, box, "more")
+		queuetest.Put(t, box, "more")
 	}
 	if got, err := q.Waiting(t.Context()); err != nil || got.Count != 43 || len(got.Messages) != 32 {
 		t.Errorf("%d messages, %d seen, %v", got.Count, len(got.Messages), err)
@@ -127,11 +98,7 @@ func TestWrongAccount(t *testing.T) {
 			t.Errorf("%q: %v", connection, err)
 		}
 	}
-	server, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
+	server := queuetest.Start(t, storagequeue.Config{})
 	before, _, _ := strings.Cut(server.ConnectionString(), "AccountKey=")
 	_, after, _ := strings.Cut(server.ConnectionString(), "==;")
 	q, err := peek.New(before+"AccountKey=c2VjcmV0;"+after, "box", "box-poison")
