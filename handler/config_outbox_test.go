@@ -154,6 +154,7 @@ func TestStorageMistakes(t *testing.T) {
 		warnings int
 	}{
 		"nothing":                    {nil, p + ": is missing", 0},
+		"neither on nor off":         {[]string{"OUTBOX=v4lue"}, "OUTBOX: ", 0},
 		"the blobs' address":         {[]string{p + "__blobServiceUri=https://v4lue"}, p + ": is missing", 1},
 		"a string in quotes":         {[]string{p + `="AccountName=v4lue;AccountKey=c2VjcmV0"`}, p + ": is in quotes, which are read as part of the value: remove them", 0},
 		"a string in single quotes":  {[]string{p + "='AccountName=v4lue;AccountKey=c2VjcmV0'"}, p + ": is in quotes, which are read as part of the value: remove them", 0},

@@ -163,6 +163,7 @@ func TestTimeouts(t *testing.T) {
 		"too short for a put":  {"", "99ms", false, "OUTBOX_TIMEOUT", [2]time.Duration{}},
 		"negative":             {"-1s", "", false, "KAFKA_TIMEOUT", [2]time.Duration{}},
 		"no unit":              {"2", "", false, "KAFKA_TIMEOUT", [2]time.Duration{}},
+		"no unit for a put":    {"", "2", false, "OUTBOX_TIMEOUT", [2]time.Duration{}},
 		"too long together":    {"2s", "2001ms", false, "OUTBOX_TIMEOUT", [2]time.Duration{}},
 		"too long beside 1.5s": {"2501ms", "", false, "KAFKA_TIMEOUT", [2]time.Duration{}},
 		"alone":                {"4s", "", true, "", [2]time.Duration{4 * time.Second}},

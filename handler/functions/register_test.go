@@ -51,8 +51,10 @@ func TestIgnored(t *testing.T) {
 	}}
 	h := p.handler(t)
 	for body, want := range map[string]string{
-		`{"specversion":"1.0","type":"organization.member.added","id":"evt_1"}`: `{"ignored":"organization.member.added","eventId":"evt_1"}`,
-		`{"specversion":"1.0","type":"<b>\"ż\"","id":"evt_1"}`:                  `{"ignored":"<b>\"ż\"","eventId":"evt_1"}`,
+		`{"specversion":"1.0","type":"organization.member.added","id":"evt_1"}`:                              `{"ignored":"organization.member.added","eventId":"evt_1"}`,
+		`{"specversion":"1.0","type":"user.created.x","id":"evt_1","data":{"object":{"user_id":"auth0|1"}}}`: `{"ignored":"user.created.x","eventId":"evt_1"}`,
+		`{"specversion":"1.0","type":"xuser.created","id":"evt_1","data":{"object":{"user_id":"auth0|1"}}}`:  `{"ignored":"xuser.created","eventId":"evt_1"}`,
+		`{"specversion":"1.0","type":"<b>\"ż\"","id":"evt_1"}`:                                               `{"ignored":"<b>\"ż\"","eventId":"evt_1"}`,
 	} {
 		got := serve(t, h, request(t, http.MethodPost, register, strings.NewReader(body)))
 		if got.status != http.StatusOK || got.body != want {

@@ -11,6 +11,7 @@ import (
 	"userrelay/handler/outbox"
 	"userrelay/local/funchost"
 	"userrelay/test/faultproxy"
+	"userrelay/test/queuetest"
 	"userrelay/test/recorder"
 	"userrelay/test/wait"
 )
@@ -71,8 +72,8 @@ func TestFlex(t *testing.T) {
 		front.register(t, fmt.Sprintf(`{"userId":"auth0|flex-%d"}`, i)).kept(t)
 	}
 	kafka.set(t, faultproxy.Faults{})
-	queue := openQueue(t, queues.ConnectionString(), outbox.QueueName)
-	wait.For(t, "the outbox is empty", func() bool { return waiting(t, queue) == 0 })
+	queue := queuetest.Open(t, queues.ConnectionString(), outbox.QueueName)
+	wait.For(t, "the outbox is empty", func() bool { return queuetest.Count(t, queue) == 0 })
 	copies := map[string]int{}
 	for _, r := range kafka.records(t) {
 		copies[r.Key]++

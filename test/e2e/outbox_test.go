@@ -8,48 +8,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"github.com/go-json-experiment/json"
 
 	"userrelay/handler/outbox"
 	"userrelay/local/storagequeue"
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafkatest"
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
 // startQueues starts the queues of a storage account, and returns the setting for them.
 func startQueues(t *testing.T) (s *storagequeue.Server, setting string) {
 	t.Helper()
-	s, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close the queues: %v", err)
-		}
-	})
+	s = queuetest.Start(t, storagequeue.Config{})
 	return s, "AzureWebJobsStorage=" + s.ConnectionString()
-}
-
-func openQueue(t *testing.T, connection, name string) *azqueue.QueueClient {
-	t.Helper()
-	q, err := azqueue.NewQueueClientFromConnectionString(connection, name, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return q
-}
-
-// waiting is how many messages a queue has, hidden ones included.
-func waiting(t *testing.T, q *azqueue.QueueClient) int {
-	t.Helper()
-	properties, err := q.GetProperties(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return int(*properties.ApproximateMessagesCount)
 }
 
 // kept is the answer to a registration that is in the outbox.
@@ -83,8 +56,8 @@ func TestOutbox(t *testing.T) {
 		answers[user] = l.registerWithKey(t, `{"userId":"`+user+`","tenant":"acme"}`).kept(t)
 	}
 	l.switchBroker(t, "true")
-	queue := openQueue(t, l.addresses.Outbox.ConnectionString, l.addresses.Outbox.Queue)
-	wait.For(t, "the outbox is empty", func() bool { return waiting(t, queue) == 0 })
+	queue := queuetest.Open(t, l.addresses.Outbox.ConnectionString, l.addresses.Outbox.Queue)
+	wait.For(t, "the outbox is empty", func() bool { return queuetest.Count(t, queue) == 0 })
 	records := l.records(t)
 	for user, answer := range answers {
 		copies := 0
@@ -145,11 +118,11 @@ func TestAzurite(t *testing.T) {
 		t.Errorf("the connection string is for queues only: %s", connection)
 	}
 	l.says(t, `^ +"AzureWebJobsStorage": "(.*)",$`)
-	if _, err := openQueue(t, connection, "q-1").Create(t.Context(), nil); err != nil {
+	if _, err := queuetest.Open(t, connection, "q-1").Create(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
 	l.end(t)
-	if _, err := openQueue(t, connection, "q-2").Create(t.Context(), nil); err == nil {
+	if _, err := queuetest.Open(t, connection, "q-2").Create(t.Context(), nil); err == nil {
 		t.Error("Azurite is there still")
 	}
 }
@@ -164,12 +137,12 @@ func TestLateAnswer(t *testing.T) {
 	h.register(t, `{"userId":"before"}`).stored(t)
 	kafka.set(t, faultproxy.Faults{BlackHole: true})
 	k := h.register(t, `{"userId":"late"}`).kept(t)
-	queue := openQueue(t, queues.ConnectionString(), outbox.QueueName)
-	if n := waiting(t, queue); n != 1 {
+	queue := queuetest.Open(t, queues.ConnectionString(), outbox.QueueName)
+	if n := queuetest.Count(t, queue); n != 1 {
 		t.Errorf("%d messages in the outbox", n)
 	}
 	kafka.set(t, faultproxy.Faults{})
-	wait.For(t, "the copy is taken back", func() bool { return waiting(t, queue) == 0 })
+	wait.For(t, "the copy is taken back", func() bool { return queuetest.Count(t, queue) == 0 })
 	copies := 0
 	for _, r := range kafka.records(t) {
 		if r.header("ce_id") == k.EventID {
@@ -256,45 +229,11 @@ func TestDrainWithoutProfile(t *testing.T) {
 	k := before.register(t, `{"userId":"auth0|1","user":{"user_id":"auth0|1","email":"jane@example.com"}}`).kept(t)
 	before.interrupt(t)
 	startHandler(t, kafka.setting(), "OUTBOX=on", "KAFKA_TIMEOUT=2s", "RECORD_PROFILE=id", setting)
-	queue := openQueue(t, queues.ConnectionString(), outbox.QueueName)
-	wait.For(t, "the outbox is empty", func() bool { return waiting(t, queue) == 0 })
+	queue := queuetest.Open(t, queues.ConnectionString(), outbox.QueueName)
+	wait.For(t, "the outbox is empty", func() bool { return queuetest.Count(t, queue) == 0 })
 	records := kafka.records(t)
 	if len(records) != 1 || records[0].header("ce_id") != k.EventID || records[0].Value != `{"userId":"auth0|1"}` || records[0].header("ce_profileomitted") != "" {
 		t.Errorf("records %+v", records)
-	}
-}
-
-// TestOutboxSettings shows what the outbox needs, and that no value is told.
-func TestOutboxSettings(t *testing.T) {
-	t.Parallel()
-	const broker, secret = "KAFKA_BROKERS=127.0.0.1:9", "Pr1vate"
-	for name, c := range map[string]struct {
-		env   []string
-		wrong string // setting that is named, "" where all is well
-	}{
-		"no account":             {nil, "AzureWebJobsStorage"},
-		"switched off":           {[]string{"OUTBOX=off"}, ""},
-		"neither on nor off":     {[]string{"OUTBOX=" + secret}, "OUTBOX"},
-		"the emulator":           {[]string{"AzureWebJobsStorage=UseDevelopmentStorage=true"}, ""},
-		"a connection string":    {[]string{"AzureWebJobsStorage=AccountName=abc;AccountKey=c2VjcmV0"}, ""},
-		"no connection string":   {[]string{"AzureWebJobsStorage=" + secret}, "AzureWebJobsStorage"},
-		"an identity":            {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=managedidentity", "AzureWebJobsStorage__clientId=c"}, ""},
-		"an address":             {[]string{"AzureWebJobsStorage__queueServiceUri=https://abc.queue.core.windows.net"}, ""},
-		"an address unencrypted": {[]string{"AzureWebJobsStorage__queueServiceUri=http://" + secret}, "AzureWebJobsStorage__queueServiceUri"},
-		"an empty placeholder":   {[]string{"AzureWebJobsStorage=", "AzureWebJobsStorage__accountName=abc"}, ""},
-		"another credential":     {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=" + secret}, "AzureWebJobsStorage__credential"},
-		"half an application":    {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__clientSecret=" + secret}, "AzureWebJobsStorage__clientSecret"},
-		"two identities":         {[]string{"AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__clientId=" + secret, "AzureWebJobsStorage__managedIdentityResourceId=x"}, "AzureWebJobsStorage__managedIdentityResourceId"},
-		"too long together":      {[]string{"AzureWebJobsStorage__accountName=abc", "OUTBOX_TIMEOUT=3s"}, "OUTBOX_TIMEOUT"},
-		"no duration":            {[]string{"AzureWebJobsStorage__accountName=abc", "OUTBOX_TIMEOUT=" + secret}, "OUTBOX_TIMEOUT"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			code, stdout, stderr := runHandler(t, append([]string{"OUTBOX=", broker}, c.env...), "-check")
-			if (code == 0) != (c.wrong == "") || c.wrong != "" && !strings.HasPrefix(stderr, c.wrong+": ") || strings.Contains(stdout+stderr, secret) {
-				t.Errorf("code %d, stdout %q, stderr %q, want %q to be named", code, stdout, stderr, c.wrong)
-			}
-		})
 	}
 }
 
@@ -303,12 +242,9 @@ func TestPoisonCommands(t *testing.T) {
 	t.Parallel()
 	queues, setting := startQueues(t)
 	env := []string{"OUTBOX=on", "KAFKA_BROKERS=127.0.0.1:9", setting}
-	poison := openQueue(t, queues.ConnectionString(), outbox.QueueName+"-poison")
+	poison := queuetest.Make(t, queues.ConnectionString(), outbox.QueueName+"-poison")
 	message, err := os.ReadFile("testdata/message.json")
 	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := poison.Create(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, what := range []string{"list", "resend"} {
@@ -317,9 +253,7 @@ func TestPoisonCommands(t *testing.T) {
 		}
 	}
 	for _, m := range [][]byte{message, []byte("hello")} {
-		if _, err := poison.EnqueueMessage(t.Context(), base64.StdEncoding.EncodeToString(m), nil); err != nil {
-			t.Fatal(err)
-		}
+		queuetest.Put(t, poison, base64.StdEncoding.EncodeToString(m))
 	}
 	code, stdout, stderr := runHandler(t, env, "-poison", "list")
 	if code != 0 || lastLine(stdout) != "2 messages shown; all of them stay there." || stderr != "" || !strings.Contains(stdout, `user "auth0|61de2511fd334200aa221dff"`) || !strings.Contains(stdout, "cannot be drained") {
@@ -332,7 +266,7 @@ func TestPoisonCommands(t *testing.T) {
 	if code != 0 || stderr != "" || lastLine(stdout) != "1 messages sent again, 1 left that cannot be drained" {
 		t.Errorf("resend: code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
-	if n := waiting(t, openQueue(t, queues.ConnectionString(), outbox.QueueName)); n != 1 {
+	if n := queuetest.Count(t, queuetest.Open(t, queues.ConnectionString(), outbox.QueueName)); n != 1 {
 		t.Errorf("%d messages in the outbox", n)
 	}
 	for _, c := range []struct {
@@ -368,7 +302,7 @@ func TestCheckConnectOutbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{outbox.QueueName, outbox.QueueName + "-poison"} {
-		queue := openQueue(t, queues.ConnectionString(), name)
+		queue := queuetest.Open(t, queues.ConnectionString(), name)
 		_, _ = queue.Create(t.Context(), nil) // the handler may have made it
 		if _, err := queue.EnqueueMessage(t.Context(), base64.StdEncoding.EncodeToString(message), nil); err != nil {
 			t.Fatal(err)

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -299,26 +298,5 @@ func TestDerivedID(t *testing.T) {
 	}
 	if got := len(kafka.records(t)); got != 7 {
 		t.Errorf("got %d records, want 7", got)
-	}
-}
-
-// TestIgnored shows that a CloudEvent of another type is answered 200 and forwarded nowhere.
-func TestIgnored(t *testing.T) {
-	t.Parallel()
-	kafka := startBroker(t)
-	h := startHandler(t, kafka.setting())
-	var got struct {
-		Ignored string `json:"ignored"`
-		EventID string `json:"eventId"`
-	}
-	for _, kind := range []string{"user.updated", "organization.member.added", "user.created.x", "xuser.created"} {
-		r := h.register(t, `{"specversion":"1.0","type":"`+kind+`","id":"evt_4","data":{"object":{"user_id":"`+user+`"}}}`)
-		r.wantJSON(t, http.StatusOK, "application/json", &got, "ignored", "eventId")
-		if got.Ignored != kind || got.EventID != "evt_4" {
-			t.Errorf("%s: got %+v", kind, got)
-		}
-	}
-	if records := kafka.records(t); len(records) > 0 {
-		t.Errorf("got records %+v, want none", records)
 	}
 }
