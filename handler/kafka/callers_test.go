@@ -2,7 +2,9 @@ package kafka_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -80,17 +82,10 @@ func holdAnswers(t *testing.T, c *kfake.Cluster) (arrived <-chan struct{}, answe
 		close(came)
 		var code *int16
 		c.SleepControl(func() { code = <-goes })
-		resp, ok := r.ResponseKind().(*kmsg.ProduceResponse)
-		if code == nil || !ok {
+		if code == nil {
 			return nil, nil, false
 		}
-		part := kmsg.NewProduceResponseTopicPartition()
-		part.ErrorCode = *code
-		topicAnswer := kmsg.NewProduceResponseTopic()
-		topicAnswer.Topic = topic
-		topicAnswer.Partitions = append(topicAnswer.Partitions, part)
-		resp.Topics = append(resp.Topics, topicAnswer)
-		return resp, nil, true
+		return answerOf(r, *code, 0), nil, true
 	})
 	return came, func(code *int16) { goes <- code }
 }
@@ -163,7 +158,7 @@ func TestBounds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newProducer(t, []string{fmt.Sprint("127.0.0.1:", freePort(t))})
+			p := newProducer(t, []string{"127.0.0.1:1"})
 			r := ledger.Record("x")
 			r.Value = make([]byte, c.size)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -199,7 +194,14 @@ func TestBounds(t *testing.T) {
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	c := startBroker(t, threeBrokers()...)
-	cutAnswers(c, 0.02)
+	draw := rand.New(rand.NewPCG(1, 2))
+	c.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if draw.IntN(100) == 0 {
+			return nil, errors.New("the connection is cut"), true
+		}
+		return nil, nil, false
+	})
 	p := newProducer(t, c.ListenAddrs())
 	var callers sync.WaitGroup
 	for i := range 16 {

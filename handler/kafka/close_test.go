@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -66,63 +67,72 @@ func wantNoConnection(t *testing.T, l *listener) {
 // TestCloseWithoutAnswer closes producers whose broker answers nothing any more, or is not there, or has not been.
 func TestCloseWithoutAnswer(t *testing.T) {
 	t.Parallel()
-	classes := map[delivery.Class]bool{delivery.Unavailable: true, delivery.UnknownOutcome: true}
-	for name, c := range map[string]struct {
-		spoil func(*testing.T, *kfake.Cluster, *blackHole) // after a record was stored
-		start bool                                         // there is a broker at the start
-	}{
-		"never there": {func(*testing.T, *kfake.Cluster, *blackHole) {}, false},
-		"gone":        {func(_ *testing.T, c *kfake.Cluster, _ *blackHole) { c.Close() }, true},
-		"black hole":  {func(_ *testing.T, c *kfake.Cluster, h *blackHole) { h.swallow(c.ListenAddrs()[0]) }, true},
-		"refuses":     {func(_ *testing.T, c *kfake.Cluster, _ *blackHole) { c.Fault(faultOf(19, -1)) }, true},
-		"not sure":    {func(_ *testing.T, c *kfake.Cluster, _ *blackHole) { c.Fault(faultOf(20, -1)) }, true},
-		"no metadata": {func(_ *testing.T, c *kfake.Cluster, _ *blackHole) {
+	for name, spoil := range map[string]func(*virtual, *kfake.Cluster){ // after a record was stored; nil: there never was a broker
+		"never there": nil,
+		"gone":        func(_ *virtual, c *kfake.Cluster) { c.Close() },
+		"black hole":  func(v *virtual, c *kfake.Cluster) { v.set(c.ListenAddrs()[0], mute) },
+		"refuses":     func(_ *virtual, c *kfake.Cluster) { c.Fault(faultOf(19, -1)) },
+		"not sure":    func(_ *virtual, c *kfake.Cluster) { c.Fault(faultOf(20, -1)) },
+		"no metadata": func(_ *virtual, c *kfake.Cluster) {
 			c.ControlKey(kmsg.Metadata.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
 				c.KeepControl()
 				return nil, nil, true
 			})
 			c.Fault(faultOf(6, -1))
-		}, true},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			hole := &blackHole{}
-			brokers := []string{fmt.Sprint("127.0.0.1:", freePort(t))}
-			var b *kfake.Cluster
-			if c.start {
-				b = startBroker(t, kfake.ListenFn(hole.listen))
-				brokers = b.ListenAddrs()
-			}
-			p := kafka.New(kafka.Config{Brokers: brokers, Topic: topic})
-			if c.start {
-				produce(t, p, "before")
-			}
-			c.spoil(t, b, hole)
-			var calls []*pending
-			for i := range 100 {
-				calls = append(calls, begin(t.Context(), p, ledger.Record(strconv.Itoa(i))))
-			}
-			wait.For(t, "they wait", func() bool { n, _ := p.Held(); return n == len(calls) })
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-			defer cancel()
-			var closers sync.WaitGroup
-			for range 2 {
-				closers.Go(func() {
-					if err := p.Close(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-						t.Errorf("close: %v", err)
-					}
-				})
-			}
-			closers.Wait()
-			for _, call := range calls {
-				if _, err := call.wait(t); !classes[delivery.ClassOf(err)] {
-					t.Errorf("a caller was told %v", err)
+			synctest.Test(t, func(t *testing.T) {
+				v := newVirtual(t)
+				const address = "127.0.0.1:9001"
+				p := kafka.New(kafka.Config{Brokers: []string{address}, Topic: topic, Dial: v.dial})
+				if spoil == nil {
+					v.set(address, refuses)
+				} else {
+					b := v.broker(t)
+					store(t, p, "before", patience)
+					spoil(v, b)
 				}
-			}
-			if n, size := p.Held(); n != 0 || size != 0 {
-				t.Errorf("%d records of %d bytes are left", n, size)
+				closeWithoutAnswer(t, p)
+			})
+		})
+	}
+}
+
+// closeWithoutAnswer closes a producer, twice at once, while records wait.
+func closeWithoutAnswer(t *testing.T, p *kafka.Producer) {
+	t.Helper()
+	var calls []*pending
+	for i := range 100 {
+		calls = append(calls, begin(t.Context(), p, ledger.Record(strconv.Itoa(i))))
+	}
+	synctest.Wait()
+	if n, _ := p.Held(); n != len(calls) {
+		t.Errorf("%d records wait, want %d", n, len(calls))
+	}
+	start := time.Now()
+	ctx := within(t, 300*time.Millisecond)
+	var closers sync.WaitGroup
+	for range 2 {
+		closers.Go(func() {
+			if err := p.Close(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("close: %v", err)
 			}
 		})
+	}
+	closers.Wait()
+	for _, call := range calls {
+		_, err := call.wait(t)
+		if class := delivery.ClassOf(err); class != delivery.Unavailable && class != delivery.UnknownOutcome {
+			t.Errorf("a caller was told %v", err)
+		}
+	}
+	if took := time.Since(start); took > 300*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+	if n, size := p.Held(); n != 0 || size != 0 {
+		t.Errorf("%d records of %d bytes are left", n, size)
 	}
 }
 

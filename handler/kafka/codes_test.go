@@ -182,17 +182,7 @@ func TestDuplicateSequence(t *testing.T) {
 	produce(t, p, "before")
 	for _, offset := range []int64{41, -1} {
 		c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			resp, ok := r.ResponseKind().(*kmsg.ProduceResponse)
-			if !ok {
-				return nil, nil, false
-			}
-			part := kmsg.NewProduceResponseTopicPartition()
-			part.ErrorCode, part.BaseOffset = kerr.DuplicateSequenceNumber.Code, offset
-			answer := kmsg.NewProduceResponseTopic()
-			answer.Topic = topic
-			answer.Partitions = append(answer.Partitions, part)
-			resp.Topics = append(resp.Topics, answer)
-			return resp, nil, true
+			return answerOf(r, kerr.DuplicateSequenceNumber.Code, offset), nil, true
 		})
 		if md := produce(t, p, "x"); md.Offset != offset {
 			t.Errorf("offset = %d, want %d", md.Offset, offset)

@@ -267,43 +267,27 @@ func TestSilentLogin(t *testing.T) {
 // TestStartBeforeTheBroker starts a producer whose broker is not there yet.
 func TestStartBeforeTheBroker(t *testing.T) {
 	t.Parallel()
-	port := freePort(t)
-	var log lines
-	p := newProducer(t, []string{fmt.Sprint("127.0.0.1:", port)}, logTo(&log))
-	call := begin(t.Context(), p, ledger.Record("x"))
-	wait.For(t, "it says so", func() bool { return log.with("refuses connections") == 1 })
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.SeedTopics(1, topic))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	if _, err := call.wait(t); err != nil {
-		t.Errorf("error = %v", err)
-	}
-	wait.For(t, "it says that, too", func() bool { return log.with("Kafka answers") == 1 })
-}
-
-// TestLateAnswer has a broker keep a request for longer than an attempt lasts, and carry it out then.
-func TestLateAnswer(t *testing.T) {
-	t.Parallel()
-	c := startBroker(t)
-	p := newProducer(t, c.ListenAddrs())
-	var l ledger.Ledger
-	l.Note("before", produce(t, p, "before"), nil)
-	arrived, answer := holdAnswers(t, c)
-	call := begin(t.Context(), p, ledger.Record("x"))
-	<-arrived
-	again := c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Observe: true, Count: -1})
-	if err := again.Wait(t.Context(), 1); err != nil { // the attempt is over, and the next one comes
-		t.Fatal(err)
-	}
-	answer(nil)
-	md, err := call.wait(t)
-	l.Note("x", md, err)
-	storeAfter(t, p, &l)
-	if r := compare(t, &l, c); r.Acknowledged != 3 || r.Copies != 0 {
-		t.Error(r)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const address = "127.0.0.1:9001"
+		v := newVirtual(t)
+		v.set(address, refuses)
+		var log lines
+		p := v.producer(t, []string{address}, logTo(&log))
+		call := begin(t.Context(), p, ledger.Record("x"))
+		pass(10 * time.Second)
+		if log.with("refuses connections") != 1 {
+			t.Errorf("logged: %s", log.all())
+		}
+		v.set(address, normal)
+		v.broker(t)
+		if _, err := call.wait(t); err != nil {
+			t.Errorf("error = %v", err)
+		}
+		pass(time.Second)
+		if log.with("Kafka answers") != 1 {
+			t.Errorf("logged: %s", log.all())
+		}
+	})
 }
 
 // TestLeaderChangeKeepsConnections moves partitions between brokers that are known, and looks at the connections.

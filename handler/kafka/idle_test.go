@@ -156,15 +156,7 @@ func TestThrottled(t *testing.T) {
 // throttleNext has the answer to the next Produce request ask for a pause.
 func throttleNext(c *kfake.Cluster, d time.Duration) {
 	c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		resp, ok := r.ResponseKind().(*kmsg.ProduceResponse)
-		if !ok {
-			return nil, nil, false
-		}
-		part := kmsg.NewProduceResponseTopicPartition()
-		answer := kmsg.NewProduceResponseTopic()
-		answer.Topic = topic
-		answer.Partitions = append(answer.Partitions, part)
-		resp.Topics = append(resp.Topics, answer)
+		resp := answerOf(r, 0, 0)
 		resp.ThrottleMillis = int32(d.Milliseconds())
 		return resp, nil, true
 	})

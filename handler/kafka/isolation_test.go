@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -126,46 +127,35 @@ func TestPartitionWithoutLeader(t *testing.T) {
 // TestBlackHoleStopsNoOther has one of three brokers answer nothing, not even to a new connection.
 func TestBlackHoleStopsNoOther(t *testing.T) {
 	t.Parallel()
-	hole := &blackHole{}
-	c := startBroker(t, kfake.NumBrokers(3), kfake.SeedTopics(3, topic), kfake.ListenFn(hole.listen))
-	for i := range int32(3) {
-		if err := c.MoveTopicPartition(topic, i, i); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		c := v.three(t, 3)
+		p := v.producer(t, c.ListenAddrs())
+		produceIn := func(n, partition int) {
+			if _, err := p.Produce(within(t, time.Second), keyed(strconv.Itoa(n), keyIn(partition, 3, n%100))); err != nil {
+				t.Fatalf("record %d, for partition %d: %v", n, partition, err)
+			}
 		}
-	}
-	p := newProducer(t, c.ListenAddrs())
-	for i := range 3 {
-		if _, err := p.Produce(t.Context(), keyed(strconv.Itoa(i), keyIn(i, 3, 0))); err != nil {
-			t.Fatal(err)
+		for i := range 3 {
+			produceIn(i, i)
 		}
-	}
-	hole.swallow(c.ListenAddrs()[0])
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var stuck sync.WaitGroup
-	for i := range 20 {
-		stuck.Go(func() {
-			_, err := p.Produce(ctx, keyed(fmt.Sprint("stuck-", i), keyIn(0, 3, i)))
+		v.set(c.ListenAddrs()[0], mute)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var stuck []*pending
+		for i := range 20 {
+			stuck = append(stuck, begin(ctx, p, keyed(fmt.Sprint("stuck-", i), keyIn(0, 3, i))))
+		}
+		for n := range 700 { // for longer than an attempt takes, and several looks at the cluster
+			pass(10 * time.Millisecond)
+			produceIn(n, 1+n%2)
+		}
+		cancel()
+		for _, call := range stuck {
+			_, err := call.wait(t)
 			if class := delivery.ClassOf(err); class != delivery.Unavailable && class != delivery.UnknownOutcome {
 				t.Errorf("at the black hole: %v", err)
 			}
-		})
-	}
-	// For longer than an attempt takes, and several looks at the cluster.
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for n, end := 0, time.Now().Add(7*time.Second); time.Now().Before(end); n++ {
-		<-tick.C
-		limit, stopWaiting := context.WithTimeout(t.Context(), time.Second)
-		_, err := p.Produce(limit, keyed(fmt.Sprint("other-", n), keyIn(1+n%2, 3, n%100)))
-		stopWaiting()
-		if err != nil {
-			t.Fatalf("record %d, for another broker: %v", n, err)
 		}
-	}
-	cancel()
-	stuck.Wait()
-	limit, stop := context.WithTimeout(t.Context(), time.Second)
-	defer stop()
-	_ = p.Close(limit) // what is under way at the black hole stays unknown
+	})
 }

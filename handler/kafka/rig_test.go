@@ -44,6 +44,10 @@ func startBroker(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	return c
 }
 
+func threeBrokers() []kfake.Opt {
+	return []kfake.Opt{kfake.NumBrokers(3), kfake.SeedTopics(8, topic)}
+}
+
 // newProducer makes a producer for these brokers that is closed before the test ends.
 func newProducer(t *testing.T, brokers []string, edit ...func(*kafka.Config)) *kafka.Producer {
 	t.Helper()
@@ -165,6 +169,20 @@ func faultOf(code int16, count int) kfake.Fault {
 		err = e // the one by which the broker knows what it does all the same
 	}
 	return kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: err, Count: count}
+}
+
+// answerOf is an answer to a Produce request: for partition 0 a code and an offset.
+func answerOf(r kmsg.Request, code int16, offset int64) *kmsg.ProduceResponse {
+	resp, ok := r.ResponseKind().(*kmsg.ProduceResponse)
+	if !ok {
+		panic("not a Produce request")
+	}
+	part := kmsg.NewProduceResponseTopicPartition()
+	part.ErrorCode, part.BaseOffset = code, offset
+	answer := kmsg.NewProduceResponseTopic()
+	answer.Topic, answer.Partitions = topic, append(answer.Partitions, part)
+	resp.Topics = append(resp.Topics, answer)
+	return resp
 }
 
 // requests counts the requests that a broker gets, by their key. It begins when it is made.
