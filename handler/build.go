@@ -10,7 +10,7 @@ import (
 	"userrelay/handler/functions"
 )
 
-// buildVersion is the version of the program: its module version where it was installed as one, else its commit.
+// buildVersion is the version of the program: the module version if it was installed as a module, else the commit.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -22,7 +22,7 @@ func buildVersion() string {
 	return info.Main.Version
 }
 
-// thisBuild says which program this is. It reads the program's file.
+// thisBuild identifies this program by its commit and the checksum of its file, which it reads.
 func thisBuild() functions.Build {
 	var b functions.Build
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -37,7 +37,7 @@ func thisBuild() functions.Build {
 	return b
 }
 
-// commit is the one that the program was built of. changed says that files had been changed since.
+// commit is the commit that the program was built from. changed says that files had been changed since then.
 func commit(settings []debug.BuildSetting) (revision string, changed bool) {
 	for _, s := range settings {
 		switch s.Key {

@@ -22,8 +22,8 @@ import (
 
 const checkLimit = 10 * time.Second // for the queue, and for telemetry
 
-// reportSettings prints what is wrong with the settings, one line for each. A terminal gets no more. Elsewhere all of it comes
-// again on the last line: the Functions host quotes the last three.
+// reportSettings prints what is wrong with the settings, one line for each problem. If the output is not a terminal it
+// repeats all of them on one last line, because the Functions host quotes only the last three lines.
 func reportSettings(stderr io.Writer, warnings []string, err error) int {
 	printWarnings(stderr, warnings)
 	wrong, _ := errors.AsType[configError](err)
@@ -44,7 +44,7 @@ func printWarnings(w io.Writer, warnings []string) {
 	}
 }
 
-// isTerminal says whether a person reads what is written: all that is a character device is taken for a terminal.
+// isTerminal says whether a person reads the output. It takes every character device for a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -54,7 +54,7 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// checkAll is what -check does with settings that are right as far as they can be read.
+// checkAll does the rest of -check after the settings were read without a mistake.
 func checkAll(s settings, connect bool, stdout, stderr io.Writer) int {
 	if wrong := checkLogins(s); wrong != nil {
 		return reportSettings(stderr, s.Warnings, wrong)
@@ -67,7 +67,7 @@ func checkAll(s settings, connect bool, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// checkLogins sets up each login, as the handler does when it starts. Nobody is asked for anything yet.
+// checkLogins sets up each login, as the handler does when it starts. It sends no request yet.
 func checkLogins(s settings) configError {
 	var wrong configError
 	const rule = ": needs an Azure identity, and none can be set up: "
@@ -87,7 +87,7 @@ func checkLogins(s settings) configError {
 	return wrong
 }
 
-// checkConnections reaches for all that the settings name, and prints a line for each step.
+// checkConnections connects to everything that the settings name, and prints a line for each step.
 func checkConnections(s settings, stdout io.Writer) int {
 	ctx := context.Background()
 	results := [...]bool{checkKafka(ctx, s, stdout), checkOutbox(ctx, s, stdout), checkTelemetry(s, stdout)}
@@ -136,7 +136,8 @@ func checkOutbox(ctx context.Context, s settings, stdout io.Writer) bool {
 	return say(stdout, diagnose.Good, subject, "The queue "+outbox.QueueName+" accepts messages and their deletion.") && checkBacklog(ctx, q, stdout)
 }
 
-// checkBacklog tells what lies in the queues. What waits is no failure, and what was given up waits for a person.
+// checkBacklog prints how many messages are in the queues. Neither waiting messages nor poisoned ones are a failure of
+// the check.
 func checkBacklog(ctx context.Context, q *outbox.Queue, stdout io.Writer) bool {
 	const subject = "outbox"
 	waiting, err := q.Count(ctx)
@@ -189,7 +190,7 @@ func checkTelemetry(s settings, stdout io.Writer) bool {
 	return say(stdout, diagnose.Good, subject, "The endpoint accepted an item.")
 }
 
-// reasonOf makes a part of a sentence of what the sender has logged first: what belongs to its message.
+// reasonOf turns the sender's first log record into a part of a sentence: the message with its attributes.
 func reasonOf(lines []byte) string {
 	var record map[string]any
 	first, _, _ := bytes.Cut(lines, []byte("\n"))

@@ -17,7 +17,7 @@ import (
 	"userrelay/handler/setting"
 )
 
-// settings are the program's settings, as the environment has them and as they have been checked.
+// settings are the program's settings, read from the environment and checked.
 type settings struct {
 	Port int // where the Functions host looks for the handler
 
@@ -25,17 +25,17 @@ type settings struct {
 	Outbox *outboxSettings // nil: switched off
 
 	Profile bool   // records carry the profile
-	Tenant  string // Auth0 tenant where a request names none
+	Tenant  string // Auth0 tenant for requests that name none
 
 	Insights       *ingest.Connection // nil: console only
-	Identity       *identity.Identity // that sends telemetry; nil: items go without a token
+	Identity       *identity.Identity // for sending telemetry; nil: items are sent without a token
 	Role, Instance string             // of this program on the application map
 
 	LogLevel slog.Level
 	JSON     bool // console lines are JSON
 	Lines    bool // a console line for every event
 
-	Warnings []string // of what looks like a mistake but can be lived with
+	Warnings []string // about settings that look like a mistake but do not prevent a start
 }
 
 // purpose is what the settings are read for.
@@ -48,14 +48,14 @@ const (
 )
 
 const (
-	maxDelivery = 4 * time.Second        // an answer comes within it, whatever is broken
-	minTimeout  = 100 * time.Millisecond // less would take a sound broker or queue for a broken one
+	maxDelivery = 4 * time.Second        // every answer is sent within it, whatever is broken
+	minTimeout  = 100 * time.Millisecond // with less a working broker or queue would count as broken
 )
 
-// load reads and checks all settings. The error is a configError; warnings come with it, too.
+// load reads and checks all settings. The error is a configError. Warnings are returned with an error, too.
 //
-// Registrations do not fail for telemetry's sake: wrong settings of telemetry are an error for -check only, else a warning.
-// Where there are other mistakes they are listed among them, so that all can be fixed at once.
+// Wrong settings of telemetry must not stop registrations: they are an error for -check only, otherwise a warning. If
+// there are other mistakes they are listed with them, so that all can be fixed at once.
 func load(vars variables, what purpose) (settings, error) {
 	env := newEnvironment(vars)
 	s := loadAll(env, what)
@@ -97,7 +97,7 @@ func loadAll(env *environment, what purpose) settings {
 	return s
 }
 
-// loadFormat says if console lines are JSON. By default they are where a machine collects them.
+// loadFormat says whether console lines are JSON. By default they are if a machine collects them.
 func loadFormat(env *environment, collected bool) bool {
 	switch env.text("LOG_FORMAT") {
 	case "":
@@ -111,7 +111,7 @@ func loadFormat(env *environment, collected bool) bool {
 	return false
 }
 
-// checkTimeouts checks that the answer to a registration that needs both timeouts comes in time.
+// checkTimeouts checks that a registration that uses up both timeouts is still answered in time.
 func checkTimeouts(env *environment, s settings) {
 	if s.Outbox == nil || s.Kafka.Timeout+s.Outbox.Timeout <= maxDelivery {
 		return
@@ -163,7 +163,7 @@ func loadPort(env *environment, what purpose) int {
 	return port
 }
 
-// role is the name of the node on the application map: the one that the Functions host gives itself, so that both are
+// role is the name of the node on the application map. It is the name that the Functions host uses, so that both are
 // one node (azure-webjobs-sdk, WebJobsRoleEnvironmentTelemetryInitializer).
 func role(env *environment) string {
 	if name := env.text("WEBSITE_CLOUD_ROLENAME"); name != "" {
@@ -179,7 +179,8 @@ func role(env *environment) string {
 	return strings.ToLower(name)
 }
 
-// instance is the name of the instance as the Functions host has it (azure-webjobs-sdk, WebJobsRoleInstanceProvider).
+// instance is the name that the Functions host uses for this instance (azure-webjobs-sdk,
+// WebJobsRoleInstanceProvider).
 func instance(env *environment) string {
 	for _, name := range []string{"WEBSITE_INSTANCE_ID", "COMPUTERNAME", "CONTAINER_NAME"} {
 		if value := env.text(name); value != "" {

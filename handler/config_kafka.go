@@ -48,8 +48,8 @@ func loadKafka(env *environment) kafkaSettings {
 	return k
 }
 
-// protocol returns the security protocol, "" where mistakes hide it. Without a setting it is the safe one: encrypted, but
-// for loopback.
+// protocol returns the security protocol, "" if other mistakes make it unknown. The default is encrypted, except for
+// loopback.
 func protocol(env *environment, k *kafkaSettings) string {
 	const name = "KAFKA_SECURITY_PROTOCOL"
 	p := env.oneOf(name, "", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -99,7 +99,7 @@ func loadSASL(env *environment, k *kafkaSettings) {
 	}
 }
 
-// checkPassword checks that there are a user name and a password where the mechanism needs them, and only there.
+// checkPassword checks that user name and password are set if the mechanism needs them, and only then.
 func checkPassword(env *environment, k *kafkaSettings) {
 	const user, secret = "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD" //nolint:gosec // G101: the names of the settings
 	if k.Mechanism == "" || k.Mechanism == "OAUTHBEARER" {
@@ -123,7 +123,7 @@ func checkPassword(env *environment, k *kafkaSettings) {
 	}
 }
 
-// loadPassword returns the password as it is: white space and quotes can be a part of it.
+// loadPassword returns the password unchanged: white space and quotes can be a part of it.
 func loadPassword(env *environment) string {
 	const name = "KAFKA_SASL_PASSWORD"
 	password := env.raw(name)
@@ -138,7 +138,7 @@ func loadPassword(env *environment) string {
 	return password
 }
 
-// parseExtensions reads name=value pairs with commas between them (KIP-342: names are letters, values printable).
+// parseExtensions reads name=value pairs separated by commas (KIP-342: names are letters, values printable).
 func parseExtensions(list string) (map[string]string, error) {
 	if list == "" {
 		return nil, nil //nolint:nilnil // no extensions are none

@@ -11,10 +11,11 @@ import (
 	"userrelay/handler/outbox"
 )
 
-// outboxSettings say which storage account holds the outbox: the function app's own, as the Functions host reads it.
+// outboxSettings name the storage account that holds the outbox: the function app's own, read as the Functions host
+// reads it.
 type outboxSettings struct {
 	Account  outbox.Account
-	Identity identity.Identity // that enters it, where no key or signature does
+	Identity identity.Identity // for access to it, if no key or signature is set
 	Timeout  time.Duration
 }
 
@@ -35,13 +36,13 @@ func loadOutbox(env *environment) *outboxSettings {
 	return o
 }
 
-// accountSetting is the setting that names the account, and the section of the configuration that it belongs to. Both are ""
-// where there is none or it is wrong.
+// accountSetting returns the setting that names the account, and the section of the configuration that it belongs to.
+// Both are "" if there is none or if it is wrong.
 type accountSetting struct{ section, name string }
 
-// storageSections are where the host looks for the account that AzureWebJobsStorage names. The first that holds anything
-// counts (azure-webjobs-sdk, ConfigurationExtensions.GetWebJobsConnectionStringSection; the prefix CUSTOMCONNSTR_ is how App
-// Service hands over a connection string of its own list).
+// storageSections are where the host looks for the account that AzureWebJobsStorage names. The first that holds
+// anything counts (azure-webjobs-sdk, ConfigurationExtensions.GetWebJobsConnectionStringSection; the prefix
+// CUSTOMCONNSTR_ is how App Service passes a connection string from its own list).
 func storageSections() []string {
 	var sections []string
 	for _, name := range []string{"AzureWebJobs" + storage, storage} {
@@ -50,9 +51,9 @@ func storageSections() []string {
 	return sections
 }
 
-// loadAccount reads the account as the host does, in its order: another order could make the handler fill a queue that
-// nobody drains. Within a section that is the connection string, then what StorageClientProvider reads, then what
-// ClientFactory of Microsoft.Extensions.Azure does.
+// loadAccount reads the account as the host does, in the same order: with another order the handler could fill a queue
+// that nobody drains. Within a section the order is: the connection string, then what StorageClientProvider reads,
+// then what ClientFactory of Microsoft.Extensions.Azure reads.
 func loadAccount(env *environment) (outbox.Account, accountSetting) {
 	for _, section := range storageSections() {
 		for _, setting := range []struct {
@@ -81,7 +82,7 @@ func loadAccount(env *environment) (outbox.Account, accountSetting) {
 	return outbox.Account{}, accountSetting{}
 }
 
-// warnStorage warns of what is set for the storage account and not read.
+// warnStorage warns about settings of the storage account that are set but not read.
 func warnStorage(env *environment, from accountSetting) {
 	if value, ok := env.vars.exact[storage]; ok && strings.TrimSpace(value) == "" && from.section == storage {
 		env.warn(storage, "is set but empty: the Functions host reads even that as a connection string. Remove it")
@@ -97,7 +98,8 @@ func warnStorage(env *environment, from accountSetting) {
 	}
 }
 
-// whyNotRead says why a part of the section, "" the connection string, is not read; "" where that is as it should be.
+// whyNotRead says why a part of the section is not read. The part "" is the connection string. It returns "" if
+// nothing needs a warning.
 func whyNotRead(part string, from accountSetting) string {
 	known := func(p string) bool { return strings.EqualFold(p, part) }
 	switch {
@@ -136,8 +138,9 @@ func hostParts() []string {
 	}
 }
 
-// loadStorageIdentity reads what the settings AzureWebJobsStorage__… say of an identity (Microsoft Learn, "Guidance for
-// developing Azure Functions", common properties for identity-based connections; ClientFactory of Microsoft.Extensions.Azure).
+// loadStorageIdentity reads the identity of the settings AzureWebJobsStorage__… (Microsoft Learn, "Guidance for
+// developing Azure Functions", common properties for identity-based connections; ClientFactory of
+// Microsoft.Extensions.Azure).
 func loadStorageIdentity(env *environment, section string) identity.Identity {
 	secret := section + "__clientSecret"
 	i := identity.Identity{

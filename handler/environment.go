@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// variables are the environment of a process. Their names are read as the Functions host reads them: without regard to
-// case, and ":" is the same as "__". A name that is spelt as asked for comes before the others.
+// variables are the environment of a process. Their names are compared as the Functions host does: case does not
+// matter, and ":" equals "__". An exact match comes before the others.
 type variables struct {
 	exact  map[string]string
 	folded map[string][]string // the names as they are spelt, in order
@@ -42,7 +42,7 @@ func (v variables) get(name string) string {
 	return ""
 }
 
-// spellings are the names in the environment that mean this setting, where their values differ.
+// spellings returns the names in the environment that mean this setting, if their values differ.
 func (v variables) spellings(name string) []string {
 	names := v.folded[fold(name)]
 	for _, n := range names {
@@ -53,7 +53,7 @@ func (v variables) spellings(name string) []string {
 	return nil
 }
 
-// unread are the names in the environment that begin with a prefix, whatever their letters, and were not read.
+// unread returns the names in the environment that begin with a prefix, in any case, and were not read.
 func (e *environment) unread(prefix string) []string {
 	var unread []string
 	for folded, names := range e.vars.folded {
@@ -77,7 +77,8 @@ func (e configError) count() string {
 	return fmt.Sprintf("%d settings are", len(e))
 }
 
-// environment reads settings and collects what is wrong with them, and what looks like a mistake but can be lived with.
+// environment reads settings. It collects mistakes, and warnings about what looks like a mistake but does not prevent
+// a start.
 type environment struct {
 	vars     variables
 	asked    map[string]bool // folded names of the settings that were read
@@ -90,7 +91,7 @@ func newEnvironment(vars variables) *environment {
 	return &environment{vars: vars, asked: map[string]bool{}, failed: map[string]bool{}}
 }
 
-// fail notes a mistake. The first of a setting counts: others may follow from it.
+// fail notes a mistake. Only the first one of a setting counts, because others may follow from it.
 func (e *environment) fail(name, rule string) {
 	if !e.failed[name] {
 		e.failed[name], e.wrong = true, append(e.wrong, name+": "+rule)
@@ -99,7 +100,7 @@ func (e *environment) fail(name, rule string) {
 
 func (e *environment) warn(name, text string) { e.warnings = append(e.warnings, name+": "+text) }
 
-// raw returns a setting as it is. A reference that the platform should have replaced by a value is a mistake.
+// raw returns a setting unchanged. A reference that the platform should have replaced by its value is a mistake.
 func (e *environment) raw(name string) string {
 	value := e.vars.get(name)
 	if !e.asked[fold(name)] {
@@ -115,8 +116,8 @@ func (e *environment) raw(name string) string {
 	return value
 }
 
-// text returns a setting without the white space around it, which no setting means. Quotes around it are a mistake: they
-// belong to a shell or to a file, and the Functions host takes them for a part of the value.
+// text returns a setting without the white space around it, which is never part of a value. Quotes around it are a
+// mistake: a shell or a file needs them, but the Functions host reads them as a part of the value.
 func (e *environment) text(name string) string {
 	value := strings.TrimSpace(e.raw(name))
 	if quoted(value) {
@@ -130,8 +131,8 @@ func quoted(value string) bool {
 	return len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0]
 }
 
-// unresolved says what to do about a value that is a reference still. App Service leaves it in place where it cannot be
-// resolved (Microsoft Learn, "Use Key Vault references as app settings", troubleshooting).
+// unresolved says what to do about a value that is still a reference. App Service leaves it in place if it cannot
+// resolve it (Microsoft Learn, "Use Key Vault references as app settings", troubleshooting).
 func unresolved(value string) string {
 	value = strings.ToLower(strings.TrimSpace(strings.Trim(strings.TrimSpace(value), `"'`)))
 	const check = "; in the portal, Environment variables shows why"

@@ -1,5 +1,5 @@
-// Handler is the custom handler of an Azure Functions app: it takes the ids of newly registered Auth0 users and stores
-// them in Kafka. The Functions host starts it; its settings are in the environment (see docs/settings.md).
+// Handler is the custom handler of an Azure Functions app: it receives newly registered Auth0 users and stores them in
+// Kafka. The Functions host starts it. Its settings are environment variables (see docs/settings.md).
 package main
 
 import "os"

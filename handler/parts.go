@@ -49,7 +49,7 @@ func appConfig(s settings, console *slog.Logger) (app.Config, error) {
 	return c, nil
 }
 
-// telemetryConfig makes the configuration of what sends items to Application Insights.
+// telemetryConfig returns the configuration of the sender to Application Insights.
 func telemetryConfig(s settings) (ingest.Config, error) {
 	c := ingest.Config{Connection: *s.Insights}
 	if s.Identity != nil {

@@ -12,7 +12,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// What -poison can be told to do.
+// The values of -poison.
 const (
 	poisonList   = "list"
 	poisonResend = "resend"
@@ -90,13 +90,13 @@ func resendPoison(ctx context.Context, q *outbox.Queue, stdout io.Writer) error 
 	return err
 }
 
-// poisonLine tells of a message. It is for an operator's eyes, and names the user: that is what they look for.
+// poisonLine describes a message for an operator. It includes the user id, because operators search for it.
 func poisonLine(p outbox.Poisoned) string {
 	what := fmt.Sprintf("user %q event %q", p.Message.Event.UserID, p.Message.Event.ID)
 	if p.Err != nil {
 		what = "cannot be drained: " + p.Err.Error()
 	}
-	reason := strconv.Quote(p.Reason) // whoever may write into the queue may have written anything
+	reason := strconv.Quote(p.Reason) // the queue may hold text that this program did not write
 	if p.Reason == "" {
 		reason = "given up by the host after its last attempt"
 	}

@@ -19,8 +19,8 @@ import (
 	"userrelay/handler/parent"
 )
 
-// Exit codes. The Functions host starts a handler again that ends with anything but 0, so 0 is for a person's Ctrl-C
-// and for runs that were asked to end.
+// Exit codes. The Functions host restarts a handler that exits with any code but 0, so 0 is for Ctrl-C and for runs
+// that end as requested.
 const (
 	exitOK     = 0
 	exitFailed = 1
@@ -28,7 +28,7 @@ const (
 	exitTerm   = 128 + int(syscall.SIGTERM)
 )
 
-// run is the whole program but for the process around it.
+// run is the whole program except for os.Args, os.Exit and the like.
 func run(args []string, vars variables, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("handler", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -79,7 +79,7 @@ func run(args []string, vars variables, stdout, stderr io.Writer) int {
 	return code
 }
 
-// misused says what is wrong with the flags, "" where nothing is.
+// misused says what is wrong with the flags, "" if nothing is.
 func misused(arguments int, check, connect bool, poison string) string {
 	switch {
 	case arguments > 0, connect && !check, check && poison != "":
@@ -116,8 +116,8 @@ func serve(s settings, log *slog.Logger) (int, error) {
 	return code, nil
 }
 
-// untilTold returns a context that ends when the process is told to end or its parent is gone, and a function that then
-// says with which code it should. stop must be called.
+// untilTold returns a context that ends when the process gets a signal to end or its parent is gone, and a function
+// that then returns the exit code. stop must be called.
 func untilTold() (ctx context.Context, code func() int, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -149,7 +149,7 @@ func untilTold() (ctx context.Context, code func() int, stop func()) {
 	}
 }
 
-// told is a signal that ends the program.
+// told is the error for a signal that ends the program.
 type told struct{ signal os.Signal }
 
 func (t told) Error() string { return "told to end: " + t.signal.String() }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// warnUnknown warns of settings that look as if they were for this program and are not read by it. All settings must have
-// been read.
+// warnUnknown warns about settings that seem to be meant for this program but are not read by it. It must be called
+// after all settings have been read.
 func warnUnknown(env *environment) {
 	for _, name := range env.unread("KAFKA_") {
 		upper := strings.ToUpper(name)
@@ -25,7 +25,7 @@ func warnUnknown(env *environment) {
 	}
 }
 
-// knownNames are the names with a prefix that were read, in capitals.
+// knownNames returns the names with a prefix that were read, in upper case.
 func knownNames(env *environment, prefix string) []string {
 	var known []string
 	for name := range env.asked {
@@ -37,8 +37,7 @@ func knownNames(env *environment, prefix string) []string {
 	return known
 }
 
-// nearest returns the name that differs from another one as a typing mistake does, whatever their case; "" where none is so
-// near.
+// nearest returns the name that differs from another one by a typing mistake, ignoring case; "" if there is none.
 func nearest(name string, known []string) string {
 	const mistakes = 2
 	best, least := "", mistakes+1
@@ -50,8 +49,8 @@ func nearest(name string, known []string) string {
 	return best
 }
 
-// elsewhere returns the setting that other programs have under another name: librdkafka, the Java client's properties as
-// container images spell them, Kafka's tools, and what people write by themselves.
+// elsewhere returns the setting that a name of another program means: names of librdkafka, of the Java client's
+// properties in container images, of Kafka's tools, and plausible guesses.
 func elsewhere(name string) string {
 	switch strings.TrimPrefix(name, "KAFKA_") {
 	case "BROKER", "BROKER_LIST", "BROKER_URL", "BROKERS_URL", "BROKER_HOST", "BOOTSTRAP", "BOOTSTRAP_SERVER", "BOOTSTRAP_SERVERS", "BOOTSTRAP_BROKERS",
@@ -86,7 +85,7 @@ func elsewhere(name string) string {
 	}
 }
 
-// distance is how many letters must be put in, left out, replaced or swapped with their neighbour to make b of a.
+// distance is the number of insertions, deletions, replacements and swaps of neighbouring letters that turn a into b.
 func distance(a, b string) int {
 	before, last, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -1,8 +1,9 @@
-// Package app puts the handler together: the functions, what decides where a registration goes, the producer, the outbox
-// and telemetry. The program and the simulation of it run the same.
+// Package app assembles the handler: the functions, the relay that decides where a registration goes, the producer,
+// the outbox and telemetry. The program and its simulation run the same code.
 //
-// It promises an order: what is asked by others ends before them, and telemetry last, since it has the end of all else to
-// tell. All that reaches beyond the process comes with the configuration: networks, identities, the listener.
+// It promises an order of shutdown: each part ends before the parts that it uses. Telemetry ends last, because it
+// reports how the others ended. Everything outside the process comes with the configuration: networks, identities, the
+// listener.
 package app
 
 import (
@@ -23,7 +24,7 @@ import (
 )
 
 const (
-	// What is in progress when the handler is told to end gets this long. A delivery takes at most 4 s.
+	// How long shutdown waits for requests in progress. A delivery takes at most 4 s.
 	drainLimit     = 4500 * time.Millisecond
 	prepareLimit   = 30 * time.Second       // for making the outbox ready
 	relayLimit     = 200 * time.Millisecond // for copies in the outbox of what Kafka has
@@ -48,7 +49,7 @@ type Config struct {
 	Now func() time.Time // the wall clock; nil: the system's
 
 	Version string
-	Build   func() functions.Build // for who asks the function Version; nil: it does not know
+	Build   func() functions.Build // what the function Version answers; nil: unknown
 	Console *slog.Logger
 }
 
@@ -64,7 +65,8 @@ type App struct {
 	sender         *ingest.Sender // nil: console only
 }
 
-// New sets a handler up, which begins to connect. It must be closed. It fails where the configuration cannot be used.
+// New sets up a handler, which begins to connect. The caller must close it. It fails if the configuration cannot be
+// used.
 func New(c Config) (*App, error) {
 	a := &App{topic: c.Kafka.Topic, version: c.Version, log: c.Console}
 	if c.Outbox != nil {
@@ -75,7 +77,7 @@ func New(c Config) (*App, error) {
 	}
 	broker, _, _ := net.SplitHostPort(c.Kafka.Brokers[0]) // for telemetry to name
 	told := insights.Config{
-		Log:   c.Console, // what is told of registrations makes items of its own
+		Log:   c.Console, // registrations have their own items
 		Lines: c.Lines, Broker: broker, Topic: c.Kafka.Topic, Queue: outbox.QueueName, Advice: outbox.Advice,
 	}
 	if c.Insights != nil {
@@ -103,11 +105,11 @@ func New(c Config) (*App, error) {
 	return a, nil
 }
 
-// Log is the console, and Application Insights where there is a connection to it.
+// Log writes to the console, and to Application Insights if a connection string is set.
 func (a *App) Log() *slog.Logger { return a.log }
 
-// Serve answers the Functions host on the listener, which it closes, until ctx ends, and then what is in progress. An error is
-// why it could not until then.
+// Serve answers the Functions host on the listener until ctx ends, then finishes the requests in progress. It closes
+// the listener. It returns an error if it had to stop earlier.
 func (a *App) Serve(ctx context.Context, l net.Listener) error {
 	defer a.drainOutbox(ctx)()
 	a.log.InfoContext(ctx, "The handler listens", "address", l.Addr().String(), "version", a.version, "topic", a.topic,
@@ -132,8 +134,8 @@ func (a *App) Close() {
 	}
 }
 
-// drainOutbox makes the outbox ready, so that the first registration that needs it does not wait, and drains it until ctx
-// ends. wait waits for that.
+// drainOutbox prepares the outbox, so that the first registration that needs it does not wait, and drains it until ctx
+// ends. wait returns when the drain has ended.
 func (a *App) drainOutbox(ctx context.Context) (wait func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var drain sync.WaitGroup
@@ -153,14 +155,14 @@ func (a *App) drainOutbox(ctx context.Context) (wait func()) {
 	}
 }
 
-// closeRelay ends the relay: it takes back from the outbox what Kafka has.
+// closeRelay ends the relay, which deletes from the outbox what Kafka has stored.
 func (a *App) closeRelay() {
 	ctx, cancel := context.WithTimeout(context.Background(), relayLimit)
 	defer cancel()
 	a.relay.Close(ctx)
 }
 
-// closeProducer ends the producer. What the drained requests wanted is done by then.
+// closeProducer ends the producer. No request waits for it any more.
 func (a *App) closeProducer() {
 	ctx, cancel := context.WithTimeout(context.Background(), producerLimit)
 	defer cancel()

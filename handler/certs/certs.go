@@ -1,9 +1,9 @@
-// Package certs reads the certificates and the key that the settings of TLS give, as text or as files, and makes the
-// configuration of a connection of them.
+// Package certs reads the certificates and the key of the TLS settings, as text or from files, and turns them into the
+// configuration of a connection.
 //
-// It promises to take PEM in every form that portals, shells and editors make of it, to leave nothing out silently, and to say
-// in a sentence what to do about what it cannot take, never repeating any of it. What comes from files is read again for each
-// new connection, so that renewed certificates are used without a new start.
+// It promises to accept PEM in every form that portals, shells and editors produce, to skip nothing silently, and to
+// say in a sentence how to fix what it cannot read, without repeating any of it. It reads files again for each new
+// connection, so that renewed certificates take effect without a restart.
 package certs
 
 import (
@@ -31,7 +31,7 @@ type Settings struct {
 	Key  string // of the client
 }
 
-// Problem is what is wrong with a setting, or odd about it.
+// Problem says what is wrong or suspicious about a setting.
 type Problem struct {
 	Name string // of the setting
 	Text string // of it: "is encrypted: …"
@@ -46,19 +46,19 @@ type Certificates struct {
 	read    texts // as used now
 	made    *parsed
 	config  *tls.Config
-	problem string // that was told last, of files that cannot be used; "" where they can
+	problem string // the last one logged, about files that cannot be used; "" if they can
 }
 
-// texts are the three texts, "" where there is none.
+// texts are the PEM texts of the three settings, "" for one that is not set.
 type texts struct{ ca, cert, key string }
 
-// parsed is what the texts hold.
+// parsed are the contents of the texts.
 type parsed struct {
 	authorities []*x509.Certificate
 	client      *tls.Certificate // nil: none
 }
 
-// New reads the certificates. Without a problem they can be used.
+// New reads the certificates. They can be used if it returns no problem.
 func New(s Settings) (*Certificates, []Problem) {
 	c := &Certificates{ca: sourceOf(s.CA), cert: sourceOf(s.Cert), key: sourceOf(s.Key), log: slog.New(slog.DiscardHandler)}
 	var problems []Problem
@@ -78,10 +78,10 @@ func New(s Settings) (*Certificates, []Problem) {
 	return c, nil
 }
 
-// Log sets whom to tell about files that change while the program runs. It must come before the first call of TLS.
+// Log sets the logger for problems with files that change while the program runs. It must be called before TLS.
 func (c *Certificates) Log(log *slog.Logger) { c.log = log }
 
-// readAll reads what there is.
+// readAll reads the texts of all settings.
 func (c *Certificates) readAll() (texts, []Problem) {
 	var (
 		all      texts
@@ -101,7 +101,7 @@ func (c *Certificates) readAll() (texts, []Problem) {
 	return all, problems
 }
 
-// parse reads the texts. What is "" is left out.
+// parse parses the texts and skips empty ones.
 func (t texts) parse() (*parsed, []Problem) {
 	var (
 		p        parsed
@@ -135,7 +135,7 @@ func (t texts) parse() (*parsed, []Problem) {
 	return &p, problems
 }
 
-// pair puts the certificate that a key belongs to before the others of its chain, nil where there is none.
+// pair returns the chain with the certificate that belongs to the key first, or nil if none does.
 func pair(chain []*x509.Certificate, keys []crypto.Signer) *tls.Certificate {
 	for i, leaf := range chain {
 		public, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
@@ -158,8 +158,8 @@ func pair(chain []*x509.Certificate, keys []crypto.Signer) *tls.Certificate {
 
 const sessions = 64 // of TLS that can be resumed, one for each broker
 
-// config makes the configuration of connections. Sessions are resumed only where the certificates are the same: a session says
-// nothing about those that came after it.
+// config returns the configuration of connections. A session is resumed only while the certificates are the same: a
+// resumed handshake does not check new ones.
 func (p *parsed) config() *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(sessions)}
 	if p.authorities != nil {
@@ -169,14 +169,15 @@ func (p *parsed) config() *tls.Config {
 		}
 	}
 	if p.client != nil {
-		// Also where the server names other authorities: it knows best whom it trusts, and says so.
+		// The certificate is also sent if the server names other authorities: the server decides whom it trusts, and
+		// reports a refusal.
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return p.client, nil }
 	}
 	return c
 }
 
-// TLS is the configuration for a new connection, which must clone it. Files that have changed are read again; where they cannot
-// be used those of before stay, and that is told once.
+// TLS returns the configuration for a new connection, which must clone it. It reads changed files again. If they
+// cannot be used it keeps the previous certificates, and logs the problem once.
 func (c *Certificates) TLS() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,7 +205,7 @@ func (c *Certificates) TLS() *tls.Config {
 	return c.config
 }
 
-// tell says once what is wrong with files that have changed.
+// tell logs once what is wrong with changed files.
 func (c *Certificates) tell(problems []Problem) {
 	text := fmt.Sprint(problems)
 	if text == c.problem {
@@ -216,7 +217,7 @@ func (c *Certificates) tell(problems []Problem) {
 	}
 }
 
-// Warnings tells what is odd about the certificates at a time.
+// Warnings returns what is suspicious about the certificates at the given time.
 func (c *Certificates) Warnings(now time.Time) []Problem {
 	c.mu.Lock()
 	defer c.mu.Unlock()

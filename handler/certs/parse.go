@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// certificatesOf reads all certificates of a text. One that is damaged is an error that says which: a bundle without it would
-// work until the broker's certificate comes from that authority.
+// certificatesOf reads all certificates of a text. A damaged one is an error that says which it is: a bundle without
+// it would work until a broker's certificate comes from that authority.
 func certificatesOf(text string) ([]*x509.Certificate, error) {
 	all := blocks(text)
 	candidates := slices.DeleteFunc(slices.Clone(all), func(b block) bool { return b.label != "" && !isCertificate(b.label) })
@@ -68,7 +68,7 @@ func whyNoPEM(text, what, command string) error {
 	return fmt.Errorf("holds no %s in PEM, which begins with -----BEGIN", what)
 }
 
-// keysOf reads the private keys of a text, of which there must be one at least.
+// keysOf reads the private keys of a text. It fails if there is none.
 func keysOf(text string) ([]crypto.Signer, error) {
 	all := blocks(text)
 	var keys []crypto.Signer

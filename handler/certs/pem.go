@@ -8,16 +8,16 @@ import (
 	"unicode/utf16"
 )
 
-// block is one of the blocks of a PEM text.
+// block is a block of a PEM text.
 type block struct {
 	label     string // without its spaces: "CERTIFICATE", "RSAPRIVATEKEY"; "" where it cannot be read
 	der       []byte
 	encrypted bool
-	damaged   bool // it has a beginning or an end, and not both, or what is between them is not base64
+	damaged   bool // its first or last line is missing, or the text between them is not base64
 }
 
-// clean takes off what portals, shells and editors put around a text: a byte order mark, UTF-16, quotes, white space. Where
-// the whole is base64 of a PEM text it returns that.
+// clean removes what portals, shells and editors add to a text: a byte order mark, UTF-16, quotes, white space. If the
+// whole text is base64 of a PEM text, it decodes it.
 func clean(text string) string {
 	text = trim(decode16(text))
 	if looksLikePEM(text) {
@@ -69,13 +69,13 @@ func decode16(text string) string {
 	return string(utf16.Decode(units))
 }
 
-// remnants finds what is left of the first or the last line of a block. Comments between blocks are none.
+// remnants finds parts of the first or the last line of a block. It ignores comments between blocks.
 func remnants() *regexp.Regexp {
 	return regexp.MustCompile(`\b(?:BEGIN|END)\s*(?:(?:X509|TRUSTED|RSA|DSA|EC|ENCRYPTED|OPENSSH|PRIVATE|PUBLIC)\s*)*(?:CERTIFICATE|KEY)\b`)
 }
 
-// blocks reads a PEM text that is clean. Line ends may be as they like, written out as \n, or not there. Nothing that looks like
-// a block is left out: one that cannot be read is there as damaged.
+// blocks reads a cleaned PEM text. Line ends may have any form: real ones, written out as \n, or missing. It returns
+// everything that looks like a block; one that cannot be read is marked as damaged.
 func blocks(text string) []block {
 	begins, remnants := regexp.MustCompile(`-{5}\s*BEGIN\s*([A-Z0-9][A-Z0-9\s]*?)\s*-{5}`), remnants()
 	var all []block
@@ -106,12 +106,12 @@ func blocks(text string) []block {
 	}
 }
 
-// endOf finds the last line of a block, whose label is letters and digits.
+// endOf finds the last line of a block. The label consists of letters and digits.
 func endOf(label string) *regexp.Regexp {
 	return regexp.MustCompile(`-{5}\s*END\s*` + strings.Join(strings.Split(label, ""), `\s*`) + `\s*-{5}`)
 }
 
-// decode decodes what is between the two lines of a block.
+// decode decodes the text between the first and the last line of a block.
 func decode(label, body string) block {
 	b := block{label: label, encrypted: strings.Contains(body, "Proc-Type:") || strings.Contains(body, "DEK-Info:")}
 	var err error
@@ -120,7 +120,8 @@ func decode(label, body string) block {
 	return b
 }
 
-// onlyBase64 leaves out what is not base64, and line ends and tabs that are written out: their letters are none of it.
+// onlyBase64 removes everything that is not base64, and also line ends and tabs that are written out: their letters
+// are not data.
 func onlyBase64(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-const maxFile = 1 << 20 // bytes; the largest bundles of authorities have a quarter of it
+const maxFile = 1 << 20 // bytes; the largest CA bundles have a quarter of that
 
-// source is where a text comes from: it stands in the setting, or in a file that the setting names.
+// source is where a text comes from: the setting itself, or a file that the setting names.
 type source struct {
 	text string
 	path string // "" where the setting is the text
@@ -26,13 +26,13 @@ func sourceOf(value string) source {
 	return source{path: trim(value)}
 }
 
-// read returns the text. The error is a sentence for an operator, and names no path: what stands there instead of a path could
-// be a secret.
+// read returns the text. The error is a sentence for an operator. It does not repeat the path, because the value could
+// be a secret that was entered by mistake.
 func (s source) read() (string, error) {
 	if s.path == "" {
 		return s.text, nil
 	}
-	info, err := os.Stat(s.path) // before it is opened: to open a pipe would wait for somebody who writes
+	info, err := os.Stat(s.path) // before opening it: opening a pipe would block until somebody writes
 	switch {
 	case err != nil:
 		return "", openRule(err)

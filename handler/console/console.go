@@ -1,8 +1,8 @@
 // Package console writes log records to the streams that the Functions host reads.
 //
-// The host makes an Information line of what comes on stdout and an Error of every line on stderr, or a Warning where
-// the line contains "warn" (Azure/azure-functions-host, WorkerProcess.cs). So records below Warn go to stdout, the
-// others to stderr, each as one line; both forms write the level of a warning as WARN.
+// The host logs each line on stdout as Information. It logs each line on stderr as an Error, or as a Warning if the
+// line contains "warn" (Azure/azure-functions-host, WorkerProcess.cs). So records below Warn go to stdout, the others
+// to stderr, each as one line; both forms write the level of a warning as WARN.
 package console
 
 import (
@@ -11,10 +11,10 @@ import (
 	"log/slog"
 )
 
-// Options say how lines look.
+// Options are the format of the lines.
 type Options struct {
 	Level slog.Level
-	// JSON makes each line a JSON object, for machines; without it lines are key=value text.
+	// JSON makes each line a JSON object; otherwise lines are key=value text.
 	JSON bool
 }
 

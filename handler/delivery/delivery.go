@@ -1,5 +1,6 @@
-// Package delivery names the outcomes of storing a registration: where a record lies, and why it does not. It is the
-// vocabulary between those who store (kafka, outbox) and those who decide and tell (relay, functions, insights).
+// Package delivery names the outcomes of storing a registration: where a record is stored, or why it is not. It has
+// the types that the packages that store (kafka, outbox) share with those that decide and report (relay, functions,
+// insights).
 package delivery
 
 import (
@@ -17,11 +18,11 @@ type RecordMetadata struct {
 	Partition int
 	Offset    int64
 	Timestamp time.Time // the record's, to the millisecond
-	// Throttled is how long the broker asks its client to wait for its quotas (throttle_time_ms); 0: not at all.
+	// Throttled is how long the broker's quotas make the client wait (throttle_time_ms); 0: not at all.
 	Throttled time.Duration
 }
 
-// SendAttempt is one attempt to store a registration in Kafka, as it is seen from outside.
+// SendAttempt describes one attempt to store a registration in Kafka.
 type SendAttempt struct {
 	Event    registration.Event
 	Span     trace.Operation // the record's traceparent names it
@@ -31,33 +32,33 @@ type SendAttempt struct {
 	Err      error
 }
 
-// Kept says where the outbox keeps a registration.
+// Kept identifies a registration's message in the outbox.
 type Kept struct {
 	Queue   string
 	ID      string // of the queue's making
-	Receipt string // what the queue wants to see before it changes or deletes the message ("pop receipt")
+	Receipt string // the queue requires it for changing or deleting the message ("pop receipt")
 }
 
-// Received is a message of the outbox that nobody else sees for a while.
+// Received is a message of the outbox that is hidden from other receivers for a while.
 type Received struct {
 	Kept
 
 	Message []byte
-	Tries   int64     // how often it was received, this time counted
-	Until   time.Time // it is seen again from then on
+	Tries   int64     // how often it was received, including this time
+	Until   time.Time // it is visible again from then on
 }
 
 // ErrSeen says that a message of the outbox is gone, or that somebody else has received it.
 var ErrSeen = errors.New("the message is gone, or somebody else has received it")
 
-// Poisoned says which message lies in the poison queue, and why.
+// Poisoned names a message of the poison queue, and why it is there.
 type Poisoned struct {
 	MessageID string
 	Reason    string // a sentence of this program
 	Class     Class
 }
 
-// PutAttempt is one attempt to keep a registration in the outbox, as it is seen from outside.
+// PutAttempt describes one attempt to store a registration in the outbox.
 type PutAttempt struct {
 	Event    registration.Event
 	Span     trace.Operation
@@ -73,23 +74,23 @@ type Class string
 const (
 	Unavailable    Class = "unavailable"     // not stored; the same may work in a moment: no connection, no leader, a full queue
 	UnknownOutcome Class = "unknown-outcome" // sent, and no answer came: stored or not
-	Throttled      Class = "throttled"       // not stored; the broker is asked for more than it gives
+	Throttled      Class = "throttled"       // not stored; a quota of the broker is used up
 	NotAuthorized  Class = "not-authorized"  // not stored until an operator fixes the login or its rights
 	UnknownTopic   Class = "unknown-topic"   // not stored until an operator makes the topic
 	TopicRule      Class = "topic-rule"      // not stored until an operator fixes a rule of the topic or this machine's clock
 	TooLarge       Class = "too-large"       // the broker or the topic accepts only smaller records
 	Invalid        Class = "invalid"         // the broker calls the record itself wrong; it will never be stored
-	Fatal          Class = "fatal"           // a fault of this program or its set-up that no waiting fixes
+	Fatal          Class = "fatal"           // a fault of this program or its configuration that waiting does not fix
 )
 
-// Error says why a registration was not stored. Its text names the operation and the class and nothing that a broker
-// or a caller sent; the cause is for errors.Is and errors.As.
+// Error says why a registration was not stored. Its text names the operation and the class, and nothing that a broker
+// or a caller sent. The cause is for errors.Is and errors.As.
 type Error struct {
 	Class Class
 	Op    string // what was being done: "produce", "connect to the broker"
 	Err   error
-	// Late, where it is not nil, waits for how it ended after all: the outcome was unknown because the caller's time was
-	// up, and the attempt goes on without it. It may be called once. The outcome stays unknown when ctx ends first.
+	// Late is set if the caller's time was up while the attempt goes on. It waits for the final outcome of that
+	// attempt, and may be called once. The outcome stays unknown if ctx ends first.
 	Late func(ctx context.Context) (RecordMetadata, error)
 }
 

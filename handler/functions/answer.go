@@ -41,5 +41,5 @@ func write(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	h, values := w.Header(), []string{mediaType, strconv.Itoa(len(body)), "no-store"} // one piece of memory for three headers
 	h["Content-Type"], h["Content-Length"], h["Cache-Control"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the caller may have left
+	_, _ = w.Write(body) // the caller may be gone
 }

@@ -10,14 +10,14 @@ import (
 	"userrelay/handler/registration"
 )
 
-// gate bounds what is in progress at a time.
+// gate limits how many requests are in progress at a time.
 type gate struct {
 	maxRequests, maxBytes int64
 
 	requests, bytes atomic.Int64
 }
 
-// enter takes a place for a request; leave gives it back.
+// enter reserves a place for a request; leave releases it.
 func (g *gate) enter() bool { return take(&g.requests, 1, g.maxRequests) }
 
 func (g *gate) leave() { g.requests.Add(-1) }
@@ -40,7 +40,7 @@ type upload struct {
 
 var errTooLong = errors.New("the body is too long")
 
-// Read reads on, to the limit.
+// Read reads up to the limit.
 func (u *upload) Read(b []byte) (int, error) {
 	if int64(len(b)) > u.left {
 		b = b[:u.left+1] // one more, to see the end
@@ -52,7 +52,7 @@ func (u *upload) Read(b []byte) (int, error) {
 	return n, err //nolint:wrapcheck // a reader's errors are its own
 }
 
-// Take takes memory, if there is room. release gives all of it back.
+// Take reserves memory, if there is enough left. release releases all of it.
 func (u *upload) Take(n int) bool {
 	if !take(&u.gate.bytes, int64(n), u.gate.maxBytes) {
 		return false

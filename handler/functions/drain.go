@@ -16,20 +16,20 @@ import (
 	"userrelay/handler/registration"
 )
 
-// Drainer stores what the outbox held, and tells of it. Without an error the message is done with.
+// Drainer stores a message of the outbox in Kafka. If it returns no error the message may be deleted.
 type Drainer interface {
 	Drain(ctx context.Context, message []byte) error
 }
 
-// Limits of what the queue trigger may have in progress. The host sends at most 24 messages at a time (host.json, batchSize
-// and newBatchThreshold), each of 64 KiB.
+// Limits of the queue trigger's messages in progress. The host sends at most 24 messages at a time (host.json,
+// batchSize and newBatchThreshold), each of 64 KiB.
 const (
 	maxDrains     = 64
 	maxInvocation = 1 << 20 // bytes
 )
 
-// drainOutbox is the function of the queue trigger. Unlike the HTTP functions it gets the host's invocation envelope. An
-// answer 2xx makes the host delete the message, any other makes it come again.
+// drainOutbox is the function of the queue trigger. Unlike the HTTP functions it gets the host's invocation envelope.
+// After a 2xx the host deletes the message; after any other answer it delivers the message again.
 func (h *Handler) drainOutbox(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	if h.stopping.Load() || !h.drains.enter() {
 		problem{
@@ -62,8 +62,8 @@ func (h *Handler) drainOutbox(ctx context.Context, w http.ResponseWriter, r *htt
 	writeJSON(w, http.StatusOK, "application/json", struct{}{})
 }
 
-// unhurried lifts the server's time limits, which are for requests of seconds: a read that runs into its limit, were it
-// only the one that looks whether the host is still there, would end the request's context.
+// unhurried lifts the server's time limits, which are made for requests of a few seconds. Even the server's background
+// read, which detects a closed connection, would end the request's context at the limit.
 func unhurried(w http.ResponseWriter) error {
 	c := http.NewResponseController(w)
 	if err := c.SetReadDeadline(time.Time{}); err != nil {
@@ -77,8 +77,8 @@ func unhurried(w http.ResponseWriter) error {
 
 var errNoMessage = errors.New("the body must be an invocation of the queue trigger: an object with Data, and in it the message")
 
-// readInvocation returns the message that an invocation carries. How it is encoded depends on the binding's dataType and
-// on the host; all forms that are known, or documented, are read:
+// readInvocation returns the message that an invocation carries. Its encoding depends on the binding's dataType and on
+// the host. All known and documented forms are read:
 //
 //	"eyJzcGVj…"             dataType binary: the bytes in base64
 //	"\"{\\\"specversion…\"" dataType string: JSON text of a string, as a JSON string

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// maxThrownAway is how much is read of a body that nobody wants, in bytes: the host lets no larger one through. Its time is
-// the server's readTimeout.
+// maxThrownAway is how much of an unwanted body is read, in bytes: the host accepts no larger one. The server's
+// readTimeout limits the time.
 const maxThrownAway = 100 << 20
 
-// exchange is a request's body and its answer. No answer begins before the body has ended: the host sends a body whole
-// before it reads, and makes a blank 500 of an answer that comes sooner, after which its caller tries again what is
-// final.
+// exchange is a request's body and its answer. No answer begins before the end of the body: the host sends the whole
+// body before it reads the answer. It turns an earlier answer into an empty 500, and its caller then repeats a request
+// whose refusal was final.
 type exchange struct {
 	http.ResponseWriter
 
@@ -55,13 +55,13 @@ func (x *exchange) WriteHeader(status int) {
 	if !x.begun {
 		x.begun = true
 		x.throwAway()
-		x.request.Body = x.body // the server looks at its type, to see whether the sender still waits
+		x.request.Body = x.body // the server checks its type, to see whether the sender still waits
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
 
-// throwAway reads what is left of the body. Where that does not work the connection cannot be used again: the rest would be
-// taken for the next request.
+// throwAway reads the rest of the body. If that fails the connection cannot be used again, because the rest would be
+// read as the next request.
 func (x *exchange) throwAway() {
 	if x.end == nil && !x.waits {
 		_, _ = io.Copy(io.Discard, io.LimitReader(x, maxThrownAway+1)) // its error is in x.end

@@ -1,9 +1,8 @@
-// Package functions is the side of the program that the Functions host sees: an http.Handler with the HTTP functions of
-// the app, and the server that runs it.
+// Package functions is the program's interface to the Functions host: an http.Handler with the functions of the app,
+// and the server that runs it.
 //
-// It promises an answer to every request, whatever it holds: a bad one is refused with a problem document (RFC 9457)
-// that says what to change and repeats nothing of what was sent; a panic costs one request; and what is held in memory
-// for requests is bounded.
+// It promises an answer to every request. A bad request is refused with a problem document (RFC 9457) that says what
+// to change and repeats nothing of the request. A panic affects one request only. The memory for requests is limited.
 package functions
 
 import (
@@ -27,7 +26,7 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
-// Observer is told of what goes wrong besides the delivery. It must neither block nor fail.
+// Observer is told about failures other than those of delivery. It must neither block nor fail.
 type Observer interface {
 	// Panicked is called once for a request whose handling panicked.
 	Panicked(ctx context.Context, value any, stack []byte)
@@ -40,11 +39,12 @@ type Observer interface {
 	Healthy(ctx context.Context)
 }
 
-// Limits of what is in progress at a time. Above them a request is answered 503.
+// Limits of the requests in progress. Above them a request is answered 503.
 const (
 	maxRequests = 2000
 	maxBodies   = 64 << 20 // bytes held of bodies, not sent
-	// MaxBody is the largest body that is read, in bytes: Auth0's own limit for metadata. Of a large one little is held.
+	// MaxBody is the largest body that is read, in bytes: Auth0's own limit for metadata. Only a small part of a large
+	// body is kept in memory.
 	MaxBody = 16 << 20
 )
 
@@ -76,7 +76,7 @@ type Handler struct {
 	unknown   function
 }
 
-// registerPath is how nearly all requests call the function of the app.
+// registerPath is the path of nearly all requests.
 const registerPath = "/api/RegisterUser"
 
 // New returns the handler.
@@ -101,7 +101,7 @@ func New(c Config) *Handler {
 	get, post := []string{http.MethodGet, http.MethodHead}, []string{http.MethodPost}
 	register := function{"RegisterUser", post, h.registerUser}
 	h.functions = map[string]function{
-		// The host asks until the first answer before it lets requests through, and goes on asking now and then.
+		// The host polls this until the first answer before it forwards requests, and polls it again now and then.
 		"":                            {"", get, ready},
 		registerPath:                  register,
 		strings.ToLower(registerPath): register,
@@ -113,11 +113,11 @@ func New(c Config) *Handler {
 	return h
 }
 
-// ShutDown makes the handler answer 503 to all registrations and messages that come from now on.
+// ShutDown makes the handler answer 503 to all registrations and messages that arrive from now on.
 func (h *Handler) ShutDown() { h.stopping.Store(true) }
 
-// ServeHTTP finds the function as the Functions host does: without regard to case, with or without a slash at the end,
-// and never by a redirect, which the host would hand to the caller. A slash that is written %2F separates nothing.
+// ServeHTTP finds the function as the Functions host does: case does not matter, nor does a slash at the end. It never
+// redirects, because the host would pass the redirect to the caller. An escaped slash (%2F) is not a separator.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimSuffix(r.URL.Path, "/")
 	if path != registerPath {

@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	healthEvery   = time.Second     // the check is made at most this often, whoever asks
+	healthEvery   = time.Second     // at most one check in this time
 	healthTimeout = 2 * time.Second // for one check
 )
 
-// health answers whether Kafka can be reached. What is wrong is for the log; outsiders learn one word.
+// health answers whether Kafka can be reached. Details go to the log only; outsiders get one word.
 type health struct {
 	checker  Checker
 	observer Observer
 	now      func() time.Time
 
-	mu      sync.Mutex // held during a check: those who ask meanwhile share its result
+	mu      sync.Mutex // held during a check: concurrent requests share its result
 	checked time.Time
 	err     error
 	known   bool

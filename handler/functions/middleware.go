@@ -51,13 +51,13 @@ func (h *Handler) recovered(ctx context.Context, w *exchange, value any) {
 	}
 	h.observer.Panicked(ctx, value, debug.Stack())
 	if w.begun {
-		panic(http.ErrAbortHandler) // half an answer is no answer: cut the connection
+		panic(http.ErrAbortHandler) // the answer is incomplete: cut the connection
 	}
 	problem{Status: http.StatusInternalServerError, Type: "internal", Detail: "An internal error occurred. It was recorded."}.write(w)
 }
 
-// invocationID returns the id that the host gave the invocation. A caller's own header of that name is not removed by
-// the host, which adds its id behind a comma.
+// invocationID returns the id that the host gave the invocation. The host does not remove a caller's header of that
+// name; it appends its own id after a comma.
 func invocationID(h http.Header) string {
 	all := strings.Join(h["X-Azure-Functions-Invocationid"], ",") // the canonical form of the host's X-Azure-Functions-InvocationId
 	id := strings.TrimSpace(all[strings.LastIndexByte(all, ',')+1:])

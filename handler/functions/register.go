@@ -15,8 +15,8 @@ import (
 	"userrelay/handler/relay"
 )
 
-// stored is the answer to a registration that is in Kafka. Topic, partition, offset and timestamp are what users of a
-// Kafka REST service know.
+// stored is the answer to a registration that is in Kafka. Topic, partition, offset and timestamp are named as in
+// Kafka REST services.
 type stored struct {
 	EventID   string
 	Topic     string
@@ -91,7 +91,7 @@ func answerStored(w http.ResponseWriter, o relay.Outcome) {
 	}
 }
 
-// appendJSON writes the one answer that is given all the time, without a detour.
+// appendJSON encodes the most frequent answer without reflection.
 func (s stored) appendJSON(b []byte) []byte {
 	b = append(b, `{"eventId":`...)
 	b, _ = jsontext.AppendQuote(b, s.EventID) // its error speaks of invalid UTF-8; both are ASCII
@@ -103,7 +103,7 @@ func (s stored) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// refuse checks what can be checked without reading the body.
+// refuse makes the checks that do not need the body.
 func (h *Handler) refuse(r *http.Request) *problem {
 	switch {
 	case h.stopping.Load():
@@ -124,8 +124,8 @@ func (h *Handler) refuse(r *http.Request) *problem {
 	return nil
 }
 
-// jsonType says whether a body of this media type is read as JSON. Beside the JSON types themselves these are what real
-// callers send with JSON in it: nothing, text/plain (fetch with a string) and a form (curl -d).
+// jsonType says whether a body of this media type is read as JSON. Real callers also send JSON without a type, as
+// text/plain (fetch with a string) and as a form (curl -d).
 func jsonType(contentType string) bool {
 	switch contentType {
 	case "", "application/json", "application/json; charset=utf-8", "text/plain;charset=UTF-8": // nearly all there are
@@ -164,8 +164,9 @@ func answerUndecoded(w http.ResponseWriter, err error) {
 	unread(err).write(w)
 }
 
-// problemOf is the answer to a registration that is not known to be stored. It is 503 wherever the same request may be
-// stored later, were it after an operator's work, and never 429, which Auth0 Event Streams takes as final.
+// problemOf is the answer to a registration that is not known to be stored. It is 503 if the same request may be
+// stored later, even if an operator must fix something first. It is never 429, which Auth0 Event Streams treats as
+// final.
 func problemOf(err error) problem {
 	if errors.Is(err, relay.ErrIDTaken) {
 		return problem{

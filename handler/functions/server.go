@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Server timeouts. The host is the only client; they are for the day when it is not.
+// Server timeouts. The host should be the only client; they protect against others.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second  // header and body
 	writeTimeout      = 20 * time.Second  // from the end of the header: the body, and 4 s of delivery
 	drainWriteTimeout = 5 * time.Minute   // of the queue trigger, which waits for Kafka; the host's functionTimeout
 	idleTimeout       = 150 * time.Second // the host keeps connections of its pool for up to 2 minutes
-	maxHeader         = 64 << 10          // bytes; the host itself takes 32 KiB
+	maxHeader         = 64 << 10          // bytes; the host's own limit is 32 KiB
 )
 
 // Serve answers requests on the listener until ctx ends, then refuses new ones and waits for those in progress, at most
@@ -30,7 +30,8 @@ func Serve(ctx context.Context, l net.Listener, h *Handler, log *slog.Logger, dr
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		// The host's message is given back at once when the program must end; a registration has time limits of its own.
+		// At shutdown the queue trigger's message is returned to the queue at once; a registration has its own time
+		// limits.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}

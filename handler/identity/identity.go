@@ -1,8 +1,8 @@
-// Package identity is who the program is to Entra ID: for Kafka, the storage account and Application Insights alike.
+// Package identity gets tokens from Entra ID, for Kafka, the storage account and Application Insights.
 //
-// It promises that nobody waits for a new token while an old one is good, and that many who need one at once ask the
-// identity service once. Its Tokens are the only cache that the program asks. (azidentity has one of its own below them,
-// which cannot be switched off, and makes callers wait when it renews.)
+// It promises that nobody waits for a new token while the old one is valid, and that concurrent callers cause one
+// request to the identity service. The program uses no other cache than its Tokens. (azidentity has its own cache
+// below them, which cannot be switched off and makes callers wait during a renewal.)
 package identity
 
 import (
@@ -19,18 +19,18 @@ import (
 	"userrelay/handler/setting"
 )
 
-// Kind is the kind of an identity, as settings of Azure Functions name it.
+// Kind is the kind of an identity, with the names that the settings of Azure Functions use.
 type Kind string
 
 // The kinds.
 const (
-	Machine     Kind = ""                 // what the machine has: a managed identity, a workload's, a developer's login
+	Machine     Kind = ""                 // the machine's: a managed identity, a workload identity or a developer's login
 	Managed     Kind = "managedidentity"  // the platform's
 	Workload    Kind = "workloadidentity" // of a pod in Kubernetes
 	Application Kind = "application"      // one that has a secret
 )
 
-// Identity is one of Entra ID's. The zero value is the one that the machine has.
+// Identity is an identity of Entra ID. The zero value is the machine's.
 type Identity struct {
 	Kind               Kind
 	Managed            azidentity.ManagedIDKind // nil: the app's own
@@ -38,8 +38,8 @@ type Identity struct {
 	Secret             string // of an application
 }
 
-// Tokens returns the identity's tokens for a scope. It fails where the machine has no such identity. Nothing is asked of
-// anybody before the first token.
+// Tokens returns the identity's tokens for a scope. It fails if the machine has no such identity. It sends no request
+// before the first token is needed.
 func (i Identity) Tokens(scope string) (*Tokens, error) {
 	credential, err := i.credential()
 	if err != nil {
@@ -65,9 +65,9 @@ func (i Identity) credential() (azcore.TokenCredential, error) {
 }
 
 // ParseAuthentication reads APPLICATIONINSIGHTS_AUTHENTICATION_STRING, "Authorization=AAD" and
-// "Authorization=AAD;ClientId=<guid>", as the Functions host does, so that one setting is for both
-// (Azure/azure-webjobs-sdk, TokenCredentialOptions.cs): without regard to case, unknown and empty parts ignored, the last
-// ClientId counts. The error repeats nothing of the string.
+// "Authorization=AAD;ClientId=<guid>", as the Functions host does, so that both use one setting
+// (Azure/azure-webjobs-sdk, TokenCredentialOptions.cs): case does not matter, unknown and empty parts are ignored, and
+// the last ClientId counts. The error repeats nothing of the string.
 func ParseAuthentication(s string) (Identity, error) {
 	i := Identity{Kind: Managed}
 	authorized := false

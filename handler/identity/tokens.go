@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// Source asks an identity service for a token and tells when it expires.
+// Source gets a token from an identity service and returns when it expires.
 type Source func(context.Context) (token string, expires time.Time, err error)
 
 const (
-	margin     = time.Minute      // a token with less than this left is not used: it could arrive too late
-	renewEvery = 10 * time.Second // it is looked whether a new token is due
+	margin     = time.Minute      // a token that expires sooner is not used: it could arrive too late
+	renewEvery = 10 * time.Second // how often to check whether a new token is due
 	fetchLimit = 30 * time.Second // for one answer of the service
 )
 
-// Tokens keeps one token at hand. It is safe for use by several goroutines.
+// Tokens caches one token. It is safe for use by several goroutines.
 type Tokens struct {
 	source   Source
-	now      func() time.Time // by the wall clock: a machine that sleeps stops the monotonic one, and no token's life
+	now      func() time.Time // by the wall clock: the monotonic clock stops while a machine sleeps, but tokens still expire
 	fetching chan struct{}    // holds one while a token is asked for
 
 	mu      sync.Mutex
@@ -27,7 +27,7 @@ type Tokens struct {
 	expires time.Time
 }
 
-// NewTokens returns one without a token.
+// NewTokens returns an empty cache.
 func NewTokens(source Source) *Tokens { return NewTokensAt(source, time.Now) }
 
 // NewTokensAt is NewTokens with another wall clock, for tests that move it.
@@ -35,7 +35,7 @@ func NewTokensAt(source Source, now func() time.Time) *Tokens {
 	return &Tokens{source: source, now: func() time.Time { return now().Round(0) }, fetching: make(chan struct{}, 1)}
 }
 
-// Get returns a token that is good for a minute at least, and asks for one where there is none.
+// Get returns a token that is valid for at least a minute. It gets a new one if none is cached.
 func (c *Tokens) Get(ctx context.Context) (string, error) {
 	if token, _, ok := c.Current(); ok {
 		return token, nil
@@ -52,7 +52,7 @@ func (c *Tokens) Get(ctx context.Context) (string, error) {
 	return c.fetch(ctx)
 }
 
-// Current returns the token at hand and when it expires, if it is good for a minute at least.
+// Current returns the cached token and when it expires, if it is valid for at least a minute.
 func (c *Tokens) Current() (token string, expires time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -72,8 +72,8 @@ func (c *Tokens) fetch(ctx context.Context) (string, error) {
 	return token, nil
 }
 
-// Renew fetches tokens ahead of need, when half of the life of the one at hand is over, until ctx ends. Where that fails
-// the old one stays, and it is tried again.
+// Renew gets a new token when half the lifetime of the cached one is over, until ctx ends. If that fails it keeps the
+// old token and tries again.
 func (c *Tokens) Renew(ctx context.Context) {
 	tick := time.NewTicker(renewEvery)
 	defer tick.Stop()
@@ -84,9 +84,9 @@ func (c *Tokens) Renew(ctx context.Context) {
 		if due {
 			select {
 			case c.fetching <- struct{}{}:
-				_, _ = c.fetch(ctx) // whoever needs one tells why there is none
+				_, _ = c.fetch(ctx) // Get reports the reason to its caller
 				<-c.fetching
-			default: // somebody is at it
+			default: // another call is renewing it
 			}
 		}
 		select {

@@ -7,38 +7,38 @@ import (
 	"userrelay/handler/kafka/wire"
 )
 
-// batch is the records of one partition in a lane's hands.
+// batch holds records of one partition that a lane sends together.
 type batch struct {
 	partition int32
 	items     []*item
 	encoded   []byte
 	full      bool // takes no more
-	limit     int  // most records that it may have; 0: any number
+	limit     int  // largest number of records; 0: no limit
 
 	// Of the attempts to store it.
-	conn      *wire.Conn // it may be sent on: it leads to the cluster that gave its producer id
-	blocks    bool       // its partition's other records wait for its outcome
-	maybe     bool       // an attempt may have stored it: only the same bytes may be sent again
+	conn      *wire.Conn // verified for this batch: it leads to the cluster that assigned the producer id
+	blocks    bool       // the other records of its partition wait for its outcome
+	maybe     bool       // an attempt may have stored it: a repeat must have the same bytes
 	verdict   verdict
 	class     delivery.Class // where the verdict is failed
-	cause     error          // what came last
+	cause     error          // the last error
 	base      int64          // offset of the first record, where the verdict is stored
 	time      time.Time      // of its records
-	throttled time.Duration  // for how long the broker wants to be left alone
+	throttled time.Duration  // the broker's throttle time
 }
 
-// verdict says what an attempt has made of a batch.
+// verdict is the result of an attempt for a batch.
 type verdict int
 
 const (
 	unknown verdict = iota // it may be stored: the same bytes are sent again
 	stored                 // the broker has it
 	requeue                // certainly not stored: its records go back into the queue
-	bisect                 // as requeue, and one record may be at fault: into batches of half the size
+	bisect                 // like requeue, in batches of half the size, because one record may be the cause
 	failed                 // its callers get the error
 )
 
-// add puts an item into the batch, unless it or one that is there wants fewer beside it.
+// add puts an item into the batch, unless the batch then exceeds the limit of this or of another item.
 func (b *batch) add(it *item) bool {
 	limit := b.limit
 	if limit == 0 || it.limit != 0 && it.limit < limit {
@@ -58,7 +58,8 @@ func (b *batch) err() *delivery.Error {
 	return &delivery.Error{Class: b.class, Op: "produce", Err: b.cause}
 }
 
-// unanswered is the verdict where no answer came. Without a producer id a repeat could make a copy, so there is none.
+// unanswered is the verdict for a batch without an answer. Without a producer id it is not repeated, because a repeat
+// could make a copy.
 func (b *batch) unanswered(maybe, idempotent bool) {
 	b.maybe = b.maybe || maybe
 	switch {
@@ -71,8 +72,8 @@ func (b *batch) unanswered(maybe, idempotent bool) {
 	}
 }
 
-// judge is the verdict of a broker's answer. others says that the topic took other records lately: only then is a record
-// refused for its own fault.
+// judge returns the verdict for a broker's answer. others says that the topic accepted other records a short time ago:
+// only then can the record itself be the cause of a refusal.
 func (b *batch) judge(c wire.Code, idempotent, others bool) {
 	r := wire.RowOf(c)
 	switch {
@@ -80,16 +81,16 @@ func (b *batch) judge(c wire.Code, idempotent, others bool) {
 		b.verdict = stored
 	case !r.Is(wire.Spent | wire.NotStored):
 		b.unanswered(true, idempotent)
-	case b.maybe && r.Is(wire.Spent): // no repeat can be recognised any more
+	case b.maybe && r.Is(wire.Spent): // the broker cannot recognise a repeat any more
 		b.fail(delivery.UnknownOutcome)
-	case b.maybe: // a refusal says nothing of earlier attempts; the broker may tell of them when it refuses no more
+	case b.maybe: // a refusal says nothing about earlier attempts; a later answer may
 		b.verdict = unknown
 	default:
 		b.refused(r, others)
 	}
 }
 
-// refused is the verdict where no attempt has stored the batch.
+// refused is the verdict for a refused batch that no earlier attempt can have stored.
 func (b *batch) refused(r wire.Row, others bool) {
 	switch {
 	case r.Is(wire.Spent), r.Class == delivery.Unavailable:
@@ -97,7 +98,7 @@ func (b *batch) refused(r wire.Row, others bool) {
 	case r.Is(wire.OneRecord) && len(b.items) > 1:
 		b.verdict = bisect
 	case r.Class == delivery.Invalid && !others:
-		b.fail(delivery.TopicRule) // nobody knows whether it is this record's fault or the topic's rule
+		b.fail(delivery.TopicRule) // the cause may be this record or a rule of the topic
 	default:
 		b.fail(r.Class)
 	}

@@ -7,8 +7,8 @@ import (
 	"userrelay/handler/delivery"
 )
 
-// Close refuses new records and waits for those that it has, until ctx ends. Then it lets go of everything: callers that
-// still wait get an answer, and nothing of the producer is left when it returns.
+// Close refuses new records and waits for the outcome of those that it has, until ctx ends. Then it releases
+// everything: waiting callers get an error, and all goroutines and connections have ended when it returns.
 func (p *Producer) Close(ctx context.Context) error {
 	if p.dispatcher.close() {
 		select {
@@ -37,7 +37,7 @@ func (p *Producer) Close(ctx context.Context) error {
 	return err
 }
 
-// letGo ends what is under way, and closes the connections: a context does not reach a blocked Read.
+// letGo cancels everything in progress and closes the connections, because a context does not end a blocked Read.
 func (p *Producer) letGo() {
 	p.end()
 	p.dialer.Close()

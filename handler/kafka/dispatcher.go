@@ -11,7 +11,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// Bounds of what waits or is under way. Beyond them a record is refused at once.
+// Limits of the records that wait or are in flight. Above them a record is refused at once.
 const (
 	maxRecords = 10_000
 	maxBytes   = 32 << 20
@@ -20,7 +20,7 @@ const (
 const (
 	firstBackoff = 20 * time.Millisecond
 	maxBackoff   = 500 * time.Millisecond
-	// A topic that took a record within this time takes records.
+	// If the topic stored a record within this time, it accepts records.
 	lately = time.Minute
 )
 
@@ -36,7 +36,7 @@ var (
 // dispatcher decides what is sent when. It holds the queues, the books, and the states of partitions and lanes; it does
 // no I/O and has no goroutine. It is told what happens, and has lanes run by start.
 //
-// mu guards all of it, and the items, and the lanes that are idle; it is never held while anything waits.
+// mu guards all of it, the items, and the idle lanes. It is never held during a wait.
 //
 // A lane:
 //
@@ -55,32 +55,32 @@ var (
 //	leaderless, blocked (a batch's outcome is unknown) or paused (a batch was refused, until retryAt): they wait in parked,
 //	           where their callers can take them back, and the other partitions of the broker go on
 type dispatcher struct {
-	start   func(*lane)         // has a goroutine run a lane, which is busy now
+	start   func(*lane)         // starts a goroutine that runs a lane, which is now busy
 	newLane func(*broker) *lane // that is not connected
-	alarm   chan struct{}       // takes one: due may be earlier than before
+	alarm   chan struct{}       // capacity 1: due may be earlier than before
 
 	mu         sync.Mutex
-	partitions []partition       // by number; more than count where the topic was created anew with fewer
+	partitions []partition       // by number; more than count if the topic was recreated with fewer
 	count      int               // of the topic's partitions; 0: not known
 	brokers    map[int32]*broker // that lead partitions, by id
 	parked     queue
 	records    int // in queues and lanes
 	bytes      int
-	trouble    *delivery.Error // why the topic cannot be used, where an operator must act
+	trouble    *delivery.Error // why the topic cannot be used, if an operator must act
 	lastStored time.Time
-	next       time.Time     // the earliest time at which something is due; zero: nothing
-	closed     bool          // no record is taken in any more
+	next       time.Time     // the time of the next due action; zero: none
+	closed     bool          // new records are refused
 	stopped    bool          // no lane starts any more
 	finished   chan struct{} // closed when closed and records is 0
 }
 
-// partition is one of the topic's.
+// partition is a partition of the topic.
 type partition struct {
 	leader    *broker         // nil: none is known
 	blockedBy int             // batches of it whose outcome is unknown
 	retryAt   time.Time       // zero: not paused
 	backoff   time.Duration   // the last one of retryAt
-	refuse    *delivery.Error // where waiting does not help; new records are refused for it while it is paused
+	refuse    *delivery.Error // set if waiting does not help; new records are refused with it while it is paused
 }
 
 func (p *partition) open() bool { return p.leader != nil && p.blockedBy == 0 && p.retryAt.IsZero() }
@@ -92,7 +92,7 @@ func newDispatcher(start func(*lane), newLane func(*broker) *lane) *dispatcher {
 	}
 }
 
-// add takes a record in.
+// add accepts a record.
 func (d *dispatcher) add(it *item, r registration.Record) *delivery.Error {
 	it.record, it.size = r, r.Size()
 	d.mu.Lock()
@@ -111,7 +111,7 @@ func (d *dispatcher) add(it *item, r registration.Record) *delivery.Error {
 	return nil
 }
 
-// refusal says why a record cannot be stored now, if waiting does not help. It chooses the record's partition.
+// refusal returns why a record cannot be stored now, if waiting does not help. It also chooses the record's partition.
 func (d *dispatcher) refusal(it *item) *delivery.Error {
 	if d.count == 0 {
 		return d.trouble
@@ -120,7 +120,7 @@ func (d *dispatcher) refusal(it *item) *delivery.Error {
 	return d.partitions[it.partition].refuse
 }
 
-// place puts an item into the queue where it belongs.
+// place puts an item into its queue.
 func (d *dispatcher) place(it *item, push func(*queue, *item)) {
 	if d.count > 0 {
 		if p := &d.partitions[it.partition]; p.open() {
@@ -151,7 +151,7 @@ func (d *dispatcher) open(b *broker) {
 	}
 }
 
-// ring sees to it that tick is called at a time.
+// ring schedules a call of tick.
 func (d *dispatcher) ring(at time.Time) {
 	if !d.next.IsZero() && !at.Before(d.next) {
 		return
@@ -163,14 +163,14 @@ func (d *dispatcher) ring(at time.Time) {
 	}
 }
 
-// due returns when tick must be called, the zero time where it need not.
+// due returns when tick must be called, or the zero time.
 func (d *dispatcher) due() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.next
 }
 
-// tick does what is due.
+// tick carries out the due actions.
 func (d *dispatcher) tick(now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -218,8 +218,8 @@ func (d *dispatcher) ringAt(t time.Time) {
 	}
 }
 
-// cancel takes a record back whose caller leaves. It returns false where it is in a lane's hands, and else why it was not
-// stored, if that is known.
+// cancel takes back a record whose caller gives up. It returns false if a lane has the record. Otherwise it returns
+// why the record was not stored, if known.
 func (d *dispatcher) cancel(it *item) (queued bool, why *delivery.Error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -248,7 +248,7 @@ func (d *dispatcher) forget(it *item) {
 	}
 }
 
-// collect says that a busy lane is about to take what waits, and returns how much that is.
+// collect notes that a busy lane is about to take the waiting records, and returns their number.
 func (d *dispatcher) collect(l *lane) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -256,27 +256,28 @@ func (d *dispatcher) collect(l *lane) int {
 	return l.b.queue.len
 }
 
-// take returns what waits for a busy lane's broker, or nothing, and then the lane is idle and no longer the caller's.
+// take returns the records that wait for a busy lane's broker. If it returns none, the lane is idle and the caller
+// must not use it any more.
 func (d *dispatcher) take(l *lane) []batch {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := l.b
 	b.collecting = false
-	b.busy-- // while it asks, a lane does not count itself
+	b.busy-- // the asking lane does not count itself
 	urgent := l.urgent
 	l.urgent = false
 	if b.queue.len == 0 || d.stopped || !b.quietAt.IsZero() || !urgent && !b.mayOpen() {
 		d.toIdle(l)
-		d.consider(b) // watches what waits for a lane that is busy: there is one, or mayOpen would have said yes
+		d.consider(b) // watches the records that wait for a busy lane: there is one, otherwise mayOpen would be true
 		return nil
 	}
 	b.busy++
 	l.batches = b.queue.fill(l.batches[:0])
-	d.consider(b) // for what is over the caps
+	d.consider(b) // for the records above the caps
 	return l.batches
 }
 
-// toIdle makes a lane idle. One whose broker leads nothing any more is dropped.
+// toIdle makes a lane idle, or drops it if its broker leads no partition any more.
 func (d *dispatcher) toIdle(l *lane) {
 	switch b := l.b; {
 	case d.brokers[b.id] != b:
@@ -288,8 +289,8 @@ func (d *dispatcher) toIdle(l *lane) {
 	}
 }
 
-// borrow hands out an idle lane of a broker that is wanted, if not n others are warmer or busy. It does not count as busy,
-// and must be given back by rest.
+// borrow returns an idle lane that wanted accepts, unless n others of its broker are busy or more recently used. The
+// lane does not count as busy. The caller must return it with rest.
 func (d *dispatcher) borrow(b *broker, n int, wanted func(*lane) bool) *lane {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -305,7 +306,7 @@ func (d *dispatcher) borrow(b *broker, n int, wanted func(*lane) bool) *lane {
 	return nil
 }
 
-// rest takes a borrowed lane back.
+// rest takes back a borrowed lane.
 func (d *dispatcher) rest(l *lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -325,7 +326,7 @@ func (d *dispatcher) known() []*broker {
 	return known
 }
 
-// leaders returns the broker of each partition, by its number, noLeader where there is none.
+// leaders returns the broker of each partition, by its number, or noLeader.
 func (d *dispatcher) leaders() []int32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -339,8 +340,8 @@ func (d *dispatcher) leaders() []int32 {
 	return ids
 }
 
-// learn takes over who leads the partitions. It returns true the first time, and the lanes of brokers that lead none any
-// more, which must hang up.
+// learn stores the leaders of the partitions. It returns true the first time, and the lanes of brokers that lead no
+// partition any more, whose connections must be closed.
 func (d *dispatcher) learn(leaders []int32) (first bool, gone []*lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -363,7 +364,7 @@ func (d *dispatcher) learn(leaders []int32) (first bool, gone []*lane) {
 			continue
 		}
 		changed = true
-		p.leader, p.retryAt, p.refuse = b, time.Time{}, nil // the new one may take what the old one did not
+		p.leader, p.retryAt, p.refuse = b, time.Time{}, nil // the new one may accept records that the old one refused
 	}
 	if !changed {
 		return false, nil

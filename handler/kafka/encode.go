@@ -9,8 +9,8 @@ import (
 	"userrelay/handler/registration"
 )
 
-// Places in a record batch, in bytes (Kafka documentation, "Record Batch"), behind the size field that stands before it
-// in a Produce request.
+// Offsets in a record batch, in bytes (Kafka documentation, "Record Batch"), after the size field that precedes it in
+// a Produce request.
 const (
 	sizeField    = 4
 	lengthAt     = sizeField + 8        // batchLength, which counts what follows it
@@ -19,8 +19,8 @@ const (
 	batchHeader  = 61 // bytes before the first record
 )
 
-// appendBatch appends the size field and one record batch of format 2, as rawproduce wants it. All records get the same
-// timestamp, in ms since 1970.
+// appendBatch appends the size field and one record batch of format 2, as rawproduce requires it. All records get the
+// same timestamp, in ms since 1970.
 func appendBatch(b []byte, p wire.ProducerID, sequence int32, timestamp int64, items []*item) []byte {
 	start := len(b)
 	b = slices.Grow(b, sizeField+batchHeader+sizeOf(items))
@@ -80,7 +80,7 @@ func varintLen(v int64) int {
 
 func bytesLen(n int) int { return varintLen(int64(n)) + n }
 
-// BatchSize returns how many bytes of its partition a record takes that is stored alone.
+// BatchSize returns the size in its partition of a record that is stored alone, in bytes.
 func BatchSize(r registration.Record) int {
 	return len(appendBatch(nil, wire.NoProducerID(), 0, 0, []*item{{record: r}})) - sizeField
 }

@@ -10,7 +10,7 @@ import (
 	"userrelay/handler/kafka/wire"
 )
 
-// Check makes a round trip to a broker that leads a partition of the topic, whichever answers first. The error is a
+// Check makes a round trip to the leaders of the topic's partitions; the first answer counts. The error is a
 // *delivery.Error.
 func (p *Producer) Check(ctx context.Context) error {
 	leaders := p.dispatcher.leaders()

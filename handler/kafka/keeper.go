@@ -11,31 +11,31 @@ import (
 )
 
 const (
-	lookEvery    = 10 * time.Second       // at the cluster, where nothing is wrong
+	lookEvery    = 10 * time.Second       // interval between two looks while nothing is wrong
 	refreshEvery = 200 * time.Millisecond // at most, where something is
 	lookBackoff  = time.Second            // at most, where that does not help
-	lookPatience = time.Second            // that a lane has for what the keeper is about to learn
+	lookPatience = time.Second            // how long a lane waits for the keeper's next look
 	warmEvery    = time.Minute            // below idleTimeout
-	// The other lanes connect after the first one, which may have a record in its hands.
+	// The other lanes connect after the first one, which may have a record to send.
 	warmOthersAfter = 50 * time.Millisecond
 )
 
-// keeper looks after what the producer knows of the cluster, and after the connections of idle lanes.
+// keeper refreshes the metadata of the cluster, and maintains the connections of idle lanes.
 type keeper struct {
 	p     *Producer
-	asked chan struct{} // takes one: what is known of the cluster may be out of date
+	asked chan struct{} // capacity 1: the metadata may be out of date
 	first chan struct{} // closed when the topic's leaders are known
 
 	mu     sync.Mutex
 	looked chan struct{} // closed after the next look
-	failed string        // why the last look failed; "": it did not, or there was none
+	failed string        // why the last look failed; "" if it did not, or there was none
 }
 
 func newKeeper(p *Producer) *keeper {
 	return &keeper{p: p, asked: make(chan struct{}, 1), first: make(chan struct{}), looked: make(chan struct{})}
 }
 
-// keep looks at the cluster until ctx ends: every lookEvery, and sooner when asked.
+// keep refreshes the metadata until ctx ends: every lookEvery, and sooner on request.
 func (k *keeper) keep(ctx context.Context) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
@@ -62,7 +62,7 @@ func (k *keeper) keep(ctx context.Context) {
 	}
 }
 
-// ask says that what is known of the cluster may be out of date.
+// ask requests a refresh, because the metadata may be out of date.
 func (k *keeper) ask() {
 	select {
 	case k.asked <- struct{}{}:
@@ -70,7 +70,7 @@ func (k *keeper) ask() {
 	}
 }
 
-// fresh asks for a look, and waits for its end, but not for long.
+// fresh requests a refresh and waits a short time for its end.
 func (k *keeper) fresh(ctx context.Context) {
 	k.mu.Lock()
 	looked := k.looked
@@ -85,7 +85,7 @@ func (k *keeper) fresh(ctx context.Context) {
 	}
 }
 
-// look learns the topic's leaders. It returns false where there is more to learn soon.
+// look refreshes the topic's leaders. It returns false if the next look should follow soon.
 func (k *keeper) look(ctx context.Context, another bool) (complete bool) {
 	v, err := k.p.cluster.Metadata(ctx, another)
 	if ctx.Err() != nil {
@@ -120,7 +120,7 @@ func (k *keeper) look(ctx context.Context, another bool) (complete bool) {
 	return !slices.Contains(leaders, wire.NoLeader)
 }
 
-// publish wakes those who wait for a look.
+// publish wakes those that wait for a refresh.
 func (k *keeper) publish() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -128,7 +128,7 @@ func (k *keeper) publish() {
 	k.looked = make(chan struct{})
 }
 
-// cannotLook notes why the cluster or the topic is not known.
+// cannotLook notes why the metadata could not be refreshed.
 func (p *Producer) cannotLook(k *keeper, trouble *delivery.Error) {
 	k.mu.Lock()
 	k.failed = wire.Explain(trouble)
@@ -139,7 +139,7 @@ func (p *Producer) cannotLook(k *keeper, trouble *delivery.Error) {
 	}
 }
 
-// passing says that waiting may help.
+// passing says that an error may be temporary.
 func passing(c delivery.Class) bool { return c == delivery.Unavailable || c == delivery.UnknownOutcome }
 
 // warm connects idle lanes of each broker before they are needed, and keeps a few of them connected, until ctx ends.
@@ -165,8 +165,8 @@ func (k *keeper) warm(ctx context.Context) {
 	}
 }
 
-// warmLanes has n lanes of each broker connected, busy ones among them. It borrows one at a time, so that a record that
-// comes meanwhile finds the others.
+// warmLanes connects lanes until each broker has n connected ones, including busy ones. It borrows one at a time, so
+// that the others stay available for records.
 func (k *keeper) warmLanes(ctx context.Context, n int) {
 	var brokers sync.WaitGroup
 	for _, b := range k.p.dispatcher.known() {
@@ -182,16 +182,16 @@ func (k *keeper) warmLanes(ctx context.Context, n int) {
 	brokers.Wait()
 }
 
-// cools says that a lane has no connection, or one that is about to be of no use.
+// cools says that a lane has no connection, or one that is about to expire.
 func (k *keeper) cools(l *lane) bool {
 	now := time.Now()
 	return !l.connected || now.Sub(l.conn.Used) > warmEvery/2 || l.expires(now)
 }
 
-// expires says that a lane's connection will be too old before the keeper looks again.
+// expires says that a lane's connection will be too old before the keeper's next look.
 func (l *lane) expires(now time.Time) bool { return now.Add(2 * warmEvery).After(l.conn.Expires) }
 
-// warmLane connects a borrowed lane, or uses its connection, and gives the lane back. It returns false if it cannot.
+// warmLane connects a borrowed lane, or uses its connection, and returns the lane. It returns false if that fails.
 func (k *keeper) warmLane(ctx context.Context, l *lane) bool {
 	if l.connected && l.expires(time.Now()) {
 		l.hangUp() // better now than when a record waits
@@ -210,13 +210,13 @@ func (k *keeper) warmLane(ctx context.Context, l *lane) bool {
 	return true
 }
 
-// sweep closes connections of idle lanes that are of no use any more.
+// sweep closes unusable connections of idle lanes.
 func (k *keeper) sweep() {
 	now := time.Now()
 	k.p.cluster.Sweep(now)
 	useless := func(l *lane) bool { return l.conn != nil && !l.conn.Good(now) }
 	for _, b := range k.p.dispatcher.known() {
-		const all = 2 * lanesPerBroker // whatever is busy
+		const all = 2 * lanesPerBroker // however many are busy
 		for l := k.p.dispatcher.borrow(b, all, useless); l != nil; l = k.p.dispatcher.borrow(b, all, useless) {
 			l.hangUp()
 			k.p.dispatcher.rest(l)

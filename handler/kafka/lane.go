@@ -15,21 +15,22 @@ import (
 	"userrelay/handler/kafka/wire"
 )
 
-// lane sends batches to one broker, one request at a time, as a producer of its own: with one request under way and the
-// same bytes for every repeat, the broker can tell a repeat from a new batch (KIP-98). It owns its connection.
+// lane sends batches to one broker, one request at a time, with its own producer id. Because only one request is in
+// flight and every repeat has the same bytes, the broker can distinguish a repeat from a new batch (KIP-98). The lane
+// owns its connection.
 type lane struct {
 	p *Producer
 	b *broker
 
-	connected bool // conn can be used, and id is good on it. Guarded by dispatcher.mu while the lane is idle
-	repeating bool // another has its place; it ends with the batches in its hands
-	urgent    bool // what waits does so for lanes that are stuck: it takes it, however many are busy. Guarded as connected
+	connected bool // conn can be used, and id is valid on it. Guarded by dispatcher.mu while the lane is idle
+	repeating bool // another lane has replaced it; it ends when its batches are settled
+	urgent    bool // other lanes are stuck: it takes waiting records, however many lanes are busy. Guarded like connected
 
 	conn     *wire.Conn      // nil: none
-	id       wire.ProducerID // good for the cluster at home
-	home     *wire.View      // what the cluster told on the connection on which it gave id
+	id       wire.ProducerID // valid for the cluster home
+	home     *wire.View      // the cluster's metadata, from the connection on which id was assigned
 	sequence []int32         // next one, by partition
-	stored   []mark          // the last record that was stored under id, by partition
+	stored   []mark          // the last record stored with id, by partition
 
 	batches    []batch // memory for dispatcher.take
 	topic      []rawproduce.RequestTopic
@@ -37,20 +38,21 @@ type lane struct {
 	readers    []bytes.Reader
 }
 
-// mark is a record by which a log can be known again. The zero mark is none.
+// mark is a record that identifies a log. The zero mark means none.
 type mark struct {
 	offset int64
 	time   int64 // in the log, ms since 1970
 }
 
 const (
-	// A batch whose outcome is unknown is sent again for this long. Leader changes take 3 to 13 s.
+	// For how long a batch with an unknown outcome is repeated. Leader changes take 3 to 13 s.
 	giveUpAfter = 60 * time.Second
-	// The longest attempt of a repeat. A Kafka that needs longer than attemptTimeout for every batch would never be heard.
+	// The time limit of the longest repeat. If Kafka needed longer than attemptTimeout for every batch, its answers
+	// would otherwise never be received.
 	maxAttemptTimeout = 20 * time.Second
 )
 
-// run takes what waits and sends it, until nothing does or others are enough. It owns the lane meanwhile.
+// run sends waiting records until there are none, or the other busy lanes suffice. It owns the lane during that time.
 func (l *lane) run(ctx context.Context) {
 	for {
 		if err := l.connect(ctx); err != nil {
@@ -70,8 +72,8 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// gather lets those goroutines hand in their records first that can run now: callers who were just answered come back
-// with the next one. It goes on while that helps; without others it costs less than a microsecond.
+// gather first lets other runnable goroutines add their records: callers that were just answered often send the next
+// one. It repeats that while the number grows. Without other goroutines it costs less than a microsecond.
 func (l *lane) gather() {
 	for i, last := 0, -1; i < 4; i++ {
 		runtime.Gosched()
@@ -83,9 +85,9 @@ func (l *lane) gather() {
 	}
 }
 
-// connect sees to it that the lane has a connection to its broker, and a producer id that was given on it: an id is good
-// for the cluster that gave it, and nobody else knows which cluster a connection leads to. With an id all sequences start
-// again.
+// connect ensures that the lane has a connection to its broker, and a producer id that was assigned on this
+// connection: an id is valid only in the cluster that assigned it, and there is no other way to know which cluster a
+// connection leads to. With a new id all sequences start again.
 func (l *lane) connect(ctx context.Context) error {
 	remade := l.connected && l.p.cluster.Remade(l.home)
 	if l.connected && l.usable(l.b.id) && !remade {
@@ -96,7 +98,7 @@ func (l *lane) connect(ctx context.Context) error {
 		l.p.dispatcher.connecting(l)
 	}
 	if remade {
-		l.conn.View = nil // it is asked with the next id
+		l.conn.View = nil // it is requested with the next id
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
 	defer cancel()
@@ -122,8 +124,8 @@ func (l *lane) usable(broker int32) bool {
 	return err == nil && address == l.conn.Address
 }
 
-// reach opens a connection to a broker where there is none that can be used. The keeper's is taken over where it has one:
-// the first record's lane spares itself TCP, TLS, versions and login.
+// reach opens a connection to a broker if the lane has no usable one. It takes over the keeper's connection if there
+// is one, which saves the first record the time for TCP, TLS, versions and login.
 func (l *lane) reach(ctx context.Context, broker int32) error {
 	if l.usable(broker) {
 		return nil
@@ -161,15 +163,15 @@ func (l *lane) newID(ctx context.Context) error {
 	}
 	view := l.conn.View
 	if view.Err != wire.CodeNone {
-		l.conn.View = nil // it is asked again
-		return view.Err   // without the topic's id nobody could tell later where a repeat may go
+		l.conn.View = nil // it is requested again
+		return view.Err   // without the topic's id it would be unknown later where a repeat may go
 	}
 	l.id, l.home = id, view
 	return nil
 }
 
-// deliver sends batches until the outcome of each is known, or given up. What is certainly not stored goes back into the
-// queue.
+// deliver sends batches until the outcome of each is known, or the lane gives up. Records that are certainly not
+// stored go back into the queue.
 func (l *lane) deliver(ctx context.Context, batches []batch) {
 	began, stamp := time.Now(), l.p.config.Now()
 	for i := range batches {
@@ -205,7 +207,8 @@ func (l *lane) encode(b *batch, stamp time.Time) {
 	b.encoded = appendBatch(b.encoded, l.id, sequence, stamp.UnixMilli(), b.items)
 }
 
-// attempt sends batches on the lane's connection in one request, waits so long for the answer, and gives each its verdict.
+// attempt sends batches on the lane's connection in one request, waits for the answer up to a time limit, and sets
+// each batch's verdict.
 func (l *lane) attempt(batches []batch, limit time.Duration) {
 	for i := range batches {
 		batches[i].conn = l.conn
@@ -248,7 +251,7 @@ func (l *lane) request(batches []batch) *rawproduce.Request {
 	return &rawproduce.Request{Acks: wire.AcksAll, Timeout: int32(l.p.brokerTimeout.Milliseconds()), Topics: l.topic}
 }
 
-// judge gives the verdicts of a broker's answer.
+// judge sets the verdicts according to a broker's answer.
 func (l *lane) judge(batches []batch, topic *produce.ResponseTopic, throttled time.Duration) {
 	for i := range batches {
 		b := &batches[i]
@@ -279,7 +282,8 @@ func (l *lane) judge(batches []batch, topic *produce.ResponseTopic, throttled ti
 				l.stored[b.partition] = mark{b.base + int64(len(b.items)) - 1, b.time.UnixMilli()}
 			}
 		case b.verdict == requeue, b.verdict == failed && !wire.RowOf(c).Is(wire.OneRecord):
-			// If the broker had stored it all the same, it would take the next batch for its repeat, and not store that.
+			// If the broker had stored it nevertheless, it would treat the next batch as its repeat, and not store
+			// that.
 			l.connected = false
 		}
 	}

@@ -1,13 +1,13 @@
 // Package kafka stores records in one Kafka topic.
 //
 // It promises that Produce returns a record's place only after every in-sync replica has it (acks=all); that its own
-// repeats make no copies; and that every error says whether the record may be stored all the same (delivery.Class). No
-// text of a broker leaves it.
+// repeats make no copies; and that every error says whether the record may be stored all the same (delivery.Class). It
+// never returns or logs text of a broker.
 //
-// A record is sent at once, in a request with all that wait for the same broker (group commit). There is a queue for each
-// broker that leads partitions, and lanes that empty it: each lane is an idempotent producer with a connection of its own
-// and one request under way (KIP-98). What is certainly not stored goes back into the queue; what may be is sent again in
-// the same bytes, for as long as the same cluster answers.
+// A record is sent at once, in one request with all others that wait for the same broker (group commit). Each broker
+// that leads partitions has a queue, and lanes that empty it: each lane is an idempotent producer with its own
+// connection and one request in flight (KIP-98). Records that are certainly not stored go back into the queue. Records
+// that may be stored are repeated with the same bytes, for as long as the same cluster answers.
 //
 // The way of a record: queue.go, dispatcher.go (what is sent when), lane.go (one attempt), batch.go (its verdict), settle.go
 // (what follows from it), repeat.go (where the verdict is unknown). keeper.go knows the cluster, and keeps lanes connected.
@@ -30,8 +30,8 @@ import (
 )
 
 const (
-	// One attempt, and how long a broker may wait for its replicas in it. A broker that is slower than that is asked again
-	// for the same batch, which makes no copy.
+	// The time limit of an attempt, and how long a broker may wait for its replicas within it. If a broker is slower,
+	// the batch is repeated, which makes no copy.
 	attemptTimeout = 3 * time.Second
 	brokerTimeout  = 1500 * time.Millisecond
 	// Event Hubs works on a request for 20 s at least, whatever it is asked ("Apache Kafka client configurations",
@@ -46,10 +46,11 @@ type Config struct {
 	Topic    string
 	ClientID string
 	TLS      *tls.Config // nil: plain connections
-	// CurrentTLS is asked for TLS at each new connection, for certificates that are renewed meanwhile. nil: it stays TLS.
+	// CurrentTLS returns the TLS configuration for each new connection, so that renewed certificates are used. nil:
+	// TLS is used for all.
 	CurrentTLS func() *tls.Config
 	SASL       sasl.Mechanism   // nil: no login
-	Log        *slog.Logger     // told of the connection's state; nil: nobody
+	Log        *slog.Logger     // for changes of the connection's state; nil: none
 	Dial       wire.DialFunc    // opens connections to brokers, below TLS; nil: TCP
 	Profiles   bool             // records may have profiles, and be as large as registration.MaxRecord; for a diagnosis
 	Now        func() time.Time // the wall clock, for the records' timestamps; nil: the system's
@@ -70,11 +71,11 @@ type Producer struct {
 	items     sync.Pool
 	plainOnce sync.Once
 
-	life       context.Context //nolint:containedctx // from New to Close; lanes and keeper end with it
+	life       context.Context //nolint:containedctx // lasts from New to Close; lanes and keeper end with it
 	end        context.CancelFunc
 	lanes      sync.WaitGroup
 	background sync.WaitGroup
-	gone       chan struct{} // closed when Close has let go of everything
+	gone       chan struct{} // closed when Close has released everything
 }
 
 // BrokerTimeout is how long a broker may wait for its replicas before it answers.
@@ -85,7 +86,7 @@ func (c Config) BrokerTimeout() time.Duration {
 	return brokerTimeout
 }
 
-// Wire says how the brokers are reached.
+// Wire returns the configuration of connections to the brokers.
 func (c Config) Wire() wire.Config {
 	secure := c.CurrentTLS
 	if secure == nil && c.TLS != nil {
@@ -94,14 +95,14 @@ func (c Config) Wire() wire.Config {
 	return wire.Config{ClientID: c.ClientID, TLS: secure, SASL: c.SASL, Dial: c.Dial}
 }
 
-// New returns a producer, which begins to connect. It must be closed.
+// New returns a producer, which begins to connect. The caller must close it.
 func New(c Config) *Producer {
 	p := newProducer(c)
 	p.begin()
 	return p
 }
 
-// newProducer returns a producer that does nothing yet.
+// newProducer returns a producer without goroutines and connections.
 func newProducer(c Config) *Producer {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -140,7 +141,7 @@ func (p *Producer) begin() {
 	}
 }
 
-// keepTime calls the dispatcher when something is due.
+// keepTime calls dispatcher.tick when an action is due.
 func (p *Producer) keepTime(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -172,9 +173,10 @@ func (c Config) EventHubs() bool {
 	return false
 }
 
-// Produce stores the record and returns its place. The error is a *delivery.Error. When ctx ends first, it says whether
-// the record was still in a queue (Unavailable: it is not stored) or on its way (UnknownOutcome). In the latter case Late
-// tells how it ended, which it does giveUpAfter and one attempt later at the latest.
+// Produce stores the record and returns its partition and offset. The error is a *delivery.Error. If ctx ends first,
+// its class says whether the record was still in a queue (Unavailable: it is not stored) or already sent
+// (UnknownOutcome). In the second case Late returns the final outcome, at the latest giveUpAfter and one attempt
+// later.
 func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
 	if err := ctx.Err(); err != nil {
 		return delivery.RecordMetadata{}, wire.Fail("produce", err, false)
@@ -208,7 +210,7 @@ func (p *Producer) Produce(ctx context.Context, r registration.Record) (delivery
 	return delivery.RecordMetadata{}, err
 }
 
-// late waits for the result of an item whose caller has left.
+// late waits for the result of an item whose caller has given up.
 func (it *item) late(ctx context.Context) (delivery.RecordMetadata, error) {
 	select {
 	case res := <-it.done:
@@ -223,7 +225,7 @@ func (it *item) late(ctx context.Context) (delivery.RecordMetadata, error) {
 	}
 }
 
-// answer returns the result and gives the item back.
+// answer returns the result and recycles the item.
 func (p *Producer) answer(it *item, res result) (delivery.RecordMetadata, error) {
 	*it = item{done: it.done}
 	p.items.Put(it)
@@ -251,7 +253,7 @@ func (p *Producer) finish(b *batch) {
 	case stored:
 		for i, it := range b.items {
 			offset := b.base
-			if offset >= 0 { // a broker that finds a batch to be a repeat may not know where it lies, and says -1
+			if offset >= 0 { // a broker that recognises a repeat may not know its offset, and answers -1
 				offset += int64(i)
 			}
 			it.done <- result{metadata: delivery.RecordMetadata{
@@ -265,14 +267,14 @@ func (p *Producer) finish(b *batch) {
 	clear(b.items)
 }
 
-// answerAll tells the callers of items why those are not known to be stored.
+// answerAll sends the callers of items an error.
 func answerAll(items []*item, why *delivery.Error) {
 	for _, it := range items {
 		it.done <- result{err: why}
 	}
 }
 
-// unable takes a lane back that cannot connect.
+// unable takes back a lane that cannot connect.
 func (p *Producer) unable(l *lane, busy bool, cause error) {
 	trouble := wire.Fail("connect to the broker", cause, false)
 	p.keeper.ask()

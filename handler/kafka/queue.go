@@ -7,7 +7,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// place is where an item is.
+// place says where an item is.
 type place int
 
 const (
@@ -16,12 +16,12 @@ const (
 	abandoned              // in a lane's hands, and its caller is gone
 )
 
-// item is a record on its way, and the caller that waits for it.
+// item is a record that is being stored, and its waiting caller.
 type item struct {
 	record    registration.Record
 	size      int
 	partition int32
-	limit     int         // most records that its batch may have; 0: any number
+	limit     int         // largest number of records in its batch; 0: no limit
 	done      chan result // takes one
 
 	// The rest is guarded by dispatcher.mu.
@@ -30,7 +30,7 @@ type item struct {
 	prev, next *item  // in the queue
 }
 
-// result is what becomes of an item.
+// result is the outcome of an item.
 type result struct {
 	metadata delivery.RecordMetadata
 	err      *delivery.Error
@@ -43,7 +43,7 @@ func (r result) unpack() (delivery.RecordMetadata, error) {
 	return r.metadata, nil
 }
 
-// queue holds records that wait, in order. It is guarded by dispatcher.mu.
+// queue holds waiting records in order. It is guarded by dispatcher.mu.
 type queue struct {
 	head, tail *item
 	len        int
@@ -88,7 +88,8 @@ func (q *queue) remove(it *item) {
 	q.len--
 }
 
-// drain takes out the items of a partition, or all where partition is nil, in order. They are still counted.
+// drain removes the items of a partition, or all if partition is nil, and returns them in order. They still count as
+// records of the dispatcher.
 func (q *queue) drain(partition *int32) []*item {
 	var items []*item
 	for it := q.head; it != nil; {
@@ -103,18 +104,19 @@ func (q *queue) drain(partition *int32) []*item {
 	return items
 }
 
-// Caps of one request. Event Hubs wants less than 1,046,528 bytes of it, advises 1,000,000, and a single record has up to
+// Limits of one request. Event Hubs accepts less than 1,046,528 bytes and advises 1,000,000; a single record has up to
 // registration.MaxRecord.
 const (
 	maxRequestRecords = 2_000
 	maxRequestBytes   = 1_000_000
 )
 
-// What a batch needed is kept for the next one up to this; many small records are below it, large profiles are rare.
+// A batch's buffer is kept for the next batch up to this size. Many small records are below it; large profiles are
+// rare.
 const keptBytes = 128 << 10
 
-// fill moves what waits into batches, one for each partition, up to the caps. A partition is done with at the first
-// record that does not fit, so that its order holds.
+// fill moves waiting records into batches, one for each partition, up to the limits. It stops with a partition at the
+// first record that does not fit, to keep the order.
 func (q *queue) fill(batches []batch) []batch {
 	bytes, records := 0, 0
 	for it := q.head; it != nil && records < maxRequestRecords; {
@@ -130,11 +132,11 @@ func (q *queue) fill(batches []batch) []batch {
 		}
 		it = next
 	}
-	// Those of partitions whose first record did not fit.
+	// These belong to partitions of which no record fits.
 	return slices.DeleteFunc(batches, func(b batch) bool { return len(b.items) == 0 })
 }
 
-// batchFor returns the batch of a partition, a new one if need be, whose memory may be that of an earlier batch.
+// batchFor returns the batch of a partition. A new one may reuse the memory of an earlier batch.
 func batchFor(batches []batch, partition int32) ([]batch, *batch) {
 	for i := range batches {
 		if batches[i].partition == partition {

@@ -21,7 +21,7 @@ func (l *lane) repeat(ctx context.Context, batches []batch, end time.Time) {
 			limit = max(limit, min(2*limit, maxAttemptTimeout))
 		}
 		if backoff > 0 || slices.ContainsFunc(batches, outdated) {
-			l.p.keeper.fresh(ctx) // else the first repeat goes to the broker that does not answer, again
+			l.p.keeper.fresh(ctx) // otherwise the first repeat goes to the broker that does not answer
 		}
 		wait(ctx, backoff)
 		if ctx.Err() != nil || !time.Now().Before(end) {
@@ -44,15 +44,15 @@ func outdated(b batch) bool {
 	return answered && wire.RowOf(c).Is(wire.Stale) || unheard(b)
 }
 
-// unheard says that no answer came in time.
+// unheard says that no answer arrived in time.
 func unheard(b batch) bool { return errors.Is(b.cause, os.ErrDeadlineExceeded) }
 
-// attemptAgain sends each batch to the broker that leads its partition now: those of one leader together, and first those
-// whose leader is not the one that did not answer.
+// attemptAgain sends each batch to the current leader of its partition. It sends the batches of one leader together,
+// and those for the broker that did not answer last.
 func (l *lane) attemptAgain(ctx context.Context, batches []batch, limit time.Duration, end time.Time) {
 	leaders := l.p.dispatcher.leaders()
 	leaderOf := func(b *batch) int32 {
-		if int(b.partition) >= len(leaders) { // the topic was deleted, and created anew with fewer
+		if int(b.partition) >= len(leaders) { // the topic was deleted, and recreated with fewer
 			return wire.NoLeader
 		}
 		return leaders[b.partition]
@@ -85,7 +85,7 @@ func (l *lane) attemptAgain(ctx context.Context, batches []batch, limit time.Dur
 	}
 }
 
-// attemptAt sends batches again to a broker, where it can be the one that knows the lane's producer id.
+// attemptAt sends batches to a broker again, if that broker can know the lane's producer id.
 func (l *lane) attemptAt(ctx context.Context, batches []batch, leader int32, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, l.p.attemptTimeout)
 	defer cancel()
@@ -112,11 +112,11 @@ func (l *lane) attemptAt(ctx context.Context, batches []batch, leader int32, lim
 	}
 }
 
-// verify decides which batches may be sent on the lane's connection, if it is not the one on which they were sent before.
-// The cluster behind an address can be another one than before: fail-over by DNS, or a broker whose disk was wiped. It
-// hands the same producer ids out again, takes a batch with an id, partition and sequence that it has for a repeat, and
-// answers that it is stored. So the connection must lead to the same cluster, topic and log. Where it does not, or nobody
-// can tell, the outcome stays unknown.
+// verify decides which batches may be repeated on the lane's connection if they were sent on another one before. An
+// address can lead to another cluster than before: after a fail-over by DNS, or if a broker's disk was wiped. Such a
+// cluster assigns the same producer ids again. It treats a batch with a known id, partition and sequence as a repeat,
+// and answers that it is stored. So the connection must lead to the same cluster, topic and log. If it does not, or if
+// that is unknown, the outcome stays unknown.
 func (l *lane) verify(ctx context.Context, batches []batch) error {
 	var partitions []int32
 	for i := range batches {
@@ -149,14 +149,14 @@ func (l *lane) verify(ctx context.Context, batches []batch) error {
 	return nil
 }
 
-// logView is what a leader tells of a partition's log.
+// logView describes a partition's log, according to its leader.
 type logView struct {
 	err   wire.Code
-	end   int64 // the offset behind the last record
-	since mark  // the first record that is not older than the lane's last one
+	end   int64 // the offset after the last record
+	since mark  // the first record that is not older than the lane's last record
 }
 
-// look asks for the topic and the logs of some partitions, with one round trip.
+// look requests the topic's metadata and the logs of some partitions, with one round trip.
 func (l *lane) look(ctx context.Context, partitions []int32) (*wire.View, map[int32]*logView, error) {
 	deadline, _ := ctx.Deadline()
 	k := l.conn
@@ -214,7 +214,7 @@ func receiveOffsets(k *wire.Conn, r wire.Request, each func(*listoffsets.Respons
 	return nil
 }
 
-// admit lets a batch be sent on the lane's connection, gives it up, or leaves it for a later look.
+// admit permits a batch on the lane's connection, gives it up, or leaves it for a later look.
 func (l *lane) admit(b *batch, v *wire.View, log *logView) {
 	if v.Err != wire.CodeNone {
 		b.cause = v.Err
@@ -226,7 +226,7 @@ func (l *lane) admit(b *batch, v *wire.View, log *logView) {
 		b.cause = err
 		b.fail(delivery.UnknownOutcome)
 		l.p.report.trouble(&delivery.Error{Class: delivery.UnknownOutcome, Op: "send again", Err: err})
-	case epochOf(v, b.partition) < epochOf(l.home, b.partition): // this broker has not heard of the last election yet
+	case epochOf(v, b.partition) < epochOf(l.home, b.partition): // this broker does not know the last election yet
 		b.cause = wire.ErrNoLeader
 		l.p.keeper.ask()
 	default:
@@ -234,30 +234,30 @@ func (l *lane) admit(b *batch, v *wire.View, log *logView) {
 	}
 }
 
-// contradiction says why the lane's connection does not lead to the log that its producer id is good for.
+// contradiction says why the lane's connection does not lead to the log for which its producer id is valid.
 func (l *lane) contradiction(partition int32, v *wire.View, log *logView) error {
 	none := [16]byte{}
 	last := l.stored[partition]
 	switch {
 	case l.home.Cluster != v.Cluster && l.home.Cluster != "" && v.Cluster != "", last.time != 0 && log.end <= last.offset:
 		return wire.ErrOtherLog
-	case l.home.TopicID != none && v.TopicID != none: // a topic that is created anew has another one
+	case l.home.TopicID != none && v.TopicID != none: // a recreated topic has another one
 		if l.home.TopicID != v.TopicID {
 			return wire.ErrOtherLog
 		}
 		return nil
 	case l.p.eventHubs: // a namespace is not wiped
 		return nil
-	case last.time == 0: // nothing but a name says that it is the same cluster
+	case last.time == 0: // only a name says that it is the same cluster
 		return wire.ErrNoProof
-	case log.since.time != last.time || log.since.offset > last.offset: // in a log that was begun anew, all is younger
+	case log.since.time != last.time || log.since.offset > last.offset: // in a new log all records are younger
 		return wire.ErrOtherLog
 	default:
 		return nil
 	}
 }
 
-// epochOf returns the epoch of a partition's leader, -1 where it is not known.
+// epochOf returns the epoch of a partition's leader, or -1 if unknown.
 func epochOf(v *wire.View, partition int32) int32 {
 	if int(partition) >= len(v.Partitions) {
 		return -1

@@ -11,12 +11,13 @@ import (
 )
 
 const (
-	sayAgain = time.Minute // how often the same trouble is told
-	// The texts of explain are a closed set, but for codes that nobody knows. Beyond this what was said is forgotten.
+	sayAgain = time.Minute // the shortest interval between two logs of the same trouble
+	// The texts of explain are a fixed set, except those with unknown codes. Above this number the earlier ones are
+	// forgotten.
 	maxSaid = 100
 )
 
-// report tells an operator of trouble with Kafka, and of its end.
+// report logs trouble with Kafka for an operator, and its end.
 type report struct {
 	log   *slog.Logger
 	topic string
@@ -34,7 +35,7 @@ func newReport(log *slog.Logger, topic string) *report {
 	return &report{log: log, topic: topic, said: map[string]time.Time{}}
 }
 
-// trouble says why Kafka does not accept records: each reason at most once a minute.
+// trouble logs why Kafka does not accept records, each reason at most once a minute.
 func (r *report) trouble(err *delivery.Error) {
 	why, now := wire.Explain(err), time.Now()
 	r.mu.Lock()
@@ -57,9 +58,9 @@ func (r *report) trouble(err *delivery.Error) {
 	}
 }
 
-// stored notes that a record was stored. Where other partitions are still in trouble, that is not the end of it.
+// stored notes that a record was stored. The trouble goes on if other partitions still fail.
 func (r *report) stored(waiting func() int) {
-	const over = 2 * maxBackoff // what is in trouble says so more often than that
+	const over = 2 * maxBackoff // a failing partition reports more often than that
 	if !r.down.Load() {
 		return
 	}
@@ -75,7 +76,7 @@ func (r *report) stored(waiting func() int) {
 	}
 }
 
-// answers says that the cluster and the topic are known, which they were not.
+// answers notes that the cluster and the topic are known after they were not.
 func (r *report) answers(waiting int) {
 	r.mu.Lock()
 	since := r.since

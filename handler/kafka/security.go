@@ -15,14 +15,15 @@ import (
 	"userrelay/handler/kafka/wire"
 )
 
-// Plain logs in with a user name and a password that go over the connection as they are.
+// Plain logs in with a user name and a password, which are sent unencrypted within the connection.
 func Plain(username, password string) sasl.Mechanism {
 	return plain.Mechanism{Username: username, Password: password}
 }
 
 // SCRAM logs in with a user name and a proof of the password (RFC 5802, RFC 7677). mechanism is SCRAM-SHA-256 or
-// SCRAM-SHA-512. Name and password count byte for byte, as Kafka's own client takes them: the RFC wants them prepared with
-// SASLprep, which makes "1⁄2" of "½" and refuses others, so that the broker, which prepares nothing, knows another password.
+// SCRAM-SHA-512. Name and password are used byte for byte, as in Kafka's own client. The RFC requires SASLprep, which
+// turns "½" into "1⁄2" and refuses some characters; the broker does not prepare passwords, and would then have another
+// one.
 func SCRAM(mechanism, username, password string) sasl.Mechanism {
 	hash := scram.SHA256
 	if mechanism == "SCRAM-SHA-512" {
@@ -32,7 +33,8 @@ func SCRAM(mechanism, username, password string) sasl.Mechanism {
 	return &scramLogin{name: mechanism, client: client, err: err}
 }
 
-// scramLogin is kafka-go's sasl/scram but for the preparation. The client keeps what it has derived from the password.
+// scramLogin does the same as kafka-go's sasl/scram, except the preparation. The client caches the keys that it
+// derives from the password.
 type scramLogin struct {
 	name   string
 	client *scram.Client

@@ -8,17 +8,17 @@ import (
 	"userrelay/handler/kafka/wire"
 )
 
-// settled is what the dispatcher makes of a lane's batches.
+// settled is the dispatcher's decision about a lane's batches.
 type settled struct {
-	unresolved []batch         // whose outcome is unknown; the lane goes on with them
-	done       []batch         // whose callers are to be answered
+	unresolved []batch         // with an unknown outcome; the lane goes on with them
+	done       []batch         // whose callers must be answered
 	trouble    *delivery.Error // an operator should be told
 	stored     bool            // a batch was
 	waiting    int             // records in queues and lanes
 }
 
-// settle decides about batches after an attempt: what is certainly not stored goes back into a queue; what may be stays
-// with the lane, and a new one takes its place. The batches are put in another order.
+// settle decides about batches after an attempt. Records that are certainly not stored go back into a queue. Batches
+// that may be stored stay with the lane, and a new lane replaces it. It reorders the batches.
 func (d *dispatcher) settle(l *lane, batches []batch, now time.Time) settled {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -47,7 +47,7 @@ func (d *dispatcher) settle(l *lane, batches []batch, now time.Time) settled {
 	return s
 }
 
-// replace puts a new lane in the place of one that goes on with what is unresolved.
+// replace puts a new lane in the place of one that goes on with its unresolved batches.
 func (d *dispatcher) replace(l *lane, unresolved bool) {
 	switch {
 	case l.repeating:
@@ -59,13 +59,13 @@ func (d *dispatcher) replace(l *lane, unresolved bool) {
 		}
 		d.consider(l.b)
 	case l.connected:
-		l.b.collecting = true // it comes back for more in a moment: callers who come back before it start no other
+		l.b.collecting = true // it returns for more in a moment: callers that return before it need not start another
 	default:
 		d.consider(l.b)
 	}
 }
 
-// adjust blocks, pauses and unblocks a batch's partition, and returns what an operator should be told.
+// adjust blocks, pauses and unblocks a batch's partition, and returns the error that an operator should see.
 func (d *dispatcher) adjust(b *batch, now time.Time) *delivery.Error {
 	if b.blocks != (b.verdict == unknown) {
 		b.blocks = b.verdict == unknown
@@ -81,12 +81,12 @@ func (d *dispatcher) adjust(b *batch, now time.Time) *delivery.Error {
 			return wire.Fail("produce", b.cause, false)
 		}
 	case b.verdict == failed && b.class == delivery.Fatal:
-		d.pause(b.partition, nil, now) // whether the next fares better nobody knows
+		d.pause(b.partition, nil, now) // the next record may or may not be accepted
 		return b.err()
 	case b.verdict == failed && lasts(b.class):
 		why := b.err()
 		d.pause(b.partition, why, now)
-		b.items = append(b.items, d.parked.drain(&b.partition)...) // those that wait fare no better
+		b.items = append(b.items, d.parked.drain(&b.partition)...) // waiting records would fail likewise
 		return why
 	case b.verdict == failed && b.class == delivery.TopicRule, b.verdict == failed && b.class == delivery.Invalid:
 		return b.err()
@@ -94,12 +94,12 @@ func (d *dispatcher) adjust(b *batch, now time.Time) *delivery.Error {
 	return nil
 }
 
-// lasts says that a failure is not one record's: the next of its partition will fail likewise.
+// lasts says that a failure is not specific to one record: the next record of the partition will fail likewise.
 func lasts(c delivery.Class) bool {
 	return c == delivery.Throttled || c == delivery.NotAuthorized || c == delivery.UnknownTopic
 }
 
-// block notes that the outcome of a batch is unknown, or not any more.
+// block notes that the outcome of a batch of the partition is unknown, or is known again.
 func (d *dispatcher) block(partition int32, on bool) {
 	p := &d.partitions[partition]
 	before := p.open()
@@ -111,7 +111,8 @@ func (d *dispatcher) block(partition int32, on bool) {
 	d.move(p, partition, before)
 }
 
-// pause keeps a partition's records back for a time, which it returns, and which grows until the partition takes records.
+// pause holds back a partition's records for a time, which it returns. The time grows with each pause until the
+// partition accepts records.
 func (d *dispatcher) pause(partition int32, why *delivery.Error, now time.Time) time.Duration {
 	p := &d.partitions[partition]
 	before := p.open()
@@ -122,14 +123,14 @@ func (d *dispatcher) pause(partition int32, why *delivery.Error, now time.Time) 
 	return p.backoff
 }
 
-// unpause is for a partition whose retryAt is over.
+// unpause ends the pause of a partition when retryAt is over.
 func (d *dispatcher) unpause(partition int32) {
 	p := &d.partitions[partition]
 	p.refuse = nil
 	d.move(p, partition, false)
 }
 
-// move puts a partition's records where they belong, after it was opened or closed.
+// move puts a partition's records into the right queue after the partition was opened or closed.
 func (d *dispatcher) move(p *partition, number int32, before bool) {
 	now := p.open()
 	if now == before || p.leader == nil {
@@ -144,7 +145,7 @@ func (d *dispatcher) move(p *partition, number int32, before bool) {
 	}
 }
 
-// requeue puts the records of a batch back where they came from, in order.
+// requeue puts the records of a batch back into their queue, in order.
 func (d *dispatcher) requeue(b *batch) {
 	limit := 0
 	if b.verdict == bisect {
@@ -164,9 +165,9 @@ func (d *dispatcher) requeue(b *batch) {
 	}
 }
 
-// unable takes a busy or borrowed lane back that cannot connect. The records wait for one that is connected, or for the
-// next try, unless waiting does not help: then it returns them, whose callers get the error. told says that an operator
-// should be told.
+// unable takes back a busy or borrowed lane that cannot connect. The records wait for a connected lane or for the next
+// attempt. If waiting does not help, unable returns them, and their callers get the error. told says that an operator
+// should see the error.
 func (d *dispatcher) unable(l *lane, busy bool, trouble *delivery.Error, now time.Time) (refused []*item, told bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -195,7 +196,8 @@ func (d *dispatcher) unable(l *lane, busy bool, trouble *delivery.Error, now tim
 	return refused, told
 }
 
-// connecting notes that a busy lane must connect before it takes what waits. That may take long; another may be faster.
+// connecting notes that a busy lane must connect before it takes records. That may take long; another lane may be
+// faster.
 func (d *dispatcher) connecting(l *lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -210,7 +212,7 @@ func (d *dispatcher) able(l *lane) {
 	l.b.retryAt, l.b.backoff = time.Time{}, 0
 }
 
-// answered notes how long an answer took, and for how long the broker wants to be left alone.
+// answered notes how long an answer took, and the broker's throttle time.
 func (d *dispatcher) answered(l *lane, roundTrip, quiet time.Duration, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -221,18 +223,18 @@ func (d *dispatcher) answered(l *lane, roundTrip, quiet time.Duration, now time.
 	}
 }
 
-// maxQuiet bounds what is believed of a broker's throttle_time_ms. Kafka's own most is its quota window, 11 s.
+// maxQuiet is the limit for a broker's throttle_time_ms. Kafka's own maximum is its quota window, 11 s.
 const maxQuiet = 30 * time.Second
 
-// tookLately says whether the topic took a record a short time ago.
+// tookLately says whether the topic stored a record a short time ago.
 func (d *dispatcher) tookLately(now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return !d.lastStored.IsZero() && now.Sub(d.lastStored) < lately
 }
 
-// unusable notes why the topic cannot be used, where an operator must act, and returns the records that wait for it: their
-// callers get the error.
+// unusable notes why the topic cannot be used if an operator must act. It returns the waiting records, whose callers
+// get the error.
 func (d *dispatcher) unusable(trouble *delivery.Error) []*item {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -243,7 +245,7 @@ func (d *dispatcher) unusable(trouble *delivery.Error) []*item {
 	return d.discard()
 }
 
-// discard takes all that waits out of the queues and off the books.
+// discard removes all waiting records from the queues and from the counts.
 func (d *dispatcher) discard() []*item {
 	items := d.parked.drain(nil)
 	for _, b := range d.brokers {
@@ -274,8 +276,8 @@ func (d *dispatcher) stop() {
 	d.stopped = true
 }
 
-// clear empties the queues, and returns what was in them, whose callers get an error, and the idle lanes, which must hang
-// up. No lane is busy.
+// clear empties the queues. It returns the records, whose callers get an error, and the idle lanes, whose connections
+// must be closed. No lane is busy.
 func (d *dispatcher) clear() ([]*item, []*lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -287,7 +289,7 @@ func (d *dispatcher) clear() ([]*item, []*lane) {
 	return d.discard(), idle
 }
 
-// waiting returns how many records there are, in queues and lanes.
+// waiting returns the number of records in queues and lanes.
 func (d *dispatcher) waiting() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

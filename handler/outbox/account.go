@@ -9,24 +9,24 @@ import (
 	"userrelay/handler/setting"
 )
 
-// Account is a Storage account, and how it is entered.
+// Account is a Storage account and the credential for it.
 type Account struct {
 	url  string // of its queue service, with a slash at its end
 	name string
-	key  string // base64; "" where the account is entered otherwise
+	key  string // base64; "" if there is another credential
 	sas  string // a shared access signature, or ""
 }
 
-// The account of the Storage emulators, which everybody knows (Microsoft Learn, "Use the Azurite emulator", well-known
-// storage account and key).
+// The well-known account of the Storage emulators (Microsoft Learn, "Use the Azurite emulator", well-known storage
+// account and key).
 const (
 	developmentName = "devstoreaccount1"
 	developmentKey  = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 	developmentPort = "10001"
 )
 
-// ParseConnectionString reads what AzureWebJobsStorage holds: a connection string with a key or a shared access
-// signature, or that of the emulator. The error repeats nothing of the string.
+// ParseConnectionString reads the value of AzureWebJobsStorage: a connection string with a key or a shared access
+// signature, or the emulator's. The error repeats nothing of the string.
 func ParseConnectionString(s string) (Account, error) {
 	parts, err := split(s)
 	if err != nil {
@@ -47,7 +47,7 @@ func ParseConnectionString(s string) (Account, error) {
 		if _, err := base64.StdEncoding.DecodeString(a.key); err != nil {
 			return Account{}, errors.New("must have an AccountKey in base64, as the portal shows it")
 		}
-		a.sas = "" // the key opens all that a signature does
+		a.sas = "" // the key permits everything that a signature permits
 	}
 	switch endpoint := parts["queueendpoint"]; {
 	case endpoint != "":
@@ -63,7 +63,7 @@ func ParseConnectionString(s string) (Account, error) {
 	return a, err
 }
 
-// split reads the parts of a connection string, whose names are taken without regard to case.
+// split reads the parts of a connection string. The case of their names does not matter.
 func split(s string) (map[string]string, error) {
 	parts := map[string]string{}
 	for name, value := range setting.Pairs(s) {
@@ -75,7 +75,7 @@ func split(s string) (map[string]string, error) {
 	return parts, nil
 }
 
-// development is the emulator's account, on this machine or where the proxy's address says.
+// development returns the emulator's account, on this machine or at the proxy's address.
 func development(parts map[string]string) (Account, error) {
 	if !strings.EqualFold(parts["usedevelopmentstorage"], "true") {
 		return Account{}, errors.New("must have UseDevelopmentStorage=true, or none")
@@ -113,7 +113,7 @@ func accountURL(scheme, name, suffix string) (string, error) {
 	return u, nil
 }
 
-// NamedAccount is the account of that name in Azure's public cloud, which is entered by an identity.
+// NamedAccount returns the account of that name in Azure's public cloud, with access by identity.
 func NamedAccount(name string) (Account, error) {
 	if !validAccountName(name) {
 		return Account{}, errors.New("must be the name of a Storage account: 3 to 24 small letters and digits")
@@ -122,7 +122,7 @@ func NamedAccount(name string) (Account, error) {
 	return Account{url: u, name: name}, err
 }
 
-// AccountAt is the account whose queue service has that address, which is entered by an identity.
+// AccountAt returns the account whose queue service has that address, with access by identity.
 func AccountAt(address string) (Account, error) {
 	u, err := serviceURL(address, true)
 	if err != nil {
@@ -131,10 +131,10 @@ func AccountAt(address string) (Account, error) {
 	return Account{url: u}, nil
 }
 
-// ByIdentity says that the account is entered with a token.
+// ByIdentity says that tokens give access to the account.
 func (a Account) ByIdentity() bool { return a.key == "" && a.sas == "" }
 
-// validAccountName does not insist on small letters: the host does not, and names are compared without regard to case.
+// validAccountName also accepts upper-case letters, as the host does: the case of names does not matter.
 func validAccountName(s string) bool { return regexp.MustCompile(`^[0-9A-Za-z]{3,24}$`).MatchString(s) }
 
 var errScheme = errors.New("no address of https")

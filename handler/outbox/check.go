@@ -8,14 +8,14 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 )
 
-// Check does to the queue what the handler and the host will do: it makes it where it is missing, stores a message that
-// nobody sees, deletes it, and looks at the first one.
+// Check does with the queue what the handler and the host do: it creates the queue if it is missing, stores a hidden
+// message, deletes it, and peeks at the first message.
 func (q *Queue) Check(ctx context.Context) error {
 	if err := q.Prepare(ctx); err != nil {
 		return err
 	}
-	// Should it not be deleted, it can be seen for a second before it is gone. It says that it is for a later version of the
-	// program, so that it is not taken for poison.
+	// If the delete fails the message is visible for a second before it expires. It is marked as one of a later
+	// version of the program, so that it is not poisoned.
 	lives, hidden := int32(60), int32(59)
 	resp, err := q.messages.EnqueueMessage(ctx, base64.StdEncoding.EncodeToString([]byte(`{"userrelayversion":1000000}`)),
 		&azqueue.EnqueueMessageOptions{TimeToLive: &lives, VisibilityTimeout: &hidden})
@@ -33,7 +33,7 @@ func (q *Queue) Check(ctx context.Context) error {
 	return wrap("look at the first message", err)
 }
 
-// Advice says in a sentence what an operator should do about an error of this package.
+// Advice returns a sentence for an operator about how to fix an error of this package.
 func Advice(err error) string {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {

@@ -10,8 +10,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// doubt sees every attempt of a request, of which the client tells the last one's end only, and notes where the service
-// may have done what it was asked although it did not say so.
+// doubt observes every attempt of a request, because the client returns the result of the last one only. It notes
+// whether the service may have carried out the request without a successful answer.
 type doubt struct{}
 
 type doubtKey struct{}
@@ -31,13 +31,13 @@ func (doubt) Do(r *policy.Request) (*http.Response, error) {
 	}
 	refused := err == nil && resp.StatusCode >= 400 && resp.StatusCode < 500 && resp.StatusCode != http.StatusRequestTimeout
 	if !refused && !certainlyNotDone(resp, err) {
-		doubtful.Store(true) // stored, unless its answer cannot be read; or a fault of which nothing is known
+		doubtful.Store(true) // stored, but the answer cannot be read; or an unknown failure
 	}
 	return resp, err
 }
 
-// certainlyNotDone says that a request was not carried out, for a reason that may be over in a moment: there was no
-// connection, or the service is too busy. A Put that timed out is not made again, for it would be a copy.
+// certainlyNotDone says that a request was not carried out, for a reason that may be temporary: there was no
+// connection, or the service is too busy. A Put that timed out is not repeated, because the repeat could make a copy.
 func certainlyNotDone(resp *http.Response, err error) bool {
 	if err != nil {
 		dial, ok := errors.AsType[*net.OpError](err)

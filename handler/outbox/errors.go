@@ -10,8 +10,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 )
 
-// Error says why the queue did not do what was asked. Its text names the operation and the cause in a word of the
-// service's documentation ("Common REST API error codes") or of this package's; the cause is for errors.Is and errors.As.
+// Error says why an operation on the queue failed. Its text has the operation and an error code, either the service's
+// ("Common REST API error codes") or this package's. The cause is for errors.Is and errors.As.
 type Error struct {
 	Op     string // what was being done
 	Status int    // the answer's; 0: there was none
@@ -28,10 +28,10 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// errNoToken says that there is no token at hand.
+// errNoToken says that no token is cached.
 var errNoToken = errors.New("no token")
 
-// wrap makes an *Error of what the client returned, or nil of nil.
+// wrap turns the client's error into an *Error, and nil into nil.
 func wrap(op string, err error) error {
 	if err == nil {
 		return nil
@@ -59,7 +59,7 @@ func wrap(op string, err error) error {
 	return e
 }
 
-// codeOf is the service's code of an error.
+// codeOf returns the service's error code.
 func codeOf(err error) string {
 	if answer, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return answer.ErrorCode
@@ -67,7 +67,7 @@ func codeOf(err error) string {
 	return ""
 }
 
-// word lets only what can be an error code pass: the service sends it, and a service may be anything.
+// word returns s only if it looks like an error code, because the answer may come from any service.
 func word(s string) string {
 	if len(s) > 64 || strings.ContainsFunc(s, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') }) {
 		return ""

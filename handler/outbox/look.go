@@ -8,13 +8,13 @@ import (
 	"userrelay/handler/registration"
 )
 
-// Seen is what a queue shows of itself. All of it stays where it is.
+// Seen is what peeking at a queue shows. No message is changed.
 type Seen struct {
-	Events []registration.Event // of the first 32 messages, those that can be read
-	Whole  bool                 // no other message lies there: none hidden, none that cannot be read
+	Events []registration.Event // the readable ones of the first 32 messages
+	Whole  bool                 // the queue holds no other message, neither hidden nor unreadable
 }
 
-// Look looks at the outbox and at its poison queue. A message that is hidden for a while is in neither's Events.
+// Look peeks at the outbox and at its poison queue. Hidden messages are in the Events of neither.
 func (q *Queue) Look(ctx context.Context) (waiting, poison Seen, err error) {
 	if err := q.identified(ctx); err != nil {
 		return Seen{}, Seen{}, err
@@ -36,7 +36,8 @@ func look(ctx context.Context, client *azqueue.QueueClient) (Seen, error) {
 			seen.Events = append(seen.Events, p.Message.Event)
 		}
 	}
-	// Asked after the messages, the number has also what came meanwhile: it may say too much, and never too little.
+	// The count is read after the messages and includes those that arrived in between: it may be too high, but never
+	// too low.
 	n, err := count(ctx, client)
 	if err != nil {
 		return Seen{}, err

@@ -1,10 +1,11 @@
-// Package outbox keeps registrations in a queue of an Azure Storage account while Kafka does not accept them.
+// Package outbox stores registrations in a queue of an Azure Storage account while Kafka does not accept them.
 //
-// It promises that Put returns without an error only after the service has said that the message is stored; that a message
-// never expires; and that no error holds a key, a token, an address or any text that the service sent beyond its error code.
+// It promises that Put returns without an error only after the service has said that the message is stored; that a
+// message never expires; and that no error contains a key, a token, an address or any text of the service except its
+// error code.
 //
-// The handler drains the queue itself (see Receive), and the Functions host may hand each message to the function
-// DrainOutbox, too. Messages are base64, which the host expects by default (host.json, extensions.queues.messageEncoding).
+// The handler drains the queue itself (see Receive). The Functions host may also pass each message to the function
+// DrainOutbox. Messages are base64, which the host expects by default (host.json, extensions.queues.messageEncoding).
 package outbox
 
 import (
@@ -24,26 +25,27 @@ import (
 	"userrelay/handler/registration"
 )
 
-// QueueName is the queue's name. DrainOutbox/function.json has the same; the host adds "-poison" for what it gives up.
+// QueueName is the queue's name. DrainOutbox/function.json has the same name. The host appends "-poison" for messages
+// that it gives up.
 const QueueName = "userrelay-outbox"
 
 const poisonName = QueueName + "-poison"
 
-// A Put has 1.5 s in all.
+// A Put has 1.5 s in total.
 const (
-	tries       = 2 // of what the service has certainly not done
+	tries       = 2 // of requests that the service has certainly not carried out
 	retryDelay  = 50 * time.Millisecond
 	dialTimeout = 500 * time.Millisecond
-	idleConns   = 64 // kept open; more are for a moment only
+	idleConns   = 64 // idle connections that are kept
 	idleTimeout = 60 * time.Second
 )
 
 // Config says which account holds the queue.
 type Config struct {
 	Account Account
-	Tokens  *identity.Tokens // where the account is entered by an identity: tokens for Scope
+	Tokens  *identity.Tokens // tokens for Scope, if an identity gives access to the account
 	Client  *http.Client     // nil: one of its own
-	Profile bool             // whether what Resend puts back into the outbox has its profile
+	Profile bool             // whether the messages that Resend writes keep the profile
 }
 
 // Scope is what tokens must be for.
@@ -53,13 +55,13 @@ const Scope = "https://storage.azure.com/.default"
 type Queue struct {
 	messages, poison *azqueue.QueueClient
 	transport        *http.Transport  // nil where the client is not its own
-	tokens           *identity.Tokens // nil: the account is entered otherwise
+	tokens           *identity.Tokens // nil: access by key or signature
 	profile          bool
 	end              context.CancelFunc
 	background       sync.WaitGroup
 }
 
-// New returns the outbox, which begins to ask for a token if it needs one. It must be closed.
+// New returns the outbox, which begins to get a token if it needs one. The caller must close it.
 func New(c Config) (*Queue, error) {
 	q := &Queue{profile: c.Profile}
 	if c.Account.ByIdentity() {
@@ -124,11 +126,11 @@ func (c Config) client(queue string) (*azqueue.QueueClient, error) {
 	return client, nil
 }
 
-// bearer sends the token that is at hand. The client's own policy has a cache that makes callers wait for a new token
-// beyond their time.
+// bearer sends the cached token. The client's own policy has a cache that makes callers wait for a new token longer
+// than they may.
 type bearer struct{ tokens *identity.Tokens }
 
-// Do is the method of policy.Policy. Accounts that are entered by an identity have addresses of https only.
+// Do is the method of policy.Policy. An account with access by identity always has an https address.
 func (b bearer) Do(r *policy.Request) (*http.Response, error) {
 	token, _, ok := b.tokens.Current()
 	if !ok {
@@ -138,7 +140,7 @@ func (b bearer) Do(r *policy.Request) (*http.Response, error) {
 	return r.Next()
 }
 
-// identified waits for the first token, for those who have the time.
+// identified waits for the first token. Calls with a short time limit do not use it.
 func (q *Queue) identified(ctx context.Context) error {
 	if q.tokens == nil {
 		return nil
@@ -149,7 +151,7 @@ func (q *Queue) identified(ctx context.Context) error {
 	return nil
 }
 
-// Close lets go of what it holds. No call may be under way.
+// Close releases the resources. No call may be in progress.
 func (q *Queue) Close() {
 	q.end()
 	q.background.Wait()
@@ -158,14 +160,14 @@ func (q *Queue) Close() {
 	}
 }
 
-// Prepare makes the queues where they are missing, which also fetches the first token and opens a connection.
+// Prepare creates the queues if they are missing, which also gets the first token and opens a connection.
 func (q *Queue) Prepare(ctx context.Context) error {
 	if err := q.identified(ctx); err != nil {
 		return err
 	}
 	for _, client := range []*azqueue.QueueClient{q.messages, q.poison} {
 		_, err := client.GetProperties(ctx, nil)
-		if codeOf(err) == "QueueNotFound" { // who may use a queue need not have the right to make one
+		if codeOf(err) == "QueueNotFound" { // an identity that may use a queue may lack the right to create one
 			err = create(ctx, client)
 		}
 		if err != nil {
@@ -183,15 +185,15 @@ func create(ctx context.Context, client *azqueue.QueueClient) error {
 	return wrap("create the queue", err)
 }
 
-// Put stores a message, which nobody sees before the time given is over: whole seconds, up to 7 days. The error is a
-// *delivery.Error, of class UnknownOutcome where the message may be stored all the same.
+// Put stores a message and hides it for the given time: whole seconds, up to 7 days. The error is a *delivery.Error.
+// Its class is UnknownOutcome if the message may be stored nevertheless.
 func (q *Queue) Put(ctx context.Context, m registration.Envelope, hidden time.Duration) (delivery.Kept, error) {
 	kept, err := put(ctx, q.messages, m.Encode(), hidden)
 	kept.Queue = QueueName
 	return kept, err
 }
 
-// put stores a message that never expires in a queue, which it makes where it is missing.
+// put stores a message that never expires in a queue. It creates the queue if it is missing.
 func put(ctx context.Context, client *azqueue.QueueClient, message []byte, hidden time.Duration) (delivery.Kept, error) {
 	forever, after := int32(-1), int32(hidden/time.Second)
 	options := &azqueue.EnqueueMessageOptions{TimeToLive: &forever, VisibilityTimeout: &after}

@@ -13,15 +13,15 @@ import (
 	"userrelay/handler/registration"
 )
 
-// poisoned is a message of the poison queue as Poison writes it. The host copies what it gives up as it is.
+// poisoned is a message of the poison queue as Poison writes it. The host copies messages that it gives up unchanged.
 type poisoned struct {
 	Reason  string    `json:"reason"`
 	Time    time.Time `json:"poisonedtime"`
 	Message []byte    `json:"message"` // base64 in JSON
 }
 
-// Poison stores a message that cannot be drained in the poison queue, with a reason for a person to read. One that is too
-// long to have a reason beside it is stored as it is.
+// Poison stores a message that cannot be drained in the poison queue, with a reason for a person to read. If the
+// message is too long for a reason, it is stored alone.
 func (q *Queue) Poison(ctx context.Context, message []byte, reason string) (delivery.Kept, error) {
 	b, err := json.Marshal(poisoned{Reason: reason, Time: time.Now().UTC(), Message: message})
 	if err != nil {
@@ -39,7 +39,7 @@ func (q *Queue) Poison(ctx context.Context, message []byte, reason string) (deli
 type Poisoned struct {
 	ID      string
 	Since   time.Time
-	Reason  string // why it is there; "" where the host put it there, or somebody else
+	Reason  string // why it is there; "" if this program did not put it there
 	Message registration.Envelope
 	Err     error // why it cannot be drained; nil where it can be sent again
 	Sent    bool  // again, by Resend
@@ -47,7 +47,7 @@ type Poisoned struct {
 	text, receipt string // as the queue has it
 }
 
-// ListPoisoned returns the first messages of the poison queue, at most 32, which all stay where they are.
+// ListPoisoned returns the first messages of the poison queue, at most 32. All of them stay in the queue.
 func (q *Queue) ListPoisoned(ctx context.Context) ([]Poisoned, error) {
 	if err := q.identified(ctx); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (q *Queue) ListPoisoned(ctx context.Context) ([]Poisoned, error) {
 	return list, wrap("look at the poison queue", err)
 }
 
-// peek returns the first messages of a queue, at most 32, which all stay where they are.
+// peek returns the first messages of a queue, at most 32. All of them stay in the queue.
 func peek(ctx context.Context, client *azqueue.QueueClient) ([]Poisoned, error) {
 	most := int32(32)
 	resp, err := client.PeekMessages(ctx, &azqueue.PeekMessagesOptions{NumberOfMessages: &most})
@@ -95,15 +95,15 @@ func valueOf[T any](p *T) (v T) {
 	return v
 }
 
-// resendHold is how long a message that is being sent again is hidden, also from Resend itself.
+// resendHold is how long a message is hidden while it is sent again, also from Resend itself.
 const (
 	resendHold = 15 * time.Minute
-	// ResendLimit is how long Resend may take: a message that it leaves must not be seen twice.
+	// ResendLimit is how long Resend may take, so that it does not receive a message twice.
 	ResendLimit = 10 * time.Minute
 )
 
-// Resend moves the messages of the poison queue that can be drained back into the outbox, and tells of each message that
-// it saw. A message is deleted only after its copy is stored; those that cannot be drained stay.
+// Resend moves the messages of the poison queue that can be drained back into the outbox, and reports each message
+// that it received. A message is deleted only after its copy is stored; those that cannot be drained stay.
 func (q *Queue) Resend(ctx context.Context, tell func(Poisoned)) error {
 	ctx, cancel := context.WithTimeout(ctx, ResendLimit)
 	defer cancel()
@@ -131,7 +131,7 @@ func (q *Queue) Resend(ctx context.Context, tell func(Poisoned)) error {
 	}
 }
 
-// again is a message as it goes back into the outbox. Whether it may have a profile says the setting now.
+// again returns the message to write into the outbox. The current setting decides whether it keeps the profile.
 func (q *Queue) again(m registration.Envelope) []byte {
 	if !q.profile {
 		m.Event = m.Event.IDOnly()
@@ -139,7 +139,7 @@ func (q *Queue) again(m registration.Envelope) []byte {
 	return m.Encode()
 }
 
-// nextPoisoned takes a message of the poison queue for a while.
+// nextPoisoned receives a message of the poison queue and hides it for a while.
 func (q *Queue) nextPoisoned(ctx context.Context) (Poisoned, bool, error) {
 	hold := int32(resendHold / time.Second)
 	resp, err := q.poison.DequeueMessage(ctx, &azqueue.DequeueMessageOptions{VisibilityTimeout: &hold})
@@ -156,7 +156,7 @@ func (q *Queue) nextPoisoned(ctx context.Context) (Poisoned, bool, error) {
 	return readPoisoned(m.MessageID, m.PopReceipt, m.MessageText, m.InsertionTime), true, nil
 }
 
-// putBack makes messages visible again that stay in the poison queue. They would be so after resendHold anyway.
+// putBack makes messages that stay in the poison queue visible again. Without it they would be after resendHold.
 func (q *Queue) putBack(ctx context.Context, messages []Poisoned) error {
 	now := int32(0)
 	for _, p := range messages {

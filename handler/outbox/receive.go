@@ -13,7 +13,7 @@ import (
 	"userrelay/handler/delivery"
 )
 
-// Receive returns some messages, at most so many, 32 in any case, and hides them for a time, in whole seconds.
+// Receive returns at most most messages, never more than 32, and hides them for a time, in whole seconds.
 func (q *Queue) Receive(ctx context.Context, most int, hidden time.Duration) ([]delivery.Received, error) {
 	number, hold := int32(min(max(most, 1), 32)), int32(hidden/time.Second)
 	until := time.Now().Add(hidden)
@@ -40,7 +40,7 @@ func (q *Queue) Receive(ctx context.Context, most int, hidden time.Duration) ([]
 	return messages, nil
 }
 
-// decode returns what a message's text holds. One that is not base64 is somebody else's: it is what it is.
+// decode decodes a message's text. Text that is not base64 was not written by this program, and is returned unchanged.
 func decode(text string) []byte {
 	if b, err := base64.StdEncoding.DecodeString(text); err == nil {
 		return b
@@ -48,25 +48,25 @@ func decode(text string) []byte {
 	return []byte(text)
 }
 
-// Count is about how many messages there are, hidden ones among them.
+// Count returns the approximate number of messages, including hidden ones.
 func (q *Queue) Count(ctx context.Context) (int, error) {
 	n, err := count(ctx, q.messages)
 	return n, wrap("count the messages", err)
 }
 
-// CountPoisoned is the same for the poison queue.
+// CountPoisoned does the same for the poison queue.
 func (q *Queue) CountPoisoned(ctx context.Context) (int, error) {
 	n, err := count(ctx, q.poison)
 	return n, wrap("count the messages of the poison queue", err)
 }
 
-// Oldest is when the first message that can be seen was put into the queue; zero where none can be seen.
+// Oldest returns when the first visible message was put into the queue, or zero if none is visible.
 func (q *Queue) Oldest(ctx context.Context) (oldest time.Time, err error) {
 	list, err := peek(ctx, q.messages)
 	for _, p := range list {
 		since := p.Since
 		if p.Err == nil {
-			since = p.Message.Queued // a message that was tried keeps it
+			since = p.Message.Queued // a retried message keeps it
 		}
 		if oldest.IsZero() || since.Before(oldest) {
 			oldest = since
@@ -106,8 +106,8 @@ func seen(err error) error {
 	return err
 }
 
-// textless leaves the body of an Update Message away, so that the message's text stays as it is and need not be held here.
-// The Functions host renews its leases like that; the client knows only updates with a text.
+// textless removes the body of an Update Message, so that the message's text stays unchanged and need not be kept in
+// memory. The Functions host renews its leases in this way; the client library has only updates with a text.
 type textless struct{}
 
 type textlessKey struct{}

@@ -1,7 +1,7 @@
-// Package parent tells a process when the one that started it is gone.
+// Package parent tells a process when its parent process is gone.
 //
-// Nothing else ends a child whose parent is killed: the Functions host leaves its handler running, on its port and with
-// its settings of then, and `go run` does not hand on the SIGTERM that ends it.
+// Nothing else ends a child whose parent is killed: the Functions host leaves its handler running, on its port and
+// with the old settings, and `go run` does not forward the SIGTERM that ends it.
 package parent
 
 import (
@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// ErrGone is the reason to end for a process whose parent is gone.
+// ErrGone says that the parent process is gone.
 var ErrGone = errors.New("the parent process is gone")
 
 const every = time.Second
 
 // Wait returns ErrGone when the parent process is gone, or the context's error when that ends first. A process whose
-// parent is init from the beginning is somebody's service and no orphan.
+// parent is init from the beginning is a service and not an orphan.
 func Wait(ctx context.Context) error {
 	gone, release := watch()
 	defer release()

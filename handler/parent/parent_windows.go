@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// watch keeps a handle of the parent: its id stays the same here when it is gone, and may be used again.
+// watch keeps a handle of the parent. The parent's id does not change when it is gone, and another process may get it.
 func watch() (gone func() bool, release func()) {
 	handle, err := syscall.OpenProcess(syscall.SYNCHRONIZE, false, uint32(os.Getppid()))
 	if err != nil {

@@ -2,15 +2,16 @@ package registration
 
 import "time"
 
-// canonical returns the one spelling of a time that event ids are made of: UTC, with milliseconds, as Auth0 writes
-// created_at. 19:00:00.1234+00:00 and 19:00:00.123Z are one moment, and have to give one id. What is no time of RFC 3339
-// stays as it is. The Action does the same (auth0/actions/shared), and auth0/testdata/ids.json holds them together.
+// canonical returns the form of a time that event ids are derived from: UTC, with milliseconds, as Auth0 writes
+// created_at. 19:00:00.1234+00:00 and 19:00:00.123Z are the same time and must give the same id. It returns text that
+// is not an RFC 3339 time unchanged. The Action does the same (auth0/actions/shared); auth0/testdata/ids.json tests
+// both.
 func canonical(createdAt string) string {
 	if createdAt == "" {
 		return ""
 	}
 	if len(createdAt) == len("2006-01-02T15:04:05.000Z") && createdAt[len(createdAt)-1] == 'Z' {
-		return createdAt // either canonical, or no time
+		return createdAt // either canonical, or not a time
 	}
 	t, ok := parseTime(createdAt)
 	if !ok || !strict(createdAt) {
@@ -19,8 +20,8 @@ func canonical(createdAt string) string {
 	return t.Truncate(time.Millisecond).Format("2006-01-02T15:04:05.000Z")
 }
 
-// strict says that s, which time.Parse took for a time of RFC 3339, is one. That function also takes hours of one digit, a
-// comma before the fraction, and offsets up to +24:60.
+// strict says whether s, which time.Parse accepted, really is an RFC 3339 time. time.Parse also accepts hours of one
+// digit, a comma before the fraction, and offsets up to +24:60.
 func strict(s string) bool {
 	if s[len("2006-01-02T")+2] != ':' || s[len("2006-01-02T15:04:05")] == ',' {
 		return false

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Decoder reads the body of a request. Four forms are known, the first that fits is taken:
+// Decoder reads the body of a request. It knows four forms and uses the first that matches:
 //
 //   - a CloudEvent from Auth0 Event Streams: has "specversion" (or "spec_version") and "type";
 //   - {"userId": "…"} and optionally "eventId", "user" (the profile) and "tenant";
@@ -24,9 +24,10 @@ type Decoder struct {
 }
 
 // Decode reads one registration. key is the Idempotency-Key header, or empty; received is the time of the request. The
-// error is an *InvalidError where the sender must change something, an *IgnoredError, ErrNoRoom, or the body's own.
+// error is an *InvalidError if the sender must change something, an *IgnoredError, ErrNoRoom, or an error of reading
+// the body.
 //
-// Of a body that is larger than a few KiB no more is held than identifies the registration and, where it is wanted, a
+// From a body of more than a few KiB it keeps only what identifies the registration and, if profiles are wanted, a
 // profile that fits a record.
 func (d Decoder) Decode(body Body, key string, received time.Time) (Event, error) {
 	var r request
@@ -68,7 +69,7 @@ func (d Decoder) byUserID(r *request, key string, received time.Time) (Event, er
 	return d.event(userID, &r.tenant, &r.user, key, r.eventID.sound(), received)
 }
 
-// byProfile reads Auth0's event.user, which stands at path.
+// byProfile reads Auth0's event.user, which is at path.
 func (d Decoder) byProfile(p *profile, path, key string, received time.Time) (Event, error) {
 	if err := once(named{path + "user_id", p.userID.count}); err != nil {
 		return Event{}, err
@@ -91,7 +92,7 @@ func (d Decoder) byValue(r *request, key string, received time.Time) (Event, err
 	return d.byProfile(&r.value, "value.", key, received)
 }
 
-// event makes the event of a form that has no envelope of its own.
+// event builds the event for a form without an envelope.
 func (d Decoder) event(userID string, tenant *member, p *profile, key, eventID string, received time.Time) (Event, error) {
 	if key != "" && !validID(key) {
 		return Event{}, &InvalidError{"Idempotency-Key", idRule()}
@@ -107,7 +108,7 @@ func (d Decoder) event(userID string, tenant *member, p *profile, key, eventID s
 	return e, nil
 }
 
-// tenant returns the tenant that a request names, else that of the setting. A name that cannot be one is left out: Auth0's
+// tenant returns the tenant of the request, or else the setting's. It ignores a name that cannot be a tenant: Auth0's
 // own example has {{TENANT}}.
 func (d Decoder) tenant(e *Event, m *member) string {
 	if name := m.sound(); ValidTenant(name) {
@@ -124,7 +125,7 @@ func source(tenant string) string {
 	return "urn:auth0:" + tenant
 }
 
-// firstTime returns the first of the texts that is a time, else received.
+// firstTime returns the first text that is a time, or else received.
 func firstTime(received time.Time, texts ...string) time.Time {
 	for _, s := range texts {
 		if s == "" {
@@ -137,8 +138,8 @@ func firstTime(received time.Time, texts ...string) time.Time {
 	return received.UTC()
 }
 
-// parseTime reads a time (RFC 3339). One whose year in UTC has no four digits could not be told as RFC 3339 again: it is
-// none.
+// parseTime reads an RFC 3339 time. It refuses a time whose year in UTC does not have four digits, because RFC 3339
+// cannot express it.
 func parseTime(s string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	t = t.UTC()
@@ -150,8 +151,8 @@ func isTime(s string) bool {
 	return ok
 }
 
-// cloudEvent reads what Auth0 Event Streams sends. It must refuse nothing that Auth0 may send: a refused event is not
-// sent again, and enough of them switch the stream off.
+// cloudEvent reads an event of Auth0 Event Streams. It must accept everything that Auth0 may send: Auth0 does not
+// repeat a refused event, and stops the stream after several.
 func (d Decoder) cloudEvent(r *request, received time.Time) (Event, error) {
 	if err := once(named{"specversion", r.specversion.count}, named{"spec_version", r.specVersion.count}, named{"type", r.typ.count}); err != nil {
 		return Event{}, err
@@ -173,7 +174,7 @@ func (d Decoder) cloudEvent(r *request, received time.Time) (Event, error) {
 	}
 	tenant, createdAt := d.tenant(&e, &r.a0tenant), r.object.createdAt.sound()
 	if e.ID = id; id == "" || tenant != "" && isTime(createdAt) {
-		// The id that the Action, the backfill and a replay give the same registration, too.
+		// The Action, the backfill and a replay derive the same id for this registration.
 		e.ID = DeriveID(tenant, userID, createdAt)
 	}
 	if e.Source = e.Auth0Source; e.Source == "" || tenant != "" {
@@ -200,13 +201,13 @@ func (r *request) streamUser() (string, error) {
 
 const objectRule = "must be a JSON object"
 
-// named says how often a member stands there.
+// named returns how often a member occurs.
 type named struct {
 	path  string
 	count uint32
 }
 
-// once refuses a member that stands there more than once.
+// once refuses a member that occurs more than once.
 func once(members ...named) error {
 	for _, m := range members {
 		if m.count > 1 {
@@ -216,7 +217,7 @@ func once(members ...named) error {
 	return nil
 }
 
-// eventID returns the event id that the member is, or stands for; "" where it is none.
+// eventID returns the member as an event id, or its hash if it is not a valid one; "" if there is none.
 func (m *member) eventID() string {
 	switch {
 	case m.kind != '"' || m.text == "":
@@ -228,7 +229,7 @@ func (m *member) eventID() string {
 	}
 }
 
-// userID returns the user id that the member is.
+// userID returns the member as a user id.
 func (m *member) userID(path string) (string, error) {
 	switch {
 	case !m.has():

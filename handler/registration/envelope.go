@@ -10,30 +10,31 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxEnvelope is the largest message that Envelope.Encode makes, in bytes: a message of an Azure Storage queue has 64 KiB at
-// most, and base64 makes four bytes of three ("Put Message", remarks).
+// MaxEnvelope is the largest message that Envelope.Encode returns, in bytes. A message of an Azure Storage queue has
+// 64 KiB at most, and base64 encodes three bytes as four ("Put Message", remarks).
 const MaxEnvelope = 48 << 10
 
-// Envelope is an event as it lies in the outbox: a CloudEvent in structured mode (CloudEvents, JSON format 1.0.2), so that
-// a person can read it.
+// Envelope is an event in the outbox: a CloudEvent in structured mode (CloudEvents, JSON format 1.0.2), which a person
+// can read.
 type Envelope struct {
 	Event Event
-	// Traceparent and Tracestate are of the span that put it there, or empty.
+	// Traceparent and Tracestate identify the span that stored it in the outbox, or are empty.
 	Traceparent, Tracestate string
-	// Queued is when it was put there.
+	// Queued is when it was stored in the outbox.
 	Queued time.Time
-	// Reason says in one word why it is there and not in Kafka.
+	// Reason is one word that says why it was not stored in Kafka.
 	Reason string
 }
 
-// envelopeVersion is the version of the form. A reader must be able to read what its predecessor wrote, and a form that its
-// predecessor cannot read needs a new number: after a rollback it waits in the queue for its reader.
+// envelopeVersion is the version of the format. A release must read the format of the previous one. A format that the
+// previous release cannot read needs a new number, so that after a rollback such messages stay in the queue.
 const envelopeVersion = 1
 
-// ErrNewerVersion says that a message of the outbox was written by a later version of the program, which must read it.
+// ErrNewerVersion says that a later version of the program wrote a message of the outbox, and only that version can
+// read it.
 var ErrNewerVersion = errors.New("the message has a form that this version of the program does not know")
 
-// structured is the message's JSON. Names of attributes are lower case and have no separators, as CloudEvents wants it.
+// structured is the message's JSON. CloudEvents requires lower-case names of attributes without separators.
 type structured struct {
 	SpecVersion     string         `json:"specversion"`
 	Version         int            `json:"userrelayversion"`
@@ -55,7 +56,8 @@ type structured struct {
 	Data            jsontext.Value `json:"data"`
 }
 
-// Encode returns the message's JSON. A profile that makes it larger than MaxEnvelope is left out, as WithoutProfile does.
+// Encode returns the message's JSON. It omits a profile that makes the message larger than MaxEnvelope, as
+// WithoutProfile does.
 func (m Envelope) Encode() []byte {
 	s := structured{
 		SpecVersion: "1.0", Version: envelopeVersion, ID: m.Event.ID, Source: m.Event.Source, Type: Type,
@@ -66,12 +68,12 @@ func (m Envelope) Encode() []byte {
 	if m.Event.Test {
 		s.Purpose = "test"
 	}
-	if len(s.Data) <= MaxEnvelope { // the encoder takes its time with what is larger
+	if len(s.Data) <= MaxEnvelope { // the encoder is slow with larger profiles
 		b, err := json.Marshal(s, jsontext.AllowDuplicateNames(true))
 		if m.Event.Profile == nil && err != nil {
 			panic(err) // strings are made valid
 		}
-		if err == nil && (len(b) <= MaxEnvelope || m.Event.Profile == nil) { // a profile may be as deep as JSON may be, and lies deeper here
+		if err == nil && (len(b) <= MaxEnvelope || m.Event.Profile == nil) { // the profile may use the maximal depth of JSON, and is nested deeper here
 			return b
 		}
 	}
@@ -79,8 +81,8 @@ func (m Envelope) Encode() []byte {
 	return m.Encode()
 }
 
-// ParseEnvelope reads what Encode wrote, or that in base64: a Functions host whose queues have another messageEncoding hands
-// it over, and gives it up, so. The error is an *InvalidError, or ErrNewerVersion.
+// ParseEnvelope reads what Encode wrote, either directly or in base64: a Functions host with another messageEncoding
+// delivers and poisons the base64 text. The error is an *InvalidError, or ErrNewerVersion.
 func ParseEnvelope(b []byte) (Envelope, error) {
 	if plain, err := base64.StdEncoding.AppendDecode(nil, b); err == nil && bytes.HasPrefix(plain, []byte("{")) {
 		b = plain
@@ -89,7 +91,7 @@ func ParseEnvelope(b []byte) (Envelope, error) {
 		return Envelope{}, ErrNewerVersion
 	}
 	var s structured
-	// Names stand more than once in the profile only, where Auth0 wrote them so.
+	// Duplicate names occur in the profile only, if Auth0 sent them.
 	if err := json.Unmarshal(b, &s, jsontext.AllowDuplicateNames(true)); err != nil {
 		return Envelope{}, &InvalidError{"body", "must be a CloudEvent in JSON, as this program writes it into its outbox"}
 	}
@@ -114,7 +116,7 @@ func ParseEnvelope(b []byte) (Envelope, error) {
 	case !validSource(s.Source):
 		return Envelope{}, &InvalidError{"source", "must be a URI reference"}
 	}
-	// A registration is not lost for where it came from.
+	// An unusable source must not cost the registration.
 	if validSource(s.Auth0Source) {
 		m.Event.Auth0Source = s.Auth0Source
 	}
@@ -132,8 +134,8 @@ func ParseEnvelope(b []byte) (Envelope, error) {
 	return m, err
 }
 
-// newer says that a later version of the program wrote the message. It comes before all else: what that calls a member of
-// this form may be of another type.
+// newer says that a later version of the program wrote the message. This check comes first, because a known member may
+// have another type in a later format.
 func newer(b []byte) bool {
 	var form struct {
 		Version int `json:"userrelayversion"`
@@ -149,7 +151,7 @@ func timeOf(member, text string) (time.Time, error) {
 	return t, nil
 }
 
-// profileOf returns the profile that the data of a message hold.
+// profileOf returns the profile in the data of a message.
 func profileOf(data jsontext.Value, userID string) ([]byte, error) {
 	var r request
 	if err := r.read(Body{Reader: bytes.NewReader(data), Length: int64(len(data))}, true); err != nil {
@@ -168,6 +170,6 @@ func profileOf(data jsontext.Value, userID string) ([]byte, error) {
 	if r.user.has() && r.user.kind != '{' {
 		return nil, &InvalidError{"data.user", objectRule}
 	}
-	profile, _ := r.user.json() // a message is much smaller than what is kept
+	profile, _ := r.user.json() // a message is much smaller than the limit
 	return profile, nil
 }

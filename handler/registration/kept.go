@@ -2,11 +2,11 @@ package registration
 
 import "unicode/utf8"
 
-// kept is JSON text that a scanner has read, in one form for all that means the same: without white space, with escapes
-// only where there must be one, and with U+FFFD for a lone surrogate. It is as jsontext.AppendFormat writes it.
+// kept is JSON text that a scanner has read, in canonical form: without white space, with escapes only where JSON
+// requires them, and with U+FFFD for a lone surrogate. It equals the output of jsontext.AppendFormat.
 type kept struct {
 	text []byte
-	most int  // bytes; what is longer is cut off
+	most int  // bytes; longer text is cut off
 	cut  bool // it was
 	room Room // nil: there is enough
 	full bool // there was not, and the rest is missing
@@ -64,7 +64,7 @@ func (k *kept) addRune(r rune) {
 	}
 }
 
-// len is how much is kept so far, or -1 where it has stopped.
+// len returns how many bytes are kept so far, or -1 if the text was cut off.
 func (k *kept) len() int {
 	if k == nil || k.cut || k.full {
 		return -1

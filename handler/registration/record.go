@@ -6,13 +6,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MaxRecord is the largest record that Event.Record makes, in bytes as Record.Size counts them. Event Hubs closes the
-// connection on a request of more than 1,046,528 bytes and advises 1,000,000 (Azure Event Hubs, "Apache Kafka client
-// configurations", max.request.size); Kafka's own default for a topic is 1,048,588 (max.message.bytes).
+// MaxRecord is the largest record that Event.Record returns, in bytes as Record.Size counts them. Event Hubs closes
+// the connection on a request of more than 1,046,528 bytes and advises 1,000,000 (Azure Event Hubs, "Apache Kafka
+// client configurations", max.request.size); Kafka's own default for a topic is 1,048,588 (max.message.bytes).
 const MaxRecord = 1_000_000
 
-// Record is an event as it lies in Kafka: a CloudEvent in binary mode (CloudEvents, Kafka protocol binding 1.0.2,
-// section 3.2).
+// Record is an event in Kafka: a CloudEvent in binary mode (CloudEvents, Kafka protocol binding 1.0.2, section 3.2).
 type Record struct {
 	Key     []byte // the user id
 	Value   []byte // JSON: {"userId": …} and, where the event has a profile, "user"
@@ -25,8 +24,8 @@ type Header struct {
 	Value string
 }
 
-// Size returns the record's size in a batch, in bytes, never too little: lengths, deltas and attributes are counted at
-// their longest.
+// Size returns an upper bound of the record's size in a batch, in bytes: lengths, deltas and attributes count with
+// their maximum.
 func (r *Record) Size() int {
 	n := 32 + len(r.Key) + len(r.Value)
 	for _, h := range r.Headers {
@@ -35,8 +34,8 @@ func (r *Record) Size() int {
 	return n
 }
 
-// Record returns the record of the event. Trace headers (traceparent, tracestate) follow the event's own. A profile
-// that makes the record larger than MaxRecord is left out, as WithoutProfile does.
+// Record returns the record of the event. Trace headers (traceparent, tracestate) follow the event's own. It omits a
+// profile that makes the record larger than MaxRecord, as WithoutProfile does.
 func (e Event) Record(trace ...Header) Record {
 	r := Record{Key: []byte(e.UserID), Value: e.value(), Headers: append(e.headers(), trace...)}
 	if r.Size() > MaxRecord && e.Profile != nil {

@@ -8,23 +8,23 @@ import (
 // Body is the body of a request.
 type Body struct {
 	io.Reader
-	// Length is the body's in bytes as far as it is known, or 0: so much room is taken for a small one.
+	// Length is the length of the body in bytes, or 0 if unknown. For a small body this much memory is reserved.
 	Length int64
-	// Room is asked for the memory that is held of the body; nil: there is enough.
+	// Room limits the memory for the body; nil: no limit.
 	Room Room
 }
 
-// Room is memory.
+// Room grants memory.
 type Room interface {
-	// Take is asked before n more bytes are held. Where it says no they are not.
+	// Take is called before n more bytes are kept. If it returns false they are not kept.
 	Take(n int) bool
 }
 
-// ErrNoRoom says that Body.Room had not enough.
+// ErrNoRoom says that Body.Room granted too little memory.
 var ErrNoRoom = errors.New("no room for the body")
 
-// request is what is kept of a body: the members that are known, whatever form it turns out to have. None is larger than
-// maxText, and of a profile no more is kept than fits a record.
+// request is the kept part of a body: the known members of all forms. None is larger than maxText, and a profile is
+// kept up to the size of a record.
 type request struct {
 	// of a CloudEvent
 	specversion, specVersion, typ, id, source, time, a0tenant, a0purpose member
@@ -44,9 +44,9 @@ type request struct {
 // member is one member of an object.
 type member struct {
 	text  string // a string's first maxText bytes
-	count uint32 // how often it stands there
+	count uint32 // how often it occurs
 	kind  byte   // how its value begins; 0 where it is absent or null
-	lone  bool   // a lone surrogate stands in it: it is no Unicode text
+	lone  bool   // it has a lone surrogate and is not Unicode text
 }
 
 // profile is a member that is a user's profile.
@@ -56,18 +56,19 @@ type profile struct {
 	userID, createdAt, tenant member
 
 	kept     *kept // nil: not wanted
-	from, to int   // where it lies in there; below 0 where it was cut off
+	from, to int   // its position in there; negative if it was cut off
 }
 
-// maxText is how much is kept of a string: a little more than any rule allows.
+// maxText is how much of a string is kept, in bytes: a little more than any rule allows.
 const maxText = maxSource + 1
 
-// Of a profile as much is kept as a record may have; of a whole body a little more, since a profile lies in it.
+// A profile is kept up to the size of a record. The limit for the whole body is a little higher, because the profile
+// is a part of it.
 const maxAround = 64 << 10
 
-// read reads a body, to its end unless there is something wrong with it.
+// read reads a body to its end, or to the first error.
 func (r *request) read(b Body, profile bool) error {
-	size := int(min(max(b.Length+1, minWindow), maxWindow)) // one more than announced, to see the end at once
+	size := int(min(max(b.Length+1, minWindow), maxWindow)) // one byte more than announced, to reach the end with the first read
 	if b.Length <= 0 {
 		size = 512
 	}
@@ -98,7 +99,7 @@ func (r *request) read(b Body, profile bool) error {
 	return s.ended()
 }
 
-// noObject is the error for a text that does not begin as an object.
+// noObject is the error for a text that does not begin with an object.
 func (s *scanner) noObject() error {
 	err := s.unexpected()
 	if invalid, ok := errors.AsType[*InvalidError](err); ok && invalid.Rule == notJSON {
@@ -124,7 +125,7 @@ func (r *request) top(s *scanner, name []byte) error {
 	}
 }
 
-// text returns the member of that name among those that are text, or nil.
+// text returns the text member of that name, or nil.
 func (r *request) text(name []byte) *member {
 	switch string(name) {
 	case "userId":
@@ -216,7 +217,7 @@ func (p *profile) read(s *scanner) error {
 	return err
 }
 
-// readValue reads what clients of Kafka REST services send: a profile, or its JSON text in a string.
+// readValue reads the value that clients of Kafka REST services send: a profile, or its JSON text in a string.
 func (r *request) readValue(s *scanner) error {
 	if s.peek() != '"' {
 		return r.value.read(s)
@@ -229,14 +230,14 @@ func (r *request) readValue(s *scanner) error {
 		inner.kept = &kept{most: MaxRecord, room: s.kept.room}
 	}
 	err := r.value.readText(inner)
-	for !inside.done && inside.err == nil { // what is left of the string
+	for !inside.done && inside.err == nil { // the rest of the string
 		_, inside.done, inside.err = inside.next()
 	}
 	r.noObj = err != nil || s.lone
 	return inside.err
 }
 
-// readText reads a text that is a profile and nothing else.
+// readText reads a text that consists of one profile.
 func (p *profile) readText(s *scanner) error {
 	if s.next() != '{' {
 		p.count++
@@ -249,7 +250,7 @@ func (p *profile) readText(s *scanner) error {
 	return s.ended()
 }
 
-// inString reads what stands in a string.
+// inString reads the content of a string.
 type inString struct {
 	s    *scanner
 	rest []byte
@@ -277,7 +278,7 @@ func (r *inString) Read(b []byte) (int, error) {
 	}
 }
 
-// json returns the profile; omitted says that there is one which does not fit.
+// json returns the profile. omitted says that there is one that is too large.
 func (p *profile) json() (text []byte, omitted bool) {
 	switch {
 	case p.kept == nil || p.kind != '{':
@@ -289,7 +290,7 @@ func (p *profile) json() (text []byte, omitted bool) {
 	}
 }
 
-// sound returns a member's text where it is a string of Unicode text that stands there once, else "".
+// sound returns a member's text if it occurs once and is a string of valid Unicode, otherwise "".
 func (m *member) sound() string {
 	if m.kind != '"' || m.lone || m.count > 1 {
 		return ""

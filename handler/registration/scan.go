@@ -6,20 +6,20 @@ import (
 	"unicode/utf8"
 )
 
-// scanner reads JSON (RFC 8259, in UTF-8) as it comes and holds a window of it, however much comes. It lets duplicate
-// names and escaped lone surrogates pass, as Auth0 does.
+// scanner reads a stream of JSON (RFC 8259, in UTF-8) of any length with a small buffer. It accepts duplicate names
+// and escaped lone surrogates, as Auth0 does.
 //
-// What it has read can be kept on the way, in its canonical form: see kept.
+// It can keep the canonical form of what it reads: see kept.
 type scanner struct {
 	src    io.Reader
-	room   []byte // the window lies in it
+	room   []byte // holds the buffered part
 	window []byte // what came
-	at     int    // what of the window is read
-	end    error  // of src: io.EOF, or why it broke off
+	at     int    // how much of the buffer is read
+	end    error  // of src: io.EOF, or why reading failed
 	kept   *kept  // nil: nothing is kept
 	depth  int    // of objects and arrays that are open
-	nested []bool // skip's: which of those that it opened are objects
-	lone   bool   // a lone surrogate stood in the last string
+	nested []bool // for skip: which of the open values are objects
+	lone   bool   // the last string had a lone surrogate
 	escape [utf8.UTFMax]byte
 	member [maxName]byte
 }
@@ -27,8 +27,8 @@ type scanner struct {
 const (
 	minWindow = 64       // bytes; some escapes must fit into it
 	maxWindow = 8 << 10  // bytes
-	maxDepth  = 10_000   // as the library has it that reads messages and records again
-	maxName   = 16       // bytes; longer names are none that are known
+	maxDepth  = 10_000   // the limit of the library that reads messages and records again
+	maxName   = 16       // bytes; no known name is longer
 	byteOrder = "\ufeff" // a mark that some editors put before a text
 )
 
@@ -38,7 +38,7 @@ func errNotJSON() error { return &InvalidError{"body", notJSON} }
 
 func errNotUTF8() error { return &InvalidError{"body", "must be UTF-8"} }
 
-// fill reads on. It says whether more has come.
+// fill reads more. It says whether it got any.
 func (s *scanner) fill() bool {
 	if s.end != nil {
 		return false
@@ -56,7 +56,7 @@ func (s *scanner) fill() bool {
 	return false
 }
 
-// ahead returns what comes next, n bytes where there are so many.
+// ahead returns the next n bytes, or fewer at the end.
 func (s *scanner) ahead(n int) []byte {
 	for more := true; more && len(s.window)-s.at < n; {
 		more = s.fill()
@@ -72,7 +72,7 @@ func (s *scanner) peek() byte {
 	return s.window[s.at]
 }
 
-// next returns the first byte after white space, or 0 at the end, and leaves it there.
+// next returns the first byte after white space, or 0 at the end, without consuming it.
 func (s *scanner) next() byte {
 	for {
 		for ; s.at < len(s.window); s.at++ {
@@ -88,7 +88,7 @@ func (s *scanner) next() byte {
 	}
 }
 
-// unexpected is the error for what stands where the scanner is.
+// unexpected returns the error for the byte at the scanner's position.
 func (s *scanner) unexpected() error {
 	b := s.ahead(utf8.UTFMax)
 	if !utf8.FullRune(b) && !errors.Is(s.end, io.EOF) {
@@ -100,13 +100,13 @@ func (s *scanner) unexpected() error {
 	return errNotJSON()
 }
 
-// take reads the next byte, which is c.
+// take consumes the next byte, which must be c.
 func (s *scanner) take(c byte) {
 	s.at++
 	s.kept.add(c)
 }
 
-// accept reads the next byte if it is one of those.
+// accept consumes the next byte if it is one of those.
 func (s *scanner) accept(a, b byte) bool {
 	c := s.peek()
 	if c == 0 || c != a && c != b {
@@ -116,7 +116,7 @@ func (s *scanner) accept(a, b byte) bool {
 	return true
 }
 
-// ended says that there is nothing but white space left, or why not.
+// ended returns nil if only white space is left, or the error otherwise.
 func (s *scanner) ended() error {
 	if s.next(); s.at < len(s.window) {
 		return &InvalidError{"body", "must be one JSON object with nothing after it"}
@@ -127,8 +127,8 @@ func (s *scanner) ended() error {
 	return nil
 }
 
-// name reads a member's name and the colon behind it. What it returns is good until the next name; it is empty for names
-// that are longer than all that are known.
+// name reads a member's name and the colon after it. The result is valid until the next call. It is empty for a name
+// that is longer than every known one.
 func (s *scanner) name() ([]byte, error) {
 	if s.next() != '"' {
 		return nil, s.unexpected()
@@ -171,7 +171,7 @@ func (s *scanner) leave(c byte) {
 	s.take(c)
 }
 
-// object reads an object, which begins here. member is called for each of its members, and reads its value.
+// object reads an object. It calls member for each member, which must read the value.
 func (s *scanner) object(member func(name []byte) error) error {
 	if err := s.enter('{'); err != nil {
 		return err
@@ -227,7 +227,7 @@ func (s *scanner) skip() error {
 	}
 }
 
-// begin reads a value, or the beginning of one that holds others: then it is in front of the first of these.
+// begin reads a simple value, or the beginning of an object or array up to its first element.
 func (s *scanner) begin() (opened bool, err error) {
 	switch c := s.next(); c {
 	case '{', '[':
@@ -261,7 +261,7 @@ func (s *scanner) begin() (opened bool, err error) {
 	}
 }
 
-// goOn reads what stands behind a value: a comma, so that another value follows, or the end of what it is in.
+// goOn reads what follows a value: a comma before the next value, or the end of the enclosing object or array.
 func (s *scanner) goOn() (more bool, err error) {
 	inObject := s.nested[len(s.nested)-1]
 	switch c := s.next(); {

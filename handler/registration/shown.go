@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// Shown returns a user id as a person is shown it, on one line. One that could be taken for something else is quoted: an id
-// may hold line feeds, spaces at its ends, and characters that nobody sees or that turn the text around. All others, nearly
-// all, stay as they are.
+// Shown returns a user id for display, on one line. It quotes an id that could mislead a reader: an id may hold line
+// feeds, spaces at its ends, invisible characters, and characters that reverse the direction of the text. All other
+// ids, nearly all, are returned unchanged.
 func Shown(userID string) string {
 	if strings.HasPrefix(userID, `"`) || strings.TrimSpace(userID) != userID ||
 		strings.ContainsFunc(userID, func(r rune) bool { return !unicode.IsPrint(r) }) {

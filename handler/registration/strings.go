@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// piece returns the next part of the string that the scanner is in, unescaped, or nil at its end. It is good until the
-// next call of any method.
+// piece returns the next part of the current string, unescaped, or nil at its end. The result is valid until the next
+// call of any method.
 func (s *scanner) piece() ([]byte, error) {
 	for {
 		part := s.window[s.at:]
@@ -26,13 +26,13 @@ func (s *scanner) piece() ([]byte, error) {
 			return nil, nil
 		case c == '\\':
 			return s.unescape()
-		case c < ' ', len(s.ahead(utf8.UTFMax)) == len(part): // a control character, the end, or a rune that is cut off
+		case c < ' ', len(s.ahead(utf8.UTFMax)) == len(part): // a control character, the end, or an incomplete rune
 			return nil, s.unexpected()
 		}
 	}
 }
 
-// plain counts the bytes at the beginning of b that stand for themselves in a string.
+// plain counts the bytes at the beginning of b that need no unescaping.
 func plain(b []byte) (int, error) {
 	n := 0
 	for n < len(b) {
@@ -49,7 +49,7 @@ func plain(b []byte) (int, error) {
 			if utf8.FullRune(b[n:]) {
 				return 0, errNotUTF8()
 			}
-			break // the rest of it has not come yet
+			break // the rest of it has not arrived yet
 		}
 		n += size
 	}
@@ -79,7 +79,7 @@ func (s *scanner) unescape() ([]byte, error) {
 	return utf8.AppendRune(s.escape[:0], r), nil
 }
 
-// escaped returns what a character stands for behind a backslash.
+// escaped returns the meaning of a character after a backslash.
 func escaped(c byte) (rune, bool) {
 	switch c {
 	case '"', '\\', '/':
@@ -140,7 +140,7 @@ func hexRune(b []byte) (rune, bool) {
 	return r, true
 }
 
-// text reads a string and returns its first most bytes. lone says that a lone surrogate stands in it.
+// text reads a string and returns at most its first most bytes. lone says that it has a lone surrogate.
 func (s *scanner) text(most int) (text string, lone bool, err error) {
 	s.take('"')
 	s.lone = false

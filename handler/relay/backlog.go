@@ -11,32 +11,32 @@ import (
 
 // Times of the handler's own drain.
 const (
-	lookEvery  = time.Minute     // with nothing to do, the outbox is looked at this often
-	lookPause  = time.Second     // at least, from one look to the next
-	againAfter = 5 * time.Second // after a look that brought nothing into Kafka
-	// A message is hidden for longer than the producer can be at work on it: ownPatience and hiddenFor.
+	lookEvery  = time.Minute     // how often an idle drain checks the outbox
+	lookPause  = time.Second     // the shortest interval between two checks
+	againAfter = 5 * time.Second // after a check in which nothing was stored in Kafka
+	// A message is hidden for longer than the producer can work on its record: ownPatience plus hiddenFor.
 	heldFor     = 2 * time.Minute
-	ownPatience = 5 * time.Second  // for the queue in the producer: the messages of a dead partition make room for others
-	backAfter   = time.Minute      // a message that Kafka does not accept is seen again
+	ownPatience = 5 * time.Second  // for waiting in the producer: messages of a dead partition must make room for others
+	backAfter   = time.Minute      // a message that Kafka does not accept becomes visible again
 	readLimit   = 10 * time.Second // for one answer of the queue
-	endPatience = 3 * time.Second  // at the end of the program, for what is under way
+	endPatience = 3 * time.Second  // at shutdown, for messages in progress
 )
 
 // Bounds of the handler's own drain.
 const (
-	receiveMost = 32 // what the queue gives out in one call
-	// So many messages are in hand at a time, each of 64 KiB at most.
+	receiveMost = 32 // the queue returns at most this many in one call
+	// The largest number of messages in progress at a time, each of 64 KiB at most.
 	maxInHand = 96
-	// A look ends when so many failed and none was stored.
+	// A check ends when this many failed and none was stored.
 	fruitless = 32
-	// A message that was tried so often is given up, as the host does (host.json, maxDequeueCount).
+	// A message is given up after this many attempts, as the host does (host.json, maxDequeueCount).
 	maxTries    = 10_000
 	triesReason = "Kafka did not accept it in 10,000 attempts."
 )
 
-// DrainWhile drains the outbox until ctx ends: at once, when something was put into it, when Kafka is back, and else once a
-// minute. Then it lets go of what it holds, but for what Kafka may store a moment later, and returns when that is known,
-// or after some seconds. It is called once.
+// DrainWhile drains the outbox until ctx ends: at the start, when a message was put into it, when Kafka is back, and
+// otherwise once a minute. At the end it makes its messages visible again, except those that Kafka may still store. It
+// waits some seconds for the outcome of those. It may be called once.
 func (r *Relay) DrainWhile(ctx context.Context) {
 	if r.outbox == nil {
 		return
@@ -75,10 +75,10 @@ type ownDrain struct {
 	slots  chan struct{}  // has one for each message in hand
 	hands  sync.WaitGroup // that have one
 	lates  sync.WaitGroup // of which Kafka's late answer is awaited
-	unread bool           // the outbox could not be read the last time
+	unread bool           // the last attempt to read the outbox failed
 }
 
-// look drains what is there. It returns when to look again, and whether anybody was asked.
+// look drains the messages that are visible. It returns when to look again, and whether Kafka was asked.
 func (d *ownDrain) look(ctx context.Context) (next time.Duration, asked bool) {
 	if absent, _ := d.r.breaker.absent(); absent {
 		return lookEvery, false // the breaker wakes the drain
@@ -121,7 +121,7 @@ func (d *ownDrain) look(ctx context.Context) (next time.Duration, asked bool) {
 	return lookEvery, true
 }
 
-// receive returns some messages, which take a slot each.
+// receive returns some messages, each of which takes a slot.
 func (d *ownDrain) receive(ctx context.Context) ([]delivery.Received, error) {
 	free := 0
 	select {
@@ -150,7 +150,7 @@ func (d *ownDrain) receive(ctx context.Context) ([]delivery.Received, error) {
 	return messages, err
 }
 
-// told tells once that the outbox cannot be read, and once that it can be again. It returns the error.
+// told reports once that the outbox cannot be read, and once that it can be again. It returns the error.
 func (d *ownDrain) told(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -163,7 +163,7 @@ func (d *ownDrain) told(ctx context.Context, err error) error {
 	return err
 }
 
-// emptied tells that the outbox is empty, once after there was something in it.
+// emptied reports that the outbox is empty, once after it had messages.
 func (d *ownDrain) emptied(ctx context.Context) {
 	if d.r.stirred.Load() && d.r.count(ctx) == 0 {
 		d.r.stirred.Store(false)
@@ -171,12 +171,12 @@ func (d *ownDrain) emptied(ctx context.Context) {
 	}
 }
 
-// drain takes one message to its end, or leaves it to Kafka's late answer. It says whether the message is done with. life
-// is that of the drain.
+// drain processes one message until it is finished, or leaves it until Kafka's late answer. It says whether the
+// message is finished. life is the context of the drain.
 func (d *ownDrain) drain(life context.Context, m delivery.Received) bool {
 	ctx, one := d.r.open(life, m.Message)
 	d.r.transfer(ctx, &one, ownPatience)
-	ctx = context.WithoutCancel(ctx) // the end of the program leaves time for what is under way
+	ctx = context.WithoutCancel(ctx) // shutdown leaves time for messages in progress
 	late := d.r.await(ctx, one.err)
 	if late == nil {
 		return d.finish(ctx, life, &one, m)
@@ -194,13 +194,13 @@ func (d *ownDrain) drain(life context.Context, m delivery.Received) bool {
 	return false
 }
 
-// finish deletes a message that is done with, and lets go of the others, unless Kafka may store them still.
+// finish deletes a finished message, and makes the others visible again unless Kafka may still store them.
 func (d *ownDrain) finish(ctx, life context.Context, one *drained, m delivery.Received) bool {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(life, func() { time.AfterFunc(endPatience, cancel) })()
 	if m.Message == nil && delivery.ClassOf(one.err) == delivery.Invalid {
-		one.err = &delivery.Error{Class: delivery.Fatal, Op: "drain", Err: one.err} // its next try has what the poison queue wants
+		one.err = &delivery.Error{Class: delivery.Fatal, Op: "drain", Err: one.err} // the next attempt moves it to the poison queue
 	}
 	err := d.r.close(ctx, one)
 	class := delivery.ClassOf(err)
@@ -211,16 +211,16 @@ func (d *ownDrain) finish(ctx, life context.Context, one *drained, m delivery.Re
 	case err == nil:
 		d.r.insist(ctx, d.r.patience, m.Until, func(ctx context.Context) error { return d.r.outbox.Delete(ctx, m.Kept) })
 		return true
-	case class == delivery.UnknownOutcome: // it is seen again by itself
+	case class == delivery.UnknownOutcome: // it becomes visible again without this
 		return false
 	}
 	after := backAfter
 	if absent, _ := d.r.breaker.absent(); absent || life.Err() != nil {
-		after = 0 // it is not this one's fault
+		after = 0 // this message is not the cause
 	}
 	if d.r.enter(ctx) {
 		limit, done := context.WithTimeout(ctx, d.r.outboxTimeout)
-		_ = d.r.outbox.Show(limit, m.Kept, after) // if that fails it is seen again by itself
+		_ = d.r.outbox.Show(limit, m.Kept, after) // if that fails it becomes visible again later
 		done()
 		d.r.leave()
 	}

@@ -10,14 +10,17 @@ import (
 )
 
 const (
-	// So many registrations in a row that fail, and Kafka counts as away. Fewer would divert for a moment's trouble of one
-	// broker. While Kafka answers when it is asked, so many registrations at a time are sent to it all the same.
+	// The breaker opens after this many failed registrations in a row. A lower number would open it for a short
+	// failure of one broker. While Kafka answers checks, this many registrations at a time are sent to it although the
+	// breaker is open.
 	tripAfter = 5
-	// While it counts as away, it is asked this often.
+	// How often Kafka is checked while the breaker is open.
 	checkEvery = time.Second
-	// For one answer. A Kafka that takes longer than the registrations' two seconds is slow, not away: drains must go on.
+	// The time limit of a check. A Kafka that needs more than the registrations' two seconds is slow but available:
+	// drains must go on.
 	checkLimit = 5 * time.Second
-	// With no registration and no drain to show it, Kafka counts as there again when it has answered for so long.
+	// Without registrations and drains to prove it, Kafka counts as available again when it has answered checks for
+	// this long.
 	quietFor = 30 * time.Second
 )
 
@@ -26,25 +29,25 @@ var (
 	errPanicked = errors.New("the attempt did not return")
 )
 
-// breaker knows whether Kafka is away, so that no registration waits for it in vain.
+// breaker knows whether Kafka is unavailable, so that registrations do not wait for it in vain.
 //
 //	closed  registrations go to Kafka, until tripAfter of them in a row fail
 //	open    registrations go straight to the outbox, and Kafka is asked once a second. While it answers, tripAfter of
 //	        them at a time are sent to it: it may store nothing all the same, or refuse one partition only
 //
-// A record that is stored in time closes it, a drained one as well as a registration's. Drains do nothing else to it: what
-// lies in the outbox may be the records of the one partition that is dead. They wait only while Kafka does not answer.
+// A record that is stored in time closes it, from a registration or from a drain. Failed drains do not open it: the
+// messages in the outbox may all belong to the one partition that is dead. Drains wait only while Kafka does not
+// answer.
 //
-// It is of this project's making, since gobreaker can do none of three things: be closed from outside, learn from a
-// question instead of a registration that waits, and let several through at a time of which one failure does not shut the
-// others out.
+// This is not gobreaker, because gobreaker cannot do three things: be closed from outside, use a health check instead
+// of a waiting registration, and let several requests through at a time where one failure does not stop the others.
 type breaker struct {
 	check  func(context.Context) error
-	spawn  func(func(life context.Context)) // runs what asks Kafka, until the relay is closed
+	spawn  func(func(life context.Context)) // runs the checks until the relay is closed
 	opened func()
 	closed func(away time.Duration, waiting int)
-	// answers is called when Kafka answers after it did not, before anything is sent to it, and counts what waits for it.
-	// letThrough is called when drains may go on.
+	// answers is called when Kafka answers again, before anything is sent to it; it returns the number of waiting
+	// messages. letThrough is called when drains may go on.
 	answers    func(ctx context.Context) (waiting int)
 	letThrough func()
 
@@ -54,14 +57,15 @@ type breaker struct {
 	since    time.Time     // when it was opened
 	ended    chan struct{} // closed when it is closed again
 	asked    bool          // since it was opened
-	there    bool          // and Kafka answered the last time
+	there    bool          // and Kafka answered the last check
 	trials   int           // registrations under way that were let through while it was open
-	waiting  int           // in the outbox when Kafka answered again, -1 where that is not known
-	failed   time.Time     // when a registration or a question failed last
-	changed  chan struct{} // closed when drains need not wait any more
+	waiting  int           // messages in the outbox when Kafka answered again, -1 if unknown
+	failed   time.Time     // when a registration or a check failed last
+	changed  chan struct{} // closed when drains may go on
 }
 
-// allow returns a function that must be told once how the attempt ended, or an error while Kafka is away.
+// allow returns a function that must be called once with the result of the attempt, or an error while Kafka is
+// unavailable.
 func (b *breaker) allow() (report func(error), err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -88,7 +92,7 @@ func (b *breaker) report(err error, trial bool) {
 	switch delivery.ClassOf(err) {
 	case "":
 		b.shut()
-	case delivery.Invalid, delivery.TooLarge: // one record's fault: Kafka is there
+	case delivery.Invalid, delivery.TooLarge: // the record's fault: Kafka is available
 		b.failures = 0
 	default:
 		b.failed = time.Now()
@@ -98,7 +102,7 @@ func (b *breaker) report(err error, trial bool) {
 	}
 }
 
-// stored tells that Kafka has stored a record of the outbox in time.
+// stored notes that Kafka has stored a record of the outbox in time.
 func (b *breaker) stored() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -125,14 +129,14 @@ func (b *breaker) shut() {
 	b.closed(time.Since(b.since), b.waiting)
 }
 
-// letGo lets those go who wait for Kafka. b.mu is held.
+// letGo releases those that wait for Kafka. b.mu is held.
 func (b *breaker) letGo() {
 	close(b.changed)
 	b.changed = make(chan struct{})
 	b.letThrough()
 }
 
-// ask asks Kafka until the breaker is closed, or the relay.
+// ask checks Kafka until the breaker or the relay is closed.
 func (b *breaker) ask(life context.Context, ended <-chan struct{}) {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
@@ -158,14 +162,14 @@ func (b *breaker) ask(life context.Context, ended <-chan struct{}) {
 	}
 }
 
-// absent says that Kafka does not answer; changed is closed when that may be over.
+// absent says whether Kafka does not answer. changed is closed when that may have changed.
 func (b *breaker) absent() (absent bool, changed <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.open && b.asked && !b.there, b.changed
 }
 
-// learn notes whether Kafka answers. ended is that of the time when it was asked.
+// learn notes the result of a check. ended is the channel of the period in which the check began.
 func (b *breaker) learn(ended <-chan struct{}, there bool, waiting int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

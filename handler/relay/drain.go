@@ -11,18 +11,19 @@ import (
 	"userrelay/handler/trace"
 )
 
-// The queue trigger hands over one message at a time, and waits. An invocation waits so long for Kafka to come back, and
-// so long for the queue in the producer. With hiddenFor on top it ends before the host's functionTimeout of 5 minutes.
+// The queue trigger passes one message with each invocation, and waits. These are the time limits for waiting until
+// Kafka is back, and for waiting in the producer. Together with hiddenFor they are shorter than the host's
+// functionTimeout of 5 minutes.
 const (
 	triggerHold     = 60 * time.Second
 	triggerPatience = 60 * time.Second
 )
 
-// Drain stores in Kafka what the outbox held. Without an error the message is done with: it is stored, or it can never be
-// and lies in the poison queue. With one it must be tried again.
+// Drain stores a message of the outbox in Kafka. If it returns no error the message may be deleted: it is stored in
+// Kafka, or it can never be and is in the poison queue. After an error it must be tried again.
 //
-// It waits for Kafka to come back, and for the final outcome, up to 4 minutes in all: a message that is given back early
-// comes again as a copy, and each return costs one of its tries.
+// It waits up to 4 minutes until Kafka is back and the final outcome is known. A message that is returned to the queue
+// earlier could be stored twice, and each return uses up one of its attempts.
 func (r *Relay) Drain(ctx context.Context, message []byte) error {
 	ctx, d := r.open(ctx, message)
 	if d.err == nil && r.breaker != nil {
@@ -33,7 +34,7 @@ func (r *Relay) Drain(ctx context.Context, message []byte) error {
 	r.transfer(ctx, &d, triggerPatience)
 	if late := delivery.LateOf(d.err); late != nil {
 		limit, cancel := context.WithTimeout(ctx, hiddenFor)
-		if ctx.Err() != nil { // the program ends: what Kafka may store a moment later is not given back before
+		if ctx.Err() != nil { // shutdown: a message whose record Kafka may still store is not returned before that is known
 			limit, cancel = context.WithTimeout(context.WithoutCancel(ctx), endPatience)
 		}
 		defer cancel()
@@ -42,14 +43,14 @@ func (r *Relay) Drain(ctx context.Context, message []byte) error {
 	return r.close(ctx, &d)
 }
 
-// drained is a message of the outbox on its way into Kafka. Both ways of draining take the same steps: open, transfer,
-// and close once the outcome is known.
+// drained is a message of the outbox that is being moved to Kafka. Both ways of draining take the same steps: open,
+// transfer, and close once the outcome is known.
 type drained struct {
 	message []byte
 	unread  string                  // why the message can never be read, or ""
 	event   registration.Event      // as it was sent
 	queued  time.Time               // when it was put into the outbox
-	known   bool                    // Kafka has had it before
+	known   bool                    // Kafka had it before
 	before  storedMessage           // what is known of that
 	md      delivery.RecordMetadata // where err is nil
 	err     error
@@ -68,7 +69,7 @@ func (r *Relay) open(ctx context.Context, message []byte) (context.Context, drai
 		d.unread = "It cannot be read: " + err.Error()
 		return ctx, d
 	}
-	if !r.profile && (m.Event.Profile != nil || m.Event.ProfileOmitted) { // what the setting says now counts
+	if !r.profile && (m.Event.Profile != nil || m.Event.ProfileOmitted) { // the current setting counts
 		m.Event = m.Event.IDOnly()
 		d.event, d.message = m.Event, m.Encode()
 	}
@@ -81,8 +82,8 @@ func (r *Relay) open(ctx context.Context, message []byte) (context.Context, drai
 	return ctx, d
 }
 
-// transfer sends the event to Kafka, unless Kafka has it. A producer that does not come to it within the patience gives it
-// back.
+// transfer sends the event to Kafka, unless Kafka has it. The producer returns it unsent if it could not send it
+// within the time limit patience.
 func (r *Relay) transfer(ctx context.Context, d *drained, patience time.Duration) {
 	if d.err != nil {
 		return
@@ -102,8 +103,8 @@ func (r *Relay) transfer(ctx context.Context, d *drained, patience time.Duration
 	}
 }
 
-// close tells what became of a message, and puts what can never be drained into the poison queue. Without an error it may
-// be deleted.
+// close reports the outcome of a message, and moves a message that can never be drained to the poison queue. If it
+// returns no error the message may be deleted.
 func (r *Relay) close(ctx context.Context, d *drained) error {
 	switch {
 	case d.known:
@@ -112,7 +113,7 @@ func (r *Relay) close(ctx context.Context, d *drained) error {
 		}
 		return nil
 	case d.err == nil:
-		r.inKafka.add(keyOf(d.event, d.queued), storedMessage{md: d.md, told: true}) // it may be seen again before it is deleted
+		r.inKafka.add(keyOf(d.event, d.queued), storedMessage{md: d.md, told: true}) // it may be received again before it is deleted
 		r.observer.Drained(ctx, d.event, d.md, max(r.now().Sub(d.queued), 0))        // another clock may have put it there
 		return nil
 	}
@@ -137,7 +138,7 @@ const invalidReason = "Kafka rejects the record as invalid."
 
 var errNoOutbox = errors.New("the outbox is switched off")
 
-// poison puts a message where a person finds it.
+// poison stores a message in the poison queue.
 func (r *Relay) poison(ctx context.Context, e registration.Event, message []byte, reason string) error {
 	if r.outbox == nil {
 		return fmt.Errorf("move the message to the poison queue: %w", errNoOutbox)
@@ -152,8 +153,8 @@ func (r *Relay) poison(ctx context.Context, e registration.Event, message []byte
 	return nil
 }
 
-// poisonInvalid keeps a copy of a registration that Kafka rejects as invalid where a person finds it, one for each event id and
-// five minutes. The caller is told that it is not stored, whatever becomes of the copy.
+// poisonInvalid stores a copy of a registration that Kafka rejects as invalid in the poison queue, at most one in five
+// minutes for each event id. The caller gets the answer that it is not stored, whether or not the copy is.
 func (r *Relay) poisonInvalid(ctx context.Context, e registration.Event) {
 	key := keyOf(e, time.Unix(0, 0))
 	if !r.invalid.add(key, struct{}{}) {
@@ -162,6 +163,6 @@ func (r *Relay) poisonInvalid(ctx context.Context, e registration.Event) {
 	span := trace.FromContext(ctx)
 	m := registration.Envelope{Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: r.now(), Reason: string(delivery.Invalid)}
 	if r.poison(ctx, e, m.Encode(), invalidReason) != nil {
-		r.invalid.forget(key) // the next one may have more luck
+		r.invalid.forget(key) // the next attempt may succeed
 	}
 }

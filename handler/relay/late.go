@@ -9,15 +9,15 @@ import (
 	"userrelay/handler/registration"
 )
 
-// answer is what Kafka says in the end of a record whose outcome was unknown. Many may wait for it.
+// answer is the final outcome of a record whose outcome was unknown. Several callers may wait for it.
 type answer struct {
 	came chan struct{} // closed when it is known, or never will be
 	md   delivery.RecordMetadata
-	err  error // of class UnknownOutcome where it never will be
+	err  error // of class UnknownOutcome if it never will be
 }
 
-// await waits for Kafka's late answer to a record, for as long as its copy in the outbox is hidden. It returns nil where
-// there is none to wait for.
+// await waits for Kafka's late answer to a record, for as long as its copy in the outbox is hidden. It returns nil if
+// there is no answer to wait for.
 func (r *Relay) await(ctx context.Context, err error) *answer {
 	late := delivery.LateOf(err)
 	if late == nil {
@@ -36,7 +36,7 @@ func (r *Relay) await(ctx context.Context, err error) *answer {
 	return a
 }
 
-// by is the answer if it comes before ctx ends.
+// by returns the answer if it arrives before ctx ends.
 func (a *answer) by(ctx context.Context) (delivery.RecordMetadata, error) {
 	select {
 	case <-a.came:
@@ -51,16 +51,17 @@ func (a *answer) by(ctx context.Context) (delivery.RecordMetadata, error) {
 	}
 }
 
-// takeBack waits for the late answer to a record that is in the outbox, too, hidden until a time. If Kafka has the record,
-// the copy is deleted; if it certainly has not, the copy is shown. Where nobody knows it stays hidden, since Kafka may
-// store the record a moment later. The event is without its profile: many may wait.
+// takeBack waits for the late answer to a record that has a hidden copy in the outbox. If Kafka has stored the record,
+// takeBack deletes the copy; if Kafka certainly has not, it makes the copy visible. If the outcome stays unknown the
+// copy stays hidden for its time, because Kafka may still store the record. The event is without its profile, to save
+// memory: many calls may wait.
 func (r *Relay) takeBack(ctx context.Context, e registration.Event, queued time.Time, kept delivery.Kept, until time.Time, a *answer) {
 	r.watch(func(life context.Context) {
 		<-a.came
 		switch {
 		case a.err == nil:
 			key := keyOf(e, queued)
-			r.inKafka.add(key, storedMessage{md: a.md}) // should it be seen all the same
+			r.inKafka.add(key, storedMessage{md: a.md}) // in case it is received nevertheless
 			if r.insist(ctx, life, until, func(ctx context.Context) error { return r.outbox.Delete(ctx, kept) }) {
 				r.inKafka.forget(key)
 				r.observer.Withdrawn(ctx, e, a.md)
@@ -73,7 +74,7 @@ func (r *Relay) takeBack(ctx context.Context, e registration.Event, queued time.
 	})
 }
 
-// insist calls f until it has done its work, or the time is over, or the relay's. It says whether the work is done.
+// insist calls f until it succeeds, the time is over or the relay ends. It says whether f succeeded.
 func (r *Relay) insist(ctx, life context.Context, until time.Time, f func(context.Context) error) bool {
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
@@ -90,7 +91,7 @@ func (r *Relay) insist(ctx, life context.Context, until time.Time, f func(contex
 		case err == nil:
 			return true
 		case errors.Is(err, delivery.ErrSeen):
-			return tries > 0 // nobody can have seen it yet: an earlier try had done it, and its answer was lost
+			return tries > 0 // nobody else can have received it: an earlier attempt succeeded, and its answer was lost
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -102,7 +103,7 @@ func (r *Relay) insist(ctx, life context.Context, until time.Time, f func(contex
 	}
 }
 
-// enter and leave bound the calls of the queue that no caller waits for.
+// enter and leave limit the concurrent calls of the queue that no caller waits for.
 func (r *Relay) enter(ctx context.Context) bool {
 	select {
 	case r.calls <- struct{}{}:

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// recent remembers the newest of what it is told, for a time.
+// recent remembers the newest values for a time.
 type recent[K comparable, V any] struct {
 	most  int
 	lasts time.Duration
@@ -25,7 +25,7 @@ func newRecent[K comparable, V any](most int, lasts time.Duration) *recent[K, V]
 	return &recent[K, V]{most: most, lasts: lasts, byKey: map[K]*remembered[K, V]{}}
 }
 
-// add remembers a value, unless there is one under the key: then it returns false.
+// add remembers a value. If the key has one already it returns false.
 func (r *recent[K, V]) add(key K, value V) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -38,7 +38,7 @@ func (r *recent[K, V]) add(key K, value V) bool {
 	return true
 }
 
-// set remembers a value in place of the one that there may be.
+// set remembers a value, and replaces an earlier one of the key.
 func (r *recent[K, V]) set(key K, value V) {
 	r.forget(key)
 	r.add(key, value)
@@ -60,7 +60,7 @@ func (r *recent[K, V]) forget(key K) {
 	delete(r.byKey, key)
 }
 
-// prune lets go of what is too old, or more than so many. r.mu is held.
+// prune removes values that are too old, and the oldest above the limit. r.mu is held.
 func (r *recent[K, V]) prune(most int) {
 	now := time.Now()
 	for len(r.order) > 0 && (len(r.order) > most || now.Sub(r.order[0].at) >= r.lasts) {

@@ -20,13 +20,13 @@ type Outcome struct {
 	EventID  string
 	Kafka    delivery.RecordMetadata // where Kind is InKafka
 	Outbox   delivery.Kept           // where Kind is InOutbox
-	Replayed bool                    // it was stored before, by a request with the same event id
+	Replayed bool                    // an earlier request with the same event id stored it
 }
 
 // Kind says which store has a registration.
 type Kind int
 
-// The kinds. An Outcome without one says nothing.
+// The kinds. The zero value is not valid.
 const (
 	InKafka Kind = iota + 1
 	InOutbox
@@ -34,32 +34,33 @@ const (
 
 // Times.
 const (
-	// A message whose record may be stored all the same stays hidden for longer than the producer goes on with it: 60 s and
-	// one attempt, which takes 25 s at most.
+	// A message whose record may still be stored stays hidden for longer than the producer repeats that record: 60 s
+	// and one attempt of at most 25 s.
 	hiddenFor = 90 * time.Second
-	// What nobody waits for is tried again after a pause, which doubles.
+	// Calls that no caller waits for are repeated after a pause, which doubles.
 	firstPause   = 100 * time.Millisecond
 	longestPause = 5 * time.Second
 )
 
-// So many calls of the queue are under way that no caller waits for: deleting what Kafka has, and showing what it has not.
+// The largest number of concurrent calls of the queue that no caller waits for: deleting messages that Kafka has
+// stored, and making others visible.
 const maxCalls = 64
 
-// How many messages are remembered whose records Kafka has, although they may lie in the outbox still. Each is some 300
+// How many messages are remembered that Kafka has stored although they may still be in the outbox. Each takes some 300
 // bytes.
 const (
 	storedMost  = 8192
-	storedLasts = 15 * time.Minute // the host's lease of a message is 10 minutes at most
+	storedLasts = 15 * time.Minute // the host hides a message for 10 minutes at most
 )
 
 // Config names the parts that a relay works with.
 type Config struct {
 	Producer      Producer
-	Outbox        Outbox // nil: what Kafka does not accept is refused
+	Outbox        Outbox // nil: registrations that Kafka does not accept are refused
 	Observer      Observer
 	KafkaTimeout  time.Duration
 	OutboxTimeout time.Duration
-	// Profile says whether records have profiles. It decides of what lies in the outbox, too.
+	// Profile says whether records have profiles. It also applies to messages that are already in the outbox.
 	Profile bool
 	Now     func() time.Time // the wall clock, for when a message was put into a queue; nil: the system's
 }
@@ -73,24 +74,24 @@ type Relay struct {
 	outboxTimeout time.Duration
 	profile       bool
 	now           func() time.Time
-	breaker       *breaker // nil: without an outbox there is nowhere else to go
+	breaker       *breaker // nil without an outbox
 	repeats       repeats
 	inKafka       *recent[messageKey, storedMessage] // messages whose records Kafka has
-	invalid       *recent[messageKey, struct{}]      // of which there is a copy in the poison queue
-	calls         chan struct{}                      // has one for each that nobody waits for
-	kick          chan struct{}                      // takes one: there may be something to drain
-	stirred       atomic.Bool                        // something went into the outbox or came out, and it was not told since that it is empty
+	invalid       *recent[messageKey, struct{}]      // messages with a copy in the poison queue
+	calls         chan struct{}                      // has one for each call that nobody waits for
+	kick          chan struct{}                      // capacity 1: there may be messages to drain
+	stirred       atomic.Bool                        // a message went into the outbox or left it, and "empty" was not reported since then
 
 	mu         sync.Mutex
 	closed     bool
 	watchers   sync.WaitGroup  // of late answers
 	patience   context.Context //nolint:containedctx // they end with it
-	background sync.WaitGroup  // all else that goes on by itself
+	background sync.WaitGroup  // all other goroutines
 	life       context.Context //nolint:containedctx // it ends with that
 	lose, end  context.CancelFunc
 }
 
-// messageKey tells one message of the outbox from all others.
+// messageKey identifies a message of the outbox.
 type messageKey struct {
 	registration.RepeatKey
 
@@ -98,12 +99,12 @@ type messageKey struct {
 	queued int64
 }
 
-// storedMessage is what is known of a message whose record Kafka has.
+// storedMessage is a message whose record Kafka has stored.
 type storedMessage struct {
 	md   delivery.RecordMetadata
-	told bool // it was told that Kafka has it
-	// asked says that Kafka is being asked to store the registration, and nothing is known yet: the message, which the queue
-	// may have or not, is nobody's business until then.
+	told bool // the storing was reported
+	// asked marks a message whose registration is being sent to Kafka. Until the outcome is known the message must not
+	// be drained, whether or not the queue has it.
 	asked bool
 }
 
@@ -111,7 +112,7 @@ func keyOf(e registration.Event, queued time.Time) messageKey {
 	return messageKey{e.RepeatKey(), e.UserID, queued.UnixNano()}
 }
 
-// New returns a relay. It must be closed.
+// New returns a relay. The caller must close it.
 func New(c Config) *Relay {
 	r := &Relay{
 		producer: c.Producer, outbox: c.Outbox, observer: c.Observer,
@@ -136,8 +137,9 @@ func New(c Config) *Relay {
 	return r
 }
 
-// Close waits until nothing is left to be taken back from the outbox, or until ctx ends: what is left then becomes visible
-// by itself, and may be a copy. The producer must be closed before, so that it has answered for all records.
+// Close waits until all copies in the outbox of stored records are deleted, or until ctx ends. Messages that are left
+// then become visible and may be copies. The producer must be closed before, so that the outcomes of all records are
+// known.
 func (r *Relay) Close(ctx context.Context) {
 	r.mu.Lock()
 	r.closed = true
@@ -150,7 +152,8 @@ func (r *Relay) Close(ctx context.Context) {
 	r.lose()
 }
 
-// watch runs what waits for a late answer, until it ends or Close loses its patience. It says whether it does.
+// watch runs a function that waits for a late answer, until it ends or Close gives up. After Close it does not run the
+// function, and returns false.
 func (r *Relay) watch(f func(life context.Context)) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -161,7 +164,7 @@ func (r *Relay) watch(f func(life context.Context)) bool {
 	return true
 }
 
-// spawn runs what ends with the relay.
+// spawn runs a function that ends with the relay.
 func (r *Relay) spawn(f func(life context.Context)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -170,15 +173,15 @@ func (r *Relay) spawn(f func(life context.Context)) {
 	}
 }
 
-// diverted tells that Kafka is away.
+// diverted reports that Kafka is unavailable.
 func (r *Relay) diverted() {
-	r.observer.Diverted(context.Background()) // whose attempt it was is of no interest
+	r.observer.Diverted(context.Background()) // independent of any caller
 }
 
-// countLimit is for counting what lies in the outbox. Registrations wait for it once in an outage.
+// countLimit is the time limit for counting the messages in the outbox. Registrations wait for it once in an outage.
 const countLimit = 500 * time.Millisecond
 
-// count is how many messages lie in the outbox, or -1.
+// count returns the number of messages in the outbox, or -1.
 func (r *Relay) count(ctx context.Context) int {
 	limit, cancel := context.WithTimeout(ctx, countLimit)
 	defer cancel()
@@ -189,17 +192,17 @@ func (r *Relay) count(ctx context.Context) int {
 	return n
 }
 
-// resumed tells that Kafka is back.
+// resumed reports that Kafka is back.
 func (r *Relay) resumed(away time.Duration, waiting int) {
 	r.wake()
 	if waiting >= 0 {
 		r.observer.Resumed(context.Background(), away, waiting)
 		return
 	}
-	r.spawn(func(life context.Context) { r.observer.Resumed(context.Background(), away, r.count(life)) }) //nolint:contextcheck // nobody's attempt
+	r.spawn(func(life context.Context) { r.observer.Resumed(context.Background(), away, r.count(life)) }) //nolint:contextcheck // not part of any attempt
 }
 
-// wake tells the drain that there may be something to do.
+// wake tells the drain that there may be messages.
 func (r *Relay) wake() {
 	select {
 	case r.kick <- struct{}{}:
@@ -207,11 +210,11 @@ func (r *Relay) wake() {
 	}
 }
 
-// Deliver stores the registration. It has time limits of its own: a caller that leaves does not take the delivery along,
-// since what it did not hear of may be stored all the same. The error carries a delivery.Class, or is ErrIDTaken.
+// Deliver stores the registration. It has its own time limits and goes on if the caller disconnects, because the
+// registration may be stored anyway. The error carries a delivery.Class, or is ErrIDTaken.
 //
-// An event whose id the caller chose is stored once: a repeat, of the same source and id, within 5 minutes has the first
-// one's outcome, and waits for it where it is not known yet.
+// An event whose id the caller chose is stored once: a repeat with the same source and id within 5 minutes gets the
+// outcome of the first request, and waits until it is known.
 func (r *Relay) Deliver(ctx context.Context, e registration.Event) (Outcome, error) {
 	r.observer.Received(ctx, e)
 	ctx = context.WithoutCancel(ctx)
@@ -226,7 +229,7 @@ func (r *Relay) Deliver(ctx context.Context, e registration.Event) (Outcome, err
 	if known {
 		return r.replay(ctx, f, e)
 	}
-	defer r.repeats.ended(f) // should store not return, too
+	defer r.repeats.ended(f) // also if store panics
 	f.outcome, f.late, f.err = r.store(ctx, e)
 	if f.err == nil || f.late != nil && !r.settle(ctx, e, f.late, func() { r.repeats.settled(f) }) {
 		f.late = nil
@@ -234,7 +237,8 @@ func (r *Relay) Deliver(ctx context.Context, e registration.Event) (Outcome, err
 	return f.outcome, f.err
 }
 
-// settle waits for the late answer to what was refused because its outcome was not known, and calls then when it is known.
+// settle waits for the late answer to a record that was refused with an unknown outcome, and calls then when the
+// outcome is known.
 func (r *Relay) settle(ctx context.Context, e registration.Event, late *answer, then func()) bool {
 	e = e.WithoutProfile()
 	return r.watch(func(context.Context) {
@@ -245,7 +249,7 @@ func (r *Relay) settle(ctx context.Context, e registration.Event, late *answer, 
 	})
 }
 
-// replay answers a repeat with the first one's outcome.
+// replay answers a repeat with the outcome of the first request.
 func (r *Relay) replay(ctx context.Context, f *first, e registration.Event) (Outcome, error) {
 	limit, cancel := context.WithTimeout(ctx, r.kafkaTimeout)
 	defer cancel()

@@ -10,17 +10,17 @@ import (
 	"userrelay/handler/registration"
 )
 
-// How long and how many outcomes are remembered. Callers repeat within seconds: Auth0's Actions end after 20 s.
+// For how long outcomes are remembered, and how many. Callers repeat within seconds: Auth0's Actions end after 20 s.
 const (
 	rememberFor  = 5 * time.Minute
 	rememberMost = 8192 // some 3 MB
 )
 
-// ErrIDTaken says that the caller chose an event id that another user's registration of the same source has.
+// ErrIDTaken says that another user's registration from the same source has the event id that the caller chose.
 var ErrIDTaken = errors.New("the event id belongs to another user's registration")
 
-// repeats knows the first requests of those registrations whose ids their callers chose. How many of them are under way or
-// wait for Kafka's late answer is bounded by others: by the requests in progress and by what the producer holds.
+// repeats remembers the first requests of registrations whose ids the callers chose. The number of those in progress
+// or waiting for a late answer has limits elsewhere: the requests in progress, and the records in the producer.
 type repeats struct {
 	mu     sync.Mutex
 	open   map[registration.RepeatKey]*first       // not stored yet
@@ -35,7 +35,7 @@ type first struct {
 	done    chan struct{} // closed when it has ended
 	outcome Outcome
 	err     error
-	late    *answer // Kafka's, where err is that the outcome is not known
+	late    *answer // Kafka's late answer, if err says that the outcome is unknown
 }
 
 func newRepeats() repeats {
@@ -45,11 +45,11 @@ func newRepeats() repeats {
 	}
 }
 
-// first returns the first request that has the event's id, and whether it was known. If not, the caller must say that it
-// ended.
+// first returns the first request with the event's id, and whether there was one before. If not, this is the first,
+// and the caller must call ended.
 func (s *repeats) first(e registration.Event) (f *first, known bool) {
 	f = &first{key: e.RepeatKey(), eventID: e.ID, userID: e.UserID, done: make(chan struct{})}
-	f.err = &delivery.Error{Class: delivery.UnknownOutcome, Op: "store the first", Err: errPanicked} // should it not return
+	f.err = &delivery.Error{Class: delivery.UnknownOutcome, Op: "store the first", Err: errPanicked} // also after a panic
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if before := s.open[f.key]; before != nil {
@@ -62,7 +62,8 @@ func (s *repeats) first(e registration.Event) (f *first, known bool) {
 	return f, false
 }
 
-// ended notes the end of a first request. A failure is not remembered, but for one that Kafka's late answer may fix.
+// ended notes the end of a first request. It remembers a failure only if Kafka's late answer may turn it into a
+// success.
 func (s *repeats) ended(f *first) {
 	if f.late == nil {
 		s.remember(f)
@@ -70,7 +71,7 @@ func (s *repeats) ended(f *first) {
 	close(f.done)
 }
 
-// settled notes that Kafka's late answer has come, or never will.
+// settled notes that Kafka's late answer has arrived, or never will.
 func (s *repeats) settled(f *first) {
 	<-f.done
 	s.remember(f)
@@ -85,7 +86,7 @@ func (s *repeats) remember(f *first) {
 	}
 }
 
-// replay returns the outcome for a repeat. It waits for it within the time limits of the first one's delivery, and for
+// replay returns the outcome for a repeat. It waits for it within the time limits of the first request, and for
 // Kafka's late answer until ctx ends.
 func (f *first) replay(ctx context.Context, userID string) (Outcome, error) {
 	if f.userID != userID {

@@ -19,7 +19,7 @@ import (
 //	the outbox has not, and Kafka was not asked       Kafka, whatever the breaker says
 //	neither                                           refused with Kafka's reason; as not known where the outbox may have it
 //
-// Where that it is refused because the outcome is not known, late is Kafka's answer to come.
+// If it is refused because the outcome is unknown, late is Kafka's late answer.
 func (r *Relay) store(ctx context.Context, e registration.Event) (out Outcome, late *answer, err error) {
 	md, sent, kafkaErr := r.forward(ctx, e)
 	if kafkaErr == nil {
@@ -40,19 +40,19 @@ func (r *Relay) store(ctx context.Context, e registration.Event) (out Outcome, l
 		return Outcome{Kind: InOutbox, EventID: e.ID, Outbox: kept}, nil, nil
 	}
 	maybeKept, key := delivery.ClassOf(outboxErr) == delivery.UnknownOutcome, keyOf(e, queued)
-	if maybeKept && !r.inKafka.add(key, storedMessage{asked: true}) { // it was there, and is drained by now
+	if maybeKept && !r.inKafka.add(key, storedMessage{asked: true}) { // it was in the outbox, and has been drained
 		drained, _ := r.inKafka.get(key)
 		return r.forwarded(ctx, e, drained.md), nil, nil
 	}
 	if md, late, kafkaErr = r.lastResort(ctx, limit, &sent, kafkaErr, late); kafkaErr == nil {
 		if maybeKept {
-			r.inKafka.set(key, storedMessage{md: md, told: true}) // should it lie in the outbox, it is deleted when it is seen here
+			r.inKafka.set(key, storedMessage{md: md, told: true}) // if the outbox has it, it is deleted when this program receives it
 		}
 		return r.forwarded(ctx, sent, md), nil, nil
 	}
 	if maybeKept {
 		r.inKafka.forget(key)
-		kafkaErr = outboxErr // it may be in the outbox, whatever Kafka says
+		kafkaErr = outboxErr // it may be in the outbox, whatever Kafka answers
 		if late != nil {
 			r.watch(func(context.Context) {
 				if <-late.came; late.err == nil {
@@ -64,9 +64,9 @@ func (r *Relay) store(ctx context.Context, e registration.Event) (out Outcome, l
 	return Outcome{}, late, r.notStored(ctx, sent, kafkaErr)
 }
 
-// lastResort is for an event that the outbox did not take: Kafka's late answer may come in what is left of the outbox's
-// time, and if the breaker kept the event from Kafka, Kafka is asked all the same. That answer may be late, too. e becomes
-// the event as it was sent.
+// lastResort handles an event that the outbox did not accept. Kafka's late answer may arrive in the rest of the
+// outbox's time. If the breaker kept the event from Kafka, it is sent to Kafka now; that answer may be late as well. e
+// becomes the event as it was sent.
 func (r *Relay) lastResort(ctx, limit context.Context, e *registration.Event, kafkaErr error, late *answer) (delivery.RecordMetadata, *answer, error) {
 	switch {
 	case late != nil:
@@ -94,7 +94,7 @@ func (r *Relay) notStored(ctx context.Context, e registration.Event, err error) 
 	return err
 }
 
-// forward sends the event to Kafka, unless Kafka is known to be away. It returns the event as it was sent.
+// forward sends the event to Kafka, unless Kafka is known to be unavailable. It returns the event as it was sent.
 func (r *Relay) forward(ctx context.Context, e registration.Event) (md delivery.RecordMetadata, sent registration.Event, err error) {
 	if r.breaker == nil {
 		return r.send(ctx, e)
@@ -103,20 +103,20 @@ func (r *Relay) forward(ctx context.Context, e registration.Event) (md delivery.
 	if err != nil {
 		return delivery.RecordMetadata{}, e, err
 	}
-	err = errPanicked // should send not return
+	err = errPanicked // also if send panics
 	defer func() { report(err) }()
 	return r.send(ctx, e)
 }
 
-// send sends the event to Kafka within the time for that.
+// send sends the event to Kafka within kafkaTimeout.
 func (r *Relay) send(ctx context.Context, e registration.Event) (delivery.RecordMetadata, registration.Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.kafkaTimeout)
 	defer cancel()
 	return r.sendFitting(ctx, e)
 }
 
-// sendFitting sends the event, without its profile if the topic accepts less than registration.MaxRecord: a registration is
-// not lost for its profile.
+// sendFitting sends the event, without its profile if the topic accepts only records smaller than
+// registration.MaxRecord: a profile must not cost the registration.
 func (r *Relay) sendFitting(ctx context.Context, e registration.Event) (delivery.RecordMetadata, registration.Event, error) {
 	md, err := r.produce(ctx, e)
 	if delivery.ClassOf(err) == delivery.TooLarge && e.Profile != nil {
@@ -138,7 +138,8 @@ func (r *Relay) produce(ctx context.Context, e registration.Event) (delivery.Rec
 	return md, err
 }
 
-// keep puts the event into the outbox, before limit ends. why is what Kafka has against it, late its answer to come.
+// keep puts the event into the outbox, before limit ends. why is the reason that Kafka does not have it, late its late
+// answer.
 func (r *Relay) keep(ctx, limit context.Context, e registration.Event, why error, late *answer) (kept delivery.Kept, queued time.Time, err error) {
 	hidden := time.Duration(0)
 	if late != nil {

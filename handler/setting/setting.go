@@ -1,6 +1,6 @@
-// Package setting reads the forms that several settings have in common: pairs, addresses, GUIDs.
+// Package setting parses the formats that several settings share: pairs, addresses, GUIDs.
 //
-// No error holds anything of what was read: settings can be secrets.
+// No error repeats any part of a value, because settings can be secrets.
 package setting
 
 import (
@@ -12,8 +12,9 @@ import (
 	"strings"
 )
 
-// Pairs yields the pairs of a string such as "Name=Value;Name=Value", as connection strings of Azure's are: names in lower
-// case, no white space around names and values. Empty parts are left out. What is no pair has the name "".
+// Pairs yields the pairs of a string such as "Name=Value;Name=Value", the format of Azure's connection strings. Names
+// are returned in lower case, names and values without white space around them. Empty parts are skipped. A part that
+// is not a pair has the name "".
 func Pairs(s string) iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
 		for part := range strings.SplitSeq(s, ";") {
@@ -33,7 +34,7 @@ func Pairs(s string) iter.Seq2[string, string] {
 
 var errURL = errors.New("not a plain URL")
 
-// URL reads an address that has a scheme, a host and, but for a path, nothing else.
+// URL parses an address with a scheme, a host, an optional path and nothing else.
 func URL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {

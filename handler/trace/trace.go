@@ -1,7 +1,7 @@
-// Package trace carries the context of one invocation through the program: W3C Trace Context
+// Package trace passes the context of one invocation through the program: W3C Trace Context
 // (https://www.w3.org/TR/trace-context/) and the invocation id of the Functions host.
 //
-// What comes from outside is parsed strictly and dropped where it is not sound; it is never an error.
+// Trace headers are parsed strictly. Invalid ones are ignored and never an error.
 package trace
 
 import (
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Operation is the trace that an invocation belongs to, and the span in which the program works.
+// Operation is the trace of an invocation, and the current span.
 type Operation struct {
 	TraceID      string // 32 lower-case hex digits, not all zero
 	SpanID       string // 16 lower-case hex digits, not all zero; "" at the start of a trace that began here
@@ -21,8 +21,8 @@ type Operation struct {
 	Name         string // of the function, "RegisterUser"
 }
 
-// Start returns the operation of a request: the one of its traceparent, else a new trace. tracestate goes with a sound
-// traceparent only.
+// Start returns the operation of a request: the one of its traceparent, or else a new trace. It uses tracestate only
+// with a valid traceparent.
 func Start(traceparent, tracestate string) Operation {
 	op, ok := parse(traceparent)
 	if !ok {
@@ -32,14 +32,14 @@ func Start(traceparent, tracestate string) Operation {
 	return op
 }
 
-// Child returns the operation's next span: something it does that is seen by others under an id of its own.
+// Child returns a new child span of the operation, for work that others see with its own id.
 func (o Operation) Child() Operation {
 	o.SpanID = random(8)
 	return o
 }
 
 // Traceparent returns the header for the next hop, whose parent is this span. It is empty for an operation without a
-// span of its own.
+// span.
 func (o Operation) Traceparent() string {
 	if o.TraceID == "" || o.SpanID == "" {
 		return ""
@@ -47,8 +47,8 @@ func (o Operation) Traceparent() string {
 	return "00-" + o.TraceID + "-" + o.SpanID + "-" + o.Flags
 }
 
-// parse reads a traceparent header. A version that is not known yet is read as version 00, whose fields it must begin
-// with (section 4.3 of the specification); ff is no version.
+// parse reads a traceparent header. It reads an unknown version as version 00, because it must begin with the same
+// fields (section 4.3 of the specification). It refuses the version ff.
 func parse(h string) (Operation, bool) {
 	const length = len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	if len(h) < length || h[2] != '-' || h[35] != '-' || h[52] != '-' {
@@ -71,15 +71,15 @@ func parse(h string) (Operation, bool) {
 	return Operation{TraceID: traceID, SpanID: spanID, Flags: known(flags)}, true
 }
 
-// known keeps the flags that have a meaning, sampled and random-trace-id. The others must be zero in what is handed on
-// (Trace Context Level 2, section 3.2.2.5.3).
+// known keeps the defined flags, sampled and random-trace-id. The others must be zero in the outgoing header (Trace
+// Context Level 2, section 3.2.2.5.3).
 func known(flags string) string {
 	b, _ := hex.DecodeString(flags) // parse has seen that they are hex digits
 	return hex.EncodeToString([]byte{b[0] & 0x03})
 }
 
-// state returns a tracestate that may be handed on: visible ASCII and spaces, at most 512 characters (section 3.3.1.5
-// asks for at least that many). One that is longer or holds anything else is dropped whole, as the specification allows.
+// state returns a tracestate that may be propagated: visible ASCII and spaces, at most 512 characters (section 3.3.1.5
+// requires at least that many). It drops a longer or invalid one as a whole, as the specification allows.
 func state(h string) string {
 	if len(h) > 512 || strings.ContainsFunc(h, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return ""
@@ -106,7 +106,7 @@ func NewContext(ctx context.Context, o Operation) context.Context {
 	return context.WithValue(ctx, contextKey{}, o)
 }
 
-// FromContext returns the operation of the context, or a new trace where it has none.
+// FromContext returns the operation of the context, or a new trace if it has none.
 func FromContext(ctx context.Context) Operation {
 	if o, ok := ctx.Value(contextKey{}).(Operation); ok {
 		return o

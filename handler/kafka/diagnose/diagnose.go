@@ -1,4 +1,4 @@
-// Package diagnose looks at a Kafka cluster as the producer will meet it, and says in words for an operator what would keep
+// Package diagnose examines a Kafka cluster in the way the producer uses it, and tells an operator what would prevent
 // records from being stored. It stores none.
 package diagnose
 
@@ -19,24 +19,24 @@ import (
 // Finding is the result of one step of a diagnosis.
 type Finding struct {
 	Subject string // "broker kafka-1:9093", "topic user-events"
-	Text    string // what was found, and where it is wrong what to do
+	Text    string // what was found, and how to fix it if it is wrong
 	Grade   Grade
 }
 
-// Grade says how good a finding is.
+// Grade is the severity of a finding.
 type Grade int
 
 // The grades.
 const (
 	Good    Grade = iota
-	Warning       // it works, and something may be lost or stay unseen
-	Failure       // registrations cannot be stored, or a broker that is named is of no use
+	Warning       // it works, but records may be lost or a problem may stay hidden
+	Failure       // registrations cannot be stored, or a listed broker cannot be used
 )
 
-// Run tries each step that storing a record takes, without storing one: each broker of the list, with TLS and login;
-// the topic, and a leader for each partition; each leader, at the address that the cluster gives for it, and the right to
-// write there; and the topic's configuration. It stops where the next step cannot work. Of what brokers sent only their
-// addresses are in a finding.
+// Run tries each step of storing a record without storing one: each broker of the list, with TLS and login; the topic,
+// and a leader for each partition; each leader, at the address that the cluster gives for it, and the right to write
+// there; and the topic's configuration. It stops when the next step cannot work. Findings contain nothing that brokers
+// sent except their addresses.
 func Run(ctx context.Context, c kafka.Config) []Finding {
 	dialer := wire.NewDialer(c.Wire())
 	defer dialer.Close()
@@ -49,7 +49,7 @@ func Run(ctx context.Context, c kafka.Config) []Finding {
 	return d.found
 }
 
-// diagnosis is one that is under way.
+// diagnosis is the state of a run.
 type diagnosis struct {
 	config  kafka.Config
 	cluster *wire.Cluster
@@ -66,7 +66,7 @@ func (d *diagnosis) sayTopic(grade Grade, format string, args ...any) {
 	d.say(grade, "topic "+d.config.Topic, fmt.Sprintf(format, args...))
 }
 
-// brokers asks all brokers of the list for the topic, side by side. It returns false where none answers.
+// brokers asks all brokers of the list for the topic, concurrently. It returns false if none answers.
 func (d *diagnosis) brokers(ctx context.Context) bool {
 	type answer struct {
 		view *wire.View
@@ -121,7 +121,8 @@ func secured(c kafka.Config) string {
 	}
 }
 
-// topic says whether there is one, and which of its partitions have no leader. It returns false where there is none.
+// topic reports whether the topic exists, and which of its partitions have no leader. It returns false if there is no
+// topic.
 func (d *diagnosis) topic() bool {
 	if err := d.view.Problem(); err != nil {
 		d.sayTopic(Failure, "%s", wire.Explain(wire.Fail("look up the topic", err, false)))
@@ -132,7 +133,7 @@ func (d *diagnosis) topic() bool {
 	for i, leader := range d.view.Leaders() {
 		switch q := d.view.Partitions[i]; {
 		case leader != wire.NoLeader:
-		case q.Err == wire.CodeListenerNotFound || q.Leader >= 0: // its leader is alive, and not in the list of brokers
+		case q.Err == wire.CodeListenerNotFound || q.Leader >= 0: // its leader is alive, but not in the list of brokers
 			unlisted = append(unlisted, int32(i))
 		default:
 			leaderless = append(leaderless, int32(i))
@@ -150,7 +151,7 @@ func (d *diagnosis) topic() bool {
 	return true
 }
 
-// counted is "1 partition" or "2 partitions".
+// counted returns "1 partition" or "2 partitions".
 func counted(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -158,7 +159,7 @@ func counted(n int, what string) string {
 	return strconv.Itoa(n) + " " + what + "s"
 }
 
-// listed is "partition 1 has" or "partitions 1, 3 have".
+// listed returns "partition 1 has" or "partitions 1, 3 have".
 func listed(what string, numbers []int32, one, more string) string {
 	const most = 12
 	slices.Sort(numbers)
@@ -180,7 +181,7 @@ func listed(what string, numbers []int32, one, more string) string {
 	return strings.TrimSpace(what + " " + strings.Join(texts, ", ") + " " + verb)
 }
 
-// shown is an address as a cluster tells it, where it is one: whatever else may stand there is not repeated.
+// shown returns an address from a cluster if it is a valid one. Other text is not repeated.
 func shown(address string) (string, bool) {
 	const longest = 255 // bytes of a name in DNS
 	host, port, err := net.SplitHostPort(address)

@@ -36,10 +36,11 @@ type holder struct {
 	elsewhere []int32   // partitions that it says it does not lead
 	refused   wire.Code // for the right to write
 	noIDs     bool      // it knows no idempotent producers
-	unseen    bool      // it does not tell whether it may be written to
+	unseen    bool      // it does not say whether writing is permitted
 }
 
-// leaders tries each broker that leads a partition or may come to lead one, side by side, where the cluster says that it is.
+// leaders tries each broker that leads a partition or may become a leader, concurrently, at the address that the
+// cluster gives for it.
 func (d *diagnosis) leaders(ctx context.Context) {
 	holders := d.holders()
 	var tries sync.WaitGroup
@@ -53,7 +54,7 @@ func (d *diagnosis) leaders(ctx context.Context) {
 	d.write(slices.DeleteFunc(holders, func(h *holder) bool { return len(h.leads) == 0 }))
 }
 
-// write says whether leaders take records.
+// write reports whether leaders accept records.
 func (d *diagnosis) write(leaders []*holder) {
 	refused := map[wire.Code][]int32{} // by whom
 	good, unseen, plain := len(leaders) > 0, false, false
@@ -82,7 +83,7 @@ func (d *diagnosis) write(leaders []*holder) {
 	}
 }
 
-// holders returns the brokers that lead partitions, and those that have replicas only, by id.
+// holders returns the brokers that lead partitions, and those that only have replicas, by id.
 func (d *diagnosis) holders() []*holder {
 	all := map[int32]*holder{}
 	of := func(id int32) *holder {
@@ -110,7 +111,7 @@ func (d *diagnosis) holders() []*holder {
 
 var errAddress = errors.New("an address that is no host:port")
 
-// try reaches for a broker. Of one that leads nothing no more is wanted.
+// try connects to a broker. A broker that leads no partition is not asked more.
 func (d *diagnosis) try(ctx context.Context, h *holder) error {
 	if _, ok := shown(h.address); !ok {
 		return errAddress
@@ -129,20 +130,20 @@ func (d *diagnosis) try(ctx context.Context, h *holder) error {
 		return d.tryWrite(l, deadline, h)
 	})
 	if c, ok := errors.AsType[wire.Code](err); ok && lasting(c) {
-		if _, opening := errors.AsType[wire.Phase](err); !opening { // it is what the broker thinks of the request, not of the connection
+		if _, opening := errors.AsType[wire.Phase](err); !opening { // the broker refused the request, not the connection
 			h.refused, err = c, nil
 		}
 	}
 	return err
 }
 
-// lasting says that a code is about rights or the topic, which no waiting changes.
+// lasting says that a code concerns rights or the topic, which waiting does not change.
 func lasting(c wire.Code) bool {
 	class := wire.RowOf(c).Class
 	return class == delivery.NotAuthorized || class == delivery.UnknownTopic
 }
 
-// tryLeads asks for the newest offset of each partition, which only its leader tells.
+// tryLeads asks for the newest offset of each partition, which only the leader answers.
 func (d *diagnosis) tryLeads(l *wire.Conn, deadline time.Time, h *holder) error {
 	about := listoffsets.RequestTopic{Topic: d.config.Topic}
 	for _, n := range h.leads {
@@ -156,7 +157,7 @@ func (d *diagnosis) tryLeads(l *wire.Conn, deadline time.Time, h *holder) error 
 		for _, q := range t.Partitions {
 			switch c := wire.Code(q.ErrorCode); {
 			case c == wire.CodeNone:
-			case lasting(c) && c != wire.CodeUnknownTopic: // a broker that does not lead a partition may not know it either
+			case lasting(c) && c != wire.CodeUnknownTopic: // a broker that does not lead a partition may not know it at all
 				return c
 			default:
 				h.elsewhere = append(h.elsewhere, q.Partition)
@@ -166,7 +167,7 @@ func (d *diagnosis) tryLeads(l *wire.Conn, deadline time.Time, h *holder) error 
 	return nil
 }
 
-// tryID asks for a producer id, as a lane does first.
+// tryID asks for a producer id, which is the first request of a lane.
 func (d *diagnosis) tryID(ctx context.Context, l *wire.Conn, deadline time.Time, h *holder) error {
 	if h.noIDs = !l.Knows(protocol.InitProducerId); h.noIDs {
 		return nil
@@ -177,7 +178,7 @@ func (d *diagnosis) tryID(ctx context.Context, l *wire.Conn, deadline time.Time,
 	return err
 }
 
-// tryWrite asks for the right to write by a request without a record: brokers look at rights first.
+// tryWrite tests the right to write with a request without a record: brokers check rights first.
 func (d *diagnosis) tryWrite(l *wire.Conn, deadline time.Time, h *holder) error {
 	about := rawproduce.RequestTopic{Topic: d.config.Topic}
 	for _, n := range h.leads {
@@ -188,7 +189,7 @@ func (d *diagnosis) tryWrite(l *wire.Conn, deadline time.Time, h *holder) error 
 	r, err := wire.Exchange[*produce.Response](l, deadline, &rawproduce.Request{
 		Acks: wire.AcksAll, Timeout: int32(d.config.BrokerTimeout().Milliseconds()), Topics: []rawproduce.RequestTopic{about},
 	})
-	if d.config.EventHubs() && errors.Is(err, io.EOF) { // nobody knows what it thinks of such a request
+	if d.config.EventHubs() && errors.Is(err, io.EOF) { // its reaction to such a request is unknown
 		h.unseen = true
 		return nil
 	}
@@ -199,14 +200,14 @@ func (d *diagnosis) tryWrite(l *wire.Conn, deadline time.Time, h *holder) error 
 		return wire.ErrAnswer
 	}
 	for _, q := range r.Topics[0].Partitions {
-		if c := wire.Code(q.ErrorCode); lasting(c) && !slices.Contains(h.elsewhere, q.Partition) { // all others say that there is no record
+		if c := wire.Code(q.ErrorCode); lasting(c) && !slices.Contains(h.elsewhere, q.Partition) { // other brokers answer that there is no record
 			return c
 		}
 	}
 	return nil
 }
 
-// judge tells what is wrong with a broker but for rights, which are the topic's.
+// judge reports what is wrong with a broker, except rights, which concern the topic.
 func (d *diagnosis) judge(h *holder) {
 	address, _ := shown(h.address)
 	subject, by := fmt.Sprintf("broker %d at %s", h.id, address), fmt.Sprintf("advertised.listeners of broker %d (not KAFKA_BROKERS)", h.id)
@@ -228,7 +229,7 @@ func (d *diagnosis) judge(h *holder) {
 	}
 }
 
-// loopback is a hint where a cluster elsewhere sends its clients to their own machine.
+// loopback returns a hint if a remote cluster refers its clients to their own machine.
 func (d *diagnosis) loopback(address string) string {
 	if local(address) && !slices.ContainsFunc(d.config.Brokers, local) {
 		return ". The address is this machine's own"

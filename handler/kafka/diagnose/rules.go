@@ -15,7 +15,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// The topic's configuration, as far as it decides whether records are stored, and kept.
+// The part of the topic's configuration that decides whether records are stored, and kept.
 const (
 	ruleInSync     = "min.insync.replicas"
 	ruleSize       = "max.message.bytes"
@@ -27,7 +27,7 @@ const (
 	ruleValues     = "confluent.value.schema.validation"
 )
 
-// rules looks at the topic's configuration.
+// rules examines the topic's configuration.
 func (d *diagnosis) rules(ctx context.Context) {
 	rules, err := d.configuration(ctx)
 	if err != nil {
@@ -47,7 +47,7 @@ func (d *diagnosis) rules(ctx context.Context) {
 	}
 }
 
-// configuration returns the rules that the broker tells.
+// configuration returns the topic's configuration from the broker.
 func (d *diagnosis) configuration(ctx context.Context) (map[string]string, error) {
 	const ofTopic = 2 // resource type
 	rules := map[string]string{}
@@ -75,14 +75,14 @@ func (d *diagnosis) configuration(ctx context.Context) (map[string]string, error
 	return rules, err
 }
 
-// number reads a rule that is one.
+// number reads a numeric rule.
 func number(text string) (int, bool) {
 	n, err := strconv.Atoi(text)
 	return n, err == nil && n >= 0
 }
 
-// copies says how many copies of a record there are when acks=all is answered: as many as min.insync.replicas, at most as
-// many as there are replicas. insync is 0 where it is not known.
+// copies reports how many copies of a record exist when acks=all is answered: min.insync.replicas, but not more than
+// there are replicas. insync is 0 if unknown.
 func (d *diagnosis) copies(insync int) {
 	replicas := math.MaxInt
 	var few, scarce []int32
@@ -90,7 +90,7 @@ func (d *diagnosis) copies(insync int) {
 		n := len(q.Replicas)
 		replicas = min(replicas, n)
 		switch need := min(insync, n); {
-		case q.Leader < 0, q.InSync >= n, q.InSync > need: // without a leader that is told already
+		case q.Leader < 0, q.InSync >= n, q.InSync > need: // a missing leader is reported already
 		case q.InSync < need:
 			few = append(few, int32(i))
 		case q.InSync == need:
@@ -121,7 +121,7 @@ func (d *diagnosis) copies(insync int) {
 	}
 }
 
-// sizes says whether a registration fits.
+// sizes reports whether a registration fits.
 func (d *diagnosis) sizes(rules map[string]string) {
 	limit, ok := number(rules[ruleSize])
 	if !ok {
@@ -142,14 +142,14 @@ func (d *diagnosis) sizes(rules map[string]string) {
 	}
 }
 
-// smallest returns how many bytes of a partition a registration without a profile takes.
+// smallest returns the size of a registration without a profile in a partition, in bytes.
 func smallest(userID string) int {
 	e := registration.Event{ID: registration.DeriveID("", userID, ""), UserID: userID, Source: "urn:auth0:a-tenant-of-mine", Time: time.Unix(0, 1)}
 	r := e.Record(registration.Header{Key: "traceparent", Value: "00-" + strings.Repeat("0", 32) + "-" + strings.Repeat("0", 16) + "-00"})
 	return kafka.BatchSize(r)
 }
 
-// clock says whether the topic refuses records of a machine whose clock is a little wrong.
+// clock reports whether the topic refuses records from a machine whose clock is slightly wrong.
 func (d *diagnosis) clock(rules map[string]string) {
 	const least = time.Hour
 	if rules[ruleClock] == "LogAppendTime" { // the broker's own clock counts
