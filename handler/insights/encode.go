@@ -16,12 +16,12 @@ import (
 	"userrelay/handler/registration"
 )
 
-// Node says where items come from: the component's instrumentation key, and the node on the application map.
+// Node identifies the origin of items: the component's instrumentation key, and the node on the application map.
 type Node struct{ Key, Role, Instance, Version string }
 
-// Encoder writes items as Application Insights takes them: each a line of JSON, an envelope of the contracts of
-// ApplicationInsights-Go. It appends, without the contracts' own types in between: three items a registration are much of
-// what the program computes. It is safe for use by several goroutines.
+// Encoder writes items in the format of Application Insights: each item is a line of JSON, an envelope of the
+// contracts of ApplicationInsights-Go. It writes JSON directly, without the contracts' Go types, because three items
+// for each registration are a large part of the program's processor time. It is safe for use by several goroutines.
 type Encoder struct {
 	trace, dependency, exception []byte    // an envelope up to its time
 	node                         []byte    // from there to the tags that every item has
@@ -74,7 +74,7 @@ func (e *Encoder) send(to Sink, i *item) {
 	e.lines.Put(line)
 }
 
-// append appends the item. Text that is not UTF-8 becomes U+FFFD in it; what is too long for the schema is cut.
+// append appends the item. It replaces invalid UTF-8 by U+FFFD, and cuts text that is too long for the schema.
 func (e *Encoder) append(line []byte, i *item) []byte {
 	head := e.trace
 	switch {
@@ -87,7 +87,7 @@ func (e *Encoder) append(line []byte, i *item) []byte {
 	w.time(i.at)
 	w = append(w, e.node...)
 	if i.operation.TraceID != "" {
-		w.text(`,"ai.operation.id":`, i.operation.TraceID, maxName) // all ids are known to be short
+		w.text(`,"ai.operation.id":`, i.operation.TraceID, maxName) // all ids are short
 	}
 	if i.operation.Name != "" {
 		w.text(`,"ai.operation.name":`, i.operation.Name, maxName)
@@ -111,7 +111,7 @@ func (e *Encoder) append(line []byte, i *item) []byte {
 	return append(w, `}}}`...)
 }
 
-// writer appends members of JSON objects. The name of a member is given as it is written, with what stands before it.
+// writer appends members of JSON objects. A name is passed in its JSON form, including the preceding punctuation.
 type writer []byte
 
 func (w *writer) number(name string, v int64) { *w = strconv.AppendInt(append(*w, name...), v, 10) }
@@ -127,11 +127,11 @@ func (w *writer) text(name, v string, limit int) {
 func quoted[T string | []byte](b []byte, v T) []byte {
 	for i := range len(v) {
 		if c := v[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
-			b, _ = jsontext.AppendQuote(b, v) // the error says that some of it became U+FFFD
+			b, _ = jsontext.AppendQuote(b, v) // the error only says that something was replaced by U+FFFD
 			return b
 		}
 	}
-	return append(append(append(b, '"'), v...), '"') // nearly all, in a third of the time
+	return append(append(append(b, '"'), v...), '"') // nearly all texts, in a third of the time
 }
 
 // property appends a pair of customDimensions.

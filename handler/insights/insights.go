@@ -1,7 +1,7 @@
-// Package insights tells Application Insights, and a person at the console, what becomes of registrations.
+// Package insights reports the outcomes of registrations to Application Insights and on the console.
 //
-// The names, messages and properties of its items are a contract: queries, alerts and people find a registration by
-// them. No item holds personal data beyond the user id, and none a secret.
+// The names, messages and properties of its items are a contract: queries, alerts and people use them to find a
+// registration. No item holds a secret, or personal data other than the user id.
 package insights
 
 import (
@@ -19,37 +19,37 @@ import (
 	"userrelay/handler/trace"
 )
 
-// What Application Insights calls a message sent to Kafka, and a call of a Storage queue.
+// Application Insights' types of a message sent to Kafka, and of a call of a Storage queue.
 const (
 	kafkaType = "Queue Message | kafka"
 	queueType = "Azure queue"
 )
 
-// Sink takes items, each a line of JSON, which is its own only until Track returns. Track neither blocks nor fails.
+// Sink accepts items, each a line of JSON, which it may use only until Track returns. Track neither blocks nor fails.
 type Sink interface{ Track(line []byte) }
 
-// Telemetry makes items of what happens. Its methods neither block nor fail.
+// Telemetry turns events of the program into items. Its methods neither block nor fail.
 type Telemetry struct {
 	config Config
 	send   string // name of the dependency
 	target string // of the dependency
 
-	undrained atomic.Int64 // when NotDrained told last, in ns since 1970
-	unread    atomic.Bool  // Unread has told
+	undrained atomic.Int64 // when NotDrained made its last item, in ns since 1970
+	unread    atomic.Bool  // Unread has reported
 }
 
 // Config says where telemetry goes.
 type Config struct {
-	// Sink takes the items that Encoder writes; both nil where there is no Application Insights.
+	// Sink accepts the items that Encoder writes; both are nil without Application Insights.
 	Sink    Sink
 	Encoder *Encoder
-	// Log takes what concerns the program itself. It is the console's: what matters of it is an item, too.
+	// Log is the console, for messages about the program. Important ones also become items.
 	Log *slog.Logger
-	// Lines makes a log line of every event, too. In Azure they would stand in the portal twice.
+	// Lines also writes every event as a log line. In Azure the portal would then show each event twice.
 	Lines bool
 	// Broker is the host of the first broker, Topic the Kafka topic: together they name the node on the application map.
 	Broker, Topic string
-	// Queue is the outbox's, and Advice says what to do about an error of it; nil: nobody knows.
+	// Queue is the name of the outbox's queue. Advice says how to fix an error of it; nil: no advice.
 	Queue  string
 	Advice func(error) string
 }
@@ -59,45 +59,45 @@ func New(c Config) *Telemetry {
 	return &Telemetry{config: c, send: "send " + c.Topic, target: c.Broker + "/" + c.Topic}
 }
 
-// Received tells that a request holds a registration. People search the portal for its message.
+// Received reports a registration in a request. People search the portal for its message.
 func (t *Telemetry) Received(ctx context.Context, e registration.Event) {
 	t.tell(ctx, &item{text: "Received ID of the newly registered user: ", user: registration.Shown(e.UserID), event: "received", about: of(e)})
 }
 
-// TenantLeftOut tells that a registration named a tenant which cannot be one, such as a placeholder that was not replaced.
+// TenantLeftOut reports that a registration named an invalid tenant, such as a placeholder that was not replaced.
 func (t *Telemetry) TenantLeftOut(ctx context.Context, e registration.Event) {
 	t.tell(ctx, &item{level: slog.LevelWarn, text: "The tenant that the request names cannot be one: left out", event: "tenant-left-out", about: of(e)})
 }
 
-// Forwarded tells that Kafka has the registration.
+// Forwarded reports that Kafka has stored the registration.
 func (t *Telemetry) Forwarded(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
 	t.tell(ctx, &item{text: "Forwarded to ", placed: true, event: "forwarded", about: of(e), place: at(md)})
 }
 
-// Refused tells that the registration is stored nowhere, as far as is known.
+// Refused reports that the registration is not known to be stored anywhere.
 func (t *Telemetry) Refused(ctx context.Context, e registration.Event, err error) {
 	t.tell(ctx, &item{level: slog.LevelError, text: "Not stored", event: "refused", about: of(e), class: delivery.ClassOf(err)})
 }
 
-// Outboxed tells that the outbox has the registration, and why Kafka does not.
+// Outboxed reports that the outbox has stored the registration, and why Kafka has not.
 func (t *Telemetry) Outboxed(ctx context.Context, e registration.Event, err error) {
 	t.tell(ctx, &item{level: slog.LevelWarn, text: "Kafka unavailable, kept in the outbox", event: "outboxed", about: of(e), class: delivery.ClassOf(err)})
 }
 
-// Withdrawn tells that Kafka has the registration after all, and the outbox no longer.
+// Withdrawn reports that Kafka has stored the registration later, and that it is no longer in the outbox.
 func (t *Telemetry) Withdrawn(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
 	t.tell(ctx, &item{text: "Taken back from the outbox, forwarded to ", placed: true, event: "withdrawn", about: of(e), place: at(md)})
 }
 
-// Drained tells that Kafka has a registration that was in the outbox.
+// Drained reports that Kafka has stored a registration from the outbox.
 func (t *Telemetry) Drained(ctx context.Context, e registration.Event, md delivery.RecordMetadata, queued time.Duration) {
 	t.tell(ctx, &item{text: "Drained to ", placed: true, event: "drained", about: of(e), place: at(md), more: []property{{"queuedMs", milliseconds(queued)}}})
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// NotDrained tells that a message stays in the outbox for now. The event is empty where it could not be read. Of many
-// messages only one a second is told.
+// NotDrained reports that a message stays in the outbox for now, at most one message a second. The event is empty if
+// the message could not be read.
 func (t *Telemetry) NotDrained(ctx context.Context, e registration.Event, err error) {
 	now := time.Now().UnixNano()
 	last := t.undrained.Load()
@@ -111,8 +111,8 @@ func (t *Telemetry) NotDrained(ctx context.Context, e registration.Event, err er
 	t.state(ctx, &i, slog.Any("doing", err))
 }
 
-// Poisoned tells that a message of the outbox can never be drained, and lies in the poison queue. The event is empty where
-// it could not be read.
+// Poisoned reports that a message of the outbox can never be drained and is now in the poison queue. The event is
+// empty if the message could not be read.
 func (t *Telemetry) Poisoned(ctx context.Context, e registration.Event, m delivery.Poisoned) {
 	i := item{
 		level: slog.LevelError, text: "Moved to the poison queue", event: "poisoned", class: m.Class,
@@ -124,13 +124,13 @@ func (t *Telemetry) Poisoned(ctx context.Context, e registration.Event, m delive
 	t.state(ctx, &i)
 }
 
-// Diverted tells that registrations go straight to the outbox.
+// Diverted reports that registrations go directly to the outbox.
 func (t *Telemetry) Diverted(ctx context.Context) {
 	t.state(ctx, &item{level: slog.LevelWarn, text: "Kafka is away: registrations go straight to the outbox", event: "diverted"})
 }
 
-// Resumed tells that registrations go to Kafka again, how long they did not, and how many messages lie in the outbox, fewer
-// than none where that is not known.
+// Resumed reports that registrations go to Kafka again, how long they did not, and how many messages are in the
+// outbox; a negative number means unknown.
 func (t *Telemetry) Resumed(ctx context.Context, away time.Duration, waiting int) {
 	i := item{text: fmt.Sprintf("Kafka is back after %.1fs", away.Seconds()), event: "resumed", more: []property{{"awayMs", milliseconds(away)}}}
 	if waiting >= 0 {
@@ -140,12 +140,13 @@ func (t *Telemetry) Resumed(ctx context.Context, away time.Duration, waiting int
 	t.state(ctx, &i)
 }
 
-// Emptied tells that the outbox is empty again.
+// Emptied reports that the outbox is empty again.
 func (t *Telemetry) Emptied(ctx context.Context) {
 	t.state(ctx, &item{text: "The outbox is empty", event: "emptied"})
 }
 
-// Unread tells that the outbox cannot be read, so that nothing is drained, and what to do about it; once, until Read.
+// Unread reports that the outbox cannot be read, so that nothing is drained, and how to fix it. It reports once until
+// Read.
 func (t *Telemetry) Unread(ctx context.Context, err error) {
 	if t.unread.Swap(true) {
 		return
@@ -160,26 +161,26 @@ func (t *Telemetry) Unread(ctx context.Context, err error) {
 	}, slog.Any("doing", err), slog.String("todo", todo))
 }
 
-// Read tells that the outbox can be read again.
+// Read reports that the outbox can be read again.
 func (t *Telemetry) Read(ctx context.Context) {
 	if t.unread.Swap(false) {
 		t.state(ctx, &item{text: "The outbox can be reached again", event: "read"})
 	}
 }
 
-// Unhealthy tells that Kafka does not answer the health check.
+// Unhealthy reports that Kafka does not answer the health check.
 func (t *Telemetry) Unhealthy(ctx context.Context, err error) {
 	t.state(ctx, &item{
 		level: slog.LevelWarn, text: "Kafka is away: the health check says degraded", event: "unhealthy", class: delivery.ClassOf(err),
 	}, slog.Any("doing", err))
 }
 
-// Healthy tells that Kafka answers the health check again.
+// Healthy reports that Kafka answers the health check again.
 func (t *Telemetry) Healthy(ctx context.Context) {
 	t.state(ctx, &item{text: "Kafka is back: the health check says ok", event: "healthy"})
 }
 
-// Sent tells of one attempt to store a record. Its span is the parent of what consumers do with the record.
+// Sent reports one attempt to store a record. Its span is the parent of the consumers' spans for the record.
 func (t *Telemetry) Sent(ctx context.Context, s delivery.SendAttempt) {
 	class := delivery.ClassOf(s.Err)
 	i := item{at: s.Start, text: t.send, about: of(s.Event), class: class, call: &call{
@@ -196,7 +197,7 @@ func (t *Telemetry) Sent(ctx context.Context, s delivery.SendAttempt) {
 	t.item(trace.FromContext(ctx), &i)
 }
 
-// Put tells of one attempt to keep a registration in the outbox.
+// Put reports one attempt to store a registration in the outbox.
 func (t *Telemetry) Put(ctx context.Context, p delivery.PutAttempt) {
 	result := "0"
 	if p.Err != nil {
@@ -207,7 +208,7 @@ func (t *Telemetry) Put(ctx context.Context, p delivery.PutAttempt) {
 	}})
 }
 
-// Panicked tells of a fault of the program. A value that is no runtime error may hold anything: its type is told only.
+// Panicked reports a panic. A value that is not a runtime error may hold any data, so only its type is reported.
 func (t *Telemetry) Panicked(ctx context.Context, value any, stack []byte) {
 	f := fault{kind: "string", text: fmt.Sprintf("%T", value)}
 	if e, ok := value.(runtime.Error); ok {
@@ -224,7 +225,7 @@ func (t *Telemetry) Panicked(ctx context.Context, value any, stack []byte) {
 	t.item(trace.FromContext(ctx), &item{fault: &f})
 }
 
-// tell makes an item of an event, and a line where a person reads them.
+// tell writes an event as an item, and as a line if Lines is set.
 func (t *Telemetry) tell(ctx context.Context, i *item) {
 	op := trace.FromContext(ctx)
 	if t.config.Lines {
@@ -233,14 +234,14 @@ func (t *Telemetry) tell(ctx context.Context, i *item) {
 	t.item(op, i)
 }
 
-// state makes an item and a line, wherever lines go: of what a person must see at the console, too.
+// state writes an item and always a line, for events that a person must also see on the console.
 func (t *Telemetry) state(ctx context.Context, i *item, more ...slog.Attr) {
 	op := trace.FromContext(ctx)
 	t.line(ctx, op, i, more...)
 	t.item(op, i)
 }
 
-// line writes what a person looks a registration up by.
+// line writes a line with the data by which people search for a registration.
 func (t *Telemetry) line(ctx context.Context, op trace.Operation, i *item, more ...slog.Attr) {
 	var attrs []slog.Attr
 	if i.about.known {

@@ -11,8 +11,8 @@ import (
 	"userrelay/handler/trace"
 )
 
-// item is one thing that Application Insights is told: a trace, unless it has a call or a fault. It holds all that an item
-// of this program can have, by value: its maker's stack has room for it.
+// item is one telemetry item: a trace, unless it has a call or a fault. It holds all possible fields by value, so that
+// it can be on the caller's stack.
 type item struct {
 	at        time.Time
 	operation trace.Operation
@@ -21,7 +21,7 @@ type item struct {
 	user      string // a user id,
 	placed    bool   // the place
 
-	event string // customDimensions, in this order; what is empty is left out
+	event string // customDimensions, in this order; empty ones are omitted
 	about about
 	place place
 	topic string
@@ -32,7 +32,7 @@ type item struct {
 	fault *fault
 }
 
-// about names the registration that an item is about. An event id is good for one source, a user id for one tenant.
+// about identifies the registration of an item. An event id is unique within a source, a user id within a tenant.
 type about struct {
 	known              bool
 	userID, id, source string
@@ -49,23 +49,23 @@ type place struct {
 
 func at(md delivery.RecordMetadata) place { return place{md.Topic, md.Partition, md.Offset} }
 
-// property is one of an item's customDimensions.
+// property is a pair of an item's customDimensions.
 type property struct{ key, value string }
 
-// call is what a dependency has beyond a trace.
+// call has the fields that a dependency has and a trace has not.
 type call struct {
 	kind, target, id, result string
 	duration                 time.Duration
 	success                  bool
 }
 
-// fault is what an exception has.
+// fault has the fields of an exception.
 type fault struct {
 	kind, text string
 	stack      []runtime.Frame
 }
 
-// message appends the message of a trace, as people read it: a place is "user-events[3]@317".
+// message appends the message of a trace. It writes a place as "user-events[3]@317".
 func (i *item) message(b []byte) []byte {
 	b = append(append(b, registration.Cut(i.text, maxMessage)...), i.user...)
 	if i.placed {

@@ -10,9 +10,9 @@ import (
 	"userrelay/handler/trace"
 )
 
-// WithItems returns a handler that hands every record to next, and makes an item of those from Warn on: a trace with
-// the operation of the context. It may hold what a person wrote in the source, and of the attributes those that are
-// known to hold neither personal data nor secrets (see known); the console has the others.
+// WithItems returns a handler that passes every record to next, and turns those of level Warn and above into an item:
+// a trace with the operation of the context. The item has the constant message, and only attributes that never hold
+// personal data or secrets (see known); the console gets all.
 func WithItems(next slog.Handler, encoder *Encoder, sink Sink) slog.Handler {
 	return &logHandler{next: next, encoder: encoder, sink: sink, attrs: []property{{"event", "log"}}}
 }
@@ -21,16 +21,16 @@ type logHandler struct {
 	next    slog.Handler
 	encoder *Encoder
 	sink    Sink
-	prefix  string     // of keys, the groups that are open
+	prefix  string     // the open groups, as a prefix of keys
 	attrs   []property // of WithAttrs
 }
 
-// Enabled says whether either takes records of this level.
+// Enabled says whether items or next need records of this level.
 func (h *logHandler) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn || h.next.Enabled(ctx, l)
 }
 
-// Handle makes an item of the record and hands it on. The error is the next handler's.
+// Handle turns the record into an item and passes it to the next handler, whose error it returns.
 func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn && !ingest.IsOwn(ctx) {
 		h.track(ctx, r)
@@ -50,7 +50,7 @@ func (h *logHandler) track(ctx context.Context, r slog.Record) {
 	h.encoder.send(h.sink, &item{at: r.Time, operation: trace.FromContext(ctx), level: r.Level, text: r.Message, more: p})
 }
 
-// WithAttrs returns a handler whose records have the attributes, too.
+// WithAttrs returns a handler that adds the attributes to each record.
 func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	with := *h
 	with.next = h.next.WithAttrs(attrs)
@@ -72,7 +72,7 @@ func (h *logHandler) WithGroup(name string) slog.Handler {
 	return &with
 }
 
-// appendAttr appends an attribute that may leave the console; a group's each. Of an error it is the class alone.
+// appendAttr appends an attribute that items may have, or each one of a group. Of an error it appends the class only.
 func appendAttr(p []property, prefix string, a slog.Attr) []property {
 	v := a.Value.Resolve()
 	if v.Kind() == slog.KindGroup {
@@ -93,7 +93,7 @@ func appendAttr(p []property, prefix string, a slog.Attr) []property {
 	return p
 }
 
-// set gives a property a value, once: the last one counts, as in a log line that is read from its end.
+// set sets a property. The last value of a name counts.
 func set(p []property, key, value string) []property {
 	for i := range p {
 		if p[i].key == key {
@@ -104,8 +104,8 @@ func set(p []property, key, value string) []property {
 	return append(p, property{key, value})
 }
 
-// known says whether the attributes of this name may become properties of an item: names that the program's own log
-// lines use for things which are no secret and nobody's.
+// known says whether attributes of this name may become properties of an item: the program's own log lines use these
+// names for data that is neither secret nor personal.
 func known(key string) bool {
 	switch key {
 	case "address", "attempt", "code", "errorClass", "event", "eventId", "offset", "partition",

@@ -7,12 +7,12 @@ import (
 	"userrelay/handler/insights/ingest"
 )
 
-// Message is a trace that has nothing but a message.
+// Message is a trace with only a message.
 func (e *Encoder) Message(text string) []byte {
 	return e.append(nil, &item{at: time.Now(), text: text})
 }
 
-// Stats is the item by which queries and people find telemetry that was lost.
+// Stats is the item with which queries and people find lost telemetry.
 func (e *Encoder) Stats(s ingest.Stats) []byte {
 	i := item{at: time.Now(), text: "telemetry-stats", event: "telemetry-stats"}
 	for _, c := range []struct {

@@ -239,7 +239,7 @@ func (d *dispatcher) cancel(it *item) (queued bool, why *delivery.Error) {
 
 var errQuota = errors.New("the broker's quota is used up")
 
-// forget takes an item off the books.
+// forget removes an item from the counts.
 func (d *dispatcher) forget(it *item) {
 	d.records--
 	d.bytes -= it.size

@@ -132,7 +132,7 @@ func (q *queue) fill(batches []batch) []batch {
 		}
 		it = next
 	}
-	// These belong to partitions of which no record fits.
+	// These batches belong to partitions whose first record does not fit.
 	return slices.DeleteFunc(batches, func(b batch) bool { return len(b.items) == 0 })
 }
 

@@ -12,23 +12,23 @@ import (
 // statusQuota is Application Insights' own status: too much over an extended time.
 const statusQuota = 439
 
-const maxRetryAfter = 5 * time.Minute // that an endpoint is obeyed
+const maxRetryAfter = 5 * time.Minute // largest accepted value
 
-// answer is what the endpoint says to a batch.
+// answer is the endpoint's answer to a batch.
 type answer struct {
 	status     int
 	retryAfter time.Duration // 0: none
 	body       []byte
 }
 
-// fate is what becomes of a batch.
+// fate says how to continue with a batch.
 type fate int
 
 const (
 	accepted   fate = iota
-	partly          // each item has a fate of its own
+	partly          // the answer differs by item
 	again           // sent again, later
-	authorized      // sent again, later: it takes minutes until a new role assignment counts
+	authorized      // sent again, later: a new role assignment takes minutes
 	halved          // sent again in two halves
 	capped          // dropped; the quota is used up
 	rejected        // dropped; it would be refused again
@@ -56,7 +56,7 @@ func (a answer) fate() fate {
 	return rejected // 400: the data or the key; 404: another stamp's key; a redirect that is not followed; anything else
 }
 
-// blames says whether an answer may be due to what the batch holds, and not to the state of the service.
+// blames says whether an answer may be caused by the content of the batch, and not by the state of the service.
 func (a answer) blames() bool {
 	return a.status == http.StatusPartialContent || a.status >= 500 && a.status != http.StatusServiceUnavailable
 }
@@ -71,9 +71,9 @@ func itemsAgain(status int) bool {
 	return false
 }
 
-// shares reads the body of a 206 for a batch of n items: which are sent again, ascending, and what became of the others.
-// What the endpoint sampled has an entry with a 2xx; that is no error. Indices are checked: they come from outside. It is
-// false where the body cannot be read.
+// shares reads the body of a 206 for a batch of n items. It returns the indices of the items to send again, ascending,
+// and the results of the others. A sampled item has an entry with a 2xx, which is not an error. It checks the indices,
+// because they come from outside, and returns false if the body cannot be read.
 func (a answer) shares(n int) (again []int, _ outcome, ok bool) {
 	var r struct {
 		Accepted *int `json:"itemsAccepted"`
@@ -107,7 +107,7 @@ func (a answer) shares(n int) (again []int, _ outcome, ok bool) {
 			o.rejected++
 		}
 	}
-	if r.Accepted != nil { // some may be refused without an entry that can be read
+	if r.Accepted != nil { // some may be refused without a readable entry
 		missing := min(max(o.accepted-sampled-*r.Accepted, 0), o.accepted-sampled)
 		o.accepted -= missing
 		o.rejected += missing
@@ -115,7 +115,7 @@ func (a answer) shares(n int) (again []int, _ outcome, ok bool) {
 	return again, o, true
 }
 
-// retryAfter reads the header in both its forms (RFC 9110, section 10.2.3).
+// retryAfter reads the header in both forms (RFC 9110, section 10.2.3).
 func retryAfter(value string, now time.Time) time.Duration {
 	var d time.Duration
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {

@@ -8,24 +8,24 @@ import (
 	"userrelay/handler/setting"
 )
 
-// Connection is what a connection string of Application Insights says.
+// Connection is a parsed connection string of Application Insights.
 type Connection struct {
 	InstrumentationKey string
 	Endpoint           string // URL that items are posted to
-	Audience           string // that tokens for the endpoint are made for, a URL without a slash at its end
+	Audience           string // audience of tokens for the endpoint, a URL without a slash at its end
 }
 
 const (
-	maxConnectionString = 4096 // characters, as Microsoft's SDKs have it
+	maxConnectionString = 4096 // characters, as in Microsoft's SDKs
 	globalEndpoint      = "https://dc.services.visualstudio.com"
 	trackPath           = "/v2.1/track"
 	publicAudience      = "https://monitor.azure.com"
 )
 
-// ParseConnection reads a connection string: Key=Value pairs with ';' between them, keys without regard to case, unknown
-// ones ignored. An explicit IngestionEndpoint wins over EndpointSuffix (with Location), which wins over the global
-// endpoint; AADAudience is that of the public cloud where it is absent. The error says what is wrong and repeats nothing
-// of the string.
+// ParseConnection reads a connection string: Key=Value pairs separated by ';'. The case of keys does not matter;
+// unknown keys are ignored. An explicit IngestionEndpoint wins over EndpointSuffix (with Location), which wins over
+// the global endpoint. The default of AADAudience is the public cloud's. The error says what is wrong and repeats
+// nothing of the string.
 func ParseConnection(s string) (Connection, error) {
 	values, err := pairs(s)
 	if err != nil {
@@ -50,15 +50,15 @@ func ParseConnection(s string) (Connection, error) {
 	return Connection{InstrumentationKey: key, Endpoint: strings.TrimRight(u.String(), "/") + trackPath, Audience: audience}, nil
 }
 
-// Confidential says whether what is sent to the endpoint is safe from others: by https, or because it does not leave
-// this machine. A token is sent nowhere else.
+// Confidential says whether others cannot read requests to the endpoint: it uses https, or is on this machine. Tokens
+// are sent to no other endpoint.
 func (c Connection) Confidential() bool {
 	u, err := url.Parse(c.Endpoint)
 	return err == nil && confidential(u)
 }
 
-// Scope is what tokens for the endpoint must be for. It has two slashes: the audience that the endpoint knows ends in one
-// (AuthConstants.cs of the .NET SDK).
+// Scope returns the scope of tokens for the endpoint. It has two slashes, because the audience that the endpoint
+// expects ends with one (AuthConstants.cs of the .NET SDK).
 func (c Connection) Scope() string { return c.Audience + "//.default" }
 
 func confidential(u *url.URL) bool {

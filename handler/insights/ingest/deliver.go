@@ -11,28 +11,28 @@ import (
 const (
 	firstBackoff = time.Second
 	maxBackoff   = time.Minute
-	// A batch that fails this often while others are accepted has something in it that the endpoint cannot take.
+	// A batch that fails this often while others are accepted has content that the endpoint cannot process.
 	maxStrikes  = 10
-	repeatAfter = 10 * time.Minute // the same trouble is told again
+	repeatAfter = 10 * time.Minute // the same trouble is logged again
 )
 
-// courier is what the sender's goroutine knows of the endpoint.
+// courier is the state of the sender's goroutine.
 type courier struct {
 	failures int   // since the last batch that was accepted
 	accepted int64 // batches, as a whole
 	log      *slog.Logger
-	told     map[string]time.Time // troubles, by when they were told last
-	troubled bool                 // the last that was told is trouble
+	told     map[string]time.Time // when each trouble was logged last
+	troubled bool                 // the last log line reported trouble
 }
 
-// outcome is what became of a batch.
+// outcome is the result of sending a batch.
 type outcome struct {
 	accepted, rejected, dropped int
-	reason                      string  // of what was rejected or dropped
+	reason                      string  // of the rejected or dropped items
 	left                        []batch // are sent again
 }
 
-// deliverAll sends sealed batches until there are none. It is false when there is no time for more.
+// deliverAll sends all sealed batches. It returns false if the time was over before.
 func (s *Sender) deliverAll(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		s.mu.Lock()
@@ -48,7 +48,7 @@ func (s *Sender) deliverAll(ctx context.Context) bool {
 	return false
 }
 
-// rest waits after a failure. It is false when there is no time for another try.
+// rest waits after a failure. It returns false if there is no time for another attempt.
 func (s *Sender) rest(ctx context.Context, pause time.Duration) bool {
 	select {
 	case <-s.stopping:
@@ -71,12 +71,12 @@ func (s *Sender) rest(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// deliver sends a batch once and deals with the answer. It returns how long to rest.
+// deliver sends a batch once and handles the answer. It returns how long to wait before the next request.
 func (s *Sender) deliver(ctx context.Context, b batch) time.Duration {
 	a, err := s.poster.post(ctx, b.lines)
 	if err != nil {
 		s.back(b)
-		if ctx.Err() == nil { // it is no trouble that Close gave up
+		if ctx.Err() == nil { // giving up in Close is not trouble
 			s.courier.trouble(ctx, slog.LevelWarn, slog.String("reason", why(err)))
 		}
 		return s.courier.backoff(0)
@@ -93,11 +93,11 @@ func (s *Sender) deliver(ctx context.Context, b batch) time.Duration {
 	}
 }
 
-// refused deals with an answer that takes nothing of a batch.
+// refused handles an answer that accepts no item of a batch.
 func (s *Sender) refused(ctx context.Context, b batch, a answer, f fate) time.Duration {
 	level := slog.LevelWarn
 	if f == capped || f == rejected {
-		level = slog.LevelError // a person must do something
+		level = slog.LevelError // an operator must act
 	}
 	s.courier.trouble(ctx, level, slog.Int("status", a.status))
 	switch {
@@ -117,7 +117,7 @@ func (s *Sender) refused(ctx context.Context, b batch, a answer, f fate) time.Du
 	return s.courier.backoff(a.retryAfter)
 }
 
-// share deals with an answer to a batch by item.
+// share handles an answer with a status for each item.
 func (s *Sender) share(ctx context.Context, b batch, a answer) time.Duration {
 	again, o, ok := a.shares(b.items)
 	if ok && o.accepted == b.items {
@@ -133,7 +133,7 @@ func (s *Sender) share(ctx context.Context, b batch, a answer) time.Duration {
 	return s.courier.backoff(a.retryAfter)
 }
 
-// again keeps what is left of a batch for another try, unless it is what makes the batch fail.
+// again keeps the rest of a batch for another attempt, unless its content is the cause of the failures.
 func (s *Sender) again(b, left batch, o outcome) {
 	if left.accepted != s.courier.accepted {
 		left.strikes++
@@ -153,7 +153,7 @@ func (s *Sender) back(b batch) {
 	s.queue.back(b)
 }
 
-// settle counts what became of a batch.
+// settle counts the results of a batch.
 func (s *Sender) settle(b batch, o outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,8 +176,8 @@ func (c *courier) success(ctx context.Context) {
 	}
 }
 
-// backoff returns how long to rest after a failure: as long as the endpoint says, else longer each time. Some of it is
-// left to chance, so that instances do not come back all at once.
+// backoff returns how long to wait after a failure: as long as the endpoint says, or otherwise longer each time. A
+// part of it is random, so that instances do not all return at once.
 func (c *courier) backoff(retryAfter time.Duration) time.Duration {
 	c.failures++
 	if retryAfter > 0 {
@@ -198,5 +198,5 @@ func (c *courier) trouble(ctx context.Context, level slog.Level, attr slog.Attr)
 	c.log.LogAttrs(ctx, level, "Application Insights does not accept telemetry", attr)
 }
 
-// reason is what a person is told of items that the answer refuses.
+// reason returns the text for a person about items that the answer refuses.
 func (a answer) reason() string { return "status " + strconv.Itoa(a.status) }

@@ -12,20 +12,20 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/klauspost/compress/gzip" // half the time of compress/gzip; the Kafka client brings it along
+	"github.com/klauspost/compress/gzip" // half the time of compress/gzip; a dependency of the Kafka client anyway
 )
 
 const (
-	attemptTimeout = 10 * time.Second // for a request with its token, its redirects and its answer
+	attemptTimeout = 10 * time.Second // for a request, including its token, redirects and answer
 	maxAnswer      = 1 << 20          // bytes of an answer that are read; one for 1,000 items is about 150 KB
 )
 
 // poster makes requests to the endpoint. It is used by one goroutine.
 type poster struct {
-	// transport and not a client: that would follow any redirect to anywhere, a 301 with a GET.
+	// A transport instead of a client, because a client follows redirects to any host, and a 301 with a GET.
 	transport http.RoundTripper
 	endpoint  *url.URL
-	moved     *url.URL                              // where the endpoint sent the last request that was accepted; nil: nowhere
+	moved     *url.URL                              // where the last accepted request was redirected to; nil: it was not
 	token     func(context.Context) (string, error) // nil: none is sent
 	zip       *gzip.Writer
 }
@@ -38,18 +38,19 @@ func newPoster(endpoint *url.URL, token func(context.Context) (string, error), t
 			TLSHandshakeTimeout: 5 * time.Second,
 			IdleConnTimeout:     90 * time.Second,
 			ForceAttemptHTTP2:   true,
-			MaxIdleConns:        4, // one request at a time, and redirects
+			MaxIdleConns:        4, // for one request at a time, and redirects
 		}
 	}
 	if token != nil && !confidential(endpoint) {
 		token = func(context.Context) (string, error) { return "", errOpenly }
 	}
-	// The fastest level: the next one takes a fifth longer and packs no better, lines being so alike.
-	zip, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed) // the level is a valid one
+	// The fastest level: the next one takes a fifth longer and does not compress these similar lines better.
+	zip, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed) // the level is valid
 	return &poster{transport: transport, endpoint: endpoint, token: token, zip: zip}
 }
 
-// pack returns the lines as a request's body. The transport may read it when the request is over, so it is never reused.
+// pack returns the compressed lines as a request's body. The transport may still read it after the request has ended,
+// so it is never reused.
 func (p *poster) pack(lines []byte) []byte {
 	packed := bytes.NewBuffer(make([]byte, 0, len(lines)/8))
 	p.zip.Reset(packed)
@@ -80,7 +81,7 @@ func (p *poster) post(ctx context.Context, lines []byte) (answer, error) {
 	if p.moved != nil {
 		target = p.moved
 	}
-	p.moved = nil // known again when it has worked again
+	p.moved = nil // stored again after a success
 	for range maxHops + 1 {
 		a, location, err := p.once(ctx, target, bearer, body)
 		if err != nil {
@@ -108,7 +109,7 @@ func (p *poster) once(ctx context.Context, to *url.URL, bearer string, body []by
 	}
 	req.Header.Set("Content-Type", "application/x-json-stream")
 	req.Header.Set("Content-Encoding", "gzip")
-	// No Accept-Encoding: net/http asks for gzip then, and unpacks it.
+	// Without an Accept-Encoding net/http requests gzip and decompresses it.
 	if bearer != "" {
 		req.Header.Set("Authorization", bearer)
 	}
@@ -119,7 +120,7 @@ func (p *poster) once(ctx context.Context, to *url.URL, bearer string, body []by
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil && res.StatusCode == http.StatusPartialContent {
-		text = nil // what became of the items cannot be known any more; of other answers the status says it all
+		text = nil // the results of the items are lost; for other answers the status is enough
 	}
 	return answer{
 		status:     res.StatusCode,
@@ -135,7 +136,7 @@ func (p *poster) closeIdle() {
 	}
 }
 
-// why says what went wrong in words that hold nothing of what the endpoint or the identity service sent.
+// why describes an error without any text that the endpoint or the identity service sent.
 func why(err error) string {
 	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		return "no answer in time"

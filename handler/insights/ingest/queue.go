@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Limits of what waits for Application Insights. An item has 0.7 to 1 KB, so that 17 MiB are 16,000 items or more: some
-// seconds of outage at 1,000 registrations a second, half an hour at 3. It is what telemetry holds, but for a batch's room
-// to spare and a request's body.
+// Limits of the items that wait for Application Insights. An item has 0.7 to 1 KB, so 17 MiB are 16,000 items or more:
+// some seconds of outage at 1,000 registrations a second, half an hour at 3. This is telemetry's memory, apart from a
+// spare buffer and a request's body.
 const (
 	maxWaiting    = 17 << 20 // bytes
-	maxItem       = 64 << 10 // bytes of an item that Application Insights takes (service limits of Azure Monitor)
+	maxItem       = 64 << 10 // bytes; largest item that Application Insights accepts (service limits of Azure Monitor)
 	maxBatchItems = 1000     // in one request
 	maxBatchBytes = 1 << 20  // in one request, unpacked
-	maxSpare      = 4        // batches' room that is kept for others: a busy sender makes no garbage
+	maxSpare      = 4        // number of batch buffers that are reused, so that a busy sender makes no garbage
 )
 
-// batch is what one request holds: items, each a line of JSON with a line feed.
+// batch is the content of one request: items, each a line of JSON with a line feed.
 type batch struct {
 	lines []byte
 	items int
@@ -26,21 +26,21 @@ type batch struct {
 	accepted int64 // batches that had been accepted when it failed last
 }
 
-// queue holds batches until they are settled. The last one is open for more items, so that a long outage makes few large
-// batches of many small ones.
+// queue holds batches until they are settled. The last one accepts more items, so that a long outage makes a few large
+// batches instead of many small ones.
 type queue struct {
 	sealed []batch // oldest first
 	open   batch
 	since  time.Time // when the open batch got its first item
-	held   int       // bytes of memory of all of them, and of the batch that take returned last
-	spare  [][]byte  // room for the next batches
+	held   int       // bytes of memory of all batches, including the one that take returned last
+	spare  [][]byte  // buffers for the next batches
 }
 
 func (q *queue) room(line []byte) bool {
 	return q.held < maxWaiting || len(q.open.lines)+len(line) < cap(q.open.lines)
 }
 
-// add appends an item. It says whether there is now something to wait for, or to do.
+// add appends an item. It says whether the sender's goroutine must be woken.
 func (q *queue) add(line []byte) (news bool) {
 	if len(q.open.lines)+len(line) >= maxBatchBytes {
 		q.seal()
@@ -61,7 +61,7 @@ func (q *queue) add(line []byte) (news bool) {
 	return news
 }
 
-// roomFor returns a slice with room for n bytes more: four times as much each time, as much as a batch can have at most.
+// roomFor returns a slice with room for n more bytes. It grows by a factor of four, up to the largest batch.
 func roomFor(b []byte, n int) []byte {
 	if len(b)+n <= cap(b) {
 		return b
@@ -69,7 +69,7 @@ func roomFor(b []byte, n int) []byte {
 	return append(make([]byte, 0, max(len(b)+n, min(max(4*cap(b), 16<<10), maxBatchBytes))), b...)
 }
 
-// seal makes the open batch one that can be taken.
+// seal closes the open batch, so that it can be taken.
 func (q *queue) seal() {
 	if q.open.items > 0 {
 		q.sealed = append(q.sealed, q.open)
@@ -81,7 +81,7 @@ func (q *queue) seal() {
 	}
 }
 
-// take takes the oldest sealed batch out.
+// take removes and returns the oldest sealed batch.
 func (q *queue) take() (batch, bool) {
 	if len(q.sealed) == 0 {
 		return batch{}, false
@@ -95,8 +95,8 @@ func (q *queue) take() (batch, bool) {
 // back puts the batch that take returned where it was.
 func (q *queue) back(b batch) { q.sealed = append([]batch{b}, q.sealed...) }
 
-// settle gives up the room of the batch that take returned. What is left of it goes to the end, also behind the open
-// batch: one that is refused time and again must not keep the others waiting.
+// settle releases the memory of the batch that take returned. The rest of it goes to the end of the queue, even behind
+// the open batch: a batch that is refused repeatedly must not delay the others.
 func (q *queue) settle(taken batch, left []batch) {
 	q.held -= cap(taken.lines)
 	if len(left) == 0 {
@@ -112,7 +112,7 @@ func (q *queue) settle(taken batch, left []batch) {
 	}
 }
 
-// pick returns a batch of the items with these indices, which are ascending and within the batch.
+// pick returns a batch of the items with these indices, which must be ascending and within the batch.
 func (b batch) pick(indices []int) batch {
 	lines := b.lines
 	b.lines, b.items = nil, len(indices)
@@ -127,7 +127,7 @@ func (b batch) pick(indices []int) batch {
 	return b
 }
 
-// halves returns the batch as two, which share no room.
+// halves splits the batch in two that share no memory.
 func (b batch) halves() []batch {
 	first, second := b, b
 	first.items = b.items / 2

@@ -8,13 +8,13 @@ import (
 	"userrelay/handler/setting"
 )
 
-const maxHops = 10 // as Microsoft's exporters have it
+const maxHops = 10 // as in Microsoft's exporters
 
-// redirected returns where an answer of 307 or 308 sends a request to from, or nil where it must not go.
+// redirected returns the target of a 307 or 308 for a request to from, or nil if the redirect must not be followed.
 //
-// Items hold user ids, and a token would go along, so the target must be the endpoint's own host, or one of Azure
-// Monitor's by https on its usual port (the list and the rules of Azure/azure-sdk-for-java#50117 and
-// Azure/azure-sdk-for-net#61244). An endpoint on this machine may send to others on it.
+// Items hold user ids, and the token would be sent as well. So the target must be the endpoint's own host, or a host
+// of Azure Monitor with https on the default port (the list and the rules of Azure/azure-sdk-for-java#50117 and
+// Azure/azure-sdk-for-net#61244). An endpoint on this machine may redirect to others on this machine.
 func redirected(endpoint, from *url.URL, location string) *url.URL {
 	target, err := from.Parse(location)
 	if err != nil || location == "" || target.User != nil {

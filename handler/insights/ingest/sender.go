@@ -1,9 +1,9 @@
 // Package ingest sends items to Application Insights.
 //
-// It takes the place of the SDK's channel, and promises more: Track never waits for the network, whatever state the
-// endpoint is in. An item is on its way a second after it came, or as soon as the endpoint takes it; it may arrive twice
-// where an answer is lost. Memory is bounded, what does not fit is dropped and counted, and Stats accounts for every item.
-// What goes wrong is told to the log and to nobody else.
+// It replaces the SDK's channel, and promises more: Track never waits for the network, whatever state the endpoint is
+// in. An item is sent within a second, or as soon as the endpoint accepts it; it may arrive twice if an answer is
+// lost. Memory is limited: items that do not fit are dropped and counted, and Stats accounts for every item. Failures
+// are logged and reported in no other way.
 package ingest
 
 import (
@@ -16,21 +16,21 @@ import (
 )
 
 const (
-	batchAge    = time.Second // an item goes out this long after it came: SIGKILL, with which the host ends the program, loses no more
+	batchAge    = time.Second // an item is sent this long after Track: SIGKILL, with which the host ends the program, loses no more than that
 	reportEvery = time.Minute
 )
 
-// Config says what a Sender sends where.
+// Config is the configuration of a Sender.
 type Config struct {
 	Connection Connection
-	// Token is asked before every request for a token that is valid then; nil where the endpoint wants none. It goes to
-	// confidential endpoints only.
+	// Token is called before every request and returns a valid token; nil if the endpoint needs none. Tokens are sent
+	// to confidential endpoints only.
 	Token func(context.Context) (string, error)
-	// Report makes an item of the counters, once a minute while there is something to tell; nil makes none.
+	// Report turns the counters into an item, once a minute while they change; nil: no such item.
 	Report func(Stats) []byte
-	// Log takes what concerns the sender itself. What is written to it must not come back as items, see IsOwn.
+	// Log is for messages about the sender itself. They must not become items, see IsOwn.
 	Log *slog.Logger
-	// Transport makes the requests; nil is one of the sender's own.
+	// Transport makes the requests; nil: the sender creates one.
 	Transport http.RoundTripper
 }
 
@@ -41,7 +41,7 @@ type Sender struct {
 	reporter reporter
 	minute   *time.Ticker
 
-	wake     chan struct{} // holds a value when the queue has news
+	wake     chan struct{} // holds a value when the queue has changed
 	stopping chan struct{} // closed by Close
 	stopped  chan struct{} // closed when the sender's goroutine has ended
 	cancel   context.CancelFunc
@@ -52,11 +52,11 @@ type Sender struct {
 	stats  Stats
 }
 
-// New returns a Sender that is at work until Close.
+// New returns a Sender that runs until Close.
 func New(c Config) *Sender {
 	endpoint, err := url.Parse(c.Connection.Endpoint)
 	if err != nil {
-		endpoint = &url.URL{} // ParseConnection makes no such; every request fails, and is told of
+		endpoint = &url.URL{} // ParseConnection never returns such a URL; every request fails and is logged
 	}
 	ctx, cancel := context.WithCancel(own(context.Background()))
 	s := &Sender{
@@ -77,7 +77,7 @@ func New(c Config) *Sender {
 	return s
 }
 
-// Track takes an item, a line of JSON without a line feed in it. The line is the caller's again afterwards.
+// Track accepts an item, a line of JSON without a line feed. The caller may reuse the line afterwards.
 func (s *Sender) Track(line []byte) {
 	s.mu.Lock()
 	s.stats.Tracked++
@@ -102,24 +102,24 @@ func (s *Sender) Track(line []byte) {
 	}
 }
 
-// drop counts items that are given up. The caller holds mu.
+// drop counts dropped items. The caller holds mu.
 func (s *Sender) drop(n int, reason string) {
 	s.stats.Pending -= int64(n)
 	s.stats.Dropped += int64(n)
 	s.stats.Reason = reason
 }
 
-// Stats returns the counters as they are now.
+// Stats returns the current counters.
 func (s *Sender) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stats
 }
 
-// run sends items until the sender is closed and nothing is left, or a batch fails after that, or ctx ends. One request
-// at a time is enough: with 1,000 items in each they take what a component may be sent at all.
+// run sends items until the sender is closed and none are left, or a batch fails after that, or ctx ends. One request
+// at a time is enough: with 1,000 items in each, they reach the limit of what a component accepts.
 func (s *Sender) run(ctx context.Context) {
-	var due <-chan time.Time // since the first of the items that wait; nil where none do
+	var due <-chan time.Time // since the first of the waiting items; nil if none wait
 	for {
 		select {
 		case <-s.wake:
@@ -142,7 +142,7 @@ func (s *Sender) run(ctx context.Context) {
 	}
 }
 
-// since is when the first of the items came that wait for more; zero where none do.
+// since returns when the first item of the open batch arrived; zero if it has none.
 func (s *Sender) since() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,8 +166,8 @@ func (s *Sender) report(ctx context.Context) {
 	}
 }
 
-// Close sends what waits, and returns when that is done or the time is up; what is not sent then is counted as dropped.
-// A batch that fails is not tried again. Close may be called more than once, and by several goroutines.
+// Close sends the waiting items, and returns when that is done or the time is up; the rest counts as dropped. A batch
+// that fails is not tried again. Close may be called more than once, and by several goroutines.
 func (s *Sender) Close(limit time.Duration) {
 	s.mu.Lock()
 	first := !s.closed
@@ -193,7 +193,7 @@ func (s *Sender) Close(limit time.Duration) {
 	}
 }
 
-// finish accounts for what is left.
+// finish counts the remaining items.
 func (s *Sender) finish(ctx context.Context) {
 	s.cancel()
 	s.minute.Stop()
@@ -210,8 +210,8 @@ func (s *Sender) finish(ctx context.Context) {
 
 type ownKey struct{}
 
-// own marks what the sender itself writes to the log. An item about items that cannot be sent would be one more of them.
+// own marks the sender's own log records. An item about items that cannot be sent could not be sent either.
 func own(ctx context.Context) context.Context { return context.WithValue(ctx, ownKey{}, true) }
 
-// IsOwn says whether a record is the sender's: no item may be made of it.
+// IsOwn says whether a record is the sender's own, which must not become an item.
 func IsOwn(ctx context.Context) bool { return ctx.Value(ownKey{}) != nil }

@@ -5,20 +5,20 @@ import (
 	"log/slog"
 )
 
-// Stats counts what becomes of items. At every moment Tracked = Accepted + Rejected + Dropped + Pending.
+// Stats counts items by result. At every moment Tracked = Accepted + Rejected + Dropped + Pending.
 type Stats struct {
 	Tracked  int64 // given to Track
 	Accepted int64 // by Application Insights
 	Rejected int64 // by Application Insights, for good
 	Dropped  int64 // here
 	Pending  int64 // still here
-	// Reason is that of the newest loss, of those below or "status 400"; "" while nothing was lost.
+	// Reason is the reason of the latest loss, one of those below or "status 400"; "" while nothing was lost.
 	Reason string
 }
 
-// Why items were lost, but for the answers of Application Insights, which are told by their status.
+// Why items were lost. Refusals by Application Insights are not among them; they are reported by status.
 const (
-	reasonFull     = "full"      // no room while Application Insights did not take items
+	reasonFull     = "full"      // the queue was full while Application Insights did not accept items
 	reasonClosed   = "closed"    // not sent when Close ended, or tracked after it
 	reasonTooLarge = "too large" // an item of more than 64 KB
 	reasonCapped   = "capped"    // the daily cap or the quota was reached (402, 439)
@@ -29,17 +29,17 @@ const (
 // Lost is the number of items that will not be found in Application Insights, or may not be.
 func (s Stats) Lost() int64 { return s.Rejected + s.Dropped }
 
-// reporter tells what becomes of items: Application Insights while there are any, the console when some are lost.
+// reporter reports the counters: to Application Insights while there are items, to the console when items are lost.
 type reporter struct {
 	log  *slog.Logger
-	item func(Stats) []byte // nil: Application Insights is not told
+	item func(Stats) []byte // nil: no report to Application Insights
 
-	own           int64 // items of the reporter's own
-	tracked, lost int64 // as the last item told, without the reporter's own
-	warned        int64 // lost, as the console was told
+	own           int64 // the reporter's own items
+	tracked, lost int64 // as in the last report, without the reporter's own
+	warned        int64 // lost, as in the last console line
 }
 
-// line is the item that tells, or nil where nothing happened since the last one.
+// line returns the report, or nil if nothing changed since the last one.
 func (r *reporter) line(s Stats) []byte {
 	tracked := s.Tracked - r.own
 	if r.item == nil || tracked == r.tracked && s.Lost() == r.lost {
@@ -50,7 +50,7 @@ func (r *reporter) line(s Stats) []byte {
 	return r.item(s)
 }
 
-// warn writes a line where items were lost since the last one.
+// warn writes a console line if items were lost since the last one.
 func (r *reporter) warn(ctx context.Context, s Stats) {
 	lost := s.Lost() - r.warned
 	if lost == 0 {

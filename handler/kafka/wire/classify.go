@@ -11,7 +11,7 @@ import (
 	"userrelay/handler/delivery"
 )
 
-// Why a batch is not sent again.
+// Reasons for not repeating a batch.
 var (
 	ErrOtherLog = errors.New("another cluster or another topic answers")
 	ErrNoProof  = errors.New("nobody can tell whether the same cluster answers")
@@ -45,20 +45,20 @@ func classify(err error, sent bool) delivery.Class {
 	}
 }
 
-// isAlert says that the other side ended a TLS connection because of something it does not like. crypto/tls has no
-// exported type for that where the connection is TCP.
+// isAlert says that the other side ended a TLS connection with an alert. For TCP connections crypto/tls has no
+// exported type for that.
 func isAlert(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "remote error"
 }
 
-// NeverSent says that a connection failed before the broker can have had the whole request.
+// NeverSent says that a connection failed before the broker can have received the whole request.
 func NeverSent(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && (op.Op == "dial" || op.Op == "write") || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errVersion)
 }
 
-// Fail is the error of an operation. sent says whether the request may have reached the broker.
+// Fail returns the error of an operation. sent says whether the request may have reached the broker.
 func Fail(op string, err error, sent bool) *delivery.Error {
 	return &delivery.Error{Class: classify(err, sent), Op: op, Err: fmt.Errorf("%s: %w", op, err)}
 }

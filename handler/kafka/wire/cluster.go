@@ -11,29 +11,29 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// Cluster is what is known of the brokers, and connections that no lane owns: at most one for each address.
+// Cluster has the known brokers, and spare connections that no lane owns, at most one for each address.
 type Cluster struct {
 	dialer *Dialer
 	seeds  []string // KAFKA_BROKERS
 	topic  string
 
 	mu        sync.Mutex
-	addresses map[int32]string // by broker, of the last metadata
+	addresses map[int32]string // by broker id, from the last metadata
 	id        string           // of the cluster, likewise
-	topicID   [16]byte         // likewise; zero where it is not known
+	topicID   [16]byte         // likewise; zero if unknown
 	answered  string           // the address that answered last
 	spare     map[string]*Conn // by address
 }
 
-// NewCluster returns a cluster of which only the addresses of some brokers are known.
+// NewCluster returns a cluster that knows only the addresses of some brokers.
 func NewCluster(seeds []string, topic string, dialer *Dialer) *Cluster {
 	return &Cluster{dialer: dialer, seeds: seeds, topic: topic, spare: map[string]*Conn{}}
 }
 
-// ErrNoLeader says that a broker or a leader is not known.
+// ErrNoLeader says that a broker or a leader is unknown.
 var ErrNoLeader = errors.New("the partition has no leader now")
 
-// Address returns where a broker is.
+// Address returns the address of a broker.
 func (c *Cluster) Address(broker int32) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,8 +43,8 @@ func (c *Cluster) Address(broker int32) (string, error) {
 	return "", ErrNoLeader
 }
 
-// candidates returns whom to ask for metadata: every broker that is known, and then the list for the start. It begins
-// with who answered last, or, when that one may be out of date, with another.
+// candidates returns the addresses to ask for metadata: all known brokers, and then the configured list. The first one
+// is the broker that answered last, or another one if that broker may be out of date.
 func (c *Cluster) candidates(another bool) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -61,7 +61,7 @@ func (c *Cluster) candidates(another bool) []string {
 	return slices.Concat(all[i:], all[:i])
 }
 
-// Get returns a connection that nobody uses, or a new one.
+// Get returns a spare connection, or a new one.
 func (c *Cluster) Get(ctx context.Context, address string) (*Conn, error) {
 	c.mu.Lock()
 	l := c.spare[address]
@@ -76,7 +76,7 @@ func (c *Cluster) Get(ctx context.Context, address string) (*Conn, error) {
 	return c.dialer.connect(ctx, address)
 }
 
-// put gives a connection back that is good.
+// put returns a usable connection to the cluster.
 func (c *Cluster) put(l *Conn) {
 	c.mu.Lock()
 	before := c.spare[l.Address]
@@ -87,7 +87,7 @@ func (c *Cluster) put(l *Conn) {
 	}
 }
 
-// With does something with a connection to a broker, which ends with ctx.
+// With calls a function with a connection to a broker. The connection is aborted when ctx ends.
 func (c *Cluster) With(ctx context.Context, address string, do func(l *Conn, deadline time.Time) error) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -109,8 +109,8 @@ func (c *Cluster) With(ctx context.Context, address string, do func(l *Conn, dea
 	return nil
 }
 
-// Metadata asks for the topic: one broker after the other, without waiting long for any, and the first one again at last,
-// since its connection may be dead. The first answer counts.
+// Metadata requests the topic's metadata from one broker after the other, without waiting long for any. It asks the
+// first one again at the end, because its connection may have been dead. The first answer counts.
 func (c *Cluster) Metadata(ctx context.Context, another bool) (*View, error) {
 	whom := c.candidates(another)
 	return Race(ctx, append(whom, whom[0]), func(ctx context.Context, address string) (*View, error) {
@@ -128,7 +128,7 @@ func (c *Cluster) Metadata(ctx context.Context, another bool) (*View, error) {
 	}, func(*View) {})
 }
 
-// Learn takes over where the brokers are. It returns true where another cluster than before answers.
+// Learn stores the addresses of the brokers. It returns true if another cluster than before answered.
 func (c *Cluster) Learn(v *View) (another bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,8 +146,8 @@ func (c *Cluster) Learn(v *View) (another bool) {
 	return another
 }
 
-// Remade says that the topic is not the one of a view any more: it was deleted and created anew. What was learned with an
-// id of the old one proves nothing of the new one's log.
+// Remade says that the topic is not that of the view any more: it was deleted and recreated. Information about the old
+// topic proves nothing about the log of the new one.
 func (c *Cluster) Remade(v *View) bool {
 	none := [16]byte{}
 	c.mu.Lock()
@@ -155,7 +155,7 @@ func (c *Cluster) Remade(v *View) bool {
 	return v != nil && v.TopicID != none && c.topicID != none && v.TopicID != c.topicID
 }
 
-// Sweep closes spare connections that are of no use any more.
+// Sweep closes spare connections that are not usable any more.
 func (c *Cluster) Sweep(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -167,7 +167,7 @@ func (c *Cluster) Sweep(now time.Time) {
 	}
 }
 
-// Knows says whether a broker knows a request.
+// Knows says whether a broker supports a request.
 func (c *Conn) Knows(key protocol.ApiKey) bool {
 	_, ok := c.versions[key]
 	return ok

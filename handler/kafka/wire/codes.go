@@ -9,7 +9,7 @@ import (
 // Code is an error code of a broker's answer (Kafka protocol guide, "Error Codes").
 type Code int16
 
-// Codes that the package treats one by one.
+// Codes with a special treatment.
 const (
 	CodeNone                 Code = 0
 	CodeUnknownTopic         Code = 3
@@ -23,25 +23,25 @@ const (
 
 func (c Code) Error() string { return "Kafka error " + strconv.Itoa(int(c)) + " " + RowOf(c).name }
 
-// Traits are what a code says beside its class.
+// Traits are properties of a code besides its class.
 type Traits int
 
 // The traits.
 const (
-	// NotStored says that the broker looks at this before it appends: it has certainly not stored the batch by this attempt.
-	// Without it the batch may be stored: a leader that has appended a batch and waits for its replicas answers
-	// NOT_LEADER_OR_FOLLOWER, or UNKNOWN_TOPIC_OR_PARTITION, when it ceases to lead meanwhile (DelayedProduce in Kafka's
-	// source).
+	// NotStored says that the broker checks this before it appends: this attempt has certainly not stored the batch.
+	// Without this trait the batch may be stored: a leader that has appended a batch and waits for its replicas
+	// answers NOT_LEADER_OR_FOLLOWER or UNKNOWN_TOPIC_OR_PARTITION if it stops leading in the meantime (DelayedProduce
+	// in Kafka's source).
 	NotStored Traits = 1 << iota
 	// Stale says that metadata are out of date (InvalidMetadataException in Kafka's Java client).
 	Stale
-	// Spent says that the broker does not go on with the producer id.
+	// Spent says that the broker does not accept the producer id any more.
 	Spent
-	// OneRecord says that one record may be at fault: of two halves of the batch, one may be stored.
+	// OneRecord says that one record may be the cause: if the batch is split, one half may be stored.
 	OneRecord
 )
 
-// Row is all that is known of a code.
+// Row is the entry of a code in the table.
 type Row struct {
 	code   Code
 	Class  delivery.Class
@@ -57,7 +57,7 @@ const (
 	adviceLogin     = "the broker refuses the login; see KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, or the token's audience and rights"
 	adviceMechanism = "the broker does not offer this login; see KAFKA_SASL_MECHANISM and KAFKA_SECURITY_PROTOCOL"
 	adviceNoLogin   = "the broker's port expects no login; see KAFKA_SECURITY_PROTOCOL and KAFKA_SASL_MECHANISM"
-	// AdviceListener is for partitions whose leader is alive, and cannot be reached where the cluster was asked.
+	// AdviceListener is the advice for partitions whose leader is alive but has no listener of the kind that was used.
 	AdviceListener = "the leader has no listener of the kind that answered; see the brokers' advertised.listeners"
 	adviceTopic    = "the topic does not exist; create it, or see KAFKA_TOPIC"
 	adviceSize     = "the topic accepts only smaller records; see its max.message.bytes"
@@ -69,7 +69,7 @@ const (
 
 const unknownCodeName = "(not known to this program)"
 
-// RowOf returns the row of a code. A code that is not in the table says nothing of whether the batch is stored.
+// RowOf returns the row of a code. With a code that is not in the table the batch may or may not be stored.
 func RowOf(c Code) Row {
 	for _, r := range [...]Row{
 		{-1, delivery.UnknownOutcome, 0, "UNKNOWN_SERVER_ERROR", ""},
@@ -99,7 +99,7 @@ func RowOf(c Code) Row {
 		{41, delivery.Unavailable, NotStored | Stale, "NOT_CONTROLLER", ""},
 		{42, delivery.Fatal, NotStored, "INVALID_REQUEST", ""},
 		{43, delivery.Fatal, NotStored, "UNSUPPORTED_FOR_MESSAGE_FORMAT", ""},
-		{44, delivery.Throttled, NotStored, "POLICY_VIOLATION", ""}, // Event Hubs answers it when it is overloaded
+		{44, delivery.Throttled, NotStored, "POLICY_VIOLATION", ""}, // Event Hubs sends it when overloaded
 		{45, delivery.UnknownOutcome, Spent, "OUT_OF_ORDER_SEQUENCE_NUMBER", ""},
 		{47, delivery.UnknownOutcome, Spent, "INVALID_PRODUCER_EPOCH", ""},
 		{53, delivery.NotAuthorized, NotStored, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", ""},

@@ -1,8 +1,8 @@
-// Package wire makes connections to Kafka brokers that are ready for requests (TLS, versions, login), and says what their
-// answers mean: for a record, and for an operator.
+// Package wire opens connections to Kafka brokers that are ready for requests (TLS, versions, login), and says what
+// their answers mean for a record and for an operator.
 //
-// It promises that nothing a broker sends makes it read past an answer, keep more than 16 MiB, or take one request's answer
-// for another's, and that no text of a broker is in what Explain says.
+// It promises that nothing that a broker sends can make it read past an answer, allocate more than 16 MiB, or confuse
+// the answers of two requests. The texts of Explain contain nothing that a broker sent.
 package wire
 
 import (
@@ -23,35 +23,35 @@ import (
 	"github.com/segmentio/kafka-go/sasl"
 )
 
-// Conn is a connection to a broker that is ready for requests: TLS, versions and login are done. One goroutine uses it at
-// a time. After an error it is of no use: what was asked may be answered still, and that answer must never be taken for
-// the next request's.
+// Conn is a connection to a broker that is ready for requests: TLS, versions and login are done. Only one goroutine
+// may use it at a time. It must not be used after an error: the answer of the failed request may still arrive, and
+// must never be read as that of the next one.
 type Conn struct {
-	net.Conn // what requests are written to and answers read from
+	net.Conn // for writing requests and reading answers
 	tcp      net.Conn
 	tls      *tls.Conn // nil: none
 	dialer   *Dialer
 	Address  string // host:port that was dialled
 	kafka    *protocol.Conn
-	versions map[protocol.ApiKey]int16 // of what both sides know
-	newest   int16                     // version of Metadata that the broker knows
-	View     *View                     // what the cluster told on this connection; nil: not asked
+	versions map[protocol.ApiKey]int16 // supported by both sides
+	newest   int16                     // version of Metadata that the broker supports
+	View     *View                     // the metadata from this connection; nil: not requested
 
 	Expires     time.Time     // it should not be used for new requests any more
 	Used        time.Time     // when the last answer came
 	pause       time.Duration // before the last request
 	correlation int32
 	Sent        bool  // something of the last request was written
-	broken      error // of the last Read: there is nothing more to come
+	broken      error // of the last Read: the stream has ended
 }
 
-// What requests ask with.
+// Constant fields of requests.
 const (
 	AcksAll = -1 // Produce: every in-sync replica has the records before the broker answers
 	Latest  = -1 // ListOffsets: the offset behind the last record
 )
 
-// Phase is what a connection was at when it failed before it was ready. It is part of the error.
+// Phase is the step at which a connection failed before it was ready. It is part of the error.
 type Phase string
 
 // The phases.
@@ -64,7 +64,7 @@ const (
 func (p Phase) Error() string { return string(p) }
 
 var (
-	// ErrAnswer says that a broker does not keep to the protocol.
+	// ErrAnswer says that a broker violates the protocol.
 	ErrAnswer   = errors.New("the broker's answer does not fit the request")
 	errWantsTLS = errors.New("a TLS record came")
 	errNotKafka = errors.New("something else than an answer of Kafka came")
@@ -72,14 +72,14 @@ var (
 )
 
 const (
-	maxAnswer   = 16 << 20 // bytes; the largest, metadata of a topic with many partitions, is a hundredth of it
+	maxAnswer   = 16 << 20 // bytes; the largest answers, metadata of a topic with many partitions, have a hundredth of that
 	alertRecord = 21       // first byte of a TLS record with an alert; its second is 3 (RFC 8446, section 5.1)
 )
 
-// abort has a request that is under way fail. Any goroutine may call it.
+// abort makes the request in progress fail. Any goroutine may call it.
 func (c *Conn) abort() { _ = c.tcp.Close() }
 
-// HangUp ends the connection, without a TLS goodbye, which may wait.
+// HangUp closes the connection without a TLS close message, which could block.
 func (c *Conn) HangUp() {
 	c.dialer.remove(c)
 	_ = c.tcp.Close()
@@ -125,7 +125,7 @@ func (c *Conn) open(ctx context.Context) error {
 	return nil
 }
 
-// login makes the SASL exchange, and has the connection expire before the session does (KIP-368).
+// login makes the SASL exchange, and sets the connection to expire before the session (KIP-368).
 func (c *Conn) login(ctx context.Context, deadline time.Time) error {
 	mechanism := c.dialer.sasl
 	shake, err := Exchange[*saslhandshake.Response](c, deadline, &saslhandshake.Request{Mechanism: mechanism.Name()})
@@ -159,7 +159,7 @@ func (c *Conn) login(ctx context.Context, deadline time.Time) error {
 	return nil
 }
 
-// expireBefore has the connection be replaced when four fifths of its session's lifetime are over; 0: it has no end.
+// expireBefore sets the connection to be replaced when four fifths of its session's lifetime are over; 0: no limit.
 func (c *Conn) expireBefore(sessionMs int64) {
 	const longest = 1 << 40 // ms; a duration must hold it
 	if sessionMs <= 0 {
@@ -170,7 +170,7 @@ func (c *Conn) expireBefore(sessionMs int64) {
 	}
 }
 
-// Begin must be called before a request, or several, are sent.
+// Begin must be called before one or more requests are sent.
 func (c *Conn) Begin(deadline time.Time) error {
 	c.Sent, c.pause = false, time.Since(c.Used)
 	if err := c.SetDeadline(deadline); err != nil {
@@ -186,7 +186,7 @@ type Request struct {
 	correlation int32
 }
 
-// Send sends a request. Its answer must be received before anything else that was sent later.
+// Send sends a request. Answers must be received in the order of their requests.
 func (c *Conn) Send(m protocol.Message) (Request, error) {
 	version, ok := c.versions[m.ApiKey()]
 	if !ok {
@@ -210,8 +210,8 @@ func (c *Conn) Receive(r Request) (protocol.Message, error) {
 	return m, err
 }
 
-// checkSize looks at the first bytes of an answer. kafka-go believes whatever comes: it takes the first bytes of a web
-// server for the size of an answer, and the next for that of a list, for which it makes room.
+// checkSize checks the first bytes of an answer. kafka-go checks nothing: it would read the first bytes from a web
+// server as the size of an answer, and the next as the length of a list, and allocate memory for it.
 func (c *Conn) checkSize() error {
 	b, err := c.kafka.Peek(4)
 	if err != nil {
@@ -230,7 +230,7 @@ func (c *Conn) checkSize() error {
 	}
 }
 
-// Exchange sends a request and returns its answer. l.sent says then whether anything went out.
+// Exchange sends a request and returns its answer. Afterwards sent says whether anything was written.
 func Exchange[A protocol.Message](l *Conn, deadline time.Time, m protocol.Message) (A, error) {
 	var none A
 	if err := l.Begin(deadline); err != nil {
@@ -246,7 +246,7 @@ func Exchange[A protocol.Message](l *Conn, deadline time.Time, m protocol.Messag
 	return AnswerAs[A](l.Receive(r))
 }
 
-// AnswerAs returns an answer as what it should be.
+// AnswerAs converts an answer to its type.
 func AnswerAs[A protocol.Message](m protocol.Message, err error) (A, error) {
 	answer, ok := m.(A)
 	if err == nil && !ok {
@@ -260,7 +260,8 @@ func (c *Conn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// Read fails for good after its first error: kafka-go reads on after one, to drop the rest of the answer.
+// Read fails permanently after its first error, because kafka-go goes on to read after one, to skip the rest of the
+// answer.
 func (c *Conn) Read(b []byte) (int, error) {
 	if c.broken != nil {
 		return 0, c.broken
@@ -270,16 +271,16 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Good says whether the connection may be used for another request.
+// Good says whether the connection can be used for another request.
 func (c *Conn) Good(now time.Time) bool {
 	idle := now.Sub(c.Used)
 	return now.Before(c.Expires) && idle < idleTimeout && int64(c.Used.Sub(c.dialer.started)) >= c.dialer.dead.Load() && (idle <= pauseBeforeCheck || !c.closedByPeer())
 }
 
-// closedByPeer says whether the other side has closed the connection. What waits to be read between two requests is never
-// an answer: on TLS it may be a note that the connection ends, so it is read.
+// closedByPeer says whether the other side has closed the connection. Data that arrives between two requests is never
+// an answer. With TLS it may be the close message, so it is read.
 func (c *Conn) closedByPeer() bool {
-	if c.SetDeadline(time.Time{}) != nil { // that of the last request is over: the socket could not be looked at
+	if c.SetDeadline(time.Time{}) != nil { // the last request's deadline has passed, and would prevent looking at the socket
 		return true
 	}
 	pending, closed := peek(c.tcp)
@@ -287,7 +288,7 @@ func (c *Conn) closedByPeer() bool {
 		return closed
 	}
 	if c.tls == nil {
-		return true // no broker speaks unasked
+		return true // brokers send nothing without a request
 	}
 	if c.tls.SetReadDeadline(time.Now().Add(time.Millisecond)) != nil {
 		return true

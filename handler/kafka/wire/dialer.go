@@ -15,23 +15,24 @@ import (
 )
 
 const (
-	// All that it takes to have a connection: TCP, TLS, versions, login.
+	// The time limit for a connection: TCP, TLS, versions, login.
 	connectTimeout = 5 * time.Second
-	dialTimeout    = 2 * time.Second // TCP only; below attemptTimeout, so that it is seen as what it is
-	// Where one does not answer, the next is tried beside it: addresses of a name, and brokers that are asked for metadata.
+	dialTimeout    = 2 * time.Second // TCP only; below attemptTimeout, so that the error names the cause
+	// If one does not answer within this time, the next is tried concurrently: addresses of a name, and brokers that
+	// are asked for metadata.
 	tryNextAfter = 250 * time.Millisecond
-	// Azure closes a connection that was idle for 240 s, and its load balancers may do so silently.
+	// Azure closes connections that were idle for 240 s; its load balancers may do that silently.
 	idleTimeout = 180 * time.Second
-	// A broker that is behind a load balancer should see new connections now and then.
+	// Connections are replaced after this time, so that load balancers can distribute them again.
 	maxAge = 30 * time.Minute
-	// After a pause of this length it is looked first whether the broker has closed the connection.
+	// After a pause of this length the connection is first checked for having been closed.
 	pauseBeforeCheck = time.Second
 )
 
 // DialFunc opens a connection to host:port.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Dialer makes the connections to the brokers and knows those that are open.
+// Dialer opens connections to the brokers and tracks the open ones.
 type Dialer struct {
 	tls      func() *tls.Config // nil: plain
 	sasl     sasl.Mechanism     // nil: no login
@@ -39,22 +40,22 @@ type Dialer struct {
 	dial     DialFunc
 	MaxAge   time.Duration
 	started  time.Time
-	dead     atomic.Int64 // connections that have rested since before this time, in ns since started, may be dead
+	dead     atomic.Int64 // connections unused since before this time, in ns since started, may be dead
 
 	mu     sync.Mutex
 	open   map[*Conn]struct{}
 	closed bool
 }
 
-// Config says how brokers are reached.
+// Config is the configuration of connections.
 type Config struct {
 	ClientID string
-	TLS      func() *tls.Config // asked at each new connection; nil: plain connections
+	TLS      func() *tls.Config // called for each new connection; nil: plain connections
 	SASL     sasl.Mechanism     // nil: no login
 	Dial     DialFunc           // below TLS; nil: TCP
 }
 
-// NewDialer returns a dialer, which must be closed.
+// NewDialer returns a dialer. The caller must close it.
 func NewDialer(c Config) *Dialer {
 	dial := c.Dial
 	if dial == nil {
@@ -78,8 +79,8 @@ func (d *Dialer) connect(ctx context.Context, address string) (*Conn, error) {
 	}
 	now := time.Now()
 	c := &Conn{Conn: tcp, tcp: tcp, dialer: d, Address: address, Used: now, newest: -1}
-	// Not all at once: a tenth of it is by chance.
-	c.Expires = now.Add(d.MaxAge - time.Duration(rand.Int64N(int64(d.MaxAge/10)+1))) //nolint:gosec // G404: spreads load, hides nothing
+	// A tenth of it is random, so that not all connections expire at once.
+	c.Expires = now.Add(d.MaxAge - time.Duration(rand.Int64N(int64(d.MaxAge/10)+1))) //nolint:gosec // G404: not a secret
 	if !d.add(c) {
 		_ = tcp.Close()
 		return nil, net.ErrClosed
@@ -102,7 +103,7 @@ func (d *Dialer) isClosed() bool {
 	return d.closed
 }
 
-// add notes an open connection, unless there are to be none any more.
+// add notes an open connection. It returns false after Close.
 func (d *Dialer) add(c *Conn) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -118,7 +119,7 @@ func (d *Dialer) remove(c *Conn) {
 	delete(d.open, c)
 }
 
-// Close closes all connections for good, those with a request or a handshake under way too.
+// Close closes all connections, including those with a request or a handshake in progress. No new one can be opened.
 func (d *Dialer) Close() {
 	d.mu.Lock()
 	open := d.open
@@ -129,18 +130,18 @@ func (d *Dialer) Close() {
 	}
 }
 
-// Distrust notes that a connection was dead after a pause: others that have rested as long may be, too, since a NAT forgot
-// them or the machine was suspended.
+// Distrust notes that a connection was dead after a pause. Others with the same pause may be dead, too, because a NAT
+// dropped them or the machine was suspended.
 func (d *Dialer) Distrust(c *Conn) {
 	if c.pause > pauseBeforeCheck {
 		d.dead.Store(int64(time.Since(d.started)))
 	}
 }
 
-// dialTCP opens a TCP connection. A name's addresses are tried one beside the other: the first may be a black hole, and
-// net.Dialer gives it all the time.
+// dialTCP opens a TCP connection. It tries the addresses of a name concurrently: if the first one drops packets,
+// net.Dialer would spend nearly all the time on it.
 func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
-	// Keep-alives keep a NAT from forgetting the connection, and find a dead one while nothing is sent.
+	// Keep-alives prevent a NAT from dropping the connection, and detect a dead connection while nothing is sent.
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -162,8 +163,8 @@ func dialTCP(ctx context.Context, network, address string) (net.Conn, error) {
 	}, func(c net.Conn) { _ = c.Close() })
 }
 
-// Race tries one after the other without waiting long for any, and returns the first that works. discard gets those that
-// work later. The error is the first one.
+// Race starts the attempts one after the other, a short time apart, and returns the first success. discard gets later
+// successes. If all fail it returns the first error.
 func Race[T any](ctx context.Context, addresses []string, try func(context.Context, string) (T, error), discard func(T)) (T, error) {
 	type outcome struct {
 		value T

@@ -14,14 +14,13 @@ import (
 	"userrelay/handler/delivery"
 )
 
-// Who names a broker's address.
+// The sources of a broker's address.
 const (
 	ByBrokers  = "KAFKA_BROKERS"
 	byEitherOf = "KAFKA_BROKERS or the brokers' advertised.listeners"
 )
 
-// Explain says in our own words why a broker cannot be used, and which setting to look at. Nothing that a broker sent is
-// in it.
+// Explain says why a broker cannot be used, and which setting to check. The text contains nothing that a broker sent.
 func Explain(trouble *delivery.Error) string {
 	if trouble == nil {
 		return ""
@@ -29,9 +28,9 @@ func Explain(trouble *delivery.Error) string {
 	return ExplainAt(trouble.Err, byEitherOf)
 }
 
-// ExplainAt is Explain where it is known who names the broker's address: by.
+// ExplainAt is Explain for an address with a known source, by.
 func ExplainAt(err error, by string) string {
-	if errors.Is(err, ErrToken) { // first: names and certificates in it are the identity service's
+	if errors.Is(err, ErrToken) { // first: names and certificates in this error belong to the identity service
 		return explainToken(err)
 	}
 	if c, ok := errors.AsType[Code](err); ok {
@@ -71,7 +70,7 @@ func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, syscall.ETIMEDOUT)
 }
 
-// explainDial is for connections that were not made.
+// explainDial explains why a connection could not be opened.
 func explainDial(err error, by string) string {
 	if op, ok := errors.AsType[*net.OpError](err); !ok || op.Op != "dial" {
 		return ""
@@ -94,7 +93,7 @@ func explainDial(err error, by string) string {
 	}
 }
 
-// explainSilence is for brokers that take a connection and then say nothing.
+// explainSilence explains brokers that accept a connection and do not answer.
 func explainSilence(err error, _ string) string {
 	if !timedOut(err) {
 		return ""
@@ -112,7 +111,7 @@ func explainSilence(err error, _ string) string {
 	}
 }
 
-// explainEnd is for brokers that end a connection.
+// explainEnd explains brokers that close a connection.
 func explainEnd(err error, _ string) string {
 	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		return ""
@@ -131,7 +130,7 @@ func explainEnd(err error, _ string) string {
 	}
 }
 
-// ExplainCode is Explain for a code of which nothing else is known.
+// ExplainCode is Explain for a code alone.
 func ExplainCode(c Code) string {
 	r := RowOf(c)
 	switch {
@@ -177,7 +176,7 @@ func explainTLS(err error, by string) string {
 	}
 }
 
-// nameless says that a certificate is valid for no host name and no address.
+// nameless says that a certificate has neither host names nor addresses.
 func nameless(c *x509.Certificate) bool {
 	return c != nil && len(c.DNSNames) == 0 && len(c.IPAddresses) == 0
 }

@@ -11,25 +11,25 @@ import (
 	"github.com/segmentio/kafka-go/protocol/metadata"
 )
 
-// NoLeader is what metadata say of a partition that has no leader.
+// NoLeader is the leader of a partition without one, in metadata.
 const NoLeader int32 = -1
 
-// View is what a broker tells of its cluster and of the topic.
+// View is a broker's metadata of its cluster and of the topic.
 type View struct {
-	Cluster    string   // its id; "" where the broker does not tell
-	TopicID    [16]byte // zero where the broker does not tell (Metadata before version 10). A topic created anew has another
+	Cluster    string   // its id; "" if the broker does not send it
+	TopicID    [16]byte // zero if the broker does not send it (Metadata before version 10). A recreated topic has another one
 	Err        Code     // of the topic
 	Brokers    map[int32]string
 	Partitions []partitionView // by number
 }
 
-// partitionView is what a broker tells of a partition.
+// partitionView is a broker's metadata of a partition.
 type partitionView struct {
 	Leader   int32 // noLeader where there is none
-	Epoch    int32 // of the leader; -1 where the broker does not tell
+	Epoch    int32 // of the leader; -1 if the broker does not send it
 	Err      Code
 	Replicas []int32 // brokers
-	InSync   int     // how many of them have all that is acknowledged
+	InSync   int     // how many of them have all acknowledged records
 }
 
 // Problem says why the topic cannot be used, or nil.
@@ -44,7 +44,7 @@ func (v *View) Problem() error {
 	}
 }
 
-// Leaders returns the broker of each partition, noLeader where there is none that is known.
+// Leaders returns the broker of each partition, or NoLeader if it has no known one.
 func (v *View) Leaders() []int32 {
 	leaders := make([]int32, len(v.Partitions))
 	for i, p := range v.Partitions {
@@ -56,14 +56,14 @@ func (v *View) Leaders() []int32 {
 	return leaders
 }
 
-// The versions of Metadata that are written here: kafka-go knows none that tells the topic's id.
+// The versions of Metadata that this file encodes: kafka-go has none with the topic's id.
 const (
 	firstWithTopicID = 11
 	lastWithTopicID  = 12
 )
 
-// SendMetadata asks for one topic. Without a list of topics a broker tells of all; Event Hubs closes the connection of an
-// identity that may see only one.
+// SendMetadata requests the metadata of one topic. Without a list of topics a broker sends all topics, and Event Hubs
+// closes the connection of an identity that has access to one only.
 func (c *Conn) SendMetadata(topic string) (Request, error) {
 	if c.newest < firstWithTopicID {
 		return c.Send(&metadata.Request{TopicNames: []string{topic}})
@@ -75,15 +75,15 @@ func (c *Conn) SendMetadata(topic string) (Request, error) {
 	b = binary.BigEndian.AppendUint32(b, uint32(r.correlation))
 	b = append(binary.BigEndian.AppendUint16(b, uint16(len(c.dialer.clientID))), c.dialer.clientID...)
 	b = append(b, 0)                                              // no tagged fields of the header
-	b = append(binary.AppendUvarint(b, 1+1), make([]byte, 16)...) // one topic; no id
+	b = append(binary.AppendUvarint(b, 1+1), make([]byte, 16)...) // one topic, without id
 	b = append(binary.AppendUvarint(b, uint64(len(topic)+1)), topic...)
-	b = append(b, 0, 0, 0, 0) // no tagged fields; do not create it; do not tell rights; no tagged fields
+	b = append(b, 0, 0, 0, 0) // no tagged fields; do not create it; no rights; no tagged fields
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	_, err := c.Write(b)
 	return r, err
 }
 
-// ReceiveMetadata returns the answer to sendMetadata.
+// ReceiveMetadata returns the answer to SendMetadata.
 func (c *Conn) ReceiveMetadata(r Request) (*View, error) {
 	if r.version < firstWithTopicID {
 		answer, err := AnswerAs[*metadata.Response](c.Receive(r))
@@ -99,7 +99,7 @@ func (c *Conn) ReceiveMetadata(r Request) (*View, error) {
 	if _, err := io.ReadFull(c.kafka, size[:]); err != nil {
 		return nil, err
 	}
-	b := make([]byte, binary.BigEndian.Uint32(size[:])) // checkSize has looked at it
+	b := make([]byte, binary.BigEndian.Uint32(size[:])) // checkSize has checked it
 	if _, err := io.ReadFull(c.kafka, b); err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (c *Conn) ReceiveMetadata(r Request) (*View, error) {
 	return v, err
 }
 
-// Metadata asks a broker for what it knows of the topic.
+// Metadata requests a broker's metadata of the topic.
 func (c *Conn) Metadata(deadline time.Time, topic string) (*View, error) {
 	if err := c.Begin(deadline); err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (c *Conn) Metadata(deadline time.Time, topic string) (*View, error) {
 	return v, err
 }
 
-// viewOf is a view of kafka-go's answer.
+// viewOf converts kafka-go's answer to a view.
 func viewOf(r *metadata.Response, version int16) (*View, error) {
 	const firstWithEpoch = 7
 	if len(r.Topics) != 1 {
@@ -154,7 +154,7 @@ func viewOf(r *metadata.Response, version int16) (*View, error) {
 	return v, nil
 }
 
-// decodeMetadata reads an answer of the versions that tell topic ids (Kafka protocol guide, "Metadata API").
+// decodeMetadata reads an answer of the versions with topic ids (Kafka protocol guide, "Metadata API").
 func decodeMetadata(b []byte) (correlation int32, v *View, err error) {
 	d := decoder{b: b}
 	v = &View{Brokers: map[int32]string{}}
@@ -201,7 +201,7 @@ func decodeMetadata(b []byte) (correlation int32, v *View, err error) {
 	return correlation, v, nil
 }
 
-// decoder reads the flexible encoding of Kafka's protocol (KIP-482). After an error all it reads is zero.
+// decoder reads the flexible encoding of Kafka's protocol (KIP-482). After an error it returns zero values.
 type decoder struct {
 	b   []byte
 	bad bool
@@ -231,7 +231,8 @@ func (d *decoder) uvarint() uint64 {
 	return v
 }
 
-// count reads the length of an array whose elements take so many bytes at least, so that no room is made for more than came.
+// count reads the length of an array. least is the smallest encoding of an element, in bytes; it limits the length to
+// what the answer can hold.
 func (d *decoder) count(least int) int {
 	n := d.uvarint()
 	if n == 0 { // null
@@ -255,7 +256,7 @@ func (d *decoder) int32s() []int32 {
 	return n
 }
 
-// tags reads past tagged fields.
+// tags skips tagged fields.
 func (d *decoder) tags() {
 	for n := d.uvarint(); n > 0 && !d.bad; n-- {
 		d.uvarint()

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// peek says whether something can be read from a connection, and whether its other side has closed it, without waiting
-// and without reading it.
+// peek says whether a connection has data to read, and whether the other side has closed it. It neither blocks nor
+// consumes data.
 func peek(c net.Conn) (pending, closed bool) {
 	s, ok := c.(syscall.Conn)
 	if !ok {

@@ -7,24 +7,25 @@ import (
 	"github.com/segmentio/kafka-go/protocol/initproducerid"
 )
 
-// ProducerID says to a broker which producer made a batch, and where in its sequence the batch is. A broker keeps one of
-// two batches that have the same (KIP-98).
+// ProducerID identifies a batch's producer and the batch's position in its sequence. Of two batches with the same one
+// a broker stores only one (KIP-98).
 type ProducerID struct {
-	ID    int64 // -1: none, the broker keeps both
+	ID    int64 // -1: none; the broker stores both
 	Epoch int16
 }
 
-// NoProducerID is for brokers that know no ids: a repeat may make a copy.
+// NoProducerID is for brokers without idempotent producers: a repeat may make a copy.
 func NoProducerID() ProducerID { return ProducerID{ID: -1, Epoch: -1} }
 
-// Pauses between tries: a broker that has just started hands out no ids for a moment.
+// Pauses between attempts: a broker that has just started cannot assign ids for a moment.
 const (
 	firstPause   = 20 * time.Millisecond
 	longestPause = 500 * time.Millisecond
 )
 
-// NewProducerID asks the broker for a producer id, until ctx ends, which has a deadline. What cluster gives it is asked with
-// the same round trip, unless it is known already. The error is a code where the broker refuses.
+// NewProducerID requests a producer id from the broker, and repeats that until ctx ends, which must have a deadline.
+// It requests the cluster's metadata with the same round trip, unless they are known already. If the broker refuses
+// the error is a Code.
 func (c *Conn) NewProducerID(ctx context.Context, topic string) (ProducerID, error) {
 	deadline, _ := ctx.Deadline()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
