@@ -11,7 +11,7 @@ import (
 	"userrelay/handler/outbox"
 )
 
-// The account is the one that the host reads the queue of, whatever else is set.
+// The account is the one whose queue the host reads, whatever else is set.
 func TestStorageAccount(t *testing.T) {
 	t.Parallel()
 	account := func(parse func(string) (outbox.Account, error), text string) outbox.Account {
@@ -110,7 +110,7 @@ func TestStorageIdentity(t *testing.T) {
 	}
 }
 
-// What is set for the account and not read is named; what the host reads for itself is not.
+// The warning names settings of the account that are not read, except those that only the host reads.
 func TestStorageWarnings(t *testing.T) {
 	t.Parallel()
 	const p = "AzureWebJobsStorage"
@@ -144,7 +144,7 @@ func TestStorageWarnings(t *testing.T) {
 	}
 }
 
-// What is wrong about the account is said without following mistakes.
+// A mistake about the account is reported without errors that follow from it.
 func TestStorageMistakes(t *testing.T) {
 	t.Parallel()
 	const p = "AzureWebJobsStorage"

@@ -18,7 +18,7 @@ import (
 	"userrelay/local/realkafka"
 )
 
-// environments are sound settings of all kinds: each setting is read in one of them at least.
+// environments are valid settings of all kinds. Each setting is read in at least one of them.
 func environments() map[string][]string {
 	const brokers, off = "KAFKA_BROKERS=kafka.example.com:9093", "OUTBOX=off"
 	return map[string][]string{
@@ -55,7 +55,7 @@ func wrongIn(t *testing.T, err error) configError {
 	return wrong
 }
 
-// A reference that the platform did not resolve is said to be one, whichever setting it stands in, and nothing else is.
+// A reference that the platform did not resolve is reported as such in every setting, and no other value is.
 func TestUnresolvedReferences(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
@@ -94,7 +94,7 @@ func TestUnresolvedReferences(t *testing.T) {
 	}
 }
 
-// Settings that begin as ours do and are none are named, with the one that is probably meant.
+// Unknown settings with a known prefix are named in a warning, with the setting that is probably meant.
 func TestUnknownSettings(t *testing.T) {
 	t.Parallel()
 	const ask = ": is %s meant?"
@@ -138,7 +138,7 @@ func TestUnknownSettings(t *testing.T) {
 	}
 }
 
-// What is probably meant is said also where it is missing.
+// The error for a missing setting also names the similar one that was set.
 func TestUnknownSettingsBesideMistakes(t *testing.T) {
 	t.Parallel()
 	s, err := load(variablesOf([]string{"KAFKA_BROKER=127.0.0.1:9", "OUTBOX=off"}), toServe)
@@ -193,7 +193,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// Wrong settings of telemetry are a mistake to -check, and a warning to a handler that serves.
+// Wrong settings of telemetry are an error for -check, and a warning for a serving handler.
 func TestWrongTelemetryDoesNotEndTheHandler(t *testing.T) {
 	t.Parallel()
 	env := []string{"KAFKA_BROKERS=127.0.0.1:9", "OUTBOX=off", "FUNCTIONS_CUSTOMHANDLER_PORT=1"}
@@ -226,7 +226,7 @@ func TestWrongTelemetryDoesNotEndTheHandler(t *testing.T) {
 					t.Errorf("got the warnings %q, want each of %q with what follows from it", s.Warnings, wrong)
 				}
 			}
-			// Beside other mistakes it is one of them.
+			// Together with other mistakes it is listed as one of them.
 			_, err = load(variablesOf(append(settings, "OUTBOX=off")), toServe)
 			if both := wrongIn(t, err); len(both) != len(wrong)+2 {
 				t.Errorf("got %q, want %q and two more", both, wrong)
@@ -235,7 +235,7 @@ func TestWrongTelemetryDoesNotEndTheHandler(t *testing.T) {
 	}
 }
 
-// Passwords are taken as they are, and what looks odd about them is said.
+// Passwords are used unchanged, with a warning if they look suspicious.
 func TestPassword(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -266,7 +266,7 @@ func TestPassword(t *testing.T) {
 	}
 }
 
-// A name that no broker can know is found before anybody is asked.
+// A topic name that no broker accepts is refused before a connection is made.
 func TestUsername(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -292,7 +292,7 @@ func TestUsername(t *testing.T) {
 	}
 }
 
-// A mistake makes no others that follow from it.
+// A mistake causes no further errors that follow from it.
 func TestMistakesStandAlone(t *testing.T) {
 	t.Parallel()
 	login := []string{"KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"}
@@ -318,7 +318,7 @@ func TestMistakesStandAlone(t *testing.T) {
 	}
 }
 
-// Names are found as the host finds them; of several spellings with different values one is taken and all are named.
+// Names are matched as the host does. Of several spellings with different values one is used, and a warning names all.
 func TestSpellings(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -340,7 +340,7 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
-// Certificates are read from the settings in whatever form they are, quotes included, and only where TLS is used.
+// Certificates are read from the settings in any form, including quotes, and only if TLS is used.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	ca, err := realkafka.NewCA("authority")
@@ -388,7 +388,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// The producer is given the certificates of the moment, and the console hears that they have changed.
+// The producer gets the current certificates, and the console reports that they have changed.
 func TestRenewedCertificates(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ca.pem")
@@ -422,7 +422,7 @@ func TestRenewedCertificates(t *testing.T) {
 	}
 }
 
-// Console lines are JSON where a machine collects them, and where that is wanted.
+// Console lines are JSON if a machine collects them, or if the setting says so.
 func TestLogFormat(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -36,7 +36,7 @@ func readTable(t *testing.T) (rows []documented, page string) {
 	return rows, string(text)
 }
 
-// The page names all settings that are read, and no others.
+// The page names exactly the settings that are read.
 func TestSettingsPage(t *testing.T) {
 	t.Parallel()
 	rows, page := readTable(t)
@@ -65,7 +65,7 @@ func TestSettingsPage(t *testing.T) {
 	}
 }
 
-// named says whether a page in small letters has a setting's name, or the last part of it where it is one of the account's.
+// named says whether a lower-case page has a setting's name, or its last part for a setting of the account.
 func named(page, name string) bool {
 	if strings.Contains(page, "`"+strings.ReplaceAll(name, ":", "__")+"`") {
 		return true
@@ -74,7 +74,7 @@ func named(page, name string) bool {
 	return strings.HasSuffix(section, "azurewebjobsstorage") && strings.Contains(page, "__"+part+"`")
 }
 
-// The defaults that the page tells are those of the code.
+// The defaults on the page are those of the code.
 func TestDefaultsPage(t *testing.T) {
 	t.Parallel()
 	with := func(environ ...string) settings {

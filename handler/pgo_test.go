@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestServe is the handler as a test, which can write a profile of its processor time: `make pgo` loads it.
+// TestServe runs the handler as a test, which can write a CPU profile; `make pgo` puts load on it.
 func TestServe(t *testing.T) {
 	vars := variablesOf(os.Environ()) //nolint:forbidigo // it stands in for main
 	tuneMemory(vars)

@@ -67,7 +67,7 @@ func register(t *testing.T, url string) (status int, body string) {
 	return resp.StatusCode, string(text)
 }
 
-// A handler reaches its brokers through the network that it is given.
+// A handler reaches its brokers through the configured network.
 func TestNetworkInMemory(t *testing.T) {
 	t.Parallel()
 	var network kfake.VirtualNetwork
@@ -84,7 +84,7 @@ func TestNetworkInMemory(t *testing.T) {
 	}
 }
 
-// What Kafka does not accept goes into a queue behind a listener in memory.
+// Registrations that Kafka does not accept go into a queue, here behind a listener in memory.
 func TestQueueInMemory(t *testing.T) {
 	t.Parallel()
 	var network kfake.VirtualNetwork

@@ -24,7 +24,7 @@ import (
 	"userrelay/local/realkafka"
 )
 
-// forms are what becomes of a PEM text on its way into a setting or a file.
+// forms are the forms that a PEM text can take in a setting or a file.
 func forms() map[string]func(string) string {
 	lines := func(end string) func(string) string {
 		return func(s string) string { return strings.ReplaceAll(s, "\n", end) }
@@ -87,7 +87,7 @@ func wide(s string, order binary.AppendByteOrder) string {
 	return string(b)
 }
 
-// Every form of PEM is taken, in a setting and in a file, and nothing is left out.
+// Every form of PEM is accepted, in a setting and in a file, and no certificate is skipped.
 func TestForms(t *testing.T) {
 	t.Parallel()
 	first, second := authority(t), authority(t)
@@ -120,7 +120,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// Keys of every kind and in every form that TLS can use are taken, and one file may hold all.
+// Keys of every kind and form that TLS can use are accepted, and one file may hold all certificates and keys.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	ca := authority(t)
@@ -181,7 +181,7 @@ func TestRSA(t *testing.T) {
 
 const secret = "v4lue" // is in what is wrong, and nobody may tell it
 
-// What cannot be used is said in a sentence that names the setting and what to do, and repeats nothing.
+// If a setting cannot be used, a sentence names it and says what to do, without repeating its value.
 func TestSentences(t *testing.T) {
 	t.Parallel()
 	ca := authority(t)
@@ -263,7 +263,7 @@ func x25519(t *testing.T) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// A damaged certificate of a bundle is never left out.
+// A damaged certificate of a bundle is never skipped silently.
 func TestDamagedBundle(t *testing.T) {
 	t.Parallel()
 	three := [3]string{string(authority(t).PEM()), string(authority(t).PEM()), string(authority(t).PEM())}
@@ -298,7 +298,7 @@ func TestDamagedBundle(t *testing.T) {
 	}
 }
 
-// What works and will not for long is told.
+// Certificates that expire soon cause a warning.
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -321,7 +321,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// Without settings the system's authorities count, and TLS 1.2 is the least.
+// Without settings the system's authorities are used. The minimum is TLS 1.2.
 func TestNothingSet(t *testing.T) {
 	t.Parallel()
 	config := sound(t, certs.Settings{}).TLS()

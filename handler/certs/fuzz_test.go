@@ -9,7 +9,7 @@ import (
 	"userrelay/local/realkafka"
 )
 
-// Whatever stands in the settings is read or refused, and a refusal repeats nothing of it.
+// Any value of the settings is either read or refused, and a refusal repeats nothing of it.
 func FuzzSettings(f *testing.F) {
 	ca := authority(f)
 	cert := issue(f, ca, realkafka.CertSpec{})
@@ -40,8 +40,8 @@ func FuzzSettings(f *testing.F) {
 	})
 }
 
-// However the lines of a certificate are broken, by signs that are not its own, it is read; and where letters of it are lost it
-// is refused.
+// A certificate is read with any line breaks and foreign characters between its lines, and refused if characters of it
+// are missing.
 func FuzzLines(f *testing.F) {
 	pem := string(authority(f).PEM())
 	body := strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(pem, "-----BEGIN CERTIFICATE-----\n"), "-----END CERTIFICATE-----\n"), "\n", "")

@@ -13,13 +13,13 @@ import (
 	"userrelay/local/realkafka"
 )
 
-// versions are those of TLS that are used. They resume sessions in different ways.
+// versions are the TLS versions in use. They resume sessions in different ways.
 func versions() map[string]uint16 {
 	return map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13}
 }
 
-// A server is believed only with a certificate that an authority has signed, that is in time, and that is for the name or the
-// address that was dialled. It is the same for authorities from a file, before and after they change.
+// A server is trusted only if its certificate is signed by an authority, valid now, and issued for the dialled name or
+// address. The same holds for authorities from a file, before and after the file changes.
 func TestVerification(t *testing.T) {
 	t.Parallel()
 	ca, other := authority(t), authority(t)
@@ -42,7 +42,7 @@ func TestVerification(t *testing.T) {
 			t.Parallel()
 			srv := serve(t, c.cert, nil, 0)
 			path := file(t, "ca.pem", []byte(""+string(other.PEM())+string(ca.PEM())))
-			// It is read again before the first connection, so that what is tried is a configuration that has changed.
+			// The file is read again before the first connection, so that the test uses a changed configuration.
 			keeper := sound(t, certs.Settings{CA: path})
 			write(t, path, ca.PEM())
 			for range 2 {
@@ -55,7 +55,7 @@ func TestVerification(t *testing.T) {
 	}
 }
 
-// refusal says why a certificate was not believed.
+// refusal returns why a certificate was not trusted.
 func refusal(err error) string {
 	_, host := errors.AsType[x509.HostnameError](err)
 	_, signer := errors.AsType[x509.UnknownAuthorityError](err)
@@ -74,7 +74,7 @@ func refusal(err error) string {
 	}
 }
 
-// A second connection resumes the session of the first, and so costs less.
+// A second connection resumes the session of the first, which costs less.
 func TestResumption(t *testing.T) {
 	t.Parallel()
 	ca := authority(t)
@@ -101,7 +101,8 @@ func TestResumption(t *testing.T) {
 	}
 }
 
-// A session of before is not resumed when the authorities have changed: the server must show a certificate of the new ones.
+// An earlier session is not resumed after the authorities have changed: the server must present a certificate from a
+// new one.
 func TestNewAuthority(t *testing.T) {
 	t.Parallel()
 	for name, version := range versions() {
@@ -134,7 +135,7 @@ func TestNewAuthority(t *testing.T) {
 	}
 }
 
-// A renewed certificate of the client is used for the next connection, with its key, and never one without the other.
+// The next connection uses a renewed client certificate together with its key, and never one without the other.
 func TestNewClientCertificate(t *testing.T) {
 	t.Parallel()
 	for name, version := range versions() {
@@ -172,7 +173,7 @@ func TestNewClientCertificate(t *testing.T) {
 	}
 }
 
-// Files that cannot be used change nothing. That is told once, and again when it happens again.
+// Files that cannot be used change nothing. That is logged once, and again if it happens again.
 func TestBrokenFiles(t *testing.T) {
 	t.Parallel()
 	ca := authority(t)

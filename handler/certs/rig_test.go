@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// authority is a new authority of certificates.
+// authority is a new certificate authority.
 func authority(tb testing.TB) *realkafka.CA {
 	tb.Helper()
 	ca, err := realkafka.NewCA("authority")
@@ -51,7 +51,7 @@ func file(tb testing.TB, name string, text []byte) string {
 	return path
 }
 
-// write replaces a file at once, as those who renew certificates should.
+// write replaces a file atomically, as renewal tools should.
 func write(tb testing.TB, path string, text []byte) {
 	tb.Helper()
 	if err := errors.Join(os.WriteFile(path+".new", text, 0o600), os.Rename(path+".new", path)); err != nil {
@@ -59,7 +59,7 @@ func write(tb testing.TB, path string, text []byte) {
 	}
 }
 
-// sound are certificates of settings that are right.
+// sound returns the certificates of valid settings.
 func sound(tb testing.TB, s certs.Settings) *certs.Certificates {
 	tb.Helper()
 	c, problems := certs.New(s)
@@ -142,7 +142,7 @@ func serve(t *testing.T, cert realkafka.Cert, clients *realkafka.CA, maxVersion 
 	return s
 }
 
-// use changes the server's certificate. Sessions of before can be resumed still, by those who want to.
+// use changes the server's certificate. Clients can still resume earlier sessions.
 func (s *server) use(t *testing.T, cert realkafka.Cert) {
 	t.Helper()
 	pair, err := tls.X509KeyPair(cert.CertPEM, cert.KeyPEM)
@@ -157,7 +157,7 @@ func (s *server) use(t *testing.T, cert realkafka.Cert) {
 	s.config = next
 }
 
-// connect makes a connection as the producer does, and returns what came of it.
+// connect makes a connection as the producer does, and returns the result.
 func connect(t *testing.T, config *tls.Config, address, name string) (tls.ConnectionState, error) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp4", address)
@@ -171,7 +171,8 @@ func connect(t *testing.T, config *tls.Config, address, name string) (tls.Connec
 	if err := client.HandshakeContext(t.Context()); err != nil {
 		return tls.ConnectionState{}, err
 	}
-	// With TLS 1.3 the server looks at the client's certificate after the handshake, and only then sends sessions.
+	// With TLS 1.3 the server checks the client's certificate after the handshake, and only then sends session
+	// tickets.
 	_, err = io.ReadFull(client, make([]byte, 1))
 	return client.ConnectionState(), err
 }

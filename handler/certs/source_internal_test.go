@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What the system says of a file is put into words, without the path. (A test as root may read everything.)
+// Errors of the file system become sentences without the path. (As root a test may read every file.)
 func TestOpenRule(t *testing.T) {
 	t.Parallel()
 	for want, err := range map[string]error{

@@ -33,8 +33,8 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
 
-// BenchmarkRegisterUser is all that the handler does for a registration, but the server, Kafka and telemetry. An id that
-// the caller chose is remembered, which one that is derived is not.
+// BenchmarkRegisterUser measures the handler's work for a registration, without the server, Kafka and telemetry. The
+// handler remembers ids that callers choose, but not derived ones.
 func BenchmarkRegisterUser(b *testing.B) {
 	for name, chosen := range map[string]bool{"derived id": false, "chosen id": true} {
 		b.Run(name, func(b *testing.B) {

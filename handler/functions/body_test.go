@@ -33,7 +33,7 @@ func blank(n int) []byte {
 	return []byte(head + strings.Repeat(" ", n-len(head)-len(tail)) + tail)
 }
 
-// upload is a request with a body of a length that is told, or not (-1).
+// upload is a request with a body of an announced or unknown (-1) length.
 func upload(t *testing.T, body io.Reader, length int64) *http.Request {
 	t.Helper()
 	r := request(t, http.MethodPost, register, body)
@@ -41,7 +41,7 @@ func upload(t *testing.T, body io.Reader, length int64) *http.Request {
 	return r
 }
 
-// What comes in is what is decoded, however it comes: with its length told or not, in pieces of any size.
+// The body is decoded completely, with or without an announced length, and in pieces of any size.
 func TestBodyIsReadWhole(t *testing.T) {
 	t.Parallel()
 	readers := map[string]func(io.Reader) io.Reader{
@@ -73,7 +73,7 @@ func TestBodyIsReadWhole(t *testing.T) {
 	}
 }
 
-// hesitant is a reader that gives nothing, and no error, at every second read.
+// hesitant is a reader that returns 0 bytes and no error at every second read.
 func hesitant(r io.Reader) io.Reader {
 	idle := false
 	return readFunc(func(b []byte) (int, error) {
@@ -156,7 +156,7 @@ func TestBodyDoesNotArrive(t *testing.T) {
 	}
 }
 
-// A body over a real connection, whole and not. One that comes too slowly is among the tests of Serve.
+// A complete and an incomplete body over a real connection. The tests of Serve have one that arrives too slowly.
 func TestBodyOverAConnection(t *testing.T) {
 	t.Parallel()
 	const head = "POST /api/RegisterUser HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -31,7 +31,7 @@ func quoted(t *testing.T, s string) string {
 	return string(b)
 }
 
-// deadlines is a connection's writer as far as its time limits go.
+// deadlines is a connection's writer that records its time limits.
 type deadlines struct {
 	*httptest.ResponseRecorder
 	read, write time.Time
@@ -57,7 +57,7 @@ func invoke(t *testing.T, h http.Handler, body string) answer {
 	return answer{w.Code, w.Header(), w.Body.String()}
 }
 
-// Whatever form an invocation has, the message is the one that was put into the queue.
+// In every form of invocation the message equals the one that was put into the queue.
 func TestDrainReadsEveryForm(t *testing.T) {
 	t.Parallel()
 	event := string(registration.Envelope{
@@ -133,7 +133,7 @@ func TestDrainRefuses(t *testing.T) {
 	invoke(t, ended, `{"Data":{"message":"x"}}`).wantProblem(t, http.StatusServiceUnavailable, "busy")
 }
 
-// What is not drained must come again: the answer is not 2xx, and repeats nothing.
+// A message that is not drained must be delivered again: the answer is not 2xx, and repeats nothing of the message.
 func TestNotDrained(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{errors.New(marker), &delivery.Error{Class: delivery.Unavailable, Op: "produce", Err: errors.New(marker)}} {
@@ -145,7 +145,7 @@ func TestNotDrained(t *testing.T) {
 	}
 }
 
-// The number of messages in progress is bounded, and has nothing to do with that of registrations.
+// The number of messages in progress has its own limit, separate from that of registrations.
 func TestDrainIsBounded(t *testing.T) {
 	t.Parallel()
 	const most = 64
@@ -173,8 +173,8 @@ func TestDrainIsBounded(t *testing.T) {
 	}
 }
 
-// The end of the program ends a drain that waits for Kafka; the host delivers the message again. Until then it has
-// minutes, unlike a registration.
+// Shutdown ends a drain that waits for Kafka; the host delivers the message again. Until then a drain has minutes,
+// unlike a registration.
 func TestServeWithDrains(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -219,7 +219,7 @@ func TestServeWithDrains(t *testing.T) {
 	}
 }
 
-// An outcome in the outbox is 202, and a repeat says that it is one.
+// A registration in the outbox is answered 202, and a repeat is marked as such.
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	kept := relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: delivery.Kept{Queue: "userrelay-outbox", ID: "m-1", Receipt: marker}}

@@ -14,8 +14,8 @@ import (
 	"userrelay/handler/functions"
 )
 
-// No answer begins before the body has come to its end. The Functions host sends all of it before it reads, and its caller
-// gets a blank 500 instead of an answer that comes sooner.
+// No answer begins before the end of the body. The Functions host sends the whole body before it reads the answer, and
+// replaces an earlier answer by an empty 500.
 func TestAnswersComeAfterTheBody(t *testing.T) {
 	t.Parallel()
 	const size = 8 << 20 // more than any buffer on the way holds
@@ -54,7 +54,7 @@ func TestAnswersComeAfterTheBody(t *testing.T) {
 				t.Fatal(err)
 			}
 			answers := bufio.NewReader(conn)
-			for range 2 { // the connection is good for another request
+			for range 2 { // the connection can be used for another request
 				if _, err := fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", c.method, c.path, c.headers, len(sent), sent); err != nil {
 					t.Fatalf("the server does not read all of the body: %v", err)
 				}
@@ -71,7 +71,7 @@ func TestAnswersComeAfterTheBody(t *testing.T) {
 	}
 }
 
-// A sender that asks before it sends a body which nobody wants is not asked for it.
+// A sender with Expect: 100-continue is not asked for a body that is not wanted.
 func TestBodyThatIsNotSentYetIsNotAskedFor(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer((&parts{}).handler(t))
@@ -97,7 +97,7 @@ func TestBodyThatIsNotSentYetIsNotAskedFor(t *testing.T) {
 	}
 }
 
-// What comes without an end is not read without an end.
+// An endless body is not read endlessly.
 func TestBodyWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	read := int64(0)

@@ -22,13 +22,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// marker stands for what no answer may repeat.
+// marker is text that no answer may repeat.
 const marker = "jane.doe@example.com"
 
 const register = "/api/RegisterUser"
 
-// parts are all that the handler works with. A function that is nil must not be called, but for deliver and check, which
-// then succeed.
+// parts are the dependencies of the handler. A function that is nil must not be called, except deliver and check,
+// which then succeed.
 type parts struct {
 	t         *testing.T
 	deliver   func(ctx context.Context, e registration.Event) (relay.Outcome, error)
@@ -131,7 +131,7 @@ func request(t *testing.T, method, path string, body io.Reader) *http.Request {
 	return r
 }
 
-// answer is a whole answer.
+// answer is a complete answer.
 type answer struct {
 	status int
 	header http.Header
@@ -173,7 +173,7 @@ type problem struct {
 	EventID string `json:"eventId,omitzero"`
 }
 
-// wantProblem checks a problem document, which has no other members, and returns its detail.
+// wantProblem checks a problem document, which must have no other members, and returns its detail.
 func (a answer) wantProblem(t *testing.T, status int, kind string) problem {
 	t.Helper()
 	var p problem
@@ -204,7 +204,7 @@ func (a answer) wantNoEcho(t *testing.T) {
 	}
 }
 
-// unwanted is a body that nobody wants, and that must be read to its end all the same.
+// unwanted is a body that is not needed but must be read to its end.
 func unwanted(t *testing.T) io.Reader {
 	t.Helper()
 	body := strings.NewReader(strings.Repeat(marker, 20_000))

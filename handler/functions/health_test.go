@@ -30,7 +30,7 @@ func health(t *testing.T) *http.Request {
 	return request(t, http.MethodGet, "/api/Health", nil)
 }
 
-// Kafka is asked once a second at most, and each change is told once.
+// Kafka is checked once a second at most, and each change is reported once.
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -79,7 +79,7 @@ func wantErr(t *testing.T, got, want error) {
 	}
 }
 
-// A handler that starts while Kafka is away says so at the first check.
+// A handler that starts while Kafka is unavailable reports that at the first check.
 func TestHealthAtStart(t *testing.T) {
 	t.Parallel()
 	told := 0
@@ -94,7 +94,7 @@ func TestHealthAtStart(t *testing.T) {
 	}
 }
 
-// Those who ask during a check share its result.
+// Requests during a check share its result.
 func TestHealthIsShared(t *testing.T) {
 	t.Parallel()
 	for status, kafka := range map[int]error{200: nil, 503: errors.New("away")} {
@@ -109,7 +109,7 @@ func TestHealthIsShared(t *testing.T) {
 					check: func(context.Context) error {
 						checks.Add(1)
 						begun.Wait()
-						for range 1000 { // the others have begun; now they come as far as they can
+						for range 1000 { // the others have begun; wait until they block
 							runtime.Gosched()
 						}
 						return kafka
@@ -133,7 +133,7 @@ func TestHealthIsShared(t *testing.T) {
 	}
 }
 
-// The check has two seconds, whatever becomes of the caller: its result is for others too.
+// A check may take two seconds even if its caller disconnects, because others share the result.
 func TestHealthCheckHasItsOwnTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestHealthCheckHasItsOwnTime(t *testing.T) {
 	})
 }
 
-// A registration is stored, and the probe answered, whatever Kafka's health was said to be.
+// Registrations are stored and the probe is answered regardless of the last health check.
 func TestHealthIsNoGate(t *testing.T) {
 	t.Parallel()
 	p := &parts{check: func(context.Context) error { return errors.New("away") }, unhealthy: func(context.Context, error) {}}

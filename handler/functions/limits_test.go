@@ -15,7 +15,7 @@ import (
 	"userrelay/handler/relay"
 )
 
-// held is a handler whose deliveries wait.
+// held is a handler whose deliveries block.
 type held struct {
 	*functions.Handler
 	entered chan struct{} // a delivery began
@@ -50,7 +50,7 @@ func (h *held) fill(t *testing.T, n int) {
 	}
 }
 
-// wantAll lets all go on and checks that all of them are stored.
+// wantAll unblocks all and checks that all of them are stored.
 func (h *held) wantAll(t *testing.T, n int) {
 	t.Helper()
 	h.release()
@@ -79,8 +79,8 @@ func TestRequestsInWorkAreBounded(t *testing.T) {
 	serve(t, h, post(t)).wantStored(t, "e-1")
 }
 
-// Bytes that are held count, not those that are sent: of a profile that is wanted at most what fits a record, of all else
-// next to nothing.
+// The limit counts the bytes in memory, not those sent: for a wanted profile at most the size of a record, for
+// everything else nearly none.
 func TestBytesInWorkAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -124,7 +124,7 @@ func TestBytesInWorkAreBounded(t *testing.T) {
 	}
 }
 
-// Whatever becomes of a request, what it held is given back: else one of these series would fill the 64 MiB.
+// Every request releases its memory, whatever its result. Otherwise one of these series would use up the 64 MiB.
 func TestBytesAreGivenBack(t *testing.T) {
 	t.Parallel()
 	h := (&parts{}).handler(t)
@@ -147,7 +147,7 @@ func TestBytesAreGivenBack(t *testing.T) {
 	}
 }
 
-// A body that is announced and does not come holds next to nothing: else 16 callers could lock the function.
+// A body that is announced but not sent takes nearly no memory. Otherwise 16 callers could block the function.
 func TestBytesAreNotHeldForAnAnnouncement(t *testing.T) {
 	t.Parallel()
 	h := (&parts{}).handler(t)

@@ -14,8 +14,8 @@ import (
 	"userrelay/handler/relay"
 )
 
-// Of 64 bodies that are in progress at a time, up to 1 GiB in all, little is held. It is not parallel: others' memory is not the
-// bodies'.
+// 64 concurrent bodies of up to 1 GiB in total take little memory. The test is not parallel, because the memory of
+// other tests would count.
 func TestMemoryOfLargeBodies(t *testing.T) { //nolint:paralleltest // see above
 	const bodies = 64
 	for name, c := range map[string]struct {
@@ -87,7 +87,7 @@ func TestMemoryOfLargeBodies(t *testing.T) { //nolint:paralleltest // see above
 	}
 }
 
-// heap returns what is in use.
+// heap returns the bytes in use.
 func heap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats

@@ -61,7 +61,7 @@ func TestPanicCostsOneRequest(t *testing.T) {
 	}
 }
 
-// A fault of the runtime is a panic like others, and those who panic give their place back.
+// A runtime error is handled like other panics, and a request that panics releases its place.
 func TestPanicGivesItsPlaceBack(t *testing.T) {
 	t.Parallel()
 	told, broken := 0, true
@@ -107,14 +107,14 @@ func TestPanicInTheHealthCheck(t *testing.T) {
 	serve(t, h, health(t)).wantHealth(t, http.StatusOK)
 }
 
-// http.ErrAbortHandler is the way to cut a connection on purpose: it is no fault and goes on to the server.
+// http.ErrAbortHandler cuts a connection on purpose: it is not reported, and reaches the server.
 func TestAbortGoesOn(t *testing.T) {
 	t.Parallel()
 	p := &parts{deliver: func(context.Context, registration.Event) (relay.Outcome, error) { panic(http.ErrAbortHandler) }}
 	wantCut(t, p.handler(t))
 }
 
-// Half an answer is no answer: where one began, the connection is cut.
+// If a panic interrupts an answer, the connection is cut.
 func TestPanicAfterTheAnswerBegan(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]faulty{
@@ -152,7 +152,7 @@ func TestPanicAfterTheAnswerBegan(t *testing.T) {
 	}
 }
 
-// faulty is a writer that panics: with the header, or in the body after so many bytes, which it sends.
+// faulty is a writer that panics at the header, or in the body after sending some bytes.
 type faulty struct {
 	http.ResponseWriter
 	inHeader bool
@@ -172,7 +172,7 @@ func (w *faulty) Write(b []byte) (int, error) {
 	panic(marker)
 }
 
-// wantCut posts a registration to the handler and checks that no whole answer comes.
+// wantCut posts a registration to the handler and checks that no complete answer arrives.
 func wantCut(t *testing.T, h http.Handler) {
 	t.Helper()
 	server := httptest.NewServer(h)

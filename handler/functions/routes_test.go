@@ -85,7 +85,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Some clients of HTTP/1.1 send the whole URL, which may have no path.
+// Some HTTP/1.1 clients send the full URL, which may have no path.
 func TestRouteOfAnEmptyPath(t *testing.T) {
 	t.Parallel()
 	r := request(t, http.MethodGet, "/", nil)
@@ -147,7 +147,7 @@ func TestHeadHasNoBody(t *testing.T) {
 	}
 }
 
-// The context of a function carries the invocation as the host's headers tell it.
+// The context of a function has the invocation from the host's headers.
 func TestInvocation(t *testing.T) {
 	t.Parallel()
 	const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

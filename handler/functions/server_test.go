@@ -19,7 +19,7 @@ import (
 	"userrelay/handler/relay"
 )
 
-// pipes is a listener without a network, so that a synctest bubble has its time in its hands.
+// pipes is a listener without a network, so that a synctest bubble controls the time.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -55,7 +55,7 @@ func (p *pipes) dial() (net.Conn, error) {
 	}
 }
 
-// service is Serve at work.
+// service is a running Serve.
 type service struct {
 	*pipes
 	handler *functions.Handler
@@ -73,7 +73,7 @@ func start(t *testing.T, p *parts, drain time.Duration) *service {
 	return s
 }
 
-// client returns a client of the service and a function that lets its connections go.
+// client returns a client of the service and a function that closes its connections.
 func (s *service) client() (c *http.Client, stop func()) {
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return s.dial() }}
 	return &http.Client{Transport: transport}, transport.CloseIdleConnections
@@ -124,8 +124,8 @@ func TestServe(t *testing.T) {
 	})
 }
 
-// A request in progress when the end comes is answered. One that comes meanwhile, on a connection that was there, is not
-// taken: its sender sees the connection end.
+// A request in progress at shutdown is answered. A later request on an existing connection is not accepted: its sender
+// sees the connection close.
 func TestServeDrains(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -231,7 +231,7 @@ func TestServeFailsWithItsListener(t *testing.T) {
 	}
 }
 
-// A caller that says nothing, or too little, is let go: what it holds is needed by others.
+// A caller that sends nothing, or too little, is disconnected to free its resources for others.
 func TestServeLetsSlowCallersGo(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -274,7 +274,7 @@ func TestServeLetsSlowCallersGo(t *testing.T) {
 	}
 }
 
-// What the server itself has to say is a warning of the program, on one line.
+// Messages of the server itself become warnings of the program, on one line.
 func TestServeLogs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

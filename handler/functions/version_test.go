@@ -9,7 +9,7 @@ import (
 	"userrelay/handler/functions"
 )
 
-// Whoever asks for the version is told which program runs, and nobody else is asked or told.
+// The version function answers which program runs. It makes no request and reports nothing.
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	for want, build := range map[string]functions.Build{

@@ -2,7 +2,7 @@ package identity
 
 import "time"
 
-// Jump sets the wall clock of Tokens forward, as the sleep of a machine does: the monotonic clock knows nothing of it.
+// Jump sets the wall clock of Tokens forward, as the sleep of a machine does; the monotonic clock does not change.
 func (c *Tokens) Jump(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

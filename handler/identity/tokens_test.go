@@ -67,7 +67,7 @@ func TestGet(t *testing.T) {
 	})
 }
 
-// Who waits for a token waits no longer than it may, whoever has asked for it.
+// A caller waits for a token no longer than its own time limit, whichever caller started the request.
 func TestGetInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestGetInTime(t *testing.T) {
 	})
 }
 
-// A new token is there before the old one has ended, and an outage of the service is bridged.
+// A new token is available before the old one expires, and a short outage of the service has no effect.
 func TestRenew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -127,8 +127,8 @@ func TestRenew(t *testing.T) {
 	})
 }
 
-// After a machine has slept, the token is what the wall clock says it is: nobody gets an old one, and a new one is fetched
-// whatever the monotonic clock says.
+// After a machine has slept, the wall clock decides: no caller gets an expired token, and a new one is fetched
+// although the monotonic clock stood still.
 func TestAfterSleep(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -144,7 +144,8 @@ func TestAfterSleep(t *testing.T) {
 		}
 		<-time.After(12 * time.Second)
 		if got, expires, ok := c.Current(); got != "2" || ok {
-			// The service's clock has not jumped, so that its token has expired by the other clock: what counts is that it was asked.
+			// The service's clock has not jumped, so its new token has already expired by the other clock; the test
+			// only checks that it was requested.
 			t.Errorf("token %q until %v, good %t", got, expires, ok)
 		}
 		cancel()

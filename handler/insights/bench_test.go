@@ -20,7 +20,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// accepting is an endpoint that takes everything, without a network.
+// accepting is an endpoint that accepts everything, without a network.
 type accepting struct{ posts, bytes atomic.Int64 }
 
 func (a *accepting) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -40,7 +40,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// forgotten takes items and does nothing with them.
+// forgotten discards items.
 type forgotten struct{}
 
 func (forgotten) Track([]byte) {}
@@ -51,7 +51,7 @@ func benchTelemetry(sink insights.Sink) *insights.Telemetry {
 	})
 }
 
-// BenchmarkMake is what making the three items of a request costs, without a sender.
+// BenchmarkMake measures encoding the three items of a request, without a sender.
 func BenchmarkMake(b *testing.B) {
 	telemetry, requests := benchTelemetry(forgotten{}), benchRequests()
 	b.ReportAllocs()
@@ -60,8 +60,8 @@ func BenchmarkMake(b *testing.B) {
 	}
 }
 
-// BenchmarkSend is what telemetry costs a request in all: three items made, packed and sent. cpu-ns/op is the time of
-// all processors, also of the sender's goroutine, which the request does not wait for.
+// BenchmarkSend measures the total cost of telemetry for a request: three items encoded, compressed and sent.
+// cpu-ns/op is the time of all processors, including the sender's goroutine, for which the request does not wait.
 func BenchmarkSend(b *testing.B) {
 	endpoint := &accepting{}
 	connection, err := ingest.ParseConnection("InstrumentationKey=" + testKey)
@@ -88,7 +88,7 @@ func BenchmarkSend(b *testing.B) {
 	}
 }
 
-// benchRequest is a request with ids of its own: what is sent of it packs as it does in life.
+// benchRequest is a request with unique ids, so that its items compress as in production.
 type benchRequest struct {
 	op trace.Operation
 	e  registration.Event

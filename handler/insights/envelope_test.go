@@ -24,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file anew") //nolint:gochecknoglobals // as go test's own flags
 
-// everyItem is each item that the program makes, by name.
+// everyItem has each item that the program makes, by name.
 func everyItem(t *testing.T) map[string]func(s insights.Sink) {
 	t.Helper()
 	op := trace.Operation{TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "b7ad6b7169203331", Flags: "01", InvocationID: "6b1a", Name: "RegisterUser"}
@@ -49,7 +49,7 @@ func everyItem(t *testing.T) map[string]func(s insights.Sink) {
 	return all
 }
 
-// What is logged twice under one name is one property: an item with two of a name is no JSON to some who read it.
+// Two log attributes with the same name become one property: some readers refuse JSON with duplicate names.
 func TestNoPropertyStandsTwice(t *testing.T) {
 	t.Parallel()
 	sink := &itemSink{}
@@ -62,7 +62,7 @@ func TestNoPropertyStandsTwice(t *testing.T) {
 	}
 }
 
-// TestEnvelopes holds every item, as it goes over the wire, against the golden file, and against the contracts' types.
+// TestEnvelopes compares every item in its transmitted form with the golden file and with the contracts' types.
 func TestEnvelopes(t *testing.T) {
 	t.Parallel()
 	frames := regexp.MustCompile(`"parsedStack":\[\{"level":0,.*?\}\]`)

@@ -21,7 +21,7 @@ import (
 	"userrelay/handler/trace"
 )
 
-// private stands for what no item and no line may hold: an e-mail address in a profile, what a broker said, a secret.
+// private is text that no item and no line may hold: an e-mail address in a profile, a broker's text, a secret.
 const private = "jane.doe@example.com"
 
 func registeredEvent() registration.Event {
@@ -68,7 +68,7 @@ func failedWith(class delivery.Class) error {
 	return fmt.Errorf("deliver: %w", &delivery.Error{Class: class, Op: "produce", Err: errors.New(private)})
 }
 
-// promise is one thing that telemetry is told of, and the item that it makes: the contract with queries, alerts and people.
+// promise is a call of Telemetry and the item that it makes: the contract with queries, alerts and people.
 type promise struct {
 	call func(ctx context.Context, t *insights.Telemetry)
 	want toldItem
@@ -294,7 +294,7 @@ func telemetryOf(sink insights.Sink, log *slog.Logger, lines bool) *insights.Tel
 	return insights.New(insights.Config{Sink: sink, Encoder: insights.NewEncoder(testNode()), Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events", Queue: "userrelay-outbox"})
 }
 
-// Of many messages that stay in the outbox, one a second is told.
+// Of many messages that stay in the outbox, one a second is reported.
 func TestManyNotDrained(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -346,7 +346,7 @@ func TestItems(t *testing.T) {
 	}
 }
 
-// Without an invocation and a trace from outside, items lack what is not known, and have an operation all the same.
+// Without an invocation and an incoming trace, items lack the unknown fields but still have an operation.
 func TestItemsWithoutAnInvocation(t *testing.T) {
 	t.Parallel()
 	for name, c := range promises() {
@@ -366,7 +366,7 @@ func TestItemsWithoutAnInvocation(t *testing.T) {
 	}
 }
 
-// Nothing that is told leaves more of a registration than its user id, and nothing of what a broker said.
+// No item holds more of a registration than its user id, or any text of a broker.
 func TestItemsAndLinesHoldNothingPrivate(t *testing.T) {
 	t.Parallel()
 	for name, c := range promises() {

@@ -16,8 +16,8 @@ import (
 	"userrelay/handler/insights"
 )
 
-// TestLongTexts has texts of each kind that are longer than the schema allows, with a rune where they are cut. Each is as
-// long as it may be, in whole runes.
+// TestLongTexts has texts of each kind that are longer than the schema allows, with a long rune at the limit. Each
+// must be cut to the largest number of whole runes.
 func TestLongTexts(t *testing.T) {
 	t.Parallel()
 	long := func(n int) string { return "x" + strings.Repeat("😀", n/4+1) } // four bytes each
@@ -53,13 +53,13 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
-// longError is a runtime error with a text of its own.
+// longError is a runtime error with a long text.
 type longError string
 
 func (e longError) Error() string { return string(e) }
 func (longError) RuntimeError()   {}
 
-// FuzzItems reads what is sent of a registration, whatever the texts are.
+// FuzzItems checks the items of a registration with any texts.
 func FuzzItems(f *testing.F) {
 	f.Add("auth0|65f0c0ffee", "e-1", "user-events", 3, int64(317), int64(30e6))
 	f.Add("auth0|1", "e-1", "user-events", 0, int64(0), int64(93784_123456789)) // a day, two hours, three minutes, four seconds

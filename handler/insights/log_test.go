@@ -47,7 +47,7 @@ type valuer struct{ v slog.Value }
 
 func (v valuer) LogValue() slog.Value { return v.v }
 
-// TestLogAttributes has the names that may become properties, and those that may not.
+// TestLogAttributes has names that may become properties, and names that may not.
 func TestLogAttributes(t *testing.T) {
 	t.Parallel()
 	sink := &itemSink{}
@@ -80,7 +80,7 @@ type failing struct{ slog.Handler }
 
 func (failing) Handle(context.Context, slog.Record) error { return io.ErrClosedPipe }
 
-// TestConsoleLegIsUntouched: what the next handler is given and says is as without items.
+// TestConsoleLegIsUntouched: the next handler gets the same calls, and its errors are returned, as without items.
 func TestConsoleLegIsUntouched(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

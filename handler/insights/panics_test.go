@@ -18,7 +18,7 @@ type secretive struct{ text string }
 func (s secretive) String() string   { return s.text }
 func (s secretive) GoString() string { return s.text }
 
-// A panic's value may hold anything. Its type is told, and the text only of a fault of the runtime, which holds no data.
+// A panic's value may hold any data. Its type is reported, and its text only for runtime errors, which hold no data.
 func TestPanicValues(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

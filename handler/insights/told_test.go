@@ -20,7 +20,7 @@ func testNode() insights.Node {
 	return insights.Node{Key: testKey, Role: "fn-user-events", Instance: "instance-1", Version: "1.2.3"}
 }
 
-// itemSink records what it is told.
+// itemSink records items.
 type itemSink struct {
 	mu    sync.Mutex
 	lines []string
@@ -38,7 +38,7 @@ func (s *itemSink) all() []string {
 	return append([]string(nil), s.lines...)
 }
 
-// toldItem is an item as it stands in the portal.
+// toldItem is an item as the portal shows it.
 type toldItem struct {
 	Kind, Text string // message of a trace, name of a dependency, message of an exception
 	Severity   contracts.SeverityLevel
@@ -81,8 +81,8 @@ func (s *itemSink) told(t *testing.T) []toldItem {
 	return all
 }
 
-// decode reads a line into the contracts' own types, and checks what is the same for all items: every member is one that
-// the types know, no name stands twice, and nothing is longer than the schema allows.
+// decode reads a line into the contracts' own types, and checks the rules for all items: the types have every member,
+// no name occurs twice, and no text is longer than the schema allows.
 func decode(t *testing.T, line string) (*contracts.Envelope, any) {
 	t.Helper()
 	if strings.Contains(line, "\n") || !utf8.ValidString(line) {

@@ -21,7 +21,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// decoded is a record as a decoder that is not ours found it.
+// decoded is a record as an independent decoder returns it.
 type decoded struct {
 	Offset    int64
 	Timestamp int64
@@ -107,7 +107,7 @@ func text(t *testing.T, b protocol.Bytes) string {
 	return string(all)
 }
 
-// checkBatch encodes the records and holds against them what two decoders make of the bytes.
+// checkBatch encodes the records and compares them with the output of two decoders.
 func checkBatch(t *testing.T, p wire.ProducerID, sequence int32, timestamp int64, records []registration.Record) {
 	t.Helper()
 	before := []byte("what is there already")
@@ -198,7 +198,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-// sized makes records whose keys and values have these lengths, around which varints grow.
+// sized makes records whose keys and values have these lengths, at which varints become longer.
 func sized(lengths ...int) []registration.Record {
 	var records []registration.Record
 	for _, n := range lengths {
@@ -234,7 +234,7 @@ func FuzzBatch(f *testing.F) {
 	f.Add([]byte{}, []byte{}, "", "", uint8(255), int64(-1), int16(-1), int32(-1), int64(0))
 	f.Add([]byte("ü"), bytes.Repeat([]byte("x"), 70_000), strings.Repeat("h", 64), "\xff", uint8(3), int64(math.MaxInt64), int16(math.MaxInt16), int32(math.MaxInt32), int64(1))
 	f.Fuzz(func(t *testing.T, key, value []byte, headerKey, headerValue string, n uint8, id int64, epoch int16, sequence int32, timestamp int64) {
-		// A millisecond count that time.Time turns back into itself.
+		// A number of milliseconds that survives the conversion to time.Time and back.
 		timestamp = int64(uint64(timestamp) % (1 << 50))
 		var records []registration.Record
 		n %= 20 // more of them show nothing new

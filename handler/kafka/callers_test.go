@@ -36,8 +36,8 @@ func TestContextAlreadyEnded(t *testing.T) {
 	}
 }
 
-// TestContextEndsInQueue has callers leave while their records wait, for a leader or to be tried again. None of those
-// appears later.
+// TestContextEndsInQueue has callers give up while their records wait for a leader or for the next attempt. None of
+// these records is stored later.
 func TestContextEndsInQueue(t *testing.T) {
 	t.Parallel()
 	const callers = 50
@@ -67,8 +67,8 @@ func TestContextEndsInQueue(t *testing.T) {
 	compare(t, &l, c)
 }
 
-// holdAnswers has the next Produce request wait in the broker until the returned function is called with what to do
-// then: nil carries it out.
+// holdAnswers makes the next Produce request wait in the broker until the returned function is called. Its argument
+// says how to handle the request; nil carries it out.
 func holdAnswers(t *testing.T, c *kfake.Cluster) (arrived <-chan struct{}, answer func(*int16)) {
 	t.Helper()
 	var held atomic.Bool
@@ -90,7 +90,7 @@ func holdAnswers(t *testing.T, c *kfake.Cluster) (arrived <-chan struct{}, answe
 	return came, func(code *int16) { goes <- code }
 }
 
-// TestContextEndsOnTheWire has a caller leave while the broker has its record, and ask later how it ended.
+// TestContextEndsOnTheWire has a caller give up while the broker has its record, and ask for the outcome later.
 func TestContextEndsOnTheWire(t *testing.T) {
 	t.Parallel()
 	refused := int16(19) // NOT_ENOUGH_REPLICAS
@@ -189,8 +189,8 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestOrder has a caller send records of one key one after the other, while others send too: each follows its
-// predecessor in the log.
+// TestOrder has a caller send records of one key one after the other while others send as well: in the log they have
+// the same order.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	c := startBroker(t, threeBrokers()...)
@@ -228,7 +228,7 @@ func TestOrder(t *testing.T) {
 	callers.Wait()
 }
 
-// TestWhatIsStored holds a record in the log against what was handed in and what was answered.
+// TestWhatIsStored compares a record in the log with the input and with the answer.
 func TestWhatIsStored(t *testing.T) {
 	t.Parallel()
 	c := startBroker(t, kfake.SeedTopics(5, topic))

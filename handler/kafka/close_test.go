@@ -21,7 +21,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestCloseStoresWhatIsUnderWay closes a producer while callers wait that the broker is about to answer.
+// TestCloseStoresWhatIsUnderWay closes a producer while callers wait and the broker is about to answer.
 func TestCloseStoresWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	connections := &listener{}
@@ -55,7 +55,7 @@ func TestCloseStoresWhatIsUnderWay(t *testing.T) {
 	wantNoConnection(t, connections)
 }
 
-// wantNoConnection wants the broker to see the producer's connections closed.
+// wantNoConnection checks that the broker sees the producer's connections closed.
 func wantNoConnection(t *testing.T, l *listener) {
 	t.Helper()
 	wait.For(t, "no connection is open", func() bool { _, open := l.count(); return open == 0 })
@@ -64,7 +64,7 @@ func wantNoConnection(t *testing.T, l *listener) {
 	}
 }
 
-// TestCloseWithoutAnswer closes producers whose broker answers nothing any more, or is not there, or has not been.
+// TestCloseWithoutAnswer closes producers whose broker does not answer any more, is gone, or was never there.
 func TestCloseWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*virtual, *kfake.Cluster){ // after a record was stored; nil: there never was a broker
@@ -136,7 +136,7 @@ func closeWithoutAnswer(t *testing.T, p *kafka.Producer) {
 	}
 }
 
-// TestAfterClose uses a producer that is closed.
+// TestAfterClose uses a closed producer.
 func TestAfterClose(t *testing.T) {
 	t.Parallel()
 	connections := &listener{}
@@ -155,7 +155,7 @@ func TestAfterClose(t *testing.T) {
 	}
 }
 
-// TestCloseWhileConnecting closes producers in the middle of their first connection, to a broker that says nothing.
+// TestCloseWhileConnecting closes producers during their first connection, to a broker that does not answer.
 func TestCloseWhileConnecting(t *testing.T) {
 	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
@@ -185,7 +185,7 @@ func TestCloseWhileConnecting(t *testing.T) {
 	}
 }
 
-// TestCloseAnyTime closes producers at moments of chance, under load and while leaders move.
+// TestCloseAnyTime closes producers at random times, under load and while leaders move.
 func TestCloseAnyTime(t *testing.T) {
 	t.Parallel()
 	connections := &listener{}

@@ -17,7 +17,7 @@ import (
 
 const stored = delivery.Class("") // in a table: no error
 
-// TestCodes has a broker answer a Produce request with a code, once and for ever.
+// TestCodes has a broker answer Produce requests with a code, once and permanently.
 func TestCodes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -119,8 +119,8 @@ func testCodeAlways(t *testing.T, code int16, want delivery.Class) {
 	}
 }
 
-// storeAfter stores a record once nothing is wrong any more. Where the last answer was a refusal that lasts, it is repeated
-// to callers for a moment.
+// storeAfter stores a record after the fault has ended. If the last answer was a lasting refusal, callers get it for a
+// short time after.
 func storeAfter(t *testing.T, p *kafka.Producer, l *ledger.Ledger) {
 	t.Helper()
 	wait.For(t, "a record is stored", func() bool {
@@ -174,7 +174,7 @@ func TestInitCodes(t *testing.T) {
 	}
 }
 
-// TestDuplicateSequence has a broker say that it has a batch already, with and without its offset.
+// TestDuplicateSequence has a broker answer that it already has a batch, with and without its offset.
 func TestDuplicateSequence(t *testing.T) {
 	t.Parallel()
 	c := startBroker(t)

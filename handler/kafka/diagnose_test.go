@@ -21,7 +21,7 @@ import (
 	"userrelay/local/realkafka"
 )
 
-// report is what a diagnosis found, a line for each finding as -check prints it.
+// report is the result of a diagnosis, a line for each finding as -check prints it.
 func report(found []diagnose.Finding) string {
 	var b strings.Builder
 	for _, f := range found {
@@ -30,8 +30,8 @@ func report(found []diagnose.Finding) string {
 	return b.String()
 }
 
-// check wants lines that begin with one text and hold others, in this order, and no more lines. It wants nothing that
-// tests have brokers send.
+// check checks that the lines have these beginnings and parts, in this order, that there are no other lines, and that
+// no line has text that brokers sent.
 func check(t *testing.T, found []diagnose.Finding, want ...[]string) {
 	t.Helper()
 	text := report(found)
@@ -55,7 +55,7 @@ func check(t *testing.T, found []diagnose.Finding, want ...[]string) {
 	}
 }
 
-// diagnose looks at the network's brokers, and returns how long that took as well.
+// diagnose runs a diagnosis of the network's brokers, and also returns how long it took.
 func (v *virtual) diagnose(t *testing.T, brokers []string, edit ...func(*kafka.Config)) ([]diagnose.Finding, time.Duration) {
 	t.Helper()
 	config := kafka.Config{Brokers: brokers, Topic: topic, ClientID: "test", Dial: v.dial}
@@ -66,7 +66,7 @@ func (v *virtual) diagnose(t *testing.T, brokers []string, edit ...func(*kafka.C
 	return diagnose.Run(t.Context(), config), time.Since(start)
 }
 
-// Findings of a cluster that is well: those of a topic with one replica.
+// Findings of a working cluster whose topic has one replica.
 func exists(what string) []string { return []string{"ok topic user-events: exists, with " + what} }
 
 func writable() []string { return []string{"ok topic user-events: may be written to"} }
@@ -76,7 +76,7 @@ func answers(port int) []string {
 	return []string{fmt.Sprintf("ok broker localhost:%d: answers", port)}
 }
 
-// TestDiagnoseSilentBrokers has five brokers take connections and say nothing: they are tried side by side.
+// TestDiagnoseSilentBrokers has five brokers that accept connections and do not answer: they are tried concurrently.
 func TestDiagnoseSilentBrokers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestDiagnoseSilentBrokers(t *testing.T) {
 	})
 }
 
-// TestDiagnoseLeaders has a leader that KAFKA_BROKERS does not name be of no use.
+// TestDiagnoseLeaders has an unusable leader that KAFKA_BROKERS does not name.
 func TestDiagnoseLeaders(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -154,7 +154,7 @@ func TestDiagnoseLeaders(t *testing.T) {
 	}
 }
 
-// TestDiagnoseLeaderInTheList has a broker be down that KAFKA_BROKERS names, too.
+// TestDiagnoseLeaderInTheList has a leader that is down and is also in KAFKA_BROKERS.
 func TestDiagnoseLeaderInTheList(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestDiagnoseLeaderInTheList(t *testing.T) {
 	})
 }
 
-// metadataAnswer is what brokers 0 to n-1 say of a topic whose partitions they lead, one each.
+// metadataAnswer is the metadata of brokers 0 to n-1 for a topic of which each leads one partition.
 func metadataAnswer(r kmsg.Request, n int32, edit func(*kmsg.MetadataResponse)) kmsg.Response {
 	m, ok := r.ResponseKind().(*kmsg.MetadataResponse)
 	if !ok {
@@ -191,7 +191,7 @@ func metadataAnswer(r kmsg.Request, n int32, edit func(*kmsg.MetadataResponse)) 
 	return m
 }
 
-// TestDiagnoseMetadata has brokers tell of a cluster that cannot take records.
+// TestDiagnoseMetadata has the metadata of clusters that cannot store records.
 func TestDiagnoseMetadata(t *testing.T) {
 	t.Parallel()
 	host := func(host string) func(*kmsg.MetadataResponse) {
@@ -256,7 +256,7 @@ func TestDiagnoseMetadata(t *testing.T) {
 	}
 }
 
-// TestDiagnoseRules has brokers tell of configurations.
+// TestDiagnoseRules has topic configurations and their findings.
 func TestDiagnoseRules(t *testing.T) {
 	t.Parallel()
 	profiles := func(c *kafka.Config) { c.Profiles = true }
@@ -324,7 +324,7 @@ func rulesAnswer(r kmsg.Request, rules map[string]string) kmsg.Response {
 	return answer
 }
 
-// TestDiagnoseCodes has brokers answer with codes.
+// TestDiagnoseCodes has brokers answer with error codes.
 func TestDiagnoseCodes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -391,7 +391,7 @@ func refusal(r kmsg.Request, code int16) kmsg.Response {
 	}
 }
 
-// TestDiagnoseTwoClusters has KAFKA_BROKERS name brokers of two clusters.
+// TestDiagnoseTwoClusters has brokers of two clusters in KAFKA_BROKERS.
 func TestDiagnoseTwoClusters(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -402,7 +402,7 @@ func TestDiagnoseTwoClusters(t *testing.T) {
 	})
 }
 
-// TestDiagnoseBlame has a connection to a broker of KAFKA_BROKERS fail at each of its steps.
+// TestDiagnoseBlame makes a connection to a broker of KAFKA_BROKERS fail at each step.
 func TestDiagnoseBlame(t *testing.T) {
 	t.Parallel()
 	dials := func(err error) func(*kafka.Config) {
@@ -474,7 +474,7 @@ func TestDiagnoseBlame(t *testing.T) {
 	}
 }
 
-// TestDiagnoseCertificates tells a certificate without names from one of another host.
+// TestDiagnoseCertificates distinguishes a certificate without names from one of another host.
 func TestDiagnoseCertificates(t *testing.T) {
 	t.Parallel()
 	ca, err := realkafka.NewCA("test")

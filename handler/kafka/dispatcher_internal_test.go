@@ -14,7 +14,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// desk is a dispatcher in virtual time, without a broker: what lanes would do is made up by chance.
+// desk is a dispatcher in virtual time, without a broker: the actions of lanes are random.
 type desk struct {
 	t        *testing.T
 	d        *dispatcher
@@ -37,7 +37,7 @@ func newDesk(t *testing.T, seed uint64) *desk {
 
 func (k *desk) chance(n int) bool { return k.draw.IntN(n) == 0 }
 
-// step has something happen.
+// step makes one random event happen.
 func (k *desk) step() {
 	switch n := k.draw.IntN(20); {
 	case n < 6:
@@ -126,7 +126,7 @@ func (k *desk) refuse(l *lane, busy bool) {
 	answerAll(refused, trouble)
 }
 
-// run does what a lane does that is busy: it connects, takes, and has an attempt, whose outcome is by chance.
+// run does the work of a busy lane: it connects, takes records, and makes an attempt with a random outcome.
 func (k *desk) run(l *lane) {
 	if l.connected && k.chance(10) { // its connection is found dead
 		l.connected = false
@@ -190,7 +190,7 @@ func (k *desk) settle(l *lane, batches []batch) {
 	}
 }
 
-// count takes answers in.
+// count counts answers.
 func (k *desk) count() {
 	answered := func(it *item) bool {
 		select {
@@ -205,7 +205,7 @@ func (k *desk) count() {
 	k.left = slices.DeleteFunc(k.left, answered)
 }
 
-// check holds the dispatcher's state against what must always be so.
+// check checks the invariants of the dispatcher's state.
 func (k *desk) check() error {
 	k.count()
 	d := k.d
@@ -253,7 +253,7 @@ func (k *desk) check() error {
 	return k.checkPlaces()
 }
 
-// checkPlaces wants every record that waits in the queue where it belongs.
+// checkPlaces checks that every waiting record is in the right queue.
 func (k *desk) checkPlaces() error {
 	for it := k.d.parked.head; it != nil; it = it.next {
 		if k.d.count > 0 && k.d.partitions[it.partition].open() {
@@ -270,7 +270,7 @@ func (k *desk) checkPlaces() error {
 	return nil
 }
 
-// heal ends all trouble, and wants every record answered.
+// heal ends all faults, and checks that every record is answered.
 func (k *desk) heal() error {
 	_, _ = k.d.learn([]int32{0, 1})
 	for range 5000 {
@@ -317,8 +317,8 @@ func (k *desk) store(l *lane, batches []batch) {
 	}
 }
 
-// TestDispatcher has everything happen to a dispatcher, in any order, and looks after each step: no record is lost on the
-// books, none waits while a lane could take it, and each is answered once.
+// TestDispatcher makes random events happen to a dispatcher and checks after each: no record is lost from the counts,
+// none waits while a lane could take it, and each is answered once.
 func TestDispatcher(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
@@ -337,8 +337,8 @@ func TestDispatcher(t *testing.T) {
 	}
 }
 
-// TestStuckLanes has two lanes wait for answers that do not come: a record that comes then is sent by another lane within
-// stuckAfter, and so is the next, as long as there are lanes.
+// TestStuckLanes has two lanes wait for answers that do not arrive: another lane sends a new record within stuckAfter,
+// and also the next, as long as there are lanes.
 func TestStuckLanes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -365,7 +365,7 @@ func TestStuckLanes(t *testing.T) {
 			if batches := k.d.take(l); len(batches) != 1 || len(batches[0].items) != 1 {
 				t.Fatalf("record %d: the lane takes %d batches", n, len(batches))
 			}
-			k.d.answered(l, 100*time.Microsecond, 0, time.Now()) // a broker that is fast, as it was known until now
+			k.d.answered(l, 100*time.Microsecond, 0, time.Now()) // the broker was fast until now
 		}
 	})
 }

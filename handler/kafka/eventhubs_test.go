@@ -13,7 +13,7 @@ import (
 	"userrelay/test/kafka/ledger"
 )
 
-// eventHubsVersions are what Azure Event Hubs is known to speak.
+// eventHubsVersions are the request versions of Azure Event Hubs.
 func eventHubsVersions(initProducerID bool) *kversion.Versions {
 	var v kversion.Versions
 	for key, version := range map[kmsg.Key]int16{
@@ -28,7 +28,7 @@ func eventHubsVersions(initProducerID bool) *kversion.Versions {
 	return &v
 }
 
-// asked takes down what a broker is asked, for the requests whose form matters to Event Hubs.
+// asked records a broker's requests, of those kinds whose form matters to Event Hubs.
 type asked struct {
 	mu       sync.Mutex
 	metadata [][]string // topics of each request; nil where it is for all
@@ -91,7 +91,7 @@ func TestEventHubs(t *testing.T) {
 	}
 }
 
-// TestEventHubsRequestSize has more wait than a request may hold.
+// TestEventHubsRequestSize has more waiting records than fit a request.
 func TestEventHubsRequestSize(t *testing.T) {
 	t.Parallel()
 	c := startBroker(t, kfake.MaxVersions(eventHubsVersions(true)), kfake.SeedTopics(4, topic))
@@ -124,8 +124,8 @@ func TestEventHubsRequestSize(t *testing.T) {
 	}
 }
 
-// TestNoIdempotence meets a broker that knows no producer ids: it says so once, stores, and sends nothing again whose
-// outcome it does not know.
+// TestNoIdempotence has a broker without producer ids: the producer logs that once, stores records, and repeats no
+// batch with an unknown outcome.
 func TestNoIdempotence(t *testing.T) {
 	t.Parallel()
 	c := startBroker(t, kfake.MaxVersions(eventHubsVersions(false)), kfake.NumBrokers(3), kfake.SeedTopics(4, topic))

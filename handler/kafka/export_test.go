@@ -2,7 +2,7 @@ package kafka
 
 import "time"
 
-// Waiting returns how many records are in queues.
+// Waiting returns the number of records in queues.
 func (p *Producer) Waiting() int {
 	d := p.dispatcher
 	d.mu.Lock()
@@ -14,7 +14,7 @@ func (p *Producer) Waiting() int {
 	return n
 }
 
-// Held returns how many records, and of how many bytes, the producer has, in queues and in lanes.
+// Held returns the number of records in queues and lanes, and their size in bytes.
 func (p *Producer) Held() (records, size int) {
 	p.dispatcher.mu.Lock()
 	defer p.dispatcher.mu.Unlock()

@@ -16,7 +16,8 @@ import (
 
 const roundTrip = 10 * time.Millisecond
 
-// secured returns what a broker and a producer need for TLS and a login. In a bubble, certificates are of its time.
+// secured returns the configuration of a broker and a producer for TLS and a login. In a bubble the certificates use
+// the bubble's time.
 func secured(t *testing.T) ([]kfake.Opt, func(*kafka.Config)) {
 	t.Helper()
 	server, client := secure(t, tls.VersionTLS13)
@@ -25,8 +26,8 @@ func secured(t *testing.T) ([]kfake.Opt, func(*kafka.Config)) {
 	}
 }
 
-// TestAfterAPause stores a record, lets a time pass, and stores another: it costs one round trip, on a connection that was
-// there before. A function app lives in pauses.
+// TestAfterAPause stores a record, waits, and stores another one: the second takes one round trip, on an existing
+// connection. Pauses are normal for a function app.
 func TestAfterAPause(t *testing.T) {
 	t.Parallel()
 	for _, pause := range []time.Duration{4 * time.Second, time.Minute, 170 * time.Second, time.Hour, 3 * time.Hour} {
@@ -59,7 +60,7 @@ func TestAfterAPause(t *testing.T) {
 	}
 }
 
-// TestFirstAnswer counts the round trips from the start until the first record is stored.
+// TestFirstAnswer counts the round trips until the first record is stored.
 func TestFirstAnswer(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -89,7 +90,8 @@ func TestFirstAnswer(t *testing.T) {
 	}
 }
 
-// TestSessions has logins end after 10 s (KIP-368): connections are replaced in time, nobody waits, and nothing is logged.
+// TestSessions has logins that expire after 10 s (KIP-368): connections are replaced in time, no caller waits, and
+// nothing is logged.
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,7 +110,7 @@ func TestSessions(t *testing.T) {
 	})
 }
 
-// TestForgottenConnections has a NAT forget all connections while they rest: one attempt is lost for all of them.
+// TestForgottenConnections has a NAT drop all idle connections: only one attempt is lost for all of them.
 func TestForgottenConnections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -129,7 +131,7 @@ func TestForgottenConnections(t *testing.T) {
 	})
 }
 
-// TestThrottled has a broker ask to be left alone (throttle_time_ms, KIP-219).
+// TestThrottled has a broker that throttles the client (throttle_time_ms, KIP-219).
 func TestThrottled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -153,7 +155,7 @@ func TestThrottled(t *testing.T) {
 	})
 }
 
-// throttleNext has the answer to the next Produce request ask for a pause.
+// throttleNext sets a throttle time in the answer to the next Produce request.
 func throttleNext(c *kfake.Cluster, d time.Duration) {
 	c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		resp := answerOf(r, 0, 0)

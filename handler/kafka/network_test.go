@@ -18,7 +18,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// server accepts connections until the test ends, and does with each what serve says.
+// server accepts connections until the test ends, and calls serve for each.
 func server(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
@@ -50,8 +50,8 @@ func server(t *testing.T, serve func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// TestUnreachable starts producers whose broker cannot be used, in the ways that sockets have. Callers are told that
-// nothing is stored, and the log why, with nothing of what came over the wire.
+// TestUnreachable starts producers whose broker cannot be used, with different failures of sockets. Callers get an
+// error that says that nothing is stored. The log says why, without any text from the network.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	secureServer, secureClient := secure(t, tls.VersionTLS13)

@@ -9,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestPartitions compares the choice of partition with that of franz-go, which is Kafka's Java client's. The real one is
-// asked in userrelay/test/kafka.
+// TestPartitions compares the choice of partition with that of franz-go, which is Kafka's Java client's.
+// userrelay/test/kafka compares it with the real client.
 func TestPartitions(t *testing.T) {
 	t.Parallel()
 	for _, partitions := range []int{1, 3, 4, 32, 100} {

@@ -24,7 +24,7 @@ func queueOf(items ...*item) *queue {
 
 func sizedItem(partition int32, size int) *item { return &item{partition: partition, size: size} }
 
-// list returns what is in the queue, read in both directions.
+// list returns the items of the queue, and checks them in both directions.
 func list(t *testing.T, q *queue) []*item {
 	t.Helper()
 	var forth, back []*item
@@ -112,7 +112,7 @@ func TestFill(t *testing.T) {
 	}
 }
 
-// FuzzFill empties queues of any content and looks at every request that comes out of them. Three bytes make an item.
+// FuzzFill empties queues with any content and checks every resulting request. Three bytes of input make an item.
 func FuzzFill(f *testing.F) {
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 0))
@@ -151,7 +151,7 @@ func FuzzFill(f *testing.F) {
 	})
 }
 
-// checkRequest holds a request against the caps, and against what of each partition is due next, which it takes off.
+// checkRequest checks a request against the limits, and against the next records of each partition, which it removes.
 func checkRequest(t *testing.T, batches []batch, due map[int32][]*item) {
 	t.Helper()
 	records, bytes := 0, 0
@@ -183,7 +183,8 @@ func checkRequest(t *testing.T, batches []batch, due map[int32][]*item) {
 	}
 }
 
-// A request of as many records and partitions as may be keeps below what Event Hubs closes the connection at.
+// A request with the largest number of records and partitions is smaller than the size at which Event Hubs closes the
+// connection.
 func TestLargestRequest(t *testing.T) {
 	t.Parallel()
 	const (
@@ -210,7 +211,7 @@ func TestLargestRequest(t *testing.T) {
 	}
 }
 
-// A lane keeps the memory of its batches, but not that of large ones.
+// A lane reuses the memory of its batches, but not that of large ones.
 func TestMemoryOfBatches(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -15,8 +15,8 @@ import (
 	"userrelay/test/kafka/ledger"
 )
 
-// TestRates puts a producer under load in states in which nothing can be stored, and counts what the broker is asked and
-// what is logged meanwhile. Without limits it would be thousands.
+// TestRates puts a producer under load while nothing can be stored, and counts the requests to the broker and the log
+// lines. Without limits there would be thousands.
 func TestRates(t *testing.T) {
 	t.Parallel()
 	const (
@@ -102,8 +102,8 @@ func TestRates(t *testing.T) {
 	}
 }
 
-// underLoad has 20 callers produce for a time, each a record every 5 ms that waits for 300 ms at most. It returns how
-// often they were told what.
+// underLoad has 20 callers produce for a time, each a record every 5 ms with a time limit of 300 ms. It returns the
+// number of results of each kind.
 func underLoad(t *testing.T, p *kafka.Producer, d time.Duration) map[delivery.Class]int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)

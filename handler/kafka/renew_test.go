@@ -10,8 +10,8 @@ import (
 	"userrelay/handler/kafka"
 )
 
-// TestRenewedCertificates changes the authority that both sides know while the producer runs: each new connection is made with
-// the certificates of the moment.
+// TestRenewedCertificates changes the authority of both sides while the producer runs: each new connection uses the
+// current certificates.
 func TestRenewedCertificates(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {

@@ -14,7 +14,7 @@ import (
 	"userrelay/handler/kafka"
 )
 
-// scramServer knows one user as Kafka does: by the bytes of name and password as they are.
+// scramServer knows one user in the way Kafka does: by the unprepared bytes of name and password.
 func scramServer(t *testing.T, mechanism, user, password string) *scram.ServerConversation {
 	t.Helper()
 	generate, newHash := scram.SHA256, sha256.New

@@ -17,7 +17,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// deliver has a relay deliver the events, all at once.
+// deliver delivers the events through a relay, concurrently.
 func deliver(t *testing.T, p relay.Producer, events []registration.Event) {
 	t.Helper()
 	r := relay.New(relay.Config{Producer: p, Observer: quiet.Observer{}, KafkaTimeout: patience})
@@ -63,7 +63,8 @@ func TestLargeAmongSmall(t *testing.T) {
 	}
 }
 
-// TestAnySizes delivers events of sizes of chance to topics of several limits, in requests that are as full as they get.
+// TestAnySizes delivers events of random sizes to topics with several limits, in requests that are as full as
+// possible.
 func TestAnySizes(t *testing.T) {
 	t.Parallel()
 	for seed, limit := range map[uint64]int{1: 1_048_588, 2: 200_000, 3: 20_000, 4: 3_000} {

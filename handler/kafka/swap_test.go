@@ -17,7 +17,7 @@ import (
 	"userrelay/test/kafka/ledger"
 )
 
-// sameIDs has a cluster hand out the producer ids that the one before handed out, too, as every new cluster of Kafka's does.
+// sameIDs makes a cluster assign the same producer ids as the previous one, as every new Kafka cluster does.
 func sameIDs(c *kfake.Cluster) {
 	id := int64(1000)
 	c.ControlKey(kmsg.InitProducerID.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
@@ -32,9 +32,9 @@ func sameIDs(c *kfake.Cluster) {
 	})
 }
 
-// TestAnotherCluster has another cluster answer under the same address while a record's outcome is unknown. It gives the
-// same producer ids out, and has a record of another producer with the same id and sequence: a repeat would be taken for
-// that record's, and its caller be told that it is stored.
+// TestAnotherCluster has another cluster answer at the same address while a record's outcome is unknown. It assigns
+// the same producer ids, and has a record of another producer with the same id and sequence: it would treat a repeat
+// as that record, and the caller would be told that its record is stored.
 func TestAnotherCluster(t *testing.T) {
 	t.Parallel()
 	withoutTopicIDs := kversion.Stable()
@@ -98,7 +98,7 @@ func TestAnotherCluster(t *testing.T) {
 	}
 }
 
-// TestSameCluster is the other side of it: connections are lost, the same cluster answers, and the record is stored once.
+// TestSameCluster is the opposite case: connections are lost, the same cluster answers, and the record is stored once.
 func TestSameCluster(t *testing.T) {
 	t.Parallel()
 	withoutTopicIDs := kversion.Stable()
@@ -132,7 +132,8 @@ func TestSameCluster(t *testing.T) {
 	}
 }
 
-// wantOursStored wants the caller of the record "ours" to hear that it is stored, and the log to hold what callers were told.
+// wantOursStored checks that the caller of the record "ours" is told that it is stored, and that the log agrees with
+// all answers.
 func wantOursStored(t *testing.T, v *virtual, l *ledger.Ledger, c *kfake.Cluster, call *pending) {
 	t.Helper()
 	md, err := call.wait(t)
@@ -143,8 +144,8 @@ func wantOursStored(t *testing.T, v *virtual, l *ledger.Ledger, c *kfake.Cluster
 	compareVirtual(t, v, l, c)
 }
 
-// TestRepeatRefused has a broker store a record without saying so, and refuse its repeats for a time: when it does not any
-// more, it tells that the record is stored. Given up earlier, the record would be written a second time.
+// TestRepeatRefused has a broker store a record without an answer, and refuse the repeats for a time. After that it
+// answers that the record is stored. If the producer gave up earlier, the record would be written twice.
 func TestRepeatRefused(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int16{10, 29, 32, 42, 87} {
@@ -168,8 +169,8 @@ func TestRepeatRefused(t *testing.T) {
 	}
 }
 
-// TestNoIDWithoutTopic has a broker answer metadata with an error when a lane connects: a producer id that is taken then is
-// good for a topic that nobody can name later, when the lane must know whether the same topic answers.
+// TestNoIDWithoutTopic has a broker answer metadata with an error when a lane connects. The lane must not use a
+// producer id then, because it could not check later whether the same topic answers.
 func TestNoIDWithoutTopic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -193,8 +194,8 @@ func TestNoIDWithoutTopic(t *testing.T) {
 	})
 }
 
-// TestTopicMadeAnew has the topic deleted and created anew. When the producer has heard of it, a record whose answer is lost
-// is stored once, and its caller hears of it: its lane took a producer id with the new topic's id.
+// TestTopicMadeAnew deletes and recreates the topic. After the producer has learnt that, a record whose answer is lost
+// is stored once, and its caller gets the result: its lane has a producer id together with the new topic's id.
 func TestTopicMadeAnew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

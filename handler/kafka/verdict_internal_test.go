@@ -8,7 +8,7 @@ import (
 	"userrelay/handler/kafka/wire"
 )
 
-// TestVerdicts is the table of what an answer makes of a batch. "again" means that the same bytes are sent again.
+// TestVerdicts is the table of verdicts for answers. "again" means that the same bytes are sent again.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	const (
@@ -31,7 +31,7 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{0, unclear, done, done, done, done},
 		{46, unclear, done, done, done, done}, // the broker has the batch
-		// Certainly not stored, and it may work in a moment.
+		// Certainly not stored, and it may succeed soon.
 		{2, unavailable, back, back, again, back},
 		{9, unavailable, back, back, again, back},
 		{14, unavailable, back, back, again, back},
@@ -48,27 +48,27 @@ func TestVerdicts(t *testing.T) {
 		{13, unclear, again, again, again, give(unclear)},
 		{20, unclear, again, again, again, give(unclear)},
 		{56, unclear, again, again, again, give(unclear)},
-		// The producer id is of no use any more.
+		// The producer id cannot be used any more.
 		{45, unclear, back, back, give(unclear), back},
 		{47, unclear, back, back, give(unclear), back},
 		{59, unclear, back, back, give(unclear), back},
 		{90, unclear, back, back, give(unclear), back},
-		// Asked for too much. It passes, but a caller need not wait for it.
+		// A quota is used up. That is temporary, but callers need not wait for it.
 		{44, delivery.Throttled, give(delivery.Throttled), give(delivery.Throttled), again, give(delivery.Throttled)},
 		{89, delivery.Throttled, give(delivery.Throttled), give(delivery.Throttled), again, give(delivery.Throttled)},
-		// One record's fault, perhaps.
+		// Perhaps caused by one record.
 		{10, delivery.TooLarge, give(delivery.TooLarge), halves, again, give(delivery.TooLarge)},
 		{18, delivery.TooLarge, give(delivery.TooLarge), halves, again, give(delivery.TooLarge)},
 		{87, delivery.Invalid, give(delivery.TopicRule), halves, again, give(delivery.TopicRule)},
 		// This machine's clock, for all records of the batch.
 		{32, delivery.TopicRule, give(delivery.TopicRule), give(delivery.TopicRule), again, give(delivery.TopicRule)},
-		// No use to go on.
+		// Repeating does not help.
 		{17, delivery.UnknownTopic, give(delivery.UnknownTopic), give(delivery.UnknownTopic), again, give(delivery.UnknownTopic)},
 		{29, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), again, give(delivery.NotAuthorized)},
 		{31, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), again, give(delivery.NotAuthorized)},
 		{58, delivery.NotAuthorized, give(delivery.NotAuthorized), give(delivery.NotAuthorized), again, give(delivery.NotAuthorized)},
 		{42, delivery.Fatal, give(delivery.Fatal), give(delivery.Fatal), again, give(delivery.Fatal)},
-		// One that nobody knows yet says nothing.
+		// An unknown code leaves the outcome open.
 		{999, unclear, again, again, again, give(unclear)},
 	} {
 		t.Run(strconv.Itoa(int(c.code)), func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestUnanswered(t *testing.T) {
 	}
 }
 
-// A broker that has a batch already may not know any more where it lies.
+// A broker that already has a batch may not know its offset any more.
 func TestOffsets(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -19,10 +19,10 @@ import (
 	"userrelay/test/kafka/ledger"
 )
 
-// The tests of this file's kind run in virtual time, over a network in memory: what takes an hour, or what must not take a
-// moment, is seen to the millisecond, however busy the machine is.
+// These tests run in virtual time, over a network in memory. They can wait for hours and measure milliseconds exactly,
+// however busy the machine is.
 
-// virtual is a network in memory. Connections are made and broken by address.
+// virtual is a network in memory. Tests break connections by address.
 type virtual struct {
 	network kfake.VirtualNetwork
 	delay   time.Duration // before the first byte of each answer
@@ -42,14 +42,14 @@ const (
 	mute         // it takes connections and bytes, and nothing comes back
 )
 
-// newVirtual makes a network for a test in a bubble of its own.
+// newVirtual returns a network for a test in its own bubble.
 func newVirtual(t *testing.T) *virtual {
 	t.Helper()
 	t.Cleanup(func() { pass(time.Minute) }) // what is on its way ends: time stands still when the bubble's function returns
 	return &virtual{modes: map[string]mode{}, dials: map[string]int{}}
 }
 
-// pass lets time pass.
+// pass waits, in virtual time.
 func pass(d time.Duration) { <-time.After(d) }
 
 // broker starts a cluster on the network, which ends with the test.
@@ -89,7 +89,7 @@ func (v *virtual) dial(ctx context.Context, network, address string) (net.Conn, 
 	return c, nil
 }
 
-// set has an address behave in a way from now on, for connections that are open as well.
+// set changes how an address behaves, also for open connections.
 func (v *virtual) set(address string, m mode) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -108,13 +108,13 @@ func (v *virtual) set(address string, m mode) {
 	}
 }
 
-// cut ends the connections to an address. New ones are made as before.
+// cut closes the connections to an address. New ones still work.
 func (v *virtual) cut(address string) {
 	v.set(address, refuses)
 	v.set(address, normal)
 }
 
-// forget has the connections that are open be dead, without a word, as a NAT does that forgets them.
+// forget makes the open connections dead silently, as a NAT does that drops them.
 func (v *virtual) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -123,7 +123,7 @@ func (v *virtual) forget() {
 	}
 }
 
-// connections returns how many were made.
+// connections returns how many connections were opened.
 func (v *virtual) connections() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -134,7 +134,7 @@ func (v *virtual) connections() int {
 	return n
 }
 
-// virtualConn is a producer's side of a connection. As with TCP, who writes does not wait for who reads.
+// virtualConn is a producer's side of a connection. As with TCP, a writer does not wait for the reader.
 type virtualConn struct {
 	net.Conn
 	other   net.Conn // nobody's
@@ -222,7 +222,7 @@ func store(t *testing.T, p *kafka.Producer, id string, limit time.Duration) (del
 	return md, time.Since(start)
 }
 
-// compareVirtual holds the log of a topic of one partition against what callers were told.
+// compareVirtual compares the log of a topic of one partition with the answers to callers.
 func compareVirtual(t *testing.T, v *virtual, l *ledger.Ledger, c *kfake.Cluster) ledger.Report {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.Dialer(v.network.DialContext), kgo.ConsumeTopics(topic))

@@ -13,7 +13,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// silent returns the address of a service that takes connections and never answers.
+// silent returns the address of a service that accepts connections and never answers.
 func silent(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -24,7 +24,8 @@ func silent(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-// What answers there may be anything. No answer makes a message stored that is not, and nothing of it is repeated.
+// Any service may answer at the address. No answer makes Put report a message as stored that is not, and errors repeat
+// nothing of it.
 func TestAnswersOfSomethingElse(t *testing.T) {
 	t.Parallel()
 	const echo = "Pr1vate"
@@ -93,7 +94,7 @@ func TestAnswersOfSomethingElse(t *testing.T) {
 	}
 }
 
-// Where nobody listens, that is said.
+// If nothing listens at the address, the error says so.
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(nil)

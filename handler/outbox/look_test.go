@@ -10,8 +10,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// A look shows the first 32 messages of either queue, and says whether that is all: what is hidden, or cannot be read, is there
-// too. It takes nothing.
+// Look shows the first 32 messages of either queue, and says whether those are all: hidden and unreadable messages
+// count as well. It removes nothing.
 func TestLook(t *testing.T) {
 	t.Parallel()
 	s := queuetest.Start(t, storagequeue.Config{})

@@ -17,7 +17,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// A message is there as it was put, for ever, and the queue is made where it is missing.
+// A message stays in the queue unchanged and without expiry. A missing queue is created.
 func TestPut(t *testing.T) {
 	t.Parallel()
 	s := queuetest.Start(t, storagequeue.Config{})
@@ -40,7 +40,7 @@ func TestPut(t *testing.T) {
 	}
 }
 
-// A hidden message can be deleted or shown, but not after somebody has seen it.
+// A hidden message can be deleted or made visible, but not after somebody else has received it.
 func TestHidden(t *testing.T) {
 	t.Parallel()
 	s := queuetest.Start(t, storagequeue.Config{})
@@ -162,7 +162,7 @@ func TestByIdentity(t *testing.T) {
 	}
 }
 
-// A token that takes its time is waited for by those who have the time. A registration has not.
+// Prepare waits for a slow token; a registration does not.
 func TestSlowIdentity(t *testing.T) {
 	t.Parallel()
 	s, client := secured(t)
@@ -206,7 +206,7 @@ func TestWrongKey(t *testing.T) {
 	}
 }
 
-// A Put whose time is up comes back.
+// Put returns when its time is up.
 func TestPutInTime(t *testing.T) {
 	t.Parallel()
 	q := open(t, "AccountName=abc;AccountKey="+key+";QueueEndpoint="+silent(t))

@@ -15,7 +15,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// What can be drained after all goes back into the outbox, the rest stays and says why.
+// Messages that can be drained go back into the outbox; the rest stay, each with a reason.
 func TestPoison(t *testing.T) {
 	t.Parallel()
 	s := queuetest.Start(t, storagequeue.Config{})
@@ -67,7 +67,7 @@ func TestPoison(t *testing.T) {
 		t.Errorf("listed:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 
-	for round, sent := range []int{2, 0} { // what stays can be seen again at once
+	for round, sent := range []int{2, 0} { // the remaining messages are visible again at once
 		told := 0
 		if err := q.Resend(wait.Context(t), func(p outbox.Poisoned) {
 			if p.Sent != (p.Err == nil) {

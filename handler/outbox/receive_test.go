@@ -14,7 +14,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// What is received is what was put, as often as it was not deleted, and nobody else's while it is.
+// A received message equals the one that was put. It is received again until it is deleted, and is hidden from others
+// in between.
 func TestReceive(t *testing.T) {
 	t.Parallel()
 	s := queuetest.Start(t, storagequeue.Config{})
@@ -54,7 +55,7 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-// A message that is shown again is as it was, and counts its tries.
+// A message that is made visible again is unchanged, and its attempts are counted.
 func TestShownAgain(t *testing.T) {
 	t.Parallel()
 	s := queuetest.Start(t, storagequeue.Config{})
@@ -77,7 +78,7 @@ func TestShownAgain(t *testing.T) {
 	}
 }
 
-// What somebody else has put there is handed over as it is: the reader says what it is worth.
+// A message from another program is returned unchanged: the reader decides whether it is valid.
 func TestReceiveForeign(t *testing.T) {
 	t.Parallel()
 	s := queuetest.Start(t, storagequeue.Config{})
@@ -105,8 +106,8 @@ func TestReceiveForeign(t *testing.T) {
 	}
 }
 
-// What goes back into the outbox has its profile only where the setting says so now, and is readable whatever form the
-// host gave it up in.
+// A message that goes back into the outbox keeps its profile only if the current setting says so, and is readable in
+// whatever form the host poisoned it.
 func TestResendWithAndWithoutProfile(t *testing.T) {
 	t.Parallel()
 	for name, profile := range map[string]bool{"id": false, "full": true} {
@@ -127,7 +128,8 @@ func TestResendWithAndWithoutProfile(t *testing.T) {
 			if _, err := q.Poison(ctx, m.Encode(), "Kafka rejects the record as invalid."); err != nil {
 				t.Fatal(err)
 			}
-			// A host whose messageEncoding is none hands over base64 of base64; today's handler and yesterday's give it up like that.
+			// A host with messageEncoding none delivers base64 of base64; the current and the previous handler poison
+			// it in that form.
 			twice := []byte(base64.StdEncoding.EncodeToString(m.Encode()))
 			if _, err := q.Poison(ctx, twice, "It cannot be read."); err != nil {
 				t.Fatal(err)

@@ -10,12 +10,12 @@ import (
 	"userrelay/handler/registration"
 )
 
-// envelope is a CloudEvent of Auth0 Event Streams with the user auth0|1 and more members.
+// envelope returns a CloudEvent of Auth0 Event Streams with the user auth0|1 and additional members.
 func envelope(more string) string {
 	return `{"specversion":"1.0","type":"user.created",` + more + `"data":{"object":{"user_id":"auth0|1"}}}`
 }
 
-// envelopeOf is one whose user has a time of creation.
+// envelopeOf returns one whose user has a time of creation.
 func envelopeOf(more, createdAt string) string {
 	return `{"specversion":"1.0","type":"user.created",` + more + `"data":{"object":{"user_id":"auth0|1","created_at":"` + createdAt + `"}}}`
 }

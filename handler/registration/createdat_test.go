@@ -11,7 +11,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// TestDeriveIDTable holds the derived id against the table that the Action and the backfill keep to.
+// TestDeriveIDTable compares derived ids with the table that the Action and the backfill also use.
 func TestDeriveIDTable(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "auth0", "testdata", "ids.json"))
@@ -32,7 +32,8 @@ func TestDeriveIDTable(t *testing.T) {
 	}
 }
 
-// FuzzDeriveID shows that every spelling of a moment gives the id of the canonical one, and that no text breaks it.
+// FuzzDeriveID checks that every spelling of a time gives the same id as the canonical one, and that no text causes a
+// panic.
 func FuzzDeriveID(f *testing.F) {
 	for _, s := range []string{"", "2026-11-21T19:00:00.123Z", "2026-11-21T20:00:00+01:00", "2026-11-21T9:00:00Z", "2026-11-21T19:00:00,1Z", "2026-11-21T19:00:00+24:60"} {
 		f.Add(s, int64(1795287600123))

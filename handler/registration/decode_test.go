@@ -14,12 +14,12 @@ import (
 	"userrelay/handler/registration"
 )
 
-// text is a body.
+// text makes a body.
 func text(s string) registration.Body {
 	return registration.Body{Reader: strings.NewReader(s), Length: int64(len(s))}
 }
 
-// received is when the requests of these tests came.
+// received is when the requests of these tests arrived.
 func received() time.Time {
 	return time.Date(2026, 11, 24, 11, 0, 0, 250_000_000, time.FixedZone("", 3600))
 }
@@ -32,7 +32,7 @@ func date(s string) time.Time {
 	return t.UTC()
 }
 
-// derived is the event id of a registration that came without one, as the documentation tells it.
+// derived returns the event id of a registration without one, according to the documentation.
 func derived(tenant, userID, createdAt string) string {
 	if at, err := time.Parse(time.RFC3339Nano, createdAt); err == nil && 0 <= at.UTC().Year() && at.UTC().Year() <= 9999 {
 		createdAt = at.UTC().Format("2006-01-02T15:04:05.000Z")
@@ -41,7 +41,7 @@ func derived(tenant, userID, createdAt string) string {
 	return "a0pur_" + hex.EncodeToString(sum[:])[:32]
 }
 
-// replaced is the id of a CloudEvent whose own does not keep to the rule.
+// replaced returns the event id for a CloudEvent whose own id violates the rule.
 func replaced(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "a0evt_" + hex.EncodeToString(sum[:])[:32]
@@ -74,7 +74,7 @@ func runAll(t *testing.T, cases map[string]accepted) {
 	}
 }
 
-// plain is the event of a request that gives a user id and no more.
+// plain is the event of a request that has only a user id.
 func plain(userID string) registration.Event {
 	return registration.Event{ID: derived("", userID, ""), UserID: userID, Source: "urn:auth0:unknown", Time: received().UTC()}
 }
@@ -182,7 +182,7 @@ func TestDecodeProfile(t *testing.T) {
 	})
 }
 
-// What clients of Kafka REST services send is the same event as the profile that they wrap.
+// The form of Kafka REST clients gives the same event as the profile within it.
 func TestDecodeValue(t *testing.T) {
 	t.Parallel()
 	const createdAt = "2026-11-21T19:00:00.123Z"
@@ -240,7 +240,7 @@ func TestDecodeKeepsNothingOfTheBody(t *testing.T) {
 	}
 }
 
-// Times are told as RFC 3339, which has years of four digits: 0000 to 9999 also after the step to UTC.
+// Times are written as RFC 3339, which has years of four digits: 0000 to 9999, also after the conversion to UTC.
 func TestDecodeTimeOfYearsBeyondRFC3339(t *testing.T) {
 	t.Parallel()
 	for createdAt, want := range map[string]time.Time{

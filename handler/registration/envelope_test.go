@@ -72,7 +72,7 @@ func TestEnvelopeComesBack(t *testing.T) {
 	}
 }
 
-// A profile that does not fit is left out, and only then.
+// A profile is omitted only if it does not fit.
 func TestEnvelopeWithLargeProfile(t *testing.T) {
 	t.Parallel()
 	m := keptEnvelope()
@@ -96,7 +96,7 @@ func TestEnvelopeWithLargeProfile(t *testing.T) {
 	}
 }
 
-// A profile is as deep as JSON may be, and lies deeper in the message.
+// The profile uses the maximal depth of JSON, and is nested deeper in the message.
 func TestEnvelopeWithDeepProfile(t *testing.T) {
 	t.Parallel()
 	for _, depth := range []int{9000, 9998, 9999} {
@@ -150,7 +150,7 @@ func TestParseEnvelopeRefuses(t *testing.T) {
 	}
 }
 
-// What a later version wrote waits for it, whatever its members are.
+// A message from a later version waits for that version, whatever its members are.
 func TestEnvelopeOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	later := strings.Replace(string(keptEnvelope().Encode()), `version":1`, `version":2`, 1)
@@ -169,7 +169,7 @@ func TestEnvelopeOfALaterVersion(t *testing.T) {
 	}
 }
 
-// A host whose queues have another messageEncoding hands over base64 of base64.
+// A host with another messageEncoding delivers base64 of base64.
 func TestEnvelopeInBase64(t *testing.T) {
 	t.Parallel()
 	got, err := registration.ParseEnvelope([]byte(base64.StdEncoding.EncodeToString(keptEnvelope().Encode())))
@@ -178,7 +178,7 @@ func TestEnvelopeInBase64(t *testing.T) {
 	}
 }
 
-// Where a registration came from is told if it is sound, and never a reason to lose it.
+// The source of a registration is kept if it is valid. An invalid one does not cost the registration.
 func TestEnvelopeWithUnsoundOrigin(t *testing.T) {
 	t.Parallel()
 	m := keptEnvelope()

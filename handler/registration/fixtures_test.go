@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/records anew") //nolint:gochecknoglobals // as flags of tests are
 
-// golden is what becomes of a request: two records, or why there is none.
+// golden is the result of a request: two records, or the reason for none.
 type golden struct {
 	ID      *goldenRecord `json:"id,omitzero"`      // RECORD_PROFILE=id
 	Full    *goldenRecord `json:"full,omitzero"`    // RECORD_PROFILE=full
@@ -51,8 +51,8 @@ func goldenOf(body []byte) golden {
 	return g
 }
 
-// TestFixtures compares the records of what Auth0 and its users send, byte for byte. A change of one of them is a change
-// that every consumer sees.
+// TestFixtures compares the records for real requests of Auth0 and its users, byte for byte. Consumers notice every
+// change of one of them.
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 	for _, path := range requests(t) {

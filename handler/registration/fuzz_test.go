@@ -15,7 +15,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// FuzzDecode holds what the package promises of every body: an error of one of two types, or an event whose record fits
+// FuzzDecode checks the package's promise for every body: an error of one of two types, or an event whose record fits
 // Kafka and can be read again.
 func FuzzDecode(f *testing.F) {
 	for _, path := range requests(f) {

@@ -13,7 +13,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// marker stands in the values of the bad requests of these tests. No error may hold it.
+// marker is in the values of the bad requests of these tests. No error may contain it.
 const marker = "jane.doe@example.com"
 
 const (
@@ -213,7 +213,7 @@ func badValues() map[string]refused {
 	}
 }
 
-// forms returns the request that holds a user id, given as JSON text, in each of the forms, by its member.
+// forms returns a request in each form with the user id, given as JSON text. The keys are the names of its member.
 func forms(id string) map[string]string {
 	return map[string]string{
 		"userId":                  `{"userId":` + id + `}`,

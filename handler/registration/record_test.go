@@ -97,7 +97,7 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// A CloudEvent's own source and id travel on beside those that all forms have in common, and a repeat is known by them.
+// The record has a CloudEvent's own source and id, in addition to those that all forms have. They identify a repeat.
 func TestRecordOfAStream(t *testing.T) {
 	t.Parallel()
 	e := registration.Event{
@@ -157,7 +157,7 @@ func TestRecordKeepsTheProfileAsItCame(t *testing.T) {
 	}
 }
 
-// A profile is left out where the record would be one byte too large, trace headers counted.
+// A profile is omitted if the record with its trace headers would be one byte too large.
 func TestRecordLeavesOutAProfileThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	trace := []registration.Header{{"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}
@@ -199,7 +199,7 @@ func TestRecordLeavesOutAProfileThatDoesNotFit(t *testing.T) {
 	}
 }
 
-// The largest event without a profile is far from the limit.
+// The largest event without a profile is far below the limit.
 func TestRecordWithoutProfileAlwaysFits(t *testing.T) {
 	t.Parallel()
 	e := decode(t, registration.Decoder{}, `{"specversion":"1.0","type":"user.created","a0purpose":"test","id":"`+strings.Repeat("i", 128)+
@@ -235,7 +235,8 @@ func TestWithoutProfile(t *testing.T) {
 	}
 }
 
-// wireSize is the size of the record in a batch, at most: as the first of its batch, and as the last of the largest.
+// wireSize returns the maximum size of the record in a batch: as the first record, and as the last one of the largest
+// batch.
 func wireSize(r *registration.Record, last bool) int {
 	w := kmsg.Record{Key: r.Key, Value: r.Value}
 	if last {

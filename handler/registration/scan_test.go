@@ -17,8 +17,8 @@ import (
 	"userrelay/handler/registration"
 )
 
-// FuzzScan holds the scanner against a library's: the same bodies are JSON, and a profile is kept as that formats it. How a
-// body comes, in pieces of any size, changes nothing.
+// FuzzScan compares the scanner with a library: both accept the same bodies, and the kept profile equals the library's
+// format. The sizes of the pieces in which a body arrives change nothing.
 func FuzzScan(f *testing.F) {
 	for _, path := range requests(f) {
 		body, err := os.ReadFile(path)
@@ -58,7 +58,7 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-// pieces is a reader of at most so many bytes at a time.
+// pieces is a reader that returns a limited number of bytes at a time.
 type pieces struct {
 	r    io.Reader
 	size int
@@ -73,7 +73,7 @@ func reference(body []byte) bool {
 	return utf8.Valid(body) && v.IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) && v.Kind() == jsontext.KindBeginObject
 }
 
-// checkProfile holds a profile against one of the body's objects.
+// checkProfile compares a profile with one of the body's objects.
 func checkProfile(t *testing.T, body, profile []byte) {
 	t.Helper()
 	options := []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
@@ -93,7 +93,7 @@ func checkProfile(t *testing.T, body, profile []byte) {
 	}
 }
 
-// A body that breaks off is an error of the body's, wherever that happens, and not the sender's JSON.
+// If reading a body fails, at any position, the error is that of the body and not one about the sender's JSON.
 func TestBodyThatBreaksOff(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the connection broke")
@@ -114,7 +114,7 @@ func TestBodyThatBreaksOff(t *testing.T) {
 	}
 }
 
-// A reader that gives nothing, and no error, for ever is one that makes no progress.
+// A reader that permanently returns 0 bytes and no error causes io.ErrNoProgress.
 func TestBodyWithoutProgress(t *testing.T) {
 	t.Parallel()
 	_, err := registration.Decoder{}.Decode(registration.Body{Reader: iotest.ErrReader(nil)}, "", received())

@@ -37,7 +37,7 @@ func TestShown(t *testing.T) {
 	}
 }
 
-// FuzzShown: what is shown is one line of characters that one sees, and no two ids are shown the same.
+// FuzzShown checks that the result is one line of visible characters, and differs for different ids.
 func FuzzShown(f *testing.F) {
 	f.Add("auth0|1", "auth0|1\n")
 	f.Add(`"a"`, "a")

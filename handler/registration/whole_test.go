@@ -10,8 +10,8 @@ import (
 	"userrelay/handler/registration"
 )
 
-// Every member of an event reaches the topic, by way of the outbox too: one that a form forgets would be lost without a
-// word. Those that are about the request and stored nowhere are named here.
+// Every member of an event reaches the topic, also through the outbox. Otherwise a member that a form omits would be
+// lost silently. The members that concern only the request and are not stored are listed here.
 func TestEveryMemberIsStored(t *testing.T) {
 	t.Parallel()
 	ofTheRequest := map[string]bool{"Chosen": true, "TenantLeftOut": true}
@@ -37,7 +37,7 @@ func TestEveryMemberIsStored(t *testing.T) {
 	}
 }
 
-// change gives a member another value.
+// change sets a member to another value.
 func change(t *testing.T, name string, v reflect.Value) {
 	t.Helper()
 	switch v.Interface().(type) {

@@ -17,7 +17,7 @@ import (
 
 var errStorage = &delivery.Error{Class: delivery.Unavailable, Op: "receive messages: NoConnection"}
 
-// instantly is a Kafka that answers in a time.
+// instantly is a Kafka that answers after a given time.
 func instantly(d time.Duration) *kafka {
 	return &kafka{answers: func(registration.Record) (time.Duration, error) { return d, nil }}
 }
@@ -33,7 +33,7 @@ func (k *kafka) users() map[string]int {
 	return all
 }
 
-// What lies in the outbox at the start is drained at once, each message once, in bounded memory.
+// Messages in the outbox at the start are drained at once, each once, in limited memory.
 func TestOwnDrain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestOwnDrain(t *testing.T) {
 	})
 }
 
-// With nothing to do the queue is looked at once a minute.
+// An idle drain checks the queue once a minute.
 func TestOwnDrainIsIdle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestOwnDrainIsIdle(t *testing.T) {
 	})
 }
 
-// What a registration puts into the outbox is drained within seconds, if Kafka takes it.
+// A registration in the outbox is drained within seconds if Kafka accepts it.
 func TestOwnDrainAfterAPut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -106,7 +106,8 @@ func TestOwnDrainAfterAPut(t *testing.T) {
 	})
 }
 
-// What Kafka does not accept is seen again a minute later, and never twice in a minute, however much there is of it.
+// A message that Kafka does not accept is tried again after a minute, and never twice in a minute, however many there
+// are.
 func TestOwnDrainOfRefused(t *testing.T) {
 	t.Parallel()
 	for _, class := range []delivery.Class{
@@ -143,7 +144,7 @@ func TestOwnDrainOfRefused(t *testing.T) {
 	}
 }
 
-// A message that is tried for a week is given up, where a person finds it; so is at once what can never be drained.
+// A message that fails for a week goes to the poison queue. A message that can never be drained goes there at once.
 func TestOwnDrainGivesUp(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -180,7 +181,7 @@ func TestOwnDrainGivesUp(t *testing.T) {
 	}
 }
 
-// One dead partition's messages do not hold up the others, however many there are.
+// The messages of one dead partition do not delay the others, however many there are.
 func TestOwnDrainWithADeadPartition(t *testing.T) {
 	t.Parallel()
 	for name, takes := range map[string]time.Duration{"no leader": -1, "silent": time.Hour} {
@@ -208,7 +209,7 @@ func TestOwnDrainWithADeadPartition(t *testing.T) {
 	}
 }
 
-// A queue that cannot be reached is told of once, and once that it can be again; nothing is lost for it.
+// An unreachable queue is reported once, and its recovery once; nothing is lost.
 func TestOwnDrainWithoutAQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -236,7 +237,7 @@ func TestOwnDrainWithoutAQueue(t *testing.T) {
 	})
 }
 
-// At the end of the program what is held is let go at once, but for what Kafka may store a moment later.
+// At shutdown messages become visible again at once, except those that Kafka may still store.
 func TestOwnDrainEnds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -282,8 +283,8 @@ func TestOwnDrainEnds(t *testing.T) {
 	}
 }
 
-// Both drains at once, in one process and in two, while the queue and Kafka stumble: nothing is lost, and there are no
-// copies.
+// Both drains run at the same time, in one process and in two, while the queue and Kafka fail now and then: nothing is
+// lost, and there are no copies.
 func TestBothDrains(t *testing.T) {
 	t.Parallel()
 	for _, processes := range []int{1, 2} {
@@ -294,8 +295,9 @@ func TestBothDrains(t *testing.T) {
 				q := &memory{takes: 10 * time.Millisecond}
 				var mu sync.Mutex
 				calls := 0
-				// What one process has drained and the host does not delete, another drains again: a row of the guarantees.
-				// Shorter than a process remembers what it has drained, which is 15 min.
+				// If one process has drained a message and the host does not delete it, another process drains it
+				// again: a row of the guarantees. The time is shorter than the 15 min for which a process remembers
+				// drained messages.
 				ended := time.Now().Add(8 * time.Minute)
 				stumbles := func() bool { return time.Now().Before(ended) }
 				undeleted := func(op string) bool { return op == "Delete" && processes > 1 }
@@ -337,7 +339,7 @@ func TestBothDrains(t *testing.T) {
 						})
 					}
 				}
-				// A message is hidden for minutes each time that the queue's answer is lost.
+				// A message stays hidden for minutes each time the queue's answer is lost.
 				<-time.After(30 * time.Minute)
 				cancel()
 				trigger.Wait()
@@ -350,7 +352,7 @@ func TestBothDrains(t *testing.T) {
 	}
 }
 
-// An outbox whose messages cannot be deleted makes no copies of what this process has drained.
+// If messages of the outbox cannot be deleted, this process makes no copies of those that it has drained.
 func TestDrainedIsNotDrainedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"userrelay/handler/relay"
 )
 
-// until is a Kafka that does not answer before a time, and then takes some time for each record.
+// until is a Kafka that does not answer before a given time, and then needs some time for each record.
 func (j *journal) until(back time.Time, takes time.Duration) {
 	j.produce = func(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
 		if time.Now().Before(back) {
@@ -34,7 +34,8 @@ func (j *journal) until(back time.Time, takes time.Duration) {
 	}
 }
 
-// While Kafka is away, registrations go straight to the outbox and none waits for it; when it is back they go to it again.
+// While Kafka is unavailable, registrations go directly to the outbox without waiting; when it is back they go to
+// Kafka again.
 func TestKafkaIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -90,7 +91,7 @@ func registered(id, userID string) registration.Event {
 	return registration.Event{ID: id, UserID: userID, Source: "urn:auth0:acme", Time: time.Unix(1, 0)}
 }
 
-// trip makes Kafka count as away.
+// trip opens the breaker.
 func trip(t *testing.T, r *relay.Relay) {
 	t.Helper()
 	for i := range 5 {
@@ -100,7 +101,8 @@ func trip(t *testing.T, r *relay.Relay) {
 	}
 }
 
-// An app without visitors notices that Kafka is back, and drains; how long Kafka was away is told, and what waited.
+// An app without requests notices that Kafka is back, and drains. It reports the length of the outage and the number
+// of waiting messages.
 func TestQuietAppDrains(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -130,7 +132,8 @@ func TestQuietAppDrains(t *testing.T) {
 	})
 }
 
-// With nothing that could show it, Kafka is back when it has answered for half a minute. Then nobody asks any more.
+// Without registrations and drains, Kafka counts as back after it has answered checks for half a minute. Then the
+// checks end.
 func TestQuietAppWithoutBacklog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -155,7 +158,7 @@ func TestQuietAppWithoutBacklog(t *testing.T) {
 	})
 }
 
-// A Kafka that answers and stores nothing holds up five registrations at a time, and never counts as back.
+// A Kafka that answers but stores nothing delays five registrations at a time, and never counts as back.
 func TestKafkaAnswersAndStoresNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -194,7 +197,7 @@ func TestKafkaAnswersAndStoresNothing(t *testing.T) {
 	})
 }
 
-// A drained record shows that Kafka is there, whatever Kafka says when it is asked.
+// A drained record proves that Kafka is available, whatever it answers to checks.
 func TestDrainClosesTheBreaker(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -229,7 +232,7 @@ func TestDrainClosesTheBreaker(t *testing.T) {
 	}
 }
 
-// Whatever becomes of drains, registrations go to Kafka.
+// Failed drains do not keep registrations from Kafka.
 func TestDrainsNeverDivert(t *testing.T) {
 	t.Parallel()
 	for name, produce := range map[string]func(context.Context, registration.Record) (delivery.RecordMetadata, error){
@@ -275,8 +278,8 @@ func TestDrainsNeverDivert(t *testing.T) {
 	}
 }
 
-// With one partition of eight dead, hardly a registration of the others goes to the outbox, at any rate; not even where a
-// user of the dead one tries without a pause.
+// If one of eight partitions is dead, nearly no registration of the others goes to the outbox, at any rate of
+// requests, even if a user of the dead partition tries without a pause.
 func TestOneDeadPartition(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -361,7 +364,7 @@ func TestOneDeadPartition(t *testing.T) {
 	}
 }
 
-// A Kafka that is slower than registrations wait for it drains what went into the outbox at the rate at which it answers.
+// If Kafka is slower than registrations wait, the outbox drains at the rate at which Kafka answers.
 func TestSlowKafkaDrains(t *testing.T) {
 	t.Parallel()
 	for _, takes := range []time.Duration{2100 * time.Millisecond, 2900 * time.Millisecond} {
@@ -437,7 +440,7 @@ func TestSlowKafkaDrains(t *testing.T) {
 	}
 }
 
-// kafka is one that answers late what it answers late: a journal whose producer goes on when its caller has left.
+// kafka is a Kafka with late answers: a journal whose producer goes on after its caller has given up.
 type kafka struct {
 	journal
 
@@ -484,7 +487,7 @@ func (k *kafka) wire() *journal {
 	return &k.journal
 }
 
-// now makes it answer otherwise.
+// now changes its answers.
 func (k *kafka) now(answers func(registration.Record) (time.Duration, error)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -116,7 +116,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A drained record is the event's, in the trace of the request that brought it.
+// A drained record has the event's content, and belongs to the trace of the original request.
 func TestDrainedRecord(t *testing.T) {
 	t.Parallel()
 	j := &journal{produce: waits(0, nil)}
@@ -134,7 +134,7 @@ func TestDrainedRecord(t *testing.T) {
 	}
 }
 
-// While Kafka is away an invocation is held, and goes on as soon as it is back.
+// While Kafka is unavailable an invocation waits, and goes on as soon as Kafka is back.
 func TestDrainWaitsForKafka(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -174,7 +174,7 @@ func TestDrainWaitsForKafka(t *testing.T) {
 	}
 }
 
-// The end of the program ends what Drain waits for.
+// Shutdown ends the waiting of Drain.
 func TestDrainEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// open makes Kafka count as away.
+// open opens the breaker.
 func open(t *testing.T, j *journal, r *relay.Relay) {
 	t.Helper()
 	for range 5 {
@@ -200,7 +200,7 @@ func open(t *testing.T, j *journal, r *relay.Relay) {
 		[]string{"Received", "Produce", "Sent", "Diverted", "Put", "Outboxed for unavailable"})...)
 }
 
-// A fault of the program while a drain sees whether Kafka is back leaves the way to Kafka open for the next one.
+// A panic during a drain that tests whether Kafka is back does not block the next drain.
 func TestDrainPanics(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -233,7 +233,7 @@ func TestDrainPanics(t *testing.T) {
 	})
 }
 
-// Drains that end because the program does say nothing about Kafka.
+// Drains that end because of the shutdown do not change the breaker.
 func TestDrainsAreGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 const guarantees = "../../docs/guarantees.md"
 
-// Every row of the page that allows a copy makes one here, and one only. The last two are of Kafka and its producer.
+// Every row of the page that allows a copy makes exactly one here. The last two rows concern Kafka and its producer.
 func TestCopies(t *testing.T) {
 	t.Parallel()
 	rows := map[string]func(t *testing.T, k *kafka, q *memory){
@@ -157,7 +157,7 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
-// After the end of the relay nothing is told and nothing awaited any more, whatever comes late.
+// After Close the relay reports nothing and waits for nothing, whatever arrives late.
 func TestAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"userrelay/handler/trace"
 )
 
-// journal is a producer and an observer that write down what they are asked and told.
+// journal is a producer and an observer that record their calls.
 type journal struct {
 	produce func(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error)
 	check   func(ctx context.Context) error // nil: Kafka answers
@@ -135,14 +135,14 @@ func (j *journal) Unread(ctx context.Context, _ error) { j.note(ctx, "Unread") }
 
 func (j *journal) Read(ctx context.Context) { j.note(ctx, "Read") }
 
-// become makes it another Kafka.
+// become changes the Kafka.
 func (j *journal) become(produce func(context.Context, registration.Record) (delivery.RecordMetadata, error)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.produce = produce
 }
 
-// told is all that was told so far, n how many records were sent, questions how often Kafka was asked.
+// told has all reports so far, n the number of sent records, questions the number of checks.
 func (j *journal) told() []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -168,7 +168,7 @@ func (j *journal) forget() {
 	j.records = nil
 }
 
-// count is how often something of that beginning was told.
+// count returns the number of reports with that prefix.
 func (j *journal) count(beginning string) (n int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -180,12 +180,12 @@ func (j *journal) count(beginning string) (n int) {
 	return n
 }
 
-// relay returns one without an outbox.
+// relay returns a relay without an outbox.
 func (j *journal) relay() *relay.Relay {
 	return relay.New(relay.Config{Producer: j, Observer: j, KafkaTimeout: 2 * time.Second, Profile: true})
 }
 
-// waits returns a produce that takes some time and then answers in turn with the errors, nil for a record stored.
+// waits returns a produce that needs some time and then returns the errors in turn; nil means stored.
 func waits(d time.Duration, answers ...error) func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
 	n := 0
 	return func(ctx context.Context, _ registration.Record) (delivery.RecordMetadata, error) {

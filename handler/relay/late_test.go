@@ -15,7 +15,7 @@ import (
 	"userrelay/handler/relay"
 )
 
-// A copy is taken back, or shown, however long the queue fails, as long as nobody has seen it.
+// A copy is deleted, or made visible, however long the queue fails, unless somebody has received it.
 func TestTakingBackIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -65,7 +65,7 @@ func TestTakingBackIsTriedAgain(t *testing.T) {
 	}
 }
 
-// What could not be taken back is deleted when this process sees it, and makes no copy.
+// A message that could not be deleted is deleted when this process receives it, and makes no copy.
 func TestSeenAfterAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestSeenAfterAll(t *testing.T) {
 	})
 }
 
-// The queue stored a message and its answer was lost; then Kafka has the record. The message is found and deleted.
+// The queue stores a message and its answer is lost. Then Kafka stores the record. The message is found and deleted.
 func TestDoubtfulPutIsFound(t *testing.T) {
 	t.Parallel()
 	for name, late := range map[string]bool{"Kafka's answer is late": true, "Kafka is the last resort": false} {
@@ -126,7 +126,7 @@ func putUnknown(op string) error {
 	return nil
 }
 
-// leave has the relay know that Kafka is away, which then is back without a word.
+// leave opens the breaker of a relay whose Kafka is back, which the relay does not know yet.
 func (k *kafka) leave(t *testing.T, r *relay.Relay) {
 	t.Helper()
 	k.become(func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
@@ -137,7 +137,7 @@ func (k *kafka) leave(t *testing.T, r *relay.Relay) {
 	k.wire()
 }
 
-// The queue stored a message, which was drained before its answer was given up: Kafka has the record, and is not asked again.
+// The queue stores a message, which is drained before the put times out: Kafka has the record, and gets it only once.
 func TestDoubtfulPutIsDrained(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -163,7 +163,7 @@ func TestDoubtfulPutIsDrained(t *testing.T) {
 	})
 }
 
-// While the outbox fails at once, Kafka's late answer has the time that the outbox does not need.
+// If the outbox fails at once, Kafka's late answer may take the rest of the outbox's time.
 func TestLateAnswerInTheOutboxsTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestLateAnswerInTheOutboxsTime(t *testing.T) {
 	})
 }
 
-// A repeat of what was answered "outcome unknown" waits for the late answer, and writes nothing again.
+// The repeat of a registration with an unknown outcome waits for the late answer, and writes nothing.
 func TestRepeatOfUnknown(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -226,7 +226,7 @@ func TestRepeatOfUnknown(t *testing.T) {
 	}
 }
 
-// Registrations that wait for Kafka's late answer hold no profile.
+// Registrations that wait for Kafka's late answer keep no profile in memory.
 func TestHiddenMessagesAreSmall(t *testing.T) { //nolint:paralleltest // it looks at the heap, which is everybody's
 	const n, size = 64, 1 << 20
 	answer := make(chan struct{})
@@ -264,7 +264,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// forgetful is a Kafka that keeps nothing, and forgetfulStore such an outbox.
+// forgetful is a Kafka that discards records, and forgetfulStore an outbox that discards messages.
 type forgetful struct {
 	produce func(context.Context, registration.Record) (delivery.RecordMetadata, error)
 }
@@ -281,7 +281,7 @@ func (*forgetfulStore) Put(context.Context, registration.Envelope, time.Duration
 	return kept(1), nil
 }
 
-// silent tells the journal nothing that holds an event.
+// silent reports nothing with an event to the journal.
 type silent struct{ *journal }
 
 func (silent) Received(context.Context, registration.Event)        {}
@@ -291,8 +291,8 @@ func (silent) Outboxed(context.Context, registration.Event, error) {}
 func (silent) Withdrawn(context.Context, registration.Event, delivery.RecordMetadata) {
 }
 
-// What Kafka rejects as invalid leaves one copy for each event and five minutes where a person finds it, and nothing in the
-// outbox.
+// A registration that Kafka rejects as invalid leaves at most one copy in five minutes in the poison queue, and none
+// in the outbox.
 func TestInvalidIsPoisonedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -326,7 +326,7 @@ func TestInvalidIsPoisonedOnce(t *testing.T) {
 	})
 }
 
-// RECORD_PROFILE counts when the record is written, not when the message was.
+// RECORD_PROFILE applies when the record is written, not when the message was.
 func TestDrainWithoutProfile(t *testing.T) {
 	t.Parallel()
 	for name, profile := range map[string]bool{"id": false, "full": true} {
@@ -377,8 +377,8 @@ func (k *keeper) Poison(_ context.Context, message []byte, _ string) (delivery.K
 	return delivery.Kept{ID: "p-1"}, nil
 }
 
-// While Kafka is known to be away a registration goes to the outbox first, and to Kafka as the last resort. Kafka's answer to
-// that may be late, too: a repeat waits for it, and the message that the queue may have is known when it is seen.
+// While the breaker is open a registration goes to the outbox first, and to Kafka as the last resort. Kafka's answer
+// to that may be late as well: a repeat waits for it, and if the queue has the message it is recognised when received.
 func TestLastResortIsLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

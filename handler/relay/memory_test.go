@@ -13,7 +13,8 @@ import (
 	"userrelay/handler/relay"
 )
 
-// memory is a queue with all that a queue has of time: messages are hidden, shown, received with a receipt and counted.
+// memory is a queue with the time behaviour of a real one: messages are hidden, made visible, received with a receipt,
+// and their attempts counted.
 type memory struct {
 	takes time.Duration                                  // each call
 	fault func(op string, m registration.Envelope) error // before a call does its work; nil: none
@@ -55,14 +56,15 @@ func (q *memory) call(ctx context.Context, op string, m registration.Envelope) e
 	return nil
 }
 
-// losing makes answers get lost, or not.
+// losing switches the loss of answers on and off.
 func (q *memory) losing(after func(op string) error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.after = after
 }
 
-// reasons are those in the poison queue, looks how often it was looked at, atATime how many were in hand at most.
+// reasons returns the reasons in the poison queue, looks the number of reads, atATime the largest number of messages
+// in progress.
 func (q *memory) reasons() []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -108,7 +110,7 @@ func (q *memory) add(body []byte, hidden time.Duration) delivery.Kept {
 	return delivery.Kept{Queue: "userrelay-outbox", ID: m.id, Receipt: m.receipt}
 }
 
-// find returns the place of a message that nobody else has received. q.mu is held.
+// find returns the index of a message that no other receiver has. q.mu is held.
 func (q *memory) find(k delivery.Kept) (int, error) {
 	for i, m := range q.messages {
 		if m.id == k.ID && m.receipt == k.Receipt {
@@ -202,7 +204,7 @@ func (q *memory) len() int {
 	return len(q.messages)
 }
 
-// visible is how many messages can be received.
+// visible returns how many messages can be received.
 func (q *memory) visible() (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -223,7 +225,7 @@ func (q *memory) fill(n int) {
 	}
 }
 
-// draining returns a relay with a queue, which it drains until stop is called; stop waits for that.
+// draining returns a relay that drains a queue until stop is called; stop waits for its end.
 func (j *journal) draining(t *testing.T, q *memory) (r *relay.Relay, stop func()) {
 	t.Helper()
 	r = relay.New(relay.Config{Producer: j, Outbox: q, Observer: j, KafkaTimeout: 2 * time.Second, OutboxTimeout: 1500 * time.Millisecond, Profile: true})

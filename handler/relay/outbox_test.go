@@ -87,7 +87,7 @@ func (s *store) Poison(_ context.Context, _ []byte, reason string) (delivery.Kep
 	return delivery.Kept{ID: fmt.Sprint("p-", len(s.poisoned))}, nil
 }
 
-// with returns a relay with this outbox. It is closed with the test.
+// with returns a relay with this outbox, which is closed at the end of the test.
 func (j *journal) with(t *testing.T, s relay.Outbox) *relay.Relay {
 	t.Helper()
 	r := relay.New(relay.Config{Producer: j, Outbox: s, Observer: j, KafkaTimeout: 2 * time.Second, OutboxTimeout: 1500 * time.Millisecond, Profile: true})
@@ -97,7 +97,7 @@ func (j *journal) with(t *testing.T, s relay.Outbox) *relay.Relay {
 
 func fails(c delivery.Class) error { return &delivery.Error{Class: c, Op: "produce"} }
 
-// lately returns a produce that is under way when its caller's time is up, and ends after a time with an answer.
+// lately returns a produce that is still in progress when its caller's time is up, and ends later with an answer.
 func lately(after time.Duration, answer error) func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
 	return func(ctx context.Context, _ registration.Record) (delivery.RecordMetadata, error) {
 		due := time.Now().Add(after)
@@ -227,7 +227,7 @@ func TestWhereItGoes(t *testing.T) {
 	}
 }
 
-// What lies in the outbox is the event, within the request's trace.
+// The message in the outbox has the event and the request's trace.
 func TestMessage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -294,7 +294,7 @@ func TestLateAnswer(t *testing.T) {
 	}
 }
 
-// Close does not wait longer than it may, and nothing is left when it returns.
+// Close keeps its time limit, and leaves no goroutines.
 func TestCloseWhileAnswersAreDue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -323,7 +323,7 @@ func TestCloseWhileAnswersAreDue(t *testing.T) {
 	})
 }
 
-// If the outbox is away, too, Kafka is asked all the same.
+// If the outbox is unavailable as well, the registration is sent to Kafka although the breaker is open.
 func TestLastResort(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -344,7 +344,7 @@ func TestLastResort(t *testing.T) {
 	})
 }
 
-// One record's fault does not divert the others.
+// A record that is refused for its own content does not open the breaker.
 func TestRecordsFaultsDoNotDivert(t *testing.T) {
 	t.Parallel()
 	var answers []error

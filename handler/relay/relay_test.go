@@ -57,7 +57,7 @@ func TestStored(t *testing.T) {
 	})
 }
 
-// The record's traceparent is the span that the observer is told of, a child of the invocation's.
+// The record's traceparent is the span that is reported to the observer, a child of the invocation's span.
 func TestTraceHeaders(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -181,7 +181,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// Both tries share one time limit.
+// Both attempts share one time limit.
 func TestTimeLimit(t *testing.T) {
 	t.Parallel()
 	tooLarge := &delivery.Error{Class: delivery.TooLarge, Op: "produce"}
@@ -220,7 +220,7 @@ func TestTimeLimit(t *testing.T) {
 	}
 }
 
-// A caller that leaves, before or while its registration is delivered, does not take the delivery along.
+// The delivery goes on if the caller disconnects before or during it.
 func TestCallerLeaves(t *testing.T) {
 	t.Parallel()
 	for name, after := range map[string]time.Duration{"before": 0, "meanwhile": time.Second} {
@@ -253,7 +253,7 @@ func TestCallerLeaves(t *testing.T) {
 	}
 }
 
-// What the relay started for a delivery ends with it.
+// Everything that the relay starts for a delivery ends with it.
 func TestNothingIsLeftBehind(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

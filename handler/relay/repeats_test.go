@@ -16,7 +16,7 @@ import (
 	"userrelay/handler/relay"
 )
 
-// counting returns a produce that takes a second and stores every record at an offset of its own.
+// counting returns a produce that takes a second and stores every record at a new offset.
 func counting() func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
 	var mu sync.Mutex
 	n := int64(0)
@@ -118,7 +118,7 @@ func TestRepeatsOfAStream(t *testing.T) {
 	}
 }
 
-// A failure is not remembered, but those who wait have it, too.
+// A failure is not remembered, but waiting repeats get it.
 func TestRepeatOfFailure(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestRepeatOfFailure(t *testing.T) {
 	})
 }
 
-// A repeat of what is in the outbox is answered with that.
+// The repeat of a registration in the outbox gets the same answer.
 func TestRepeatOfOutboxed(t *testing.T) {
 	t.Parallel()
 	j := &journal{produce: waits(0, fails(delivery.Unavailable))}
@@ -153,7 +153,7 @@ func TestRepeatOfOutboxed(t *testing.T) {
 	}
 }
 
-// A fault of the program leaves no caller waiting.
+// A panic leaves no caller waiting.
 func TestRepeatOfPanic(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -179,7 +179,7 @@ func TestRepeatOfPanic(t *testing.T) {
 	})
 }
 
-// The newest 8192 ids are known.
+// The newest 8192 ids are remembered.
 func TestRepeatsAreBounded(t *testing.T) {
 	t.Parallel()
 	const most = 8192

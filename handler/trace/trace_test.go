@@ -140,7 +140,7 @@ func TestContext(t *testing.T) {
 	}
 }
 
-// FuzzTraceparent holds that whatever comes in, what goes out is a traceparent that the next program takes.
+// FuzzTraceparent checks that for any input the outgoing traceparent is valid for the next program.
 func FuzzTraceparent(f *testing.F) {
 	valid := "00-" + traceID + "-" + spanID + "-01"
 	for _, seed := range []string{

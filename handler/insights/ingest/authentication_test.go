@@ -56,7 +56,7 @@ func TestConfidentialEndpoints(t *testing.T) {
 	}
 }
 
-// identityService is the endpoint of managed identities, as App Service has it (2019-08-01).
+// identityService is App Service's endpoint of managed identities (2019-08-01).
 type identityService struct {
 	mu    sync.Mutex
 	asked []url.Values
@@ -78,12 +78,12 @@ func (i *identityService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"statusCode":400,"message":"private words of the identity service"}`)
 		return
 	}
-	// It runs out at once: azidentity keeps tokens for all of the process, and with them from one test to the next.
+	// The token expires at once, because azidentity caches tokens for the whole process, across tests.
 	_, _ = fmt.Fprintf(w, `{"access_token":"token-%d","expires_on":"%d","token_type":"Bearer"}`, len(i.asked), time.Now().Unix()+1)
 }
 
-// TestManagedIdentity goes the whole way on this machine: the platform's identity service, azidentity, the endpoint that
-// wants a token.
+// TestManagedIdentity uses the whole chain on this machine: the platform's identity service, azidentity, and an
+// endpoint that requires a token.
 func TestManagedIdentity(t *testing.T) {
 	const id = "01234567-89ab-cdef-0123-456789abcdef"
 	for _, c := range []struct {
@@ -142,7 +142,8 @@ func TestManagedIdentity(t *testing.T) {
 	}
 }
 
-// TestNoToken has an identity service that has none at first. Nothing is sent meanwhile, and nothing is lost.
+// TestNoToken has an identity service without a token at first. Until there is one nothing is sent, and nothing is
+// lost.
 func TestNoToken(t *testing.T) {
 	identities := &identityService{fails: 1}
 	platform := httptest.NewServer(identities)
@@ -167,7 +168,7 @@ func TestNoToken(t *testing.T) {
 	}
 }
 
-// TestTokenIsAskedForEveryRequest since it may have run out: 401 until the next is good.
+// TestTokenIsAskedForEveryRequest checks that each request uses a new token after a 401.
 func TestTokenIsAskedForEveryRequest(t *testing.T) {
 	t.Parallel()
 	asked := 0
@@ -193,7 +194,7 @@ func TestTokenIsAskedForEveryRequest(t *testing.T) {
 	}
 }
 
-// TestTokensAreForConfidentialEndpoints has an endpoint that would have it unencrypted.
+// TestTokensAreForConfidentialEndpoints has an endpoint to which a token would be sent unencrypted.
 func TestTokensAreForConfidentialEndpoints(t *testing.T) {
 	t.Parallel()
 	e, out := &endpoint{}, &console{}

@@ -17,7 +17,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestCloseInTime closes senders in every state that an endpoint can bring them into.
+// TestCloseInTime closes senders in every state that an endpoint can cause.
 func TestCloseInTime(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -62,7 +62,7 @@ func TestCloseInTime(t *testing.T) {
 	}
 }
 
-// TestCloseTriesOnceMore has an endpoint that comes back just in time.
+// TestCloseTriesOnceMore has an endpoint that recovers just in time.
 func TestCloseTriesOnceMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{byDefault: step{status: 503}}
@@ -83,7 +83,7 @@ func TestCloseTriesOnceMore(t *testing.T) {
 	})
 }
 
-// TestCloseWithoutTime ends all the same.
+// TestCloseWithoutTime checks that Close ends without any time left.
 func TestCloseWithoutTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSender(t, ingest.Config{Transport: &endpoint{byDefault: step{hang: true}}})
@@ -98,7 +98,7 @@ func TestCloseWithoutTime(t *testing.T) {
 	})
 }
 
-// TestDeadEndpoint is on a real network: nobody listens, then somebody does.
+// TestDeadEndpoint uses a real network: at first nothing listens, later the endpoint does.
 func TestDeadEndpoint(t *testing.T) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // a port to be had
 	if err != nil {
@@ -136,7 +136,7 @@ func TestDeadEndpoint(t *testing.T) {
 	}
 }
 
-// TestCloseSendsAllThatWaits has more of it than fits the backlog, and an endpoint that is back just in time.
+// TestCloseSendsAllThatWaits has more items than fit the backlog, and an endpoint that recovers just in time.
 func TestCloseSendsAllThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &forgetful{}
@@ -151,7 +151,7 @@ func TestCloseSendsAllThatWaits(t *testing.T) {
 	})
 }
 
-// TestCloseWithoutHope has more of it than fits the backlog, and an endpoint that stays away.
+// TestCloseWithoutHope has more items than fit the backlog, and an endpoint that does not recover.
 func TestCloseWithoutHope(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSender(t, ingest.Config{Transport: &endpoint{byDefault: step{status: broken}}})
@@ -167,7 +167,7 @@ func TestCloseWithoutHope(t *testing.T) {
 	})
 }
 
-// fill tracks until the sender takes no more. It must be called in a bubble.
+// fill tracks items until the sender accepts no more. It must be called in a bubble.
 func fill(s *ingest.Sender) {
 	for i := 0; s.Stats().Dropped == 0; i++ {
 		noise := make([]byte, 1000)
@@ -179,7 +179,7 @@ func fill(s *ingest.Sender) {
 	}
 }
 
-// heedless is a transport that does not heed its context.
+// heedless is a transport that ignores its context.
 type heedless struct{ until chan struct{} }
 
 func (h heedless) RoundTrip(*http.Request) (*http.Response, error) {

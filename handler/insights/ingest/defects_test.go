@@ -15,10 +15,11 @@ import (
 	"userrelay/handler/insights/ingest"
 )
 
-// The SDK's own channel has ten defects, which crash the program, let it hang or lose items without a word. Each has a
-// test that the Sender passes, here or, D10, in silentloss_test.go.
+// The SDK's own channel has ten defects, which crash the program, block it or lose items silently. Each has a test
+// that the Sender passes, here or (D10) in silentloss_test.go.
 
-// TestD1TrackMeetsClose: the SDK panics (send on closed channel). Here eight writers meet Close fifty times.
+// TestD1TrackMeetsClose: the SDK panics (send on closed channel). Here eight writers run concurrently with Close,
+// fifty times.
 func TestD1TrackMeetsClose(t *testing.T) {
 	e := &endpoint{}
 	server := httptest.NewServer(e)
@@ -60,7 +61,7 @@ func TestD1TrackMeetsClose(t *testing.T) {
 	}
 }
 
-// TestD2PartialSuccessWithOddIndices: the SDK panics in a goroutine of its own, which ends the process.
+// TestD2PartialSuccessWithOddIndices: the SDK panics in its own goroutine, which ends the process.
 func TestD2PartialSuccessWithOddIndices(t *testing.T) {
 	for _, errors := range []string{
 		`[{"index":1,"statusCode":500}]`, `[{"index":-1,"statusCode":500}]`, `[{"index":2147483648,"statusCode":500}]`,
@@ -80,7 +81,7 @@ func TestD2PartialSuccessWithOddIndices(t *testing.T) {
 	}
 }
 
-// TestD3CloseWhileThrottled: the SDK's Close is never done.
+// TestD3CloseWhileThrottled: the SDK's Close never ends.
 func TestD3CloseWhileThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tomorrow := time.Now().Add(24 * time.Hour).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
@@ -120,7 +121,7 @@ func TestD4CloseTwiceAndByMany(t *testing.T) {
 	})
 }
 
-// TestD5CloseWithADeadEndpoint: the SDK's Close waits for all batches that it tries again, 98 s and more.
+// TestD5CloseWithADeadEndpoint: the SDK's Close waits for all batches that it retries, 98 s and more.
 func TestD5CloseWithADeadEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSender(t, ingest.Config{Transport: &endpoint{byDefault: step{hang: true}}})
@@ -141,7 +142,7 @@ func TestD5CloseWithADeadEndpoint(t *testing.T) {
 	})
 }
 
-// TestD6NoGoroutineStays: the SDK leaves one for every client.
+// TestD6NoGoroutineStays: the SDK leaks a goroutine for every client.
 func TestD6NoGoroutineStays(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	e := &endpoint{}
@@ -184,8 +185,8 @@ func TestD7AnEndpointThatHangs(t *testing.T) {
 	})
 }
 
-// TestD8LinesMayBeChangedAfterTrack: the SDK makes JSON of an item later, while it may be its maker's still. The race
-// detector sees it.
+// TestD8LinesMayBeChangedAfterTrack: the SDK encodes an item later, while the caller may still change it. The race
+// detector reports that.
 func TestD8LinesMayBeChangedAfterTrack(t *testing.T) {
 	e := &endpoint{}
 	s, _ := serve(t, e, ingest.Config{})

@@ -31,7 +31,7 @@ const (
 	closeSoon = 5 * time.Second // for the end of a test: what is not sent then is not missed
 )
 
-// step is one answer of the endpoint. The zero value accepts.
+// step is one answer of the endpoint. The zero value accepts the request.
 type step struct {
 	status     int
 	retryAfter string
@@ -43,7 +43,7 @@ type step struct {
 	answer     func(n int) string // a body for n items
 }
 
-// broken is the status of a step that breaks the connection, in front of an endpoint without a network.
+// broken is the status of a step that breaks the connection, for an endpoint without a network.
 const broken = 599
 
 // post is one request as the endpoint saw it.
@@ -54,7 +54,7 @@ type post struct {
 	lines  []string
 }
 
-// endpoint answers as its script says, and then accepts.
+// endpoint answers according to its script, and then accepts everything.
 type endpoint struct {
 	mu        sync.Mutex
 	script    []step
@@ -145,7 +145,7 @@ func read(r *http.Request) (post, error) {
 	return p, nil
 }
 
-// requests returns what came so far.
+// requests returns the requests so far.
 func (e *endpoint) requests() []post {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -179,14 +179,14 @@ func message(t *testing.T, line string) string {
 	return v.Data.BaseData.Message
 }
 
-// then sets what the endpoint does from now on.
+// then sets the endpoint's next answers.
 func (e *endpoint) then(byDefault step, script ...step) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.script, e.byDefault = script, byDefault
 }
 
-// RoundTrip lets an endpoint be a sender's transport, without a network: the clock of such a test may be a bubble's.
+// RoundTrip makes an endpoint a sender's transport, without a network, so that a test can run in a bubble.
 func (e *endpoint) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	r.Host = r.URL.Host
@@ -216,7 +216,7 @@ func connection(tb testing.TB, endpoint string) ingest.Connection {
 	return c
 }
 
-// newSender returns a sender on the transport. It is closed by the test, or at its end.
+// newSender returns a sender with the transport. The test closes it, at the latest at its end.
 func newSender(tb testing.TB, c ingest.Config) *ingest.Sender {
 	tb.Helper()
 	c.Report = encoder().Stats
@@ -240,7 +240,7 @@ func serve(t *testing.T, e *endpoint, c ingest.Config) (*ingest.Sender, string) 
 	return newSender(t, c), server.URL
 }
 
-// addUp checks that the counters account for every item.
+// addUp checks that the counters include every item.
 func addUp(t *testing.T, s ingest.Stats) {
 	t.Helper()
 	if sum := s.Accepted + s.Rejected + s.Dropped + s.Pending; sum != s.Tracked {
@@ -248,7 +248,7 @@ func addUp(t *testing.T, s ingest.Stats) {
 	}
 }
 
-// console collects what the sender says.
+// console collects the sender's log.
 type console struct{ recorder.Recorder }
 
 func (c *console) log() *slog.Logger { return slog.New(slog.NewTextHandler(c, nil)) }

@@ -29,8 +29,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestOutageInMemory has an outage at 2,000 items/s. Memory must stay bounded, every item accounted for, and what was
-// kept must arrive.
+// TestOutageInMemory has an outage at 2,000 items/s. Memory must stay limited, every item must be counted, and the
+// items that were kept must arrive.
 func TestOutageInMemory(t *testing.T) {
 	const growth = 20 << 20
 	for _, c := range []struct {
@@ -80,7 +80,7 @@ func TestOutageInMemory(t *testing.T) {
 	}
 }
 
-// TestLargeItemsInMemory has items of which a queue by number would hold hundreds of megabytes.
+// TestLargeItemsInMemory has items so large that a queue limited by their number would take hundreds of megabytes.
 func TestLargeItemsInMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &forgetful{}
@@ -108,7 +108,7 @@ func TestLargeItemsInMemory(t *testing.T) {
 	})
 }
 
-// forgetful is an endpoint that keeps nothing, as a transport.
+// forgetful is a transport for an endpoint that discards everything.
 type forgetful struct {
 	down  atomic.Pointer[step] // nil: it accepts
 	items atomic.Int64
@@ -132,7 +132,7 @@ func (f *forgetful) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// tellRequest tells of one request: two traces and a dependency.
+// tellRequest reports one request: two traces and a dependency.
 func tellRequest(t *insights.Telemetry, i int) {
 	op := trace.Start("", "").Child()
 	op.InvocationID, op.Name = fmt.Sprintf("3f2504e0-4f89-11d3-9a0c-%012d", i), "RegisterUser"

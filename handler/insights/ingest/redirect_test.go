@@ -17,7 +17,7 @@ func tokens(token string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return token, nil }
 }
 
-// TestRedirectTargets has what is followed, and with the token, and what is not.
+// TestRedirectTargets has the redirects that are followed, with the token, and those that are not.
 func TestRedirectTargets(t *testing.T) {
 	const west = "https://westeurope-1.in.applicationinsights.azure.com"
 	for _, c := range []struct {
@@ -80,7 +80,7 @@ func TestRedirectTargets(t *testing.T) {
 	}
 }
 
-// TestRedirectIsRemembered until the other host fails.
+// TestRedirectIsRemembered checks that a redirect is used again until the other host fails.
 func TestRedirectIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const home, away = "dc.services.visualstudio.com", "westeurope-1.in.applicationinsights.azure.com"
@@ -118,7 +118,7 @@ func TestRedirectIsRemembered(t *testing.T) {
 	})
 }
 
-// TestRedirectOnTheNetwork is between two real servers.
+// TestRedirectOnTheNetwork redirects between two real servers.
 func TestRedirectOnTheNetwork(t *testing.T) {
 	t.Parallel()
 	second := &endpoint{}
@@ -135,7 +135,7 @@ func TestRedirectOnTheNetwork(t *testing.T) {
 	wait.For(t, "the next goes there at once", func() bool { return s.Stats().Accepted == 2 && len(first.requests()) == 1 })
 }
 
-// TestPackedAnswers has answers that are packed with gzip, as net/http asks for them.
+// TestPackedAnswers has answers in gzip, which net/http requests.
 func TestPackedAnswers(t *testing.T) {
 	t.Parallel()
 	wait.LongEnough(t, "two items in one request", time.Second, func(time.Duration) bool { return packedAnswers(t) })
@@ -160,7 +160,7 @@ func packedAnswers(t *testing.T) (inOne bool) {
 	return true
 }
 
-// TestAnswerWithoutEnd has an endpoint that answers more than anybody wants to know.
+// TestAnswerWithoutEnd has an endpoint with an endless answer.
 func TestAnswerWithoutEnd(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 206, 503} {

@@ -44,7 +44,7 @@ func statsItems(t *testing.T, e *endpoint) (all []map[string]string) {
 	return all
 }
 
-// TestTelemetryStats has the item once a minute, while there is something to tell.
+// TestTelemetryStats checks that the item is sent once a minute while the counters change.
 func TestTelemetryStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{script: []step{{status: 400}}}
@@ -80,7 +80,7 @@ func TestTelemetryStats(t *testing.T) {
 	})
 }
 
-// TestConsole has what a person reads of the sender: what goes wrong once, what was lost once a minute, the recovery.
+// TestConsole checks the sender's log lines: each trouble once, losses once a minute, and the recovery.
 func TestConsole(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -144,7 +144,7 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-// TestConsoleOfALongOutage has the same trouble told now and then, not with every request.
+// TestConsoleOfALongOutage checks that the same trouble is logged now and then, not for every request.
 func TestConsoleOfALongOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &console{}
@@ -161,7 +161,7 @@ func TestConsoleOfALongOutage(t *testing.T) {
 	})
 }
 
-// TestLossAtTheEndIsTold has the last chance to tell of a loss.
+// TestLossAtTheEndIsTold checks that Close reports a loss.
 func TestLossAtTheEndIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &console{}
@@ -176,7 +176,7 @@ func TestLossAtTheEndIsTold(t *testing.T) {
 	})
 }
 
-// TestOwnDiagnosticsMakeNoItems has a sender that is, by mistake, given the log whose records become its items.
+// TestOwnDiagnosticsMakeNoItems has a sender that gets, by mistake, the log whose records become its items.
 func TestOwnDiagnosticsMakeNoItems(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &later{}
@@ -192,7 +192,7 @@ func TestOwnDiagnosticsMakeNoItems(t *testing.T) {
 	})
 }
 
-// later is a sink that is there before what it hands items to.
+// later is a sink whose target is set afterwards.
 type later struct{ to insights.Sink }
 
 func (l *later) Track(line []byte) { l.to.Track(line) }

@@ -17,7 +17,7 @@ import (
 // many is n answers of the same kind.
 func many(n int, s step) []step { return slices.Repeat([]step{s}, n) }
 
-// TestScripts plays what an endpoint may answer to four items, and what becomes of them.
+// TestScripts has the possible answers of an endpoint to four items, and the result for each item.
 func TestScripts(t *testing.T) {
 	all := []string{"m0", "m1", "m2", "m3"}
 	refused := func(status string) ingest.Stats {

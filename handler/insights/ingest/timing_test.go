@@ -14,9 +14,9 @@ import (
 	"userrelay/handler/insights/ingest"
 )
 
-// The tests in this file run in bubbles, whose clocks go on when nothing else does: times in them are exact.
+// The tests in this file run in bubbles, whose clocks advance only when all goroutines block, so times are exact.
 
-// sizes returns when requests came, since start, and how many items they had.
+// sizes returns when requests arrived, since start, and how many items they had.
 func sizes(e *endpoint, start time.Time) (out []string) {
 	for _, p := range e.requests() {
 		out = append(out, fmt.Sprintf("%v: %d", p.at.Sub(start), len(p.lines)))
@@ -165,7 +165,7 @@ func TestRetryAfter(t *testing.T) {
 					<-time.After(1100 * time.Millisecond)
 					trackTrace(s, "second")
 					<-time.After(10 * time.Minute)
-					// Both wait for the endpoint. After 439 the first is gone.
+					// Both items wait for the endpoint. After a 439 the first one is dropped.
 					if got := pauses(e)[0]; got < c.from || got > max(c.to, 1100*time.Millisecond) {
 						t.Errorf("the next request came after %v, want %v to %v", got, c.from, c.to)
 					}
@@ -176,7 +176,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestPoison has a batch that the endpoint never takes. Others must not wait for it, and it must not stay forever.
+// TestPoison has a batch that the endpoint never accepts. Others must not wait for it, and it must be dropped at last.
 func TestPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{byDefault: step{check: func(p post) *step {
@@ -201,7 +201,7 @@ func TestPoison(t *testing.T) {
 	})
 }
 
-// TestOutageIsNoPoison has an outage that is longer than any count of tries.
+// TestOutageIsNoPoison has an outage with more failed attempts than the limit for a bad batch.
 func TestOutageIsNoPoison(t *testing.T) {
 	for _, status := range []int{500, 503, 429, 401, broken} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {

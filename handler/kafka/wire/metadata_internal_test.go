@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// metadataAnswer is an answer as another implementation writes it, and what it says.
+// metadataAnswer is an answer that another implementation encoded, and its content.
 func metadataAnswer(seed uint64, version int16) ([]byte, *View) {
 	draw := rand.New(rand.NewPCG(seed, 0))
 	v := &View{Cluster: "cluster", Err: Code(draw.IntN(2) * 3), Brokers: map[int32]string{}}
