@@ -20,8 +20,8 @@ import (
 
 const exampleUser = "auth0|61de2511fd334200aa221dff"
 
-// announce says how to register somebody as soon as the handler answers, and returns whether it does. What Kafka lacks is
-// told afterwards, and again when it changes.
+// announce prints how to register a user as soon as the handler answers, and returns whether it does. Afterwards it
+// prints what Kafka lacks, and again when that changes.
 func (s *stack) announce(ctx context.Context, h *funchost.Host) bool {
 	url := h.FunctionURL("RegisterUser")
 	answers := false
@@ -49,7 +49,7 @@ func (s *stack) announce(ctx context.Context, h *funchost.Host) bool {
 	return true
 }
 
-// curlLine registers the example's user.
+// curlLine returns the command line that registers the example's user.
 func curlLine(function string) string {
 	if runtime.GOOS == "windows" {
 		return `curl -i "` + function + `" -d "{\"userId\":\"` + exampleUser + `\"}"`
@@ -57,7 +57,7 @@ func curlLine(function string) string {
 	return "curl -i '" + function + "' -d '{\"userId\":\"" + exampleUser + "\"}'"
 }
 
-// untilReady waits until registrations reach Kafka, says what is missing meanwhile, and then writes the addresses.
+// untilReady waits until registrations reach Kafka, prints what is missing until then, and then writes the addresses.
 func (s *stack) untilReady(ctx context.Context, url string) {
 	said, lacked := "", false
 	s.untilHealth(ctx, nil, func(status int) bool {
@@ -83,8 +83,8 @@ func (s *stack) untilReady(ctx context.Context, url string) {
 	}
 }
 
-// untilHealth asks the handler how it is until enough says so of the answer's status, ended is closed, or ctx ends: often at
-// first, and then every two seconds. It does not ask through the host, which would tell the page of each time.
+// untilHealth requests the handler's health until enough accepts the status, ended is closed, or ctx ends: often at
+// first, then every two seconds. It does not use the host, because the page would show each request.
 func (s *stack) untilHealth(ctx context.Context, ended <-chan struct{}, enough func(status int) bool) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
@@ -132,7 +132,7 @@ func (s *stack) sayNoHost() error {
 	return s.writeReady("")
 }
 
-// addresses is what -ready writes.
+// addresses is the content of the -ready file.
 type addresses struct {
 	URL     string        `json:"url"` // of the function, without its key
 	Key     string        `json:"key"`
@@ -148,7 +148,7 @@ type outboxAddress struct {
 	Poison           string `json:"poison"`
 }
 
-// writeReady tells scripts and tests the addresses.
+// writeReady writes the addresses for scripts and tests.
 func (s *stack) writeReady(url string) error {
 	if s.ready == "" {
 		return nil
@@ -166,7 +166,7 @@ func (s *stack) writeReady(url string) error {
 	return nil
 }
 
-// writeWhole writes a file that appears whole.
+// writeWhole writes a file atomically.
 func writeWhole(name string, text []byte) error {
 	part, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {

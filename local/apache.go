@@ -11,18 +11,18 @@ import (
 	"userrelay/local/realkafka"
 )
 
-// apacheName is what -kafka has for a real Kafka instead of an address.
+// apacheName is the value of -kafka for a real Kafka.
 const apacheName = "apache"
 
 const apachePartitions = 4
 
-// apacheSwitch stops it and starts it again for the page. It implements [portal.Broker].
+// apacheSwitch stops and starts the real Kafka for the page. It implements [portal.Broker].
 type apacheSwitch struct{ *realkafka.Node }
 
 // Pause ends the process at once, as an outage does.
-func (a *apacheSwitch) Pause() { _ = a.Kill() } // it is gone, or nobody can end it
+func (a *apacheSwitch) Pause() { _ = a.Kill() } // it is gone, or cannot be ended
 
-// Resume returns when it serves again, which takes some seconds.
+// Resume returns when the broker serves again, which takes some seconds.
 func (a *apacheSwitch) Resume() error {
 	if a.Running() {
 		return nil
@@ -30,7 +30,7 @@ func (a *apacheSwitch) Resume() error {
 	return a.Restart(context.Background()) //nolint:wrapcheck // it says what it is about
 }
 
-// startApache starts an Apache Kafka of one node with the topic.
+// startApache starts an Apache Kafka with one node and the topic.
 func (s *stack) startApache(ctx context.Context) (*realkafka.Cluster, error) {
 	s.say("Starting Apache Kafka …")
 	c, err := realkafka.Start(ctx, realkafka.Options{

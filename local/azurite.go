@@ -17,21 +17,21 @@ import (
 )
 
 // Azurite is Microsoft's emulator of a storage account, in Node.js. It has blobs, which the real Functions host needs
-// beside queues.
+// in addition to queues.
 const (
 	azuriteMain  = "test/azurite/node_modules/azurite/dist/src/azurite.js"
 	azuriteLimit = 30 * time.Second // for its start
 )
 
-// azurite is one that runs.
+// azurite is a running Azurite.
 type azurite struct {
 	blobs, queues, tables int // ports
 	process               *exec.Cmd
-	stdin                 io.Closer // it ends when this is closed, as it is when this process is gone
-	folder                string    // to remove; "" where it is the user's
+	stdin                 io.Closer // it ends when this is closed, also by the end of this process
+	folder                string    // to remove; "" if it is the user's
 }
 
-// startAzurite starts one that keeps its data in dir, or in a folder that goes with it. Its blobs, queues and tables have the
+// startAzurite starts an Azurite with its data in dir, or in a temporary folder. Its blobs, queues and tables have the
 // ports; 0 takes a free one.
 func startAzurite(ctx context.Context, dir string, ports [3]int) (*azurite, error) {
 	main, err := filepath.Abs(azuriteMain)
@@ -69,7 +69,7 @@ func startAzurite(ctx context.Context, dir string, ports [3]int) (*azurite, erro
 	return a, nil
 }
 
-// ready waits until all three services take connections.
+// ready waits until all three services accept connections.
 func (a *azurite) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, azuriteLimit)
 	defer cancel()
@@ -92,14 +92,14 @@ func (a *azurite) ready(ctx context.Context) error {
 	return nil
 }
 
-// ConnectionString names all three services.
+// ConnectionString returns the connection string of all three services.
 func (a *azurite) ConnectionString() string {
 	at := func(port int) string { return "http://" + address(port) + "/" + devstorage.Account }
 	return "DefaultEndpointsProtocol=http;AccountName=" + devstorage.Account + ";AccountKey=" + devstorage.Key +
 		";BlobEndpoint=" + at(a.blobs) + ";QueueEndpoint=" + at(a.queues) + ";TableEndpoint=" + at(a.tables) + ";"
 }
 
-// Close ends it.
+// Close ends the process.
 func (a *azurite) Close() error {
 	_ = a.stdin.Close()
 	_ = a.process.Process.Kill()

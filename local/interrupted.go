@@ -6,7 +6,7 @@ import (
 	"os/exec"
 )
 
-// interrupted says that an error only tells of the end that was asked for.
+// interrupted says that an error is only a consequence of the requested end.
 func interrupted(err error) bool {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, each := range joined.Unwrap() {

@@ -23,8 +23,8 @@ const (
 	topicPartitions = 4
 )
 
-// kafkaTrouble says in a sentence or two what the user's own Kafka lacks, and how to fix it; "" where it lacks nothing. A
-// topic that is missing on this machine it makes.
+// kafkaTrouble returns a sentence or two about what the user's own Kafka lacks, and how to fix it; "" if it lacks
+// nothing. It creates a missing topic if Kafka is on this machine.
 func (s *stack) kafkaTrouble(ctx context.Context) string {
 	if s.kafka == "" || s.kafka == apacheName {
 		return "" // ours
@@ -51,7 +51,7 @@ func (s *stack) kafkaTrouble(ctx context.Context) string {
 	return s.unreachable(failed)
 }
 
-// unreachable is for brokers of which none answered.
+// unreachable is the text if no broker answered.
 func (s *stack) unreachable(err error) string {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return fmt.Sprintf("Kafka's name cannot be resolved (%s): see -kafka.", s.kafka)
@@ -95,7 +95,7 @@ func (s *stack) askSeed(ctx context.Context, client *kgo.Client, seed *kgo.Broke
 	}
 }
 
-// advertised says what is wrong with the address by which a broker wants to be called.
+// advertised says what is wrong with a broker's advertised address.
 func (s *stack) advertised(ctx context.Context, addr string) string {
 	conn, err := (&net.Dialer{Timeout: kafkaDialLimit}).DialContext(ctx, "tcp", addr)
 	if err == nil {
@@ -125,7 +125,7 @@ func (s *stack) makeTopic(ctx context.Context, client *kgo.Client) string {
 	return ""
 }
 
-// handlersCheck has the handler say what it lacks: it alone reads settings of login and TLS.
+// handlersCheck runs the handler's own check: only the handler reads the settings of login and TLS.
 func (s *stack) handlersCheck(ctx context.Context) string {
 	check := exec.CommandContext(ctx, handlerPath(), "-check", "-connect") //nolint:gosec // G204: constants
 	check.Env = s.handlerEnv()
@@ -142,7 +142,7 @@ func (s *stack) handlersCheck(ctx context.Context) string {
 	return strings.Join(failures, "\n")
 }
 
-// onLoopback says if all of the brokers are on this machine.
+// onLoopback says whether all brokers are on this machine.
 func onLoopback(brokers string) bool {
 	for broker := range strings.SplitSeq(brokers, ",") {
 		host, _, _ := net.SplitHostPort(broker)

@@ -9,8 +9,8 @@ import (
 	"userrelay/local/kafkasettings"
 )
 
-// login is how the page enters the user's own Kafka: with the handler's settings, and without any of them in plain text. The
-// errors name settings, and hold no value.
+// login returns the page's login to the user's own Kafka: with the handler's settings, or as a plain connection
+// without them. The errors name settings, and hold no value.
 func (s *stack) login() ([]kgo.Opt, error) {
 	if s.kafka == "" || s.kafka == apacheName || !s.loginOrTLS() {
 		return nil, nil
@@ -24,7 +24,7 @@ func (s *stack) login() ([]kgo.Opt, error) {
 	return read.Login, err
 }
 
-// setting is a setting of the handler: -env's, else the environment's.
+// setting returns a setting of the handler, from -env or else from the environment.
 func (s *stack) setting(name string) (value string) {
 	for _, settings := range [][]string{s.env, s.extra} {
 		for _, setting := range settings {

@@ -11,11 +11,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// localSettings is a local.settings.json for func start beside what runs here.
+// localSettings is a local.settings.json for func start with the services of this program.
 func (s *stack) localSettings() ([]byte, error) {
 	settings := s.handlerSettings()
-	// The real host's trigger ends the whole host where its storage account is away, and wants blobs; the handler drains by
-	// itself.
+	// The real host's trigger ends the whole host if its storage account is unreachable, and needs blobs; the handler
+	// drains the queue itself.
 	const trigger = "AzureWebJobs.DrainOutbox.Disabled"
 	if !s.azurite && !s.isExtra(trigger) {
 		settings = append(settings, [2]string{trigger, "true"})
@@ -33,7 +33,7 @@ func (s *stack) localSettings() ([]byte, error) {
 	return text.Bytes(), s.writeSettings(text.Bytes())
 }
 
-// writeSettings writes -settings. It overwrites nothing that somebody may need.
+// writeSettings writes the file of -settings. It does not overwrite files with other content.
 func (s *stack) writeSettings(text []byte) error {
 	if s.settings == "" {
 		return nil
@@ -68,7 +68,8 @@ func quoted(s string) []byte {
 	return text
 }
 
-// handlerSettings are as local.settings.json would have them, in order. The user's own win.
+// handlerSettings returns the handler's settings, as in local.settings.json and in order. The user's settings override
+// the others.
 func (s *stack) handlerSettings() [][2]string {
 	settings := [][2]string{
 		{"FUNCTIONS_WORKER_RUNTIME", "Custom"},
@@ -90,7 +91,7 @@ func (s *stack) handlerEnv() []string {
 	env := slices.Clone(s.env)
 	env = append(env,
 		"AZURE_FUNCTIONS_ENVIRONMENT=Development",
-		"AzureFunctionsJobHost__extensions__queues__maxPollingInterval=00:00:02", // host.json's is for Azure, where looks cost money
+		"AzureFunctionsJobHost__extensions__queues__maxPollingInterval=00:00:02", // host.json's value is for Azure, where each read of the queue costs money
 		"AzureFunctionsJobHost__customHandler__description__defaultExecutablePath="+handlerPath())
 	if s.verbose {
 		env = append(env, "AzureFunctionsJobHost__logging__logLevel__Function=Information")

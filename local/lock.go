@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// lockData makes the folder of -data this process's own until unlock, or the process's end.
+// lockData locks the folder of -data for this process until unlock, or the process's end.
 func (o *options) lockData() (unlock func(), err error) {
 	if o.data == "" {
 		return func() {}, nil
@@ -29,7 +29,7 @@ func (o *options) lockData() (unlock func(), err error) {
 
 var errLocked = errors.New("locked")
 
-// functionKey is -key, else the one that -data keeps, else one by chance.
+// functionKey returns -key, or else the key in the folder of -data, or else a random one.
 func (o *options) functionKey() (string, error) {
 	if o.data == "" {
 		if o.key != "" {

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// lockFile opens a file that nobody else can open until it is closed, or the process ends.
+// lockFile opens a file that no other process can open until it is closed, or the process ends.
 func lockFile(name string) (*os.File, error) {
 	const sharingViolation = syscall.Errno(32)
 	path, err := syscall.UTF16PtrFromString(name)

@@ -8,7 +8,7 @@ import (
 	"userrelay/local/portal"
 )
 
-// observe tells the page of a request. The values of headers that hold what must stay secret are left out.
+// observe passes a request to the page. It omits the values of headers that hold secrets.
 func (s *stack) observe(x funchost.Exchange) {
 	seen := portal.Exchange{
 		TookMs: float64(x.Took.Microseconds()) / 1e3, Method: x.Request.Method, Path: x.Request.URL.Path, Query: x.Query, HasKey: x.HasKey,

@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// The ports that func, Kafka and Azurite have. The page's is ours.
+// The default ports of func, Kafka and Azurite. The page's port is our own choice.
 const (
 	functionPort = 7071
 	pagePort     = 7080
@@ -22,7 +22,7 @@ const (
 	queuePort    = 10001
 )
 
-// options are what the flags say.
+// options are the values of the flags.
 type options struct {
 	port     int      // of the function; 0 takes free ones for all
 	pagePort int      // of the page and the telemetry endpoint; 0 takes a free one
@@ -90,7 +90,7 @@ func readOptions(args, env []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// check says in a sentence what cannot work, before anything is built or opened.
+// check returns a sentence about options that cannot work, before anything is built or opened.
 func (o *options) check(ctx context.Context) error {
 	if _, err := os.Stat("host.json"); err != nil {
 		return errors.New("run it in the project's folder, the one with host.json: go run ./local")
@@ -174,7 +174,7 @@ func checkBrokers(brokers string) error {
 	return nil
 }
 
-// kafkaHome is where a real Kafka lies, for -kafka apache.
+// kafkaHome is the folder of a real Kafka, for -kafka apache.
 func (o *options) kafkaHome() (home string) {
 	for _, setting := range o.env {
 		if value, ok := strings.CutPrefix(setting, "KAFKA_HOME="); ok {
@@ -184,7 +184,7 @@ func (o *options) kafkaHome() (home string) {
 	return home
 }
 
-// loginOrTLS says if the brokers are reached with settings that only the handler can read.
+// loginOrTLS says whether the connection to the brokers needs settings that only the handler can read.
 func (o *options) loginOrTLS() bool {
 	for _, setting := range append(append([]string{}, o.env...), o.extra...) {
 		for _, prefix := range []string{"KAFKA_SECURITY_PROTOCOL=", "KAFKA_SASL_", "KAFKA_TLS_", "KAFKA_OAUTH_"} {

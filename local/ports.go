@@ -12,8 +12,8 @@ import (
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// taken says if somebody listens on the port. On some systems one can listen on 127.0.0.1 although somebody does on all
-// addresses.
+// taken says whether the port is in use. On some systems listening on 127.0.0.1 succeeds although another process
+// listens on all addresses.
 func taken(ctx context.Context, port int) bool {
 	if freeport.Check(ctx, port) != nil {
 		return true
@@ -27,8 +27,8 @@ func taken(ctx context.Context, port int) bool {
 	return true
 }
 
-// portFor returns the port that something has by default, or the next that is free, and says so. It is the port that the
-// user asked for, and where all ports are to be free ones 0, which takes any.
+// portFor returns the port that the user chose, or the default port, or the next free one, which it reports. It
+// returns 0 if all ports should be free ones; 0 takes any.
 func (s *stack) portFor(ctx context.Context, what string, port int) int {
 	const tries = 100
 	switch {

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// quiet keeps a console's lines while the host starts and while it ends. What only says that all is well is left out then.
+// quiet holds back a console's lines while the host starts and while it ends. If all is well it omits routine lines.
 type quiet struct {
 	out io.Writer
 
@@ -33,7 +33,7 @@ func (q *quiet) start() {
 	q.hold = true
 }
 
-// release prints what was held back, and all that comes. Where all was well it leaves out what says so.
+// release prints the held lines and all further ones. If all was well it omits routine lines.
 func (q *quiet) release(well bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,8 +1,8 @@
-// Package broker is a Kafka broker in this process, for one machine without Kafka. It can be stopped and started, which
-// is how people see what an outage does.
+// Package broker is a Kafka broker in this process, for a machine without Kafka. It can be stopped and started, to
+// show the effects of an outage.
 //
-// It speaks Kafka's protocol and keeps what it acknowledged in a folder, but it is one process without replicas: it
-// proves nothing about durability.
+// It implements Kafka's protocol and keeps acknowledged records in a folder, but it is one process without replicas:
+// it proves nothing about durability.
 package broker
 
 import (
@@ -19,7 +19,7 @@ import (
 
 const partitions = 4
 
-// Broker is one broker with one topic.
+// Broker is a broker with one topic.
 type Broker struct {
 	topic string
 	dir   string
@@ -30,8 +30,8 @@ type Broker struct {
 	cluster *kfake.Cluster // nil while stopped
 }
 
-// Start starts a broker that has the topic, at a port of 127.0.0.1; 0 takes any. dir keeps the records between runs; empty
-// means a folder that is removed by Close.
+// Start starts a broker with the topic, at a port of 127.0.0.1; 0 takes any. dir keeps the records between runs; if it
+// is empty, Close removes them.
 func Start(topic, dir string, port int) (*Broker, error) {
 	b := &Broker{topic: topic, dir: dir, port: port}
 	if dir == "" {
@@ -47,7 +47,7 @@ func Start(topic, dir string, port int) (*Broker, error) {
 	return b, nil
 }
 
-// Address is the broker's host:port, the same whether it runs or not.
+// Address returns the broker's host:port, which does not change when it stops.
 func (b *Broker) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(b.port)) }
 
 // Running says whether the broker runs.
@@ -57,7 +57,7 @@ func (b *Broker) Running() bool {
 	return b.cluster != nil
 }
 
-// Resume starts the broker where it has been stopped.
+// Resume starts a stopped broker.
 func (b *Broker) Resume() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -95,7 +95,7 @@ func (b *Broker) Pause() {
 	}
 }
 
-// Close stops the broker for good.
+// Close stops the broker permanently.
 func (b *Broker) Close() error {
 	b.Pause()
 	if !b.mine {

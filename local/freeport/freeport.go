@@ -1,4 +1,4 @@
-// Package freeport finds ports for programs that are told theirs.
+// Package freeport finds ports for programs that get their port as a parameter.
 package freeport
 
 import (
@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// Find returns a port of 127.0.0.1 that nobody listens on, below those that systems give to outgoing connections and to
-// listeners on port 0: one of those could be gone by the time the program listens.
+// Find returns a free port of 127.0.0.1, below the range that systems use for outgoing connections and for listeners
+// on port 0: a port of that range could be taken before the program listens.
 func Find(ctx context.Context) (int, error) {
 	const lowest, highest, tries = 15_000, 30_000, 100
 	var last error
@@ -23,7 +23,7 @@ func Find(ctx context.Context) (int, error) {
 	return 0, fmt.Errorf("find a free port in %d tries: %w", tries, last)
 }
 
-// Check says why a port of 127.0.0.1 cannot be listened on, if so.
+// Check returns an error if a port of 127.0.0.1 is not free.
 func Check(ctx context.Context, port int) error {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {

@@ -13,8 +13,8 @@ type guard struct {
 	open bool // everybody may
 }
 
-// allows says if the request shows a key that opens fn: for level function its own, the host's or the
-// master key, for admin the master key only.
+// allows says whether the request has a key for fn: for level function the function's, the host's or the master key,
+// for admin the master key only.
 func (g guard) allows(fn *function, r *http.Request) bool {
 	if g.open || fn.level == anonymous {
 		return true
@@ -32,7 +32,7 @@ func (g guard) allows(fn *function, r *http.Request) bool {
 			}
 		}
 	}
-	// Every key is compared, and hashes of equal length are, so that the time taken tells nothing.
+	// It compares every key, as hashes of equal length, so that the time reveals nothing.
 	got, ok := sha256.Sum256([]byte(shown)), 0
 	for _, key := range valid {
 		want := sha256.Sum256([]byte(key))
@@ -41,8 +41,8 @@ func (g guard) allows(fn *function, r *http.Request) bool {
 	return ok == 1
 }
 
-// shownKey returns the key that the request shows: the header's, even where it is empty or wrong, else
-// the first code in the query.
+// shownKey returns the key of the request: the header's, even if empty or wrong, otherwise the first code in the
+// query.
 func shownKey(r *http.Request) string {
 	if values := r.Header.Values("X-Functions-Key"); len(values) > 0 {
 		return values[0]

@@ -1,6 +1,6 @@
 package funchost
 
-// banner is what every start says first. It names what the stand-in leaves out.
+// banner is the first text of every start. It names what the stand-in does not do.
 const banner = `This is a stand-in of the Azure Functions host (v4) for custom handlers. It is not Microsoft's. It leaves out:
   - all triggers but HTTP and Storage queues, invocation mode for HTTP, input and output bindings, warm-up
   - of queues: connections by identity, JSON beyond the standard in the handler's answers

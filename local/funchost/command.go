@@ -12,8 +12,8 @@ import (
 	"userrelay/local/uuid"
 )
 
-// command makes the command line of one launch of the handler, as host.json describes it.
-// The process is killed, not asked, when ctx ends: the real host sends no signal either.
+// command returns the command of a launch of the handler, as host.json describes it. The process is killed without a
+// signal before when ctx ends, as the real host does.
 func (a *app) command(ctx context.Context, port int) *exec.Cmd {
 	id, number := uuid.New(), strconv.Itoa(port)
 	env := append(environment{}, a.env...)
@@ -28,7 +28,7 @@ func (a *app) command(ctx context.Context, port int) *exec.Cmd {
 	cmd.Env = env
 	cmd.Dir = a.under(a.file.workingDir)
 	cmd.SysProcAttr = ownGroup()
-	// A child that the handler left behind may hold its pipes open; the handler is gone all the same.
+	// A child of the handler may keep its pipes open after the handler is gone.
 	cmd.WaitDelay = outputDelay
 	return cmd
 }
@@ -41,7 +41,7 @@ func (a *app) under(dir string) string {
 	return filepath.Join(a.dir, dir)
 }
 
-// executable finds the handler: a file in the worker directory, else whatever PATH has under that name.
+// executable finds the handler: a file in the worker directory, otherwise a program of that name in PATH.
 func (a *app) executable(env environment) string {
 	name := env.expand(a.file.executable)
 	if filepath.IsAbs(name) {
@@ -56,8 +56,8 @@ func (a *app) executable(env environment) string {
 	return name
 }
 
-// handlerArgs returns the handler's arguments. The host joins them with spaces and quotes none, so an
-// argument with a space in it arrives as two.
+// handlerArgs returns the handler's arguments. The host joins them with spaces without quotes, so an argument with a
+// space becomes two.
 func (a *app) handlerArgs(env environment) []string {
 	parts := append([]string{}, a.file.arguments...)
 	if a.file.workerPath != "" {
@@ -67,7 +67,7 @@ func (a *app) handlerArgs(env environment) []string {
 	return splitArgs(env.expand(strings.Join(parts, " ")))
 }
 
-// expand replaces every %NAME% by the variable's value, by nothing where there is none.
+// expand replaces every %NAME% by the variable's value, or removes it if there is no such variable.
 func (e environment) expand(s string) string {
 	return regexp.MustCompile(`%[^%]+%`).ReplaceAllStringFunc(s, func(ref string) string {
 		value, _ := e.lookup(strings.Trim(ref, "%"))
@@ -75,7 +75,7 @@ func (e environment) expand(s string) string {
 	})
 }
 
-// splitArgs splits at spaces that are not within double quotes, and drops the quotes.
+// splitArgs splits at spaces outside of double quotes, and removes the quotes.
 func splitArgs(s string) []string {
 	var args []string
 	var arg strings.Builder

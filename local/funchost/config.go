@@ -14,37 +14,37 @@ import (
 type Mode int
 
 const (
-	// Auto follows host.json: enableProxyingHttpRequest is looked at before enableForwardingHttpRequest,
-	// as hosts from 2025 on do.
+	// Auto follows host.json: enableProxyingHttpRequest comes before enableForwardingHttpRequest, as in hosts since
+	// 2025.
 	Auto Mode = iota
-	// Forward builds the request anew and buffers the answer (enableForwardingHttpRequest).
+	// Forward builds a new request and buffers the answer (enableForwardingHttpRequest).
 	Forward
-	// Proxy streams both ways (enableProxyingHttpRequest).
+	// Proxy streams in both directions (enableProxyingHttpRequest).
 	Proxy
 )
 
-// Keys are the keys that open functions. An empty key opens nothing.
+// Keys give access to functions. An empty key gives none.
 type Keys struct {
 	Functions map[string]string // function name, in any case, to its key
-	Host      string            // opens every function of level "function"
-	Master    string            // opens every function
-	System    string            // opens no function; here so that tests can show it
+	Host      string            // for every function of level "function"
+	Master    string            // for every function
+	System    string            // for no function; for tests that show that
 }
 
-// Config says which app to host, and how.
+// Config is the configuration of a host.
 type Config struct {
 	// Dir is the app's folder, which holds host.json and */function.json.
 	Dir string
 	// Addr is where clients reach the host, such as "127.0.0.1:7071". Port 0 takes a free one. Empty is "127.0.0.1:0".
 	Addr string
-	// Env is the handler's whole environment (in the form of os.Environ) but for the five variables
-	// that the host adds. The host reads its own settings from it too, with the connection strings of queues.
+	// Env is the handler's whole environment (in the form of os.Environ) except the five variables that the host adds.
+	// The host also reads its own settings from it, including the connection strings of queues.
 	//
-	// With FUNCTIONS_TARGET_GROUP the host is an instance as Flex Consumption has them: "http" runs the HTTP functions and
-	// listens to no queue, the name of a function with a queue runs that one only. So an app is as many hosts as it has
-	// groups, each with a handler of its own.
+	// With FUNCTIONS_TARGET_GROUP the host is like an instance of Flex Consumption: "http" runs the HTTP functions and
+	// listens to no queue, the name of a function with a queue runs only that function. So an app needs one host for
+	// each group, each with its own handler.
 	Env []string
-	// Mode is the way of HTTP requests.
+	// Mode says how HTTP requests reach the handler.
 	Mode Mode
 	// Keys are checked unless NoAuth is set.
 	Keys Keys
@@ -54,15 +54,16 @@ type Config struct {
 	// 00), answers have a Request-Context header, and the endpoint of APPLICATIONINSIGHTS_CONNECTION_STRING in Env, if there
 	// is one, gets the rows that host.json asks for.
 	Insights bool
-	// ConsoleRows tells Application Insights of the handler's console lines, too, as the real host does.
+	// ConsoleRows also sends the handler's console lines to Application Insights, as the real host does.
 	ConsoleRows bool
-	// FunctionTimeout is the time limit of one invocation. 0 takes host.json's functionTimeout, else 30 minutes.
+	// FunctionTimeout is the time limit of an invocation. 0 means host.json's functionTimeout, or 30 minutes without
+	// one.
 	FunctionTimeout time.Duration
 	// Console gets the lines of host and handler, as func prints them. Nil discards them.
 	Console io.Writer
-	// Brief leaves out what the console says first: what the stand-in leaves out, and the functions.
+	// Brief omits the first lines on the console: what the stand-in does not do, and the functions.
 	Brief bool
-	// Observe gets each request for a function, or for what is none, when it has been answered. Nil: nobody.
+	// Observe is called with each answered request, whether or not it was for a function. It may be nil.
 	Observe func(Exchange)
 	// Color colours warnings and errors, as func does on a terminal.
 	Color bool
@@ -71,14 +72,14 @@ type Config struct {
 const (
 	defaultAddr = "127.0.0.1:0"
 
-	// defaultFunctionTimeout is that of every plan but Consumption.
+	// defaultFunctionTimeout is the default of every plan except Consumption.
 	defaultFunctionTimeout = 30 * time.Minute
 
 	// defaultBodyLimit is Kestrel's MaxRequestBodySize as the host sets it, in bytes.
 	defaultBodyLimit = 100 << 20
 )
 
-// app is a function app as its files and settings describe it.
+// app is a function app, described by its files and settings.
 type app struct {
 	dir  string // absolute
 	env  environment
@@ -93,10 +94,10 @@ type app struct {
 	group      string // FUNCTIONS_TARGET_GROUP: the only functions that this instance runs; "": all
 }
 
-// httpGroup is the group of all HTTP functions. Any other function with a queue is a group of its own.
+// httpGroup is the group of all HTTP functions. Each function with a queue is a separate group.
 const httpGroup = "http"
 
-// inGroup says if the instance runs the functions of a group.
+// inGroup says whether the instance runs the functions of a group.
 func (a *app) inGroup(group string) bool { return a.group == "" || strings.EqualFold(a.group, group) }
 
 // readApp reads the app that cfg names.
@@ -134,7 +135,7 @@ func readApp(cfg Config) (*app, error) {
 	return a, nil
 }
 
-// bodyLimit returns the most bytes that a request's body may have.
+// bodyLimit returns the largest size of a request's body, in bytes.
 func bodyLimit(env environment) (int64, error) {
 	const name = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
 	text, ok := env.lookup(name)
@@ -148,7 +149,7 @@ func bodyLimit(env environment) (int64, error) {
 	return n, nil
 }
 
-// environment is a list of NAME=VALUE. The last of several with one name holds, as for os/exec.
+// environment is a list of NAME=VALUE. The last entry of a name counts, as in os/exec.
 type environment []string
 
 func (e environment) lookup(name string) (value string, ok bool) {
@@ -161,7 +162,7 @@ func (e environment) lookup(name string) (value string, ok bool) {
 	return value, ok
 }
 
-// isTrue says if the setting is "true" or "1". The name of a setting has no case for the host.
+// isTrue says whether the setting is "true" or "1". As in the host, the case of the name does not matter.
 func (e environment) isTrue(name string) bool {
 	on := false
 	for _, entry := range e {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// level is how bad a line is.
+// level is the severity of a line.
 type level int
 
 const (
@@ -34,7 +34,7 @@ func newConsole(cfg Config, l levels) *console {
 	return &console{levels: l, out: cfg.Console, color: cfg.Color}
 }
 
-// print writes one line. A console that cannot be written to must not stop the host, so errors are dropped.
+// print writes one line. It ignores errors, because they must not stop the host.
 func (c *console) print(l level, format string, args ...any) {
 	stamp := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	line := "[" + stamp + "] " + fmt.Sprintf(format, args...)
@@ -45,7 +45,7 @@ func (c *console) print(l level, format string, args ...any) {
 	c.raw(line + "\n")
 }
 
-// log writes a line of a category, if host.json wants it.
+// log writes a line of a category, if host.json's log levels permit it.
 func (c *console) log(category string, l level, format string, args ...any) {
 	if c.levels.pass(category, l) {
 		c.print(l, format, args...)

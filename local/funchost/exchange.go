@@ -10,34 +10,34 @@ import (
 	"time"
 )
 
-// Exchange is a client's request and its answer, as the host saw them, whether a function ran or not.
+// Exchange is a client's request and its answer, as the host saw them, whether or not a function ran.
 type Exchange struct {
 	Start   time.Time
 	Took    time.Duration
 	Request *http.Request // its body is gone
-	// Query is the request's without the key that it may show, and HasKey whether it shows one, right or wrong.
+	// Query is the request's query without the key. HasKey says whether the request has a key, valid or not.
 	Query  string
 	HasKey bool
-	// Body and Answer are the beginnings of both; BodyBytes is how much of the body was read.
+	// Body and Answer are the beginnings of both bodies; BodyBytes is how much of the request's body was read.
 	Body, Answer []byte
 	BodyBytes    int64
 	Status       int
 	AnswerHeader http.Header
-	// Invocation and Operation are ids of the run; "" where no function ran.
+	// Invocation and Operation are ids of the run; "" if no function ran.
 	Invocation, Operation string
 }
 
-// keepBody is how much of a body an Exchange has, in bytes.
+// keepBody is how much of a body an Exchange keeps, in bytes.
 const keepBody = 16 << 10
 
-// watched is an answer that is being given while somebody watches.
+// watched is an answer that is recorded for Observe.
 type watched struct {
 	http.ResponseWriter
 
 	seen Exchange
 }
 
-// watch returns the request and the writer with which serve goes on, and what is to be called in the end.
+// watch returns the request and the writer for serve, and a function to call at the end.
 func (h *Host) watch(w http.ResponseWriter, r *http.Request) (*watched, *http.Request, func()) {
 	query, hasKey := withoutKey(r)
 	x := &watched{w, Exchange{Start: time.Now(), Query: query, HasKey: hasKey}}
@@ -54,7 +54,7 @@ func (h *Host) watch(w http.ResponseWriter, r *http.Request) (*watched, *http.Re
 	}
 }
 
-// withoutKey returns the query without what may be a key.
+// withoutKey returns the query without parameters that may be a key.
 func withoutKey(r *http.Request) (query string, hasKey bool) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -73,7 +73,7 @@ func (x *watched) WriteHeader(status int) {
 	if status >= http.StatusOK && x.seen.Status == 0 {
 		x.seen.Status = status
 		if x.seen.Invocation == "" && x.seen.Request.Header.Get("Expect") == "" {
-			_, _ = io.CopyN(io.Discard, x.seen.Request.Body, keepBody) // as the server does with what nobody has read
+			_, _ = io.CopyN(io.Discard, x.seen.Request.Body, keepBody) // as the server does with unread data
 		}
 	}
 	x.ResponseWriter.WriteHeader(status)
@@ -82,17 +82,16 @@ func (x *watched) WriteHeader(status int) {
 // Write implements [http.ResponseWriter].
 func (x *watched) Write(b []byte) (int, error) {
 	x.seen.Answer = begin(x.seen.Answer, b)
-	return x.ResponseWriter.Write(b) //nolint:wrapcheck // a writer passes on what the one below says
+	return x.ResponseWriter.Write(b) //nolint:wrapcheck // a writer passes on the error of the wrapped one
 }
 
 // Unwrap lets [http.ResponseController] find the connection.
 func (x *watched) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// ran says which run of a function the answer comes from.
+// ran notes the run of a function that gives the answer.
 func (x *watched) ran(op *operation) { x.seen.Invocation, x.seen.Operation = op.id, op.trace }
 
-// watchedBody is a body of which somebody reads the beginning, too. A call to the handler may go on reading it for a moment
-// after it was answered.
+// watchedBody is a body whose beginning is recorded. A call to the handler may still read it shortly after the answer.
 type watchedBody struct {
 	io.ReadCloser
 
@@ -114,10 +113,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	b.bytes += int64(n)
 	b.begun = begin(b.begun, p[:n])
-	return n, err //nolint:wrapcheck // a reader passes on what the one below says
+	return n, err //nolint:wrapcheck // a reader passes on the error of the wrapped one
 }
 
-// begin appends what still belongs to the beginning.
+// begin appends the part that still belongs to the beginning.
 func begin(have, more []byte) []byte {
 	return append(have, more[:min(len(more), keepBody-len(have))]...)
 }

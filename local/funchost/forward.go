@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// hostVersion is the release whose behaviour this is.
+// hostVersion is the release that this package follows.
 const hostVersion = "4.1037.0.0"
 
 const (
@@ -22,18 +22,18 @@ const (
 	userAgent          = "Azure-Functions-Host/" + hostVersion
 )
 
-// answer is a whole response of the handler.
+// answer is a complete response of the handler.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// forward hands the request to the handler as enableForwardingHttpRequest does: built anew, with the body
-// and the answer read whole. An error means that the client gets 500.
+// forward passes the request to the handler as enableForwardingHttpRequest does: it builds a new request, and reads
+// the whole body and the whole answer first. An error means that the client gets 500.
 //
-// A request without a body is tried again where a kept connection turns out to be closed, a request with
-// one is not: net/http does so by itself, and so does .NET.
+// If a kept connection turns out to be closed, a request without a body is tried again, and one with a body is not.
+// Both net/http and .NET do that.
 func (h *Host) forward(ctx context.Context, r *http.Request, op *operation) (*answer, error) {
 	if r.ContentLength < 0 {
 		return nil, errors.New("a chunked request cannot be forwarded")
@@ -75,7 +75,7 @@ func (h *Host) forward(ctx context.Context, r *http.Request, op *operation) (*an
 	return a, nil
 }
 
-// readBody reads a body whose length is known, and within the limit.
+// readBody reads a body of known length within the limit.
 func readBody(r *http.Request) ([]byte, error) {
 	body := make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, body); err != nil {
@@ -92,11 +92,11 @@ func (a *answer) write(w http.ResponseWriter) {
 		header["Content-Type"] = nil // keeps net/http from guessing one
 	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) //nolint:gosec // G705: relaying what the handler says is the purpose. The client may be gone
+	_, _ = w.Write(a.body) //nolint:gosec // G705: relaying the handler's answer is the purpose. The client may be gone
 }
 
-// forwardHeader builds the headers for the handler from the client's: all are copied, repeated ones as
-// one line, but of those that describe the body only Content-Type stays, and only where there is a body.
+// forwardHeader builds the headers for the handler from the client's. It copies all, repeated ones as one line. Of the
+// headers that describe the body it copies only Content-Type, and only if there is a body.
 func forwardHeader(client http.Header, hasBody bool, id string) http.Header {
 	header := make(http.Header, len(client)+3)
 	for name, values := range client {
@@ -113,7 +113,7 @@ func forwardHeader(client http.Header, hasBody bool, id string) http.Header {
 	return header
 }
 
-// add appends to a header's one line.
+// add appends to the line of a header.
 func add(header http.Header, name, separator, value string) {
 	if old := header.Get(name); old != "" {
 		value = old + separator + value
@@ -121,7 +121,7 @@ func add(header http.Header, name, separator, value string) {
 	header.Set(name, value)
 }
 
-// describesBody lists the headers that .NET ties to a body and does not take for a request's own.
+// describesBody lists the headers that .NET treats as headers of the body and not of the request.
 func describesBody(name string) bool {
 	switch name {
 	case "Allow", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Length", "Content-Location",

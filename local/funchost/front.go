@@ -11,14 +11,14 @@ import (
 	"unicode/utf8"
 )
 
-// Kestrel's limits, in bytes but for the last.
+// Kestrel's limits, in bytes except the last.
 const (
 	maxRequestLine = 8 << 10
 	maxHeaders     = 32 << 10
 	maxHeaderCount = 100
 )
 
-// Why an invocation failed, beside what the handler did.
+// Reasons for failed invocations that are not the handler's.
 var (
 	errTooLarge   = errors.New("the body exceeds the limit")
 	errNotASCII   = errors.New("a header has characters beyond ASCII")
@@ -27,7 +27,7 @@ var (
 	errStopping   = errors.New("the host is stopping")
 )
 
-// serve is the front door: the host's own pages and refusals, then routing, keys, invocation.
+// serve handles every request: the host's own pages and refusals, then routing, keys, invocation.
 func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Server", "Kestrel")
 	if h.insights {
@@ -67,13 +67,13 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuse answers as the host does when it refuses: without a body.
+// refuse answers a refused request as the host does: without a body.
 func refuse(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(status)
 }
 
-// refusal returns the status with which Kestrel itself refuses the request, 0 if it does not.
+// refusal returns the status with which Kestrel itself refuses the request, or 0 if it does not.
 func refusal(r *http.Request) int {
 	if len(r.Method)+len(r.RequestURI)+len(r.Proto)+len("  \r\n") > maxRequestLine {
 		return http.StatusRequestURITooLong
@@ -103,8 +103,8 @@ func (h *Host) homepage(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, "A stand-in of the Azure Functions host (v4) is running here. It is not Microsoft's.\n")
 }
 
-// ping answers the platform's question whether the host lives. Only the health check reaches the handler,
-// and what the handler says makes no difference.
+// ping answers the platform's liveness check. Only the health check reaches the handler, and its answer makes no
+// difference.
 func (h *Host) ping(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("checkHealth") == "1" {
 		ctx, cancel := h.bound(r.Context())
@@ -134,7 +134,7 @@ func (h *Host) invoke(w http.ResponseWriter, r *http.Request, fn *function) {
 	}
 }
 
-// say tells of a run on the console and in Application Insights.
+// say reports a run on the console and in Application Insights.
 func (h *Host) say(op *operation, text string) {
 	h.console.log(categoryOf(op.function), information, "%s", text)
 	h.rows.message(op, information, text)

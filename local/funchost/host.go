@@ -24,13 +24,13 @@ const (
 	keepAliveTimeout   = 130 * time.Second
 	handlerIdleTimeout = time.Minute
 
-	// closeTimeout bounds the wait for clients that do not read their answers when the host stops.
+	// closeTimeout limits the wait for clients that do not read their answers when the host stops.
 	closeTimeout = time.Second
 
-	// windDownLimit is .NET's for a host that ends because of an exception.
+	// windDownLimit is .NET's time limit for a host that ends because of an exception.
 	windDownLimit = 30 * time.Second
 
-	// frontHeaderBytes lets net/http read what refusal then refuses with Kestrel's status.
+	// frontHeaderBytes is large enough that refusal sees too large headers and answers with Kestrel's status.
 	frontHeaderBytes = 2 * (maxRequestLine + maxHeaders)
 )
 
@@ -45,16 +45,16 @@ type Host struct {
 	rows        *rows
 	transport   handlerTransport
 	storage     *http.Transport // to the queue service
-	observe     func(Exchange)  // nil: nobody watches
+	observe     func(Exchange)  // nil: not observed
 	worker      *worker
 	server      *http.Server
 	listeners   []*listener
 
 	life        context.Context //nolint:containedctx // ends when the host stops: every invocation is bound to it
 	end         context.CancelFunc
-	stopPolling context.CancelFunc // ends the taking of messages from queues
-	idle        chan struct{}      // closed when no more are taken and none is under way
-	broken      chan error         // holds what a listener did not handle
+	stopPolling context.CancelFunc // stops receiving messages from queues
+	idle        chan struct{}      // closed when no more are received and none is in progress
+	broken      chan error         // holds an error that a listener did not handle
 	done        chan struct{}
 	err         error // why it stopped by itself; to be read after done
 
@@ -63,11 +63,12 @@ type Host struct {
 	inFlight sync.WaitGroup // Add under mu, while not stopping
 }
 
-// Start hosts the app that cfg describes until ctx ends, Close is called, the handler crashed for the third time, or the
-// listener of a queue met what it does not handle, such as a storage account that refuses connections for 25 s. It returns when clients can connect; the handler may still be starting then, and requests
-// wait for it. The error names a file or setting that is wrong, or an address that cannot be had.
+// Start hosts the app of cfg until ctx ends, Close is called, the handler crashes for the third time, or the listener
+// of a queue meets an unhandled error, such as a storage account that refuses connections for 25 s. It returns when
+// clients can connect; the handler may still be starting, and requests wait for it. The error names a wrong file or
+// setting, or an address that is not available.
 //
-// The first lines on the console say that this is a stand-in, and what it leaves out, unless cfg.Brief is set.
+// The first lines on the console say that this is a stand-in, and what it does not do, unless cfg.Brief is set.
 func Start(ctx context.Context, cfg Config) (*Host, error) {
 	a, err := readApp(cfg)
 	if err != nil {
@@ -147,8 +148,8 @@ func newHost(cfg Config, a *app, port int) *Host {
 	return h
 }
 
-// listenToQueues makes a listener for each function with a queue. One whose queue nobody can know is in error and does
-// not run, as on the real host; the others do.
+// listenToQueues makes a listener for each function with a queue. A function whose queue cannot be determined is in
+// error and does not run, as on the real host; the others run.
 func (h *Host) listenToQueues() {
 	var sound []queueFunction
 	for _, fn := range h.app.queue {
@@ -175,7 +176,7 @@ func (h *Host) listenToQueues() {
 	h.app.queue = sound
 }
 
-// loopback is the only address at which the host looks for its handler.
+// loopback is the only address at which the host contacts its handler.
 const loopback = "127.0.0.1"
 
 // handlerPort checks that the port from host.json can be listened on, or finds a free one.
@@ -189,7 +190,7 @@ func handlerPort(ctx context.Context, configured int) (int, error) {
 	return configured, nil
 }
 
-// clientAddr is the address as configured, with the port that was taken.
+// clientAddr returns the configured address with the actual port.
 func clientAddr(configured string, listening net.Addr) string {
 	host, _, _ := net.SplitHostPort(configured) // listening would have failed
 	_, port, _ := net.SplitHostPort(listening.String())
@@ -199,7 +200,7 @@ func clientAddr(configured string, listening net.Addr) string {
 	return net.JoinHostPort(host, port)
 }
 
-// run serves until the host's life ends or its handler is given up, and leaves nothing behind.
+// run serves until the host's context ends or its handler is given up, and releases everything.
 func (h *Host) run(life, polling context.Context, listener net.Listener) {
 	defer close(h.done)
 	defer h.end()
@@ -232,7 +233,7 @@ func (h *Host) run(life, polling context.Context, listener net.Listener) {
 	})
 	group.Go(func() error {
 		<-ctx.Done()
-		h.end() // requests under way end, held ones too
+		h.end() // requests in progress end, held ones too
 		h.drain(ctx)
 		return nil
 	})
@@ -240,16 +241,17 @@ func (h *Host) run(life, polling context.Context, listener net.Listener) {
 	var rows sync.WaitGroup
 	rows.Go(func() { h.rows.run(telling) })
 	h.err = group.Wait()
-	told() // the last rows go out
+	told() // the last rows are sent
 	rows.Wait()
 	h.transport.CloseIdleConnections()
 	h.storage.CloseIdleConnections()
 }
 
-// URL is where clients reach the host, without a trailing slash.
+// URL returns the host's address for clients, without a trailing slash.
 func (h *Host) URL() string { return h.url }
 
-// FunctionURL is where clients reach an HTTP function, without a key. It is empty where there is no such function.
+// FunctionURL returns the address of an HTTP function for clients, without a key. It is empty if there is no such
+// function.
 func (h *Host) FunctionURL(name string) string {
 	for _, f := range h.app.http {
 		if strings.EqualFold(f.name, name) {
@@ -259,16 +261,16 @@ func (h *Host) FunctionURL(name string) string {
 	return ""
 }
 
-// HandlerURL is where the host itself reaches the handler, without a trailing slash. What asks there is not told of.
+// HandlerURL returns the handler's address, without a trailing slash. Requests to it are not observed.
 func (h *Host) HandlerURL() string { return "http://" + h.handlerAddr }
 
-// HandlerPID returns the process id of the handler, 0 while none runs.
+// HandlerPID returns the process id of the handler, or 0 while none runs.
 func (h *Host) HandlerPID() int { return h.worker.pid() }
 
 // Done is closed when the host has stopped and the handler's process is gone.
 func (h *Host) Done() <-chan struct{} { return h.done }
 
-// Err tells, once Done is closed, why the host stopped by itself. It is nil when it was asked to.
+// Err returns, after Done is closed, why the host stopped by itself. It is nil if the host was stopped.
 func (h *Host) Err() error {
 	select {
 	case <-h.done:

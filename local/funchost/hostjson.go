@@ -16,13 +16,13 @@ import (
 const (
 	hostFileName = "host.json"
 
-	// overridePrefix starts the settings that override a value of host.json: AzureFunctionsJobHost__a__b.
+	// overridePrefix is the prefix of the settings that override a value of host.json: AzureFunctionsJobHost__a__b.
 	overridePrefix = "AzureFunctionsJobHost__"
 
 	defaultInitTimeout = 30 * time.Second
 )
 
-// hostFile is what the stand-in needs of host.json.
+// hostFile is the part of host.json that the stand-in uses.
 type hostFile struct {
 	executable       string
 	arguments        []string
@@ -67,9 +67,8 @@ func readHostFile(dir string, env environment) (hostFile, error) {
 	return file, nil
 }
 
-// values holds host.json as the host's configuration sees it: every leaf under its path, in lower case
-// and joined by colons ("customhandler:description:arguments:0"), all of them strings. It collects
-// mistakes, so that all are reported at once.
+// values holds host.json in the form of .NET's configuration: every leaf as a string under its path, in lower case and
+// joined by colons ("customhandler:description:arguments:0"). It collects mistakes, so that all are reported at once.
 type values struct {
 	m    map[string]string
 	errs []error
@@ -145,7 +144,7 @@ func (v *values) fail(path, reason string) {
 	v.errs = append(v.errs, fmt.Errorf("%s: %s %s", hostFileName, strings.ReplaceAll(path, ":", "."), reason))
 }
 
-// has says if there is anything at path or below it.
+// has says whether there is anything at path or below it.
 func (v *values) has(path string) bool {
 	path = strings.ToLower(path)
 	for key := range v.m {
@@ -171,7 +170,7 @@ func (v *values) boolean(path string, otherwise bool) bool {
 	return otherwise
 }
 
-// list reads an array. A setting may also give it as one string that holds a JSON array, which then wins.
+// list reads an array. A setting with a JSON array in a string overrides it.
 func (v *values) list(path string) []string {
 	var list []string
 	if text := v.text(path); text != "" {

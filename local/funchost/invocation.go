@@ -13,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// errNoResult is an answer that makes the host wait for ever for the result of the function.
+// errNoResult is an answer after which the host waits forever for the function's result.
 var errNoResult = errors.New("the answer has no result")
 
 // runForMessage runs a function for a message of its queue.
@@ -26,21 +26,21 @@ func (h *Host) runForMessage(ctx context.Context, fn queueFunction, m message, b
 	h.executing(op)
 	h.say(op, fmt.Sprintf("Trigger Details: MessageId: %s, DequeueCount: %d, InsertedOn: %s", m.id, m.dequeueCount,
 		m.inserted.UTC().Format("2006-01-02T15:04:05.000+00:00")))
-	// It ends with the host's life, which the error then tells.
+	// It ends with the host's context, which the error then shows.
 	err = h.limited(context.WithoutCancel(ctx), op, func(ctx context.Context) error { return h.invocation(ctx, op, payload) })
 	h.executed(op, err)
 	return err
 }
 
-// invocation hands a payload to the handler and judges the answer, as the host does for whatever it neither forwards
-// nor proxies. It does not return before ctx ends when the answer has no result.
+// invocation passes a payload to the handler and checks the answer, as the host does for everything that it neither
+// forwards nor proxies. If the answer has no result it does not return before ctx ends.
 func (h *Host) invocation(ctx context.Context, op *operation, payload []byte) error {
 	resp, err := h.post(ctx, op, payload)
 	if err != nil {
 		return fmt.Errorf("call the handler: %w", err)
 	}
 	body, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close() // all of it was read, or err says why not
+	_ = resp.Body.Close() // it was read completely, or err says why not
 	if err != nil {
 		return fmt.Errorf("read the handler's answer: %w", err)
 	}
@@ -60,7 +60,7 @@ func (h *Host) invocation(ctx context.Context, op *operation, payload []byte) er
 	return err
 }
 
-// post sends the payload. Its length is not told, as the real host does not.
+// post sends the payload without its length, as the real host does.
 func (h *Host) post(ctx context.Context, op *operation, payload []byte) (*http.Response, error) {
 	body := struct{ io.Reader }{bytes.NewReader(payload)} // hides its length
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+h.handlerAddr+"/"+op.function, body)
@@ -88,8 +88,8 @@ func (h *Host) post(ctx context.Context, op *operation, payload []byte) (*http.R
 	return resp, nil
 }
 
-// readResult reads {"Outputs", "Logs", "ReturnValue"} and returns the logs. The rest matters to output bindings only,
-// of which there are none.
+// readResult reads {"Outputs", "Logs", "ReturnValue"} and returns the logs. The rest is for output bindings, which the
+// stand-in does not have.
 func readResult(resp *http.Response, body []byte) (logs []any, err error) {
 	if len(body) == 0 && resp.ContentLength >= 0 {
 		return nil, errNoResult // whatever its type
@@ -97,7 +97,7 @@ func readResult(resp *http.Response, body []byte) (logs []any, err error) {
 	if media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); media != "application/json" && media != "text/json" {
 		return nil, errors.New("invalid HttpResponseMessage: its Content-Type is not application/json")
 	}
-	// The real host reads one value and looks no further.
+	// The real host reads one value and ignores the rest.
 	value, err := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)).ReadValue()
 	if errors.Is(err, io.EOF) || err == nil && value.Kind() == 'n' {
 		return nil, errNoResult

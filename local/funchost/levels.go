@@ -2,7 +2,7 @@ package funchost
 
 import "strings"
 
-// Categories of what the host logs.
+// Categories of the host's log.
 const (
 	categoryConsole = "Host.Function.Console" // the handler's own lines
 	categoryResults = "Host.Results"          // requests of Application Insights
@@ -10,7 +10,7 @@ const (
 
 func categoryOf(function string) string { return "Function." + function }
 
-// levels are logging.logLevel of host.json: from which level on something is logged, by category.
+// levels are logging.logLevel of host.json: the lowest level that is logged, by category.
 type levels struct {
 	otherwise level
 	byPrefix  map[string]level // in lower case
@@ -40,7 +40,7 @@ func (v *values) levels() levels {
 	return l
 }
 
-// pass says if something of a category is logged: the longest name that the category begins with decides.
+// pass says whether a line of a category is logged: the longest matching prefix decides.
 func (l levels) pass(category string, at level) bool {
 	least, longest := l.otherwise, -1
 	for prefix, level := range l.byPrefix {

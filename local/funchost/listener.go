@@ -17,7 +17,7 @@ const (
 	renewal      = invisibility / 2
 )
 
-// messageQueue is what a listener needs of a queue.
+// messageQueue are the methods of a queue that a listener uses.
 type messageQueue interface {
 	take(ctx context.Context, n int, hidden time.Duration) ([]message, error)
 	hide(ctx context.Context, m *message, hidden time.Duration) error
@@ -31,17 +31,17 @@ type listener struct {
 	options queueOptions
 	queue   messageQueue
 	console *console
-	// invoke runs the function. It returns nil when the message is done with.
+	// invoke runs the function. If it returns nil the message may be deleted.
 	invoke func(ctx context.Context, m message, body []byte) error
-	// unhandled is told what the real listener does not catch. It ends the whole host.
+	// unhandled is called with errors that the real listener does not catch. It ends the whole host.
 	unhandled func(error)
 }
 
-// listen takes messages until polling ends, and returns when those under way are done. When life ends they are given
-// up at once, and stay where they are: invisible until their time has come.
+// listen receives messages until polling ends, and returns when those in progress are finished. When life ends they
+// are abandoned at once and stay in the queue, invisible until their time is over.
 //
-// What the service itself answers with 5xx is waited out. Whatever else keeps the listener from its queue is an exception
-// that nobody handles: a service that refuses connections to all tries of a call, a key that it does not take.
+// After a 5xx of the service it waits and tries again. Every other error is an unhandled exception: a service that
+// refuses all connections of a call, or a key that is not accepted.
 func (l *listener) listen(polling, life context.Context) {
 	var processing sync.WaitGroup
 	defer processing.Wait()
@@ -85,7 +85,7 @@ func (l *listener) listen(polling, life context.Context) {
 	}
 }
 
-// tellReachable prints that the queue service went away or came back, once each.
+// tellReachable prints once that the queue service became unreachable, and once that it is reachable again.
 func (l *listener) tellReachable(err error) {
 	if err != nil {
 		l.console.fail("The queue '%s' of function '%s' cannot be read, and will be tried again: %v", l.fn.queue, l.fn.name, err)
@@ -94,8 +94,8 @@ func (l *listener) tellReachable(err error) {
 	l.console.info("The queue '%s' of function '%s' can be read again.", l.fn.queue, l.fn.name)
 }
 
-// process does with one message what has to be done. An error means that it could not be done to the queue, and that the
-// message comes again when its invisibility ends.
+// process handles one message. An error means that a call of the queue failed, and that the message is received again
+// when its invisibility ends.
 func (l *listener) process(life context.Context, m *message) error {
 	tooOften := fmt.Sprintf("Message has reached MaxDequeueCount of %d.", l.options.maxDequeueCount)
 	if m.dequeueCount > l.options.maxDequeueCount {
@@ -111,9 +111,9 @@ func (l *listener) process(life context.Context, m *message) error {
 	switch {
 	case err == nil:
 		return l.queue.remove(ctx, m) //nolint:wrapcheck // it says what was done
-	case life.Err() != nil: // nobody can tell what became of it
+	case life.Err() != nil: // the result is unknown
 		return nil
-	case l.fn.poisonQueue() == "": // it would come back at once, for ever
+	case l.fn.poisonQueue() == "": // it would be received again at once, forever
 		return nil
 	case m.dequeueCount >= l.options.maxDequeueCount:
 		return l.giveUp(life, m, tooOften)
@@ -127,7 +127,7 @@ func (l *listener) decode(text string) ([]byte, error) {
 	if l.options.plain {
 		return []byte(text), nil
 	}
-	// .NET takes white space anywhere.
+	// .NET accepts white space anywhere.
 	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
 	if err != nil {
 		return nil, fmt.Errorf("not base64, which messageEncoding asks for: %w", err)
@@ -135,7 +135,7 @@ func (l *listener) decode(text string) ([]byte, error) {
 	return data, nil
 }
 
-// invokeKeeping runs the function and keeps the message invisible meanwhile.
+// invokeKeeping runs the function and keeps the message invisible during the run.
 func (l *listener) invokeKeeping(life context.Context, m *message, body []byte) error {
 	given := *m
 	ended := make(chan struct{})
@@ -146,8 +146,8 @@ func (l *listener) invokeKeeping(life context.Context, m *message, body []byte) 
 	return l.invoke(life, given, body)
 }
 
-// keep renews a message's invisibility at half time until ended is closed. A renewal under way is finished: its answer
-// holds the receipt with which the message can be deleted. One that fails is the last.
+// keep renews a message's invisibility at half of its time until ended is closed. It finishes a renewal in progress,
+// because the answer has the receipt for deleting the message. It stops after a failed renewal.
 func (l *listener) keep(life context.Context, m *message, ended <-chan struct{}) {
 	ctx, cancel := outlive(life)
 	defer cancel()
@@ -164,7 +164,7 @@ func (l *listener) keep(life context.Context, m *message, ended <-chan struct{})
 	}
 }
 
-// giveUp moves a message to the poison queue. Where there is none it stays as it is.
+// giveUp moves a message to the poison queue. Without a poison queue the message stays.
 func (l *listener) giveUp(life context.Context, m *message, why string) error {
 	poison := l.fn.poisonQueue()
 	if poison == "" {
@@ -179,30 +179,30 @@ func (l *listener) giveUp(life context.Context, m *message, why string) error {
 	return l.queue.remove(ctx, m) //nolint:wrapcheck // it says what was done
 }
 
-// report passes on what could not be done to a message, but for what the host's own end prevents.
+// report passes on an error of handling a message, unless the host's own end is the cause.
 func (l *listener) report(life context.Context, m *message, err error) {
 	if err != nil && life.Err() == nil {
 		l.unhandled(fmt.Errorf("message '%s' of queue '%s': %w", m.id, l.fn.queue, err))
 	}
 }
 
-// outlive returns a context for what has to be finished although the host stops. It ends a little after life.
+// outlive returns a context for work that must be finished although the host stops. It ends a little after life.
 func outlive(life context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(life))
 	unbind := context.AfterFunc(life, func() { time.AfterFunc(closeTimeout, cancel) })
 	return ctx, func() { unbind(); cancel() }
 }
 
-// backOff is how long to wait between two looks into a queue that has nothing: about twice as long each time, at
-// random a little more or less, so that the instances of an app do not look all at once
-// (azure-webjobs-sdk, RandomizedExponentialBackoffStrategy.cs).
+// backOff returns how long to wait between two reads of an empty queue: about twice as long each time, with a random
+// part, so that the instances of an app do not read at the same time (azure-webjobs-sdk,
+// RandomizedExponentialBackoffStrategy.cs).
 type backOff struct {
 	most  time.Duration
 	tries int
 }
 
 func (b *backOff) next() time.Duration {
-	// Beyond this the longest interval is reached, whatever it may be.
+	// Above this exponent the longest interval is always reached.
 	const maxTries = 32
 	d := minPollingInterval
 	if b.tries < maxTries {

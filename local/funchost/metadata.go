@@ -12,7 +12,7 @@ import (
 	"userrelay/local/uuid"
 )
 
-// newQueueInvocation returns the body of an invocation for a message, with the host's own way of writing values:
+// newQueueInvocation returns the body of an invocation for a message, with the host's encoding of values:
 //
 //   - bytes are base64, times are cut to whole seconds, objects are objects;
 //   - anything else is a JSON string that holds the value's JSON text, so that a string is quoted twice.
@@ -45,7 +45,7 @@ func newQueueInvocation(fn queueFunction, m message, body []byte, now time.Time)
 	return payload, nil
 }
 
-// bindingData is an object whose names have no case. Names that end in "trigger" are left out.
+// bindingData is an object whose names ignore case. Names that end in "trigger" are omitted.
 type bindingData map[string]any
 
 func (b bindingData) set(name string, value any) {
@@ -60,8 +60,8 @@ func (b bindingData) set(name string, value any) {
 	b[name] = value
 }
 
-// merge adds the members of a message that is a JSON object, over what was there before: an "id" in the message takes
-// the place of the message's own. Arrays and null are left out.
+// merge adds the members of a message that is a JSON object. They replace existing ones: an "id" in the message
+// replaces the message's own id. Arrays and null are omitted.
 func (b bindingData) merge(text string) {
 	var members map[string]jsontext.Value
 	if json.Unmarshal([]byte(text), &members, jsontext.AllowDuplicateNames(true)) != nil {
@@ -87,8 +87,8 @@ func (b bindingData) merge(text string) {
 	}
 }
 
-// asDate gives a string that looks like a time the form that the host makes of it, and returns others as they are.
-// It has the time of the host's machine, which is UTC on Azure.
+// asDate converts a string that looks like a time to the host's format, and returns other strings unchanged. The
+// result is in the time zone of the host's machine, which is UTC on Azure.
 func asDate(s string) string {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
@@ -101,9 +101,9 @@ func asDate(s string) string {
 
 // quoted returns the JSON text of a string.
 func quoted(s string) string {
-	text, _ := jsontext.AppendQuote(nil, s) // its error speaks of what is no UTF-8, which becomes U+FFFD
+	text, _ := jsontext.AppendQuote(nil, s) // its only error is invalid UTF-8, which becomes U+FFFD
 	return string(text)
 }
 
-// seconds is how the host writes a time.
+// seconds writes a time in the host's format.
 func seconds(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05+00:00") }

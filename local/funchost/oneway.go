@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 )
 
-// handlerTransport takes requests to the handler as .NET's client does: it sends the whole of a request before it reads
-// anything of the answer, and keeps informational answers (100 Continue, 103) to itself. So a handler that answers and
-// closes the connection while the body is still under way is not heard: the body cannot be sent, the request has failed,
-// and the caller gets 500.
+// handlerTransport sends requests to the handler as .NET's client does: it sends the whole request before it reads the
+// answer, and does not pass on informational answers (100 Continue, 103). So the answer is lost if a handler answers
+// and closes the connection while the body is still being sent: the body cannot be sent, the request fails, and the
+// caller gets 500.
 type handlerTransport struct{ *http.Transport }
 
 func newHandlerTransport() handlerTransport {
@@ -46,10 +46,10 @@ func (t handlerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 		},
 	})
-	return t.Transport.RoundTrip(req.WithContext(ctx)) //nolint:wrapcheck,contextcheck // what the one below says; the request's own context
+	return t.Transport.RoundTrip(req.WithContext(ctx)) //nolint:wrapcheck,contextcheck // the error of the wrapped transport; the request's own context
 }
 
-// untraced is a context without the trace of whoever made the request: a proxy's would relay informational answers.
+// untraced is a context without the httptrace of the caller: a proxy's trace would relay informational answers.
 type untraced struct{ context.Context } //nolint:containedctx // it is one
 
 func (c untraced) Value(key any) any {
@@ -60,13 +60,13 @@ func (c untraced) Value(key any) any {
 	return v
 }
 
-// oneWay is a connection on which nothing is heard while a request is being sent.
+// oneWay is a connection that delivers no data while a request is being sent.
 type oneWay struct {
 	net.Conn
 
 	mu      sync.Mutex
-	sending chan struct{} // closed when the request has been sent, or cannot be; nil where none is being sent
-	failed  error         // why it could not be: nothing is heard any more
+	sending chan struct{} // closed when the request has been sent, or cannot be; nil while none is being sent
+	failed  error         // why it could not be sent: nothing is delivered any more
 }
 
 func (c *oneWay) begin() {

@@ -9,7 +9,7 @@ import (
 	"userrelay/local/uuid"
 )
 
-// operation is one run of a function: what the console and Application Insights are told of it.
+// operation is one run of a function, as reported on the console and to Application Insights.
 type operation struct {
 	function string
 	id       string // of the invocation
@@ -18,16 +18,16 @@ type operation struct {
 	method   string // of an HTTP function's request, as the next two
 	url      string // without its query
 	path     string
-	given    bool // by the client: a traceparent, sound or not
+	given    bool // by the client: a traceparent, valid or not
 
 	trace  string // the operation's id in Application Insights
-	parent string // of the request's row; "" where it has none
+	parent string // of the request's row; "" if it has none
 	span   string // the id of the request's row
 	call   string // the id of the row for the call to the handler
-	status int    // of the handler's answer; 0 where there was none
+	status int    // of the handler's answer; 0 if there was none
 }
 
-// newOperation begins one. It belongs to the client's trace where the client has a sound one.
+// newOperation begins an operation. It belongs to the client's trace if that is valid.
 func newOperation(function, trigger, traceparent string) *operation {
 	op := &operation{
 		function: function, id: uuid.New(), start: time.Now(), trigger: trigger, given: traceparent != "",
@@ -39,9 +39,9 @@ func newOperation(function, trigger, traceparent string) *operation {
 	return op
 }
 
-// traceparent is the W3C header that the handler gets where the client sent none, with the flags that a host with classic
-// Application Insights gives. The handler's items hang under the row of the call, and where the host writes none under
-// the request's.
+// traceparent returns the W3C header that the handler gets if the client sent none, with the flags of a host with
+// classic Application Insights. The parent of the handler's items is the row of the call, or the request's row if the
+// host writes none for calls.
 func (op *operation) traceparent(calls bool) string {
 	span := op.span
 	if calls {

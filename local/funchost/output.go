@@ -9,11 +9,11 @@ const (
 	keptErrors = 3
 )
 
-// output gives the lines that one launch of the handler prints their level, and keeps the last errors.
-// stdout and stderr come from two goroutines, but only stderr touches the errors.
+// output sets the level of the lines of one launch of the handler, and keeps the last errors. stdout and stderr come
+// from two goroutines, but only stderr touches the errors.
 type output struct {
 	console    *console
-	rows       *rows // nil: nobody is told
+	rows       *rows // nil: not reported
 	errorsOnly bool  // useStdErrorStreamForErrorsOnly
 	errors     []string
 }
@@ -46,8 +46,8 @@ func (o *output) stderrLevel(lower string) level {
 	return information
 }
 
-// print shows a line. One with the system prefix goes to the host's own log, of which func shows warnings
-// and errors only. One that starts with azfuncjsonlog: is for tools that read the console and keeps that prefix.
+// print prints a line. A line with the system prefix goes to the host's own log, of which func shows warnings and
+// errors only. A line with the prefix azfuncjsonlog: is for tools that read the console, and keeps the prefix.
 func (o *output) print(l level, line string) {
 	if !hasPrefixFold(line, systemPrefix) {
 		o.console.log(categoryConsole, l, "%s", line)

@@ -19,8 +19,8 @@ const (
 	proxyMaxDelay   = 250 * time.Millisecond
 )
 
-// proxy streams the request to the handler and the answer back, as enableProxyingHttpRequest does. The
-// handler sees the client go. An error means that the client gets 500, but for errAborted.
+// proxy streams the request to the handler and the answer back, as enableProxyingHttpRequest does. The handler notices
+// when the client disconnects. An error means that the client gets 500, except errAborted.
 func (h *Host) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request, op *operation) (err error) {
 	if r.ContentLength > h.app.bodyLimit {
 		return errTooLarge
@@ -36,12 +36,12 @@ func (h *Host) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request
 			return nil
 		},
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, e error) { err = fmt.Errorf("proxy to the handler: %w", e) },
-		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what it says is returned
+		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // its error is returned
 	}
 	defer func() {
 		switch v := recover(); v {
 		case nil:
-		case http.ErrAbortHandler: // an answer that broke off half way
+		case http.ErrAbortHandler: // an incomplete answer
 			err = errAborted
 		default:
 			panic(v)
@@ -59,8 +59,8 @@ func (h *Host) proxy(ctx context.Context, w http.ResponseWriter, r *http.Request
 	return err
 }
 
-// whole returns the request's body. One whose length is known lies in memory: the host's HTTP trigger reads it before the
-// request is proxied.
+// whole returns the request's body. A body of known length is in memory, because the host's HTTP trigger reads it
+// before the request is proxied.
 func whole(w http.ResponseWriter, r *http.Request, limit int64) (io.ReadCloser, error) {
 	if r.ContentLength <= 0 {
 		return http.MaxBytesReader(w, r.Body, limit), nil
@@ -72,7 +72,7 @@ func whole(w http.ResponseWriter, r *http.Request, limit int64) (io.ReadCloser, 
 	return io.NopCloser(bytes.NewReader(body)), nil
 }
 
-// rewrite makes the outgoing request. Hop-by-hop and X-Forwarded headers are gone already.
+// rewrite makes the outgoing request. Hop-by-hop and X-Forwarded headers have been removed already.
 func (h *Host) rewrite(pr *httputil.ProxyRequest, op *operation) {
 	pr.Out.URL.Scheme, pr.Out.URL.Host = "http", h.handlerAddr
 	pr.Out.URL.RawQuery = pr.In.URL.RawQuery
@@ -90,8 +90,8 @@ func (h *Host) rewrite(pr *httputil.ProxyRequest, op *operation) {
 }
 
 // retrying tries a request again for about two seconds while the handler cannot be reached, or drops the connection. A
-// body can be sent once: when some of it was read, what is left of the tries fails without reaching the handler, and
-// takes its time all the same.
+// body can be sent only once: after a part of it was read, the remaining attempts fail without reaching the handler,
+// but still take their time.
 type retrying struct{ http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
@@ -110,7 +110,7 @@ func (t retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 			resp, err = t.RoundTripper.RoundTrip(req)
 		}
 		if err == nil || attempt == proxyAttempts || ctx.Err() != nil {
-			return resp, err //nolint:wrapcheck // a RoundTripper passes on what the one below says
+			return resp, err //nolint:wrapcheck // a RoundTripper passes on the error of the wrapped one
 		}
 		select {
 		case <-ctx.Done():
@@ -121,8 +121,8 @@ func (t retrying) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// onceBody knows if it was read from. Close does nothing, as a failed attempt closes the body and the next
-// one needs it: the server closes what is below.
+// onceBody knows whether it was read from. Close does nothing, because a failed attempt closes the body and the next
+// one needs it; the server closes the wrapped body.
 type onceBody struct {
 	io.Reader
 	started atomic.Bool

@@ -8,8 +8,8 @@ import (
 // param is one name and value of a query string, decoded.
 type param struct{ name, value string }
 
-// parseQuery reads a query string as ASP.NET does: every part counts, in order, also one without "="
-// or with an escape that is none.
+// parseQuery reads a query string as ASP.NET does: it returns every part in order, including parts without "=" or with
+// invalid escapes.
 func parseQuery(raw string) []param {
 	var params []param
 	for part := range strings.SplitSeq(raw, "&") {
@@ -29,8 +29,8 @@ func unescape(s string) string {
 	return s
 }
 
-// mergeQuery is what forward mode makes of a query string: names that differ in case only are one (the
-// last spelling stays), its values are joined by commas, everything is escaped anew, and a bare name gets "=".
+// mergeQuery changes a query string as forward mode does: it merges names that differ only in case (with the last
+// spelling), joins their values by commas, escapes everything again, and adds "=" to a bare name.
 func mergeQuery(raw string) string {
 	var merged []param
 next:

@@ -14,11 +14,11 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
 )
 
-// message is one message that was taken from a queue and not yet deleted.
+// message is a message that was received from a queue and not yet deleted.
 type message struct {
 	id           string
-	receipt      string // of whoever took it last; changes when its invisibility does
-	text         string // as it lies in the queue
+	receipt      string // of the last receiver; changes when its invisibility does
+	text         string // as in the queue
 	dequeueCount int64
 	inserted     time.Time
 	expires      time.Time
@@ -31,16 +31,16 @@ type storageQueue struct {
 	poison *azqueue.QueueClient // nil: there is none
 }
 
-// A call to the queue service is tried six times, over the 25 seconds that Azure's library for .NET takes for it, and
-// waits as long for each answer. Go's library makes its pauses 1, 3, 7, 15 and 31 times as long as the first, and both
-// make them a little longer or shorter at random.
+// A call to the queue service is tried six times within the 25 seconds that Azure's library for .NET needs for that,
+// with the same time limit for each answer. The pauses of Go's library are 1, 3, 7, 15 and 31 times the first one.
+// Both libraries vary them at random.
 const (
 	queueTryTimeout = 100 * time.Second
 	queueRetries    = 5
 	queueRetryDelay = 425 * time.Millisecond
 )
 
-// errService is a refusal that the service itself is to blame for.
+// errService is a failure of the service itself.
 var errService = errors.New("the queue service failed")
 
 func newStorageQueue(fn queueFunction, connection string, transport http.RoundTripper) (*storageQueue, error) {
@@ -67,7 +67,7 @@ func newStorageQueue(fn queueFunction, connection string, transport http.RoundTr
 	return q, err
 }
 
-// take takes at most n messages, which nobody else sees for a while. A queue that is not there has none.
+// take receives at most n messages and hides them for a while. A missing queue has none.
 func (q *storageQueue) take(ctx context.Context, n int, hidden time.Duration) ([]message, error) {
 	number, seconds := int32(n), wholeSeconds(hidden)
 	answer, err := q.queue.DequeueMessages(ctx, &azqueue.DequeueMessagesOptions{NumberOfMessages: &number, VisibilityTimeout: &seconds})
@@ -107,8 +107,8 @@ func (q *storageQueue) remove(ctx context.Context, m *message) error {
 	return ofOthers(err, "delete a message")
 }
 
-// copyToPoison puts the message's text into the poison queue, which it creates if need be. The copy expires as any
-// message does that was put without a time: after 7 days.
+// copyToPoison puts the message's text into the poison queue, which it creates if necessary. The copy expires after
+// the default time of 7 days.
 func (q *storageQueue) copyToPoison(ctx context.Context, m *message) error {
 	_, err := q.poison.EnqueueMessage(ctx, m.text, nil)
 	if queueerror.HasCode(err, queueerror.QueueNotFound) {
@@ -122,7 +122,7 @@ func (q *storageQueue) copyToPoison(ctx context.Context, m *message) error {
 	return nil
 }
 
-// ofOthers wraps an error, but for those which say that somebody else has the message by now, or that it is gone.
+// ofOthers wraps an error, except errors that say that another receiver has the message or that it is gone.
 func ofOthers(err error, doing string) error {
 	if err == nil || queueerror.HasCode(err, queueerror.PopReceiptMismatch, queueerror.MessageNotFound,
 		queueerror.QueueNotFound, queueerror.QueueBeingDeleted, queueerror.QueueDisabled) {
@@ -131,7 +131,7 @@ func ofOthers(err error, doing string) error {
 	return fmt.Errorf("%s: %w", doing, withoutURL(err))
 }
 
-// withoutURL shortens an error to what can be shown: the URL may hold a signature.
+// withoutURL removes the URL from an error, because it may hold a signature.
 func withoutURL(err error) error {
 	if answered, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		return fmt.Errorf("the queue service answered %d %s", answered.StatusCode, answered.ErrorCode)
@@ -142,7 +142,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// wholeSeconds is what the service takes.
+// wholeSeconds rounds to the unit of the service.
 func wholeSeconds(d time.Duration) int32 { return int32((d + time.Second - 1) / time.Second) }
 
 func value[T any](p *T) (v T) {

@@ -9,7 +9,7 @@ import (
 	"userrelay/local/devstorage"
 )
 
-// queueFunction is one function that a message in a queue starts.
+// queueFunction is a function with a queue trigger.
 type queueFunction struct {
 	name     string
 	binding  string
@@ -19,7 +19,7 @@ type queueFunction struct {
 	disabled bool
 }
 
-// developmentStorage is what UseDevelopmentStorage=true stands for, as all of Azure's libraries have it.
+// developmentStorage is the meaning of UseDevelopmentStorage=true in all of Azure's libraries.
 const developmentStorage = "DefaultEndpointsProtocol=http;AccountName=" + devstorage.Account + ";AccountKey=" + devstorage.Key +
 	";QueueEndpoint=http://127.0.0.1:" + devstorage.QueuePort + "/" + devstorage.Account
 
@@ -48,8 +48,8 @@ func validQueueName(name string) bool {
 	return len(name) >= 3 && len(name) <= 63 && regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`).MatchString(name)
 }
 
-// poisonQueue is the queue for messages that are given up. It is empty where there is none: messages that fail then
-// stay invisible.
+// poisonQueue is the queue for messages that are given up. If it is empty, failed messages stay in their queue,
+// invisible.
 func (fn queueFunction) poisonQueue() string {
 	const suffix = "-poison"
 	name := fn.queue + suffix
@@ -59,7 +59,7 @@ func (fn queueFunction) poisonQueue() string {
 	return name
 }
 
-// connection returns the connection string that the function's setting holds. Errors name settings, never values.
+// connection returns the connection string in the function's setting. Errors name settings, never values.
 func (fn queueFunction) connection(env environment) (string, error) {
 	names := []string{"AzureWebJobs" + fn.setting, fn.setting} // in the host's order
 	for _, name := range names {

@@ -18,13 +18,13 @@ const (
 	developmentPollingInterval = 2 * time.Second
 )
 
-// queueOptions is extensions.queues of host.json, which holds for all queue triggers of the app.
+// queueOptions is extensions.queues of host.json, which applies to all queue triggers of the app.
 type queueOptions struct {
-	batchSize         int           // messages that are asked for at once
-	newBatchThreshold int           // more are asked for when no more than this many are under way
-	maxDequeueCount   int64         // a message that failed at this one is poisoned
+	batchSize         int           // messages requested in one call
+	newBatchThreshold int           // more are requested when at most this many are in progress
+	maxDequeueCount   int64         // a message that fails at this attempt is poisoned
 	visibilityTimeout time.Duration // after a failure
-	maxInterval       time.Duration // between two looks into an empty queue
+	maxInterval       time.Duration // between two reads of an empty queue
 	plain             bool          // messageEncoding none: messages are text, not base64
 }
 
@@ -37,7 +37,7 @@ func (v *values) queueOptions(env environment) queueOptions {
 		maxInterval:       v.timespanFrom(queues+"maxPollingInterval", defaultMaxPollingInterval, minPollingInterval),
 	}
 	o.newBatchThreshold = v.number(queues+"newBatchThreshold", o.batchSize/2*runtime.NumCPU(), 0, 1<<20)
-	// As the host has it: in Development whatever is not the default stays.
+	// As in the host: in Development values other than the default stay.
 	if name, _ := env.lookup("AZURE_FUNCTIONS_ENVIRONMENT"); strings.EqualFold(name, "Development") && o.maxInterval == defaultMaxPollingInterval {
 		o.maxInterval = developmentPollingInterval
 	}

@@ -13,16 +13,17 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// rows are what the host itself tells Application Insights of each run of a function, beside what the handler tells.
+// rows are the items that the host itself sends to Application Insights for each run of a function, in addition to the
+// handler's.
 type rows struct {
 	levels levels
 	calls  bool // enableDependencyTracking: a row for each call to the handler, with its whole URL
 	key    string
 	tags   map[string]string
-	sender *rowSender // nil: nobody wants them
+	sender *rowSender // nil: rows are not sent
 }
 
-// insightsOptions are logging.applicationInsights of host.json, as far as the stand-in has what they switch.
+// insightsOptions are the options of logging.applicationInsights in host.json that the stand-in supports.
 type insightsOptions struct {
 	calls bool
 }
@@ -35,7 +36,8 @@ func (v *values) insightsOptions() insightsOptions {
 	return insightsOptions{calls: v.boolean(section+"enableDependencyTracking", true)}
 }
 
-// newRows reads where rows go to. The connection string was written for the handler, too; one that is not sound means no rows.
+// newRows reads the endpoint of rows. The handler uses the same connection string; with an invalid one there are no
+// rows.
 func newRows(a *app, wanted bool) *rows {
 	r := &rows{levels: a.file.levels, calls: a.file.insights.calls}
 	if !wanted {
@@ -61,7 +63,7 @@ func newRows(a *app, wanted bool) *rows {
 	return r
 }
 
-// run sends rows until ctx ends, and then what is left.
+// run sends rows until ctx ends, and then the remaining ones.
 func (r *rows) run(ctx context.Context) {
 	if r.sender != nil {
 		r.sender.run(ctx)
@@ -125,26 +127,26 @@ type exceptionPart struct {
 	Message string `json:"message"`
 }
 
-// severity is that of the schema.
+// severity returns the severity level of the schema.
 func (l level) severity() int { return int(l) + 1 }
 
 func (l level) String() string { return []string{"Information", "Warning", "Error"}[l] }
 
-// line tells of a line that belongs to no run: one of the handler's.
+// line reports a line that belongs to no run, from the handler.
 func (r *rows) line(category string, at level, text string) {
 	if r.sender != nil && r.levels.pass(category, at) {
 		r.send(time.Now(), nil, "Message", messageRow{2, text, at.severity(), properties(nil, category, at)})
 	}
 }
 
-// message tells of a line that belongs to a run.
+// message reports a line that belongs to a run.
 func (r *rows) message(op *operation, at level, text string) {
 	if category := categoryOf(op.function); r.sender != nil && r.levels.pass(category, at) {
 		r.send(time.Now(), op, "Message", messageRow{2, text, at.severity(), properties(op, category, at)})
 	}
 }
 
-// ended tells of the end of a run: its request, and twice of the exception where it failed.
+// ended reports the end of a run: its request and, after a failure, the exception twice.
 func (r *rows) ended(op *operation, err error) {
 	if r.sender == nil {
 		return
@@ -176,7 +178,8 @@ func (r *rows) ended(op *operation, err error) {
 	r.send(op.start, op, "Request", requestRow{2, op.span, op.function, timespan(took), err == nil, code, op.url, props})
 }
 
-// called tells of a call to the handler. The URL has its query, and with it the function's key where the caller put it there.
+// called reports a call to the handler. The URL includes the query, and so the function's key if the caller put it
+// there.
 func (r *rows) called(op *operation, req *http.Request, start time.Time, status int) {
 	if r.sender == nil || !r.calls || op.given {
 		return
@@ -212,12 +215,12 @@ func (r *rows) send(at time.Time, op *operation, kind string, base any) {
 		at.UTC().Format("2006-01-02T15:04:05.0000000Z"), r.key, tags,
 		data{kind + "Data", base},
 	}, json.Deterministic(true))
-	if err == nil { // what cannot be written is not told
+	if err == nil { // rows that cannot be encoded are dropped
 		r.sender.put(line)
 	}
 }
 
-// timespan writes a duration as the schema has it.
+// timespan writes a duration in the format of the schema.
 func timespan(d time.Duration) string {
 	day := 24 * time.Hour
 	return fmt.Sprintf("%d.%02d:%02d:%02d.%07d", d/day, d%day/time.Hour, d%time.Hour/time.Minute, d%time.Minute/time.Second, d%time.Second/100)

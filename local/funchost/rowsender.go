@@ -10,11 +10,11 @@ import (
 
 const (
 	rowInterval = time.Second // between two batches
-	rowsWaiting = 10_000      // what is more is dropped
+	rowsWaiting = 10_000      // more are dropped
 	rowLimit    = time.Second // for a batch
 )
 
-// rowSender posts rows in batches. It tries each once: what the endpoint does not take is gone.
+// rowSender posts rows in batches. It tries each batch once: rows that the endpoint does not accept are lost.
 type rowSender struct {
 	url    string
 	rows   chan []byte
@@ -32,7 +32,7 @@ func (s *rowSender) put(row []byte) {
 	}
 }
 
-// run posts until ctx ends, and then what is left.
+// run posts until ctx ends, and then the remaining rows.
 func (s *rowSender) run(ctx context.Context) {
 	defer s.client.CloseIdleConnections()
 	tick := time.NewTicker(rowInterval)
@@ -48,7 +48,7 @@ func (s *rowSender) run(ctx context.Context) {
 	}
 }
 
-// post sends what waits.
+// post sends the waiting rows.
 func (s *rowSender) post(ctx context.Context) {
 	var batch bytes.Buffer
 	for n := len(s.rows); n > 0; n-- {

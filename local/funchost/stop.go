@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// unhandled takes what nobody handled, which ends the host.
+// unhandled ends the host because of an unhandled error.
 func (h *Host) unhandled(err error) {
 	const text = "An unhandled exception has occurred. Host is shutting down."
 	select {
@@ -16,20 +16,20 @@ func (h *Host) unhandled(err error) {
 	}
 }
 
-// windDown takes no more requests and messages, and waits for those under way as long as the host's own end may take.
+// windDown accepts no more requests and messages, and waits for those in progress within the host's time limit.
 func (h *Host) windDown(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, windDownLimit)
 	defer cancel()
 	h.stopPolling()
-	_ = h.server.Shutdown(ctx) // what is still under way gets 500
+	_ = h.server.Shutdown(ctx) // requests still in progress get 500
 	select {
 	case <-h.idle:
 	case <-ctx.Done():
 	}
 }
 
-// drain lets the requests under way get their answers, cuts off clients that do not read them, and closes
-// the server.
+// drain waits until the requests in progress are answered, disconnects clients that do not read, and closes the
+// server.
 func (h *Host) drain(ctx context.Context) {
 	h.mu.Lock()
 	h.stopping = true
@@ -37,12 +37,12 @@ func (h *Host) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if h.server.Shutdown(ctx) != nil {
-		_ = h.server.Close() // its error is of the listener, which Shutdown closed
+		_ = h.server.Close() // its error concerns the listener, which Shutdown closed
 	}
 	h.inFlight.Wait()
 }
 
-// enter counts a request in, unless the host is stopping.
+// enter counts a request, unless the host is stopping.
 func (h *Host) enter() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -53,8 +53,8 @@ func (h *Host) enter() bool {
 	return true
 }
 
-// Shutdown stops the host as SIGTERM stops the real one: no new requests and messages, those under way are finished
-// for as long as ctx allows, and then the handler is killed. The error is ctx's if that was not enough.
+// Shutdown stops the host as SIGTERM stops the real one: it accepts no new requests and messages, waits for those in
+// progress until ctx ends, and then kills the handler. It returns ctx's error if the time was too short.
 func (h *Host) Shutdown(ctx context.Context) error {
 	h.stopPolling()
 	err := h.server.Shutdown(ctx)
@@ -66,7 +66,7 @@ func (h *Host) Shutdown(ctx context.Context) error {
 	return errors.Join(err, h.Close())
 }
 
-// Close stops the host at once: the handler is killed, requests under way get 500, and messages under way stay in
+// Close stops the host at once: it kills the handler, requests in progress get 500, and messages in progress stay in
 // their queue, invisible for up to ten minutes. It returns when the handler's process is gone, with the error of Err.
 // It may be called more than once.
 func (h *Host) Close() error {

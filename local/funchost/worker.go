@@ -16,20 +16,20 @@ const (
 	probeInterval = 25 * time.Millisecond
 	maxCrashes    = 3 // the host stops at this one
 	crashWindow   = 30 * time.Minute
-	exitRestart   = 200 // the exit code of a handler that wants to be started again
+	exitRestart   = 200 // the exit code with which a handler requests a restart
 
-	// holdFactor times the initialization timeout is how long requests wait for a handler that (re)starts.
+	// Requests wait for a handler that (re)starts for holdFactor times the initialization timeout.
 	holdFactor = maxCrashes + 1
 
-	// failedLinger is how long a host whose handler cannot be started answers 500 before it stops. The
-	// real host lets every request wait for two minutes instead, then stops.
+	// failedLinger is how long a host answers 500 before it stops because its handler cannot be started. The real host
+	// instead makes every request wait for two minutes, then stops.
 	failedLinger = time.Second
 
-	// outputDelay bounds the wait for the rest of the handler's output after its end.
+	// outputDelay limits the wait for the rest of the handler's output after its end.
 	outputDelay = 500 * time.Millisecond
 )
 
-// Why a launch ended, beside a handler that exited or could not be started.
+// Reasons for the end of a launch, other than a handler that exited or could not be started.
 var (
 	errNotReady        = errors.New("the handler did not answer in time after its start")
 	errNeverReady      = errors.New("requests waited too long for the handler to start")
@@ -72,10 +72,10 @@ type worker struct {
 	current *launch
 }
 
-// launch is one start of the handler and what came of it.
+// launch is one start of the handler and its result.
 type launch struct {
 	kill     context.CancelCauseFunc // ends the launch, and with it the process
-	settled  chan struct{}           // closed when the handler takes requests or could not be started
+	settled  chan struct{}           // closed when the handler accepts requests or could not be started
 	err      error                   // why it could not be started; to be read after settled
 	replaced chan struct{}           // closed when there is a newer launch
 	pid      int                     // 0 when there is no process; guarded by worker.mu
@@ -90,8 +90,8 @@ func unstarted() *launch {
 	}
 }
 
-// supervise starts the handler and starts it again whenever it crashes. It returns nil when ctx ends, and
-// an error when the host has to stop. No process is left when it returns.
+// supervise starts the handler, and restarts it whenever it crashes. It returns nil when ctx ends, and an error if the
+// host must stop. No process is left when it returns.
 func (w *worker) supervise(ctx context.Context) error {
 	var crashes crashCounter
 	for why := w.launch(ctx); ctx.Err() == nil; why = w.launch(ctx) {
@@ -117,7 +117,7 @@ func (w *worker) supervise(ctx context.Context) error {
 	return nil
 }
 
-// report prints why the handler has to be started again, and says if that counts as a crash.
+// report prints why the handler must be restarted, and says whether that counts as a crash.
 func (w *worker) report(why error) (counts bool) {
 	var exited *exitError
 	switch {
@@ -135,9 +135,9 @@ func (w *worker) report(why error) (counts bool) {
 	return true
 }
 
-// launch runs the handler once and returns why that ended: an *exitError, a *startError, or the reason
-// with which the launch was killed. A handler that exits with 0 ends nothing: the host takes it for
-// ready for ever, and every request finds nobody listening.
+// launch runs the handler once and returns why that ended: an *exitError, a *startError, or the reason with which the
+// launch was killed. If a handler exits with 0 the launch goes on: the host still considers it ready, and no request
+// can connect.
 func (w *worker) launch(ctx context.Context) error {
 	ctx, kill := context.WithCancelCause(ctx)
 	defer kill(nil)
@@ -169,14 +169,14 @@ func (w *worker) launch(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// probe asks the handler for / until it gets any answer, and then lets requests pass.
+// probe requests / from the handler until it gets any answer, and then lets requests pass.
 func (w *worker) probe(ctx context.Context, l *launch) {
 	limit := time.NewTimer(w.initTimeout)
 	defer limit.Stop()
 	tick := time.NewTicker(probeInterval)
 	defer tick.Stop()
 	for {
-		// A handler that accepts the connection and never answers is waited for without a limit.
+		// There is no time limit for a handler that accepts the connection and never answers.
 		if err := w.ping(ctx); ctx.Err() == nil && !isDialError(err) {
 			w.console.info("Worker process started and initialized.")
 			close(l.settled)
@@ -193,7 +193,7 @@ func (w *worker) probe(ctx context.Context, l *launch) {
 	}
 }
 
-// ping asks the handler for /, with no headers but Host.
+// ping requests / from the handler, with no header except Host.
 func (w *worker) ping(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url, http.NoBody)
 	if err != nil {
@@ -212,8 +212,8 @@ func isDialError(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// await returns the launch that takes requests. It waits while the handler (re)starts, as long as ctx
-// allows; for ever is too long for the host too, which then stops.
+// await returns the launch that accepts requests. It waits while the handler (re)starts, until ctx ends or the host
+// gives up.
 func (w *worker) await(ctx context.Context) (*launch, error) {
 	limit := time.NewTimer(holdFactor * w.initTimeout)
 	defer limit.Stop()
@@ -254,7 +254,7 @@ func (w *worker) pid() int {
 	return w.current.pid
 }
 
-// crashCounter counts crashes of which each came within crashWindow of the one before.
+// crashCounter counts successive crashes, each within crashWindow of the previous one.
 type crashCounter struct {
 	n    int
 	last time.Time

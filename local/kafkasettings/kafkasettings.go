@@ -1,6 +1,6 @@
-// Package kafkasettings reads the handler's own settings of Kafka for franz-go, for the programs that read the topic.
+// Package kafkasettings reads the handler's Kafka settings for franz-go, for programs that read the topic.
 //
-// It takes what the handler takes, and more: it does not say what is merely odd. No error holds a value.
+// It accepts everything that the handler accepts, and gives no warnings. No error holds a value.
 package kafkasettings
 
 import (
@@ -30,14 +30,13 @@ type Settings struct {
 	Login   []kgo.Opt // TLS and SASL; none: a plain connection
 }
 
-// Values returns the value of the setting that has this name, "" where there is none.
+// Values returns the value of the setting with this name, or "".
 type Values func(name string) string
 
 // Login returns the tokens of this machine's identity for a scope, for OAUTHBEARER.
 type Login func(scope string) (*identity.Tokens, error)
 
-// Read reads the settings. The error names all that is wrong. Certificates are read once: those that are renewed in their
-// files need another Read.
+// Read reads the settings. The error lists all mistakes. Certificates are read once: renewed files need another Read.
 func Read(value Values, login Login) (Settings, error) {
 	s := Settings{Topic: cmp.Or(value.text("KAFKA_TOPIC"), "user-events")}
 	var (
@@ -85,7 +84,7 @@ func readBrokers(list string) (brokers []string, local bool, err error) {
 	return brokers, local, nil
 }
 
-// safeProtocol is the security protocol where none is set: encrypted, but for this machine.
+// safeProtocol returns the default security protocol: encrypted, except for this machine.
 func safeProtocol(login, local bool) string {
 	switch {
 	case login:

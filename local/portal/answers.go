@@ -38,7 +38,7 @@ func (p *Portal) transaction(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, newTransaction(operation, items))
 }
 
-// topicState is what is known of the topic's newest records.
+// topicState has the topic's newest records.
 type topicState struct {
 	Readable bool      `json:"readable"`
 	Reason   string    `json:"reason,omitempty"` // where they cannot be read
@@ -110,11 +110,11 @@ func (p *Portal) switchBroker(w http.ResponseWriter, r *http.Request) {
 	p.brokerState(w, r)
 }
 
-// state is what the page needs to know of the program.
+// state is the program's state for the page.
 type state struct {
 	Topic    string       `json:"topic"`
 	Brokers  []string     `json:"brokers"`
-	Broker   *brokerState `json:"broker"` // null: somebody else's
+	Broker   *brokerState `json:"broker"` // null: the broker belongs to somebody else
 	Function string       `json:"function,omitempty"`
 	Curl     string       `json:"curl,omitempty"`
 	Items    int          `json:"items"` // that are kept
@@ -131,7 +131,7 @@ func (p *Portal) state(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, s)
 }
 
-// detail is all that is known of one registration.
+// detail is everything that is known about a registration.
 type detail struct {
 	Registration
 	TookAll  float64   `json:"tookAll"` // from the first item's start to the last one's end, in ms
@@ -164,7 +164,7 @@ func (p *Portal) registration(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, d)
 }
 
-// tells says whether an item of the operation is about this registration.
+// tells says whether an item of the operation belongs to this registration.
 func tells(i *Item, r Registration) bool {
 	p := i.Properties
 	if p["userId"] != "" || p["eventId"] != "" {
@@ -188,5 +188,5 @@ func (p *Portal) listRegistrations(w http.ResponseWriter, r *http.Request) {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.MarshalWrite(w, v) // the client may have left
+	_ = json.MarshalWrite(w, v) // the client may be gone
 }

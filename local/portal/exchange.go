@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Exchange is a request of a caller and what it was answered, as the Functions host saw them. Keys are left out of it.
+// Exchange is a caller's request and its answer, as the Functions host saw them, without keys.
 type Exchange struct {
 	Time      string   `json:"time"` // RFC 3339
 	TookMs    float64  `json:"tookMs"`
@@ -16,14 +16,14 @@ type Exchange struct {
 	Path      string   `json:"path"`  // as it came
 	Query     string   `json:"query"` // without the function's key
 	Headers   []Header `json:"headers"`
-	HasKey    bool     `json:"hasKey"` // it shows a key, right or wrong
+	HasKey    bool     `json:"hasKey"` // it has a key, valid or not
 	Body      string   `json:"body"`   // readable, and cut where it is long
 	BodyBytes int64    `json:"bodyBytes"`
 
 	Status     int    `json:"status"`
 	Answer     string `json:"answer"` // likewise
 	AnswerType string `json:"answerType,omitempty"`
-	Replayed   bool   `json:"replayed,omitempty"` // what was stored before was answered again
+	Replayed   bool   `json:"replayed,omitempty"` // an earlier answer was repeated
 
 	Operation  string `json:"operation,omitempty"`
 	Invocation string `json:"invocation,omitempty"`
@@ -31,7 +31,7 @@ type Exchange struct {
 	at time.Time
 }
 
-// Saw tells the page of a request. Those that were stored are told of by telemetry: only others are kept.
+// Saw passes a request to the page. It keeps only requests that were not stored, because telemetry reports the others.
 func (p *Portal) Saw(x Exchange, at time.Time) {
 	x.at, x.Time = at, at.UTC().Format(time.RFC3339Nano)
 	x.Body, x.Answer = readable(x.Body, x.BodyBytes), readable(x.Answer, 0)
@@ -42,7 +42,7 @@ func (p *Portal) Saw(x Exchange, at time.Time) {
 	p.feed.itemsChanged()
 }
 
-// readable makes text of bytes that may be anything.
+// readable converts any bytes to readable text.
 func readable(s string, whole int64) string {
 	if !utf8.ValidString(s) {
 		s = strings.ToValidUTF8(s, "\uFFFD")
@@ -53,12 +53,12 @@ func readable(s string, whole int64) string {
 	return s
 }
 
-// ignored says that the function answered that there is nothing to store.
+// ignored says that the function answered that it ignored the event.
 func (x *Exchange) ignored() bool {
 	return x.Status == 200 && strings.HasPrefix(x.Answer, `{"ignored":`)
 }
 
-// detail is what the answer says in a sentence; "" where it says nothing.
+// detail returns the answer's explanation, or "".
 func (x *Exchange) detail() string {
 	var problem struct {
 		Detail  string `json:"detail"`

@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// changes counts what has changed. Who has seen other numbers has missed something, and asks for it: so nothing has to
-// be kept for readers that are slow or away.
+// changes has a counter for each kind of change. A reader with other numbers has missed a change and requests the
+// data, so nothing need be kept for slow or absent readers.
 type changes struct {
 	Items   int64 `json:"items"`
 	Records int64 `json:"records"`
@@ -19,11 +19,11 @@ type changes struct {
 	Outbox  int64 `json:"outbox"`
 }
 
-// feed tells any number of readers that something has changed.
+// feed notifies any number of readers of changes.
 type feed struct {
 	mu   sync.Mutex
 	now  changes
-	next chan struct{} // closed at the next change; nil: nobody waits
+	next chan struct{} // closed at the next change; nil: no reader waits
 }
 
 func (f *feed) itemsChanged()   { f.change(func(c *changes) { c.Items++ }) }
@@ -41,7 +41,7 @@ func (f *feed) change(what func(*changes)) {
 	}
 }
 
-// seen returns what has changed until now, and a channel that is closed when something else does.
+// seen returns the current counters, and a channel that is closed at the next change.
 func (f *feed) seen() (changes, <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -52,9 +52,9 @@ func (f *feed) seen() (changes, <-chan struct{}) {
 }
 
 const (
-	streamPause = 100 * time.Millisecond // changes within it make one event
-	streamIdle  = 15 * time.Second       // the same event again, which finds clients that are gone
-	streamLimit = 5 * time.Second        // a client that takes an event no sooner is dropped
+	streamPause = 100 * time.Millisecond // changes within this time make one event
+	streamIdle  = 15 * time.Second       // the event is repeated, to detect disconnected clients
+	streamLimit = 5 * time.Second        // a client that does not accept an event in this time is disconnected
 )
 
 // events streams the counts of changes until the client leaves, is too slow, or the portal closes.
@@ -90,7 +90,7 @@ func sendEvent(w http.ResponseWriter, out *http.ResponseController, c changes) e
 	return nil
 }
 
-// pause waits for the time or the channel. It is false when the stream is to end.
+// pause waits for the time or the channel. It returns false if the stream must end.
 func (p *Portal) pause(ctx context.Context, d time.Duration, until <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

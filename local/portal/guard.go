@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// policy lets the page use what comes from here and nothing else.
+// policy permits the page resources from this server only.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
-// onlyLoopback refuses requests for another name than this machine's own: a page elsewhere whose name has been pointed
-// here (DNS rebinding) would have all rights of this one. It also says what browsers may do with the answers.
+// onlyLoopback refuses requests with a host name other than this machine's: with DNS rebinding a foreign page would
+// have all rights of this one. It also sets the security headers for browsers.
 func onlyLoopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

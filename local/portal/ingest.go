@@ -53,7 +53,7 @@ func (p *Portal) track(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, status, answer)
 }
 
-// take keeps an item where it belongs.
+// take stores an item in the right place.
 func (p *Portal) take(item *Item) {
 	if item.Kind == "metric" {
 		p.metrics.add(item)

@@ -13,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Item is one telemetry item: what the search and the page need of it, and all of it.
+// Item is a telemetry item: the fields that the search and the page need, and the original.
 type Item struct {
 	Name       string            `json:"name"`
 	Time       string            `json:"time"`
@@ -24,7 +24,7 @@ type Item struct {
 	Number     int64    `json:"number"`             // counts the items in the order of their arrival
 	Kind       string   `json:"kind"`               // trace, dependency, exception, …; the base type of others
 	Severity   string   `json:"severity,omitempty"` // Verbose, Information, Warning, Error, Critical
-	Message    string   `json:"message"`            // of a trace or an exception, the name of others
+	Message    string   `json:"message"`            // of a trace or an exception; the name of other items
 	Success    *bool    `json:"success,omitempty"`
 	ResultCode string   `json:"resultCode,omitempty"`
 	DurationMs *float64 `json:"durationMs,omitempty"`
@@ -32,17 +32,17 @@ type Item struct {
 	Type       string   `json:"type,omitempty"`
 	Target     string   `json:"target,omitempty"`
 	Value      *float64 `json:"value,omitempty"` // of a metric
-	Count      int      `json:"count,omitempty"` // likewise: of how many measurements it is the sum
+	Count      int      `json:"count,omitempty"` // likewise: the number of measurements in the sum
 
-	note  bool // it tells of no registration
+	note  bool // it belongs to no registration
 	at    time.Time
 	words string // all text of the item, in lower case
 }
 
-// Application Insights takes events of at most this many bytes (azure-docs, application-insights-limits.md).
+// Application Insights accepts events of at most this many bytes (azure-docs, application-insights-limits.md).
 const maxItem = 64 << 10
 
-// envelope is the part of the schema that is read here (Monitor exporters API, v2.1).
+// envelope is the part of the schema that this package reads (Monitor exporters API, v2.1).
 type envelope struct {
 	Name string            `json:"name"`
 	Time string            `json:"time"`
@@ -116,7 +116,7 @@ func parseItem(raw jsontext.Value) (*Item, error) {
 	return item, nil
 }
 
-// words returns all strings in a JSON value, as they read without JSON's escapes, in lower case.
+// words returns all strings in a JSON value, unescaped and in lower case.
 func words(v jsontext.Value) string {
 	var all strings.Builder
 	dec := jsontext.NewDecoder(bytes.NewReader(v))
@@ -164,7 +164,7 @@ func severityOf(level any) string {
 	return ""
 }
 
-// milliseconds reads a duration as the schema has it, D.HH:MM:SS.fffffff where the days may be absent. It is nil for
+// milliseconds reads a duration in the schema's format, D.HH:MM:SS.fffffff with optional days. It returns nil for
 // anything else.
 func milliseconds(s string) *float64 {
 	days, clock, found := strings.Cut(s, ".")
@@ -183,6 +183,6 @@ func milliseconds(s string) *float64 {
 		}
 		total = total*base + n
 	}
-	total = math.Round(total*1e7) / 1e4 // 100 ns is all that the schema tells
+	total = math.Round(total*1e7) / 1e4 // the schema's resolution is 100 ns
 	return &total
 }

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Telemetry comes a second after what it tells of. What is older than this and it does not tell of, it never will: it was
-// another run's.
+// Telemetry arrives a second after the event. If an older record or message has none, it never will: it is from
+// another run.
 const telemetryLag = 5 * time.Second
 
-// lookAround looks every second for registrations that lie in the topic and in the queues without telemetry, and whether
-// Kafka can be reached, until ctx ends.
+// lookAround looks every second for registrations in the topic and in the queues without telemetry, and whether Kafka
+// can be reached, until ctx ends.
 func (p *Portal) lookAround(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

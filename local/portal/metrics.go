@@ -10,17 +10,17 @@ import (
 
 const keepMetrics = 200 // names
 
-// metric is what was told last of one measure.
+// metric is the last value of a metric.
 type metric struct {
 	Name  string   `json:"name"`
 	Value *float64 `json:"value"`
-	Count int      `json:"count,omitempty"` // of measurements of which it is the sum
-	Role  string   `json:"role,omitempty"`  // who told it
+	Count int      `json:"count,omitempty"` // number of measurements in the sum
+	Role  string   `json:"role,omitempty"`  // the sender
 	Time  string   `json:"time"`
-	Told  int      `json:"told"` // how often it was told
+	Told  int      `json:"told"` // how often it was sent
 }
 
-// metrics are kept apart from items: a real host tells three a minute, in which registrations would drown.
+// metrics are kept separately from items: a real host sends three a minute, which would hide registrations.
 type metrics struct {
 	mu   sync.Mutex
 	last map[string]metric

@@ -2,27 +2,27 @@ package portal
 
 import "time"
 
-// Times after which what waits is tried again (handler/relay), and for how long an outage that is over is told.
+// Times after which waiting messages are tried again (handler/relay), and how long an ended outage is shown.
 const (
 	unknownHeld = 90 * time.Second
 	failedHeld  = time.Minute
 	toldFor     = 10 * time.Minute
-	unexplained = 5 * time.Second // the queue is empty for so long, and telemetry does not say where events went
+	unexplained = 5 * time.Second // the queue has been empty for this long, and telemetry does not say where events went
 )
 
-// outage follows what happens while Kafka takes nothing, and until all that waited is stored.
+// outage tracks a time in which Kafka accepts nothing, until all waiting events are stored.
 type outage struct {
-	since, back, over time.Time // over: all that waited is stored, too
+	since, back, over time.Time // over: all waiting events are stored as well
 	unreachable       bool      // from here
-	class             string    // why the handler keeps events, as it said last
+	class             string    // why the handler keeps events, from its last item
 	waiting           map[*Registration]bool
 	total             int // that went into the outbox
 	drained, poisoned int
-	lost              int // of which nothing is known; only when it is over
+	lost              int // with unknown result; set when the outage is over
 	lastDrain, empty  time.Time
 }
 
-// outageState is what the page is told.
+// outageState is the outage for the page.
 type outageState struct {
 	Since       string  `json:"since"`
 	Back        string  `json:"back,omitempty"` // Kafka is
@@ -34,18 +34,18 @@ type outageState struct {
 	Drained     int     `json:"drained"`
 	Poisoned    int     `json:"poisoned"`
 	Lost        int     `json:"lost"`
-	DrainMs     float64 `json:"drainMs"` // from Kafka's return to the last one that was stored
+	DrainMs     float64 `json:"drainMs"` // from Kafka's recovery to the last stored event
 	NextTry     string  `json:"nextTry,omitempty"`
 }
 
 func (o *outage) on() bool { return !o.since.IsZero() && o.over.IsZero() }
 
-// begin forgets the outage before. What waits still is part of this one.
+// begin forgets the previous outage. Events that still wait belong to the new one.
 func (o *outage) begin(at time.Time) {
 	*o = outage{since: at, unreachable: o.unreachable, class: o.class, waiting: o.waiting, total: len(o.waiting)}
 }
 
-// kafka takes whether Kafka can be reached.
+// kafka notes whether Kafka can be reached.
 func (o *outage) kafka(reachable bool, now time.Time) {
 	switch o.unreachable = !reachable; {
 	case !reachable && !o.on():
@@ -57,7 +57,7 @@ func (o *outage) kafka(reachable bool, now time.Time) {
 	}
 }
 
-// item takes what the handler says of Kafka.
+// item processes the handler's items about Kafka.
 func (o *outage) item(item *Item) {
 	switch p := item.Properties; p["event"] {
 	case "diverted":
@@ -79,7 +79,7 @@ func (o *outage) item(item *Item) {
 	}
 }
 
-// changed takes that a registration has another outcome, or the same.
+// changed processes the new outcome of a registration, which may equal the old one.
 func (o *outage) changed(r *Registration, before string, at time.Time) {
 	switch {
 	case r.Outcome == before:
@@ -106,7 +106,7 @@ func (o *outage) changed(r *Registration, before string, at time.Time) {
 	}
 }
 
-// state returns what is to be told now; nil: nothing.
+// state returns the outage for the page, or nil.
 func (o *outage) state(look QueueLook, readable bool, now time.Time) *outageState {
 	if o.since.IsZero() || !o.over.IsZero() && now.Sub(o.over) > toldFor {
 		return nil
@@ -142,7 +142,7 @@ func (o *outage) settle(look QueueLook, readable bool, now time.Time) {
 		o.empty = now
 	}
 	if len(o.waiting) > 0 && now.Sub(o.empty) < unexplained {
-		return // telemetry comes a second later
+		return // telemetry arrives a second later
 	}
 	o.lost = len(o.waiting)
 	clear(o.waiting)
@@ -155,7 +155,7 @@ func (o *outage) settle(look QueueLook, readable bool, now time.Time) {
 	}
 }
 
-// nextTry is when the first of those that are held back is tried again; zero where none is.
+// nextTry returns when the first waiting event is tried again, or zero.
 func (o *outage) nextTry(now time.Time) (next time.Time) {
 	for r := range o.waiting {
 		var at time.Time

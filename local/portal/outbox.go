@@ -8,38 +8,40 @@ import (
 	"time"
 )
 
-// Outbox is the queue in which events wait while Kafka is away, and the queue for messages that were given up.
-// A look takes nothing out. Its error is shown to people: it must hold no secret.
+// Outbox is the queue in which events wait while Kafka is unavailable, and the poison queue. Looking at them removes
+// nothing. Errors are shown to people and must hold no secret.
 type Outbox interface {
 	Waiting(ctx context.Context) (QueueLook, error)
 	Poisoned(ctx context.Context) (QueueLook, error)
-	// Resend puts back into the outbox what was given up and can be drained. It says how many it were, and how many are left.
+	// Resend moves poisoned messages that can be drained back into the outbox. It returns how many it moved, and how
+	// many are left.
 	Resend(ctx context.Context) (sent, left int, err error)
 }
 
-// QueueLook is what can be seen of a queue from outside.
+// QueueLook is the visible state of a queue.
 type QueueLook struct {
-	Count    int            // about how many messages there are, with those that are invisible for now
-	Messages []QueueMessage // the oldest that can be seen
+	Count    int            // approximate number of messages, including invisible ones
+	Messages []QueueMessage // the oldest visible ones
 }
 
-// QueueMessage is one message of a queue.
+// QueueMessage is a message of a queue.
 type QueueMessage struct {
 	ID       string
 	Text     string // as it lies in the queue
 	Inserted time.Time
 }
 
-// waitingEvent is one event in the outbox.
+// waitingEvent is an event in the outbox.
 type waitingEvent struct {
 	UserID     string `json:"userId"`
 	EventID    string `json:"eventId"`
 	Since      string `json:"since"` // RFC 3339
 	ErrorClass string `json:"errorClass,omitempty"`
 	Operation  string `json:"operation,omitempty"`
-	// Visible is false while somebody tries to deliver it, and until the next try: then it is known from telemetry only.
+	// Visible is false during an attempt to deliver it, and until the next one: during that time it is known from
+	// telemetry only.
 	Visible bool   `json:"visible"`
-	Text    string `json:"text,omitempty"` // of a message that is no event
+	Text    string `json:"text,omitempty"` // of a message that is not an event
 
 	at time.Time
 }
@@ -49,7 +51,7 @@ type drainedEvent struct {
 	Time      string   `json:"time"`
 	UserID    string   `json:"userId"`
 	EventID   string   `json:"eventId"`
-	QueuedMs  *float64 `json:"queuedMs"` // null where the item does not tell
+	QueuedMs  *float64 `json:"queuedMs"` // null if the item does not have it
 	Operation string   `json:"operation,omitempty"`
 	Place     *Place   `json:"place"`
 }
@@ -67,16 +69,16 @@ type poisonedMessage struct {
 	at        time.Time
 }
 
-// outboxState is what is known of the outbox.
+// outboxState is the state of the outbox for the page.
 type outboxState struct {
 	Readable bool              `json:"readable"`
 	Reason   string            `json:"reason,omitempty"` // where the queues cannot be read
-	Waiting  int               `json:"waiting"`          // about how many, as they were read last; so the next
+	Waiting  int               `json:"waiting"`          // approximate number at the last read; likewise the next
 	Poisoned int               `json:"poisoned"`
-	Events   []waitingEvent    `json:"events"`   // that wait, the newest first, at most maxShown
+	Events   []waitingEvent    `json:"events"`   // waiting ones, the newest first, at most maxShown
 	Messages []poisonedMessage `json:"messages"` // poisoned, the newest first
 	Drained  []drainedEvent    `json:"drained"`  // the newest first
-	Outage   *outageState      `json:"outage"`   // that goes on, or has ended lately; null: none
+	Outage   *outageState      `json:"outage"`   // current, or ended a short time ago; null: none
 }
 
 const (
@@ -93,10 +95,10 @@ type queues struct {
 
 	mu                sync.Mutex
 	waiting, poisoned QueueLook
-	failed            error // why they are not known; nil: they are
+	failed            error // why they cannot be read; nil: they can
 }
 
-// follow looks at the queues again and again until ctx ends.
+// follow reads the queues periodically until ctx ends.
 func (q *queues) follow(ctx context.Context) {
 	tick := time.NewTicker(lookPeriod)
 	defer tick.Stop()
@@ -135,7 +137,7 @@ func (q *queues) look(ctx context.Context) {
 
 func same(a, b QueueLook) bool { return a.Count == b.Count && slices.Equal(a.Messages, b.Messages) }
 
-// latest returns what was seen last, and why it may not be true any more.
+// latest returns the last state, and why it may be out of date.
 func (q *queues) latest() (waiting, poisoned QueueLook, failed error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -159,7 +161,7 @@ func (p *Portal) outbox(w http.ResponseWriter, _ *http.Request) {
 	}
 	s.Waiting, s.Poisoned = waiting.Count, poisoned.Count
 	s.Outage = p.registrations.outageState(waiting, s.Readable, time.Now())
-	gone := slices.Concat(drained, p.store.find(Query{Event: "withdrawn"})) // stored in Kafka after all
+	gone := slices.Concat(drained, p.store.find(Query{Event: "withdrawn"})) // stored in Kafka later
 	s.Events = waitingEvents(waiting, p.store.find(Query{Event: "outboxed", Newest: keepItems}), gone)
 	for _, m := range slices.Backward(poisoned.Messages) {
 		s.Messages = append(s.Messages, newPoisoned(m))
@@ -167,8 +169,8 @@ func (p *Portal) outbox(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, s)
 }
 
-// waitingEvents returns what can be seen in the queue, and as many as are invisible of the events that telemetry says
-// were put there and are not gone.
+// waitingEvents returns the visible events of the queue. For the invisible ones it adds as many events that, according
+// to telemetry, were put there and have not left.
 func waitingEvents(look QueueLook, outboxed, gone []*Item) []waitingEvent {
 	events, known := []waitingEvent{}, map[string]bool{}
 	for _, m := range look.Messages {

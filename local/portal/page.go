@@ -9,7 +9,7 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// page serves the page and the files that it names, and 404 for all that nothing else serves.
+// page serves the page and its files, and answers 404 to everything else.
 func page() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := "page.html"
@@ -20,6 +20,6 @@ func page() http.Handler {
 				return
 			}
 		}
-		http.ServeFileFS(w, r, pageFiles, path.Join("page", name)) //nolint:gosec // G703: these files are the page's, and there are no others
+		http.ServeFileFS(w, r, pageFiles, path.Join("page", name)) //nolint:gosec // G703: only the page's files exist here
 	})
 }

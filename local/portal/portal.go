@@ -1,9 +1,9 @@
-// Package portal stands in for Application Insights on one machine. It takes telemetry as the ingestion endpoint does,
-// keeps the newest items, finds them by user id as the Azure portal does, and shows all that in a page, together with
-// the records of the Kafka topic and what is in the outbox.
+// Package portal stands in for Application Insights on one machine. It accepts telemetry as the ingestion endpoint
+// does, keeps the newest items, finds them by user id as the Azure portal does, and shows them on a page together with
+// the records of the Kafka topic and the messages in the outbox.
 //
-// It is for loopback only: it answers no request for another host's name and none that a page of another origin makes.
-// What it keeps is bounded, and gone when the process ends.
+// It is for loopback only: it refuses requests for other host names and from pages of another origin. It keeps a
+// limited amount of data, in memory only.
 package portal
 
 import (
@@ -17,32 +17,32 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Broker is the switch of the Kafka broker.
+// Broker stops and starts the Kafka broker.
 type Broker interface {
 	Running() bool
 	Resume() error
 	Pause()
 }
 
-// Function is where registrations can be sent to.
+// Function is the target for registrations.
 type Function struct {
 	URL  string // with its key
-	Curl string // a command line that registers a user, for a person to copy
+	Curl string // a command line that registers a user, for copying
 }
 
-// Config says what there is besides telemetry.
+// Config has the portal's sources besides telemetry.
 type Config struct {
-	// Broker is nil where the broker is somebody else's.
+	// Broker is nil if the broker belongs to somebody else.
 	Broker Broker
 	// Brokers are the addresses of Kafka, host:port. Empty: no records are shown.
 	Brokers []string
-	// Client is how Kafka is entered: TLS and login.
+	// Client are the options for connecting to Kafka: TLS and login.
 	Client []kgo.Opt
 	// Topic is the Kafka topic whose records are shown.
 	Topic string
-	// Outbox is nil where there is none.
+	// Outbox is nil if there is none.
 	Outbox Outbox
-	// OutboxAddress is where the queue service is, host:port.
+	// OutboxAddress is the address of the queue service, host:port.
 	OutboxAddress string
 }
 
@@ -87,16 +87,16 @@ func Start(ctx context.Context, c Config) (*Portal, error) {
 	return p, nil
 }
 
-// Close ends what the portal does by itself, and its event streams.
+// Close ends the portal's background work and its event streams.
 func (p *Portal) Close() { p.stop() }
 
-// SetFunction tells the page where registrations can be sent to.
+// SetFunction sets the target of the page's registrations.
 func (p *Portal) SetFunction(f Function) {
 	p.function.Store(&f)
 	p.feed.stateChanged()
 }
 
-// Requests at the same time, beyond which the answer is 503.
+// Limits of concurrent requests. Above them the answer is 503.
 const (
 	maxStreams = 16
 	maxReads   = 4 // of single records: each makes a Kafka client

@@ -10,13 +10,13 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// number reads a number that is not negative.
+// number reads a non-negative number.
 func number(s string) (n float64, ok bool) {
 	n, err := strconv.ParseFloat(s, 64)
 	return n, err == nil && n >= 0 && n < 1e15
 }
 
-// storedEvent is the part that is read here of an event in the outbox, which lies there as a CloudEvent in JSON.
+// storedEvent is the part of an outbox message, a CloudEvent in JSON, that this package reads.
 type storedEvent struct {
 	SpecVersion string `json:"specversion"`
 	ID          string `json:"id"`
@@ -36,7 +36,7 @@ func readEvent(content []byte) (storedEvent, error) {
 	return e, nil
 }
 
-// content returns what a message's text holds: bytes in base64, else the text itself.
+// content decodes a message's text from base64, or returns the text itself if it is not base64.
 func content(s string) (data []byte, isBase64 bool) {
 	data, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
@@ -57,7 +57,7 @@ func newWaiting(m QueueMessage) waitingEvent {
 	return w
 }
 
-// operationOf is the operation id of a traceparent.
+// operationOf returns the operation id of a traceparent.
 func operationOf(traceparent string) string {
 	if parts := strings.Split(traceparent, "-"); len(parts) == 4 {
 		return parts[1]
@@ -65,7 +65,7 @@ func operationOf(traceparent string) string {
 	return ""
 }
 
-// givenUp is how the handler puts a message into the poison queue.
+// givenUp is a message of the poison queue as the handler writes it.
 type givenUp struct {
 	Reason       string  `json:"reason"`
 	Message      *string `json:"message"`

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Registration is what is known of one registration, or of one request that was refused before it became one.
+// Registration is what is known about a registration, or about a request that was refused before it became one.
 type Registration struct {
-	Key       string `json:"key"`    // stays the same between runs where there is an operation
+	Key       string `json:"key"`    // the same in later runs if there is an operation
 	Number    int64  `json:"number"` // of its last change
 	Time      string `json:"time"`   // RFC 3339
 	UserID    string `json:"userId,omitempty"`
@@ -17,21 +17,21 @@ type Registration struct {
 
 	Outcome    string `json:"outcome"`
 	ErrorClass string `json:"errorClass,omitempty"`
-	Status     int    `json:"status,omitempty"`  // that the caller was answered; 0: not known
-	Request    string `json:"request,omitempty"` // method and path, of a request that was refused
-	Detail     string `json:"detail,omitempty"`  // what the answer says, of such a request
+	Status     int    `json:"status,omitempty"`  // of the answer to the caller; 0: unknown
+	Request    string `json:"request,omitempty"` // method and path, of a refused request
+	Detail     string `json:"detail,omitempty"`  // the answer's explanation, of such a request
 
 	TookMs   *float64 `json:"tookMs,omitempty"`   // how long the caller waited
 	QueuedMs *float64 `json:"queuedMs,omitempty"` // how long the event was in the outbox
 	Place    *Place   `json:"place,omitempty"`
-	// From is "topic" or "outbox" where only that tells of it: telemetry of former runs is gone.
+	// From is "topic" or "outbox" if that is the only source: telemetry of earlier runs is gone.
 	From string `json:"from,omitempty"`
 
 	invocation string
-	received   bool // telemetry told of it
+	received   bool // known from telemetry
 	at         time.Time
 	told       time.Time // time of the item that has the outcome
-	tried      time.Time // the last try to drain it that failed
+	tried      time.Time // the last failed attempt to drain it
 	exchange   *Exchange // nil: not kept
 }
 
@@ -42,12 +42,12 @@ const (
 	waiting  = "waiting"
 	poisoned = "poisoned"
 	refused  = "refused"
-	answered = "answered" // with 2xx, and nothing else is known
+	answered = "answered" // with 2xx; the rest is unknown
 	ignored  = "ignored"  // an event of another type
 	repeated = "repeated" // it was stored before
 )
 
-// outcomeOf is what an item's event means for its registration; "" for one that means nothing.
+// outcomeOf returns the outcome that an item's event means for its registration, or "".
 func outcomeOf(event string) string {
 	switch event {
 	case "received":
@@ -65,10 +65,10 @@ func outcomeOf(event string) string {
 	}
 }
 
-// registrationName is the function's, and so that of the host's request rows.
+// registrationName is the name of the function, and of the host's request rows.
 const registrationName = "RegisterUser"
 
-// take takes what an item tells of the registration.
+// take adds an item's data to the registration.
 func (r *Registration) take(item *Item) {
 	p := item.Properties
 	if r.From != "" { // telemetry knows better
@@ -91,7 +91,7 @@ func (r *Registration) take(item *Item) {
 	}
 }
 
-// takeOutcome takes what an item says, unless a later one has said something else.
+// takeOutcome sets the outcome of an item, unless a later item has set another.
 func (r *Registration) takeOutcome(outcome string, item *Item) {
 	p := item.Properties
 	if outcome == underWay {
@@ -117,7 +117,7 @@ func (r *Registration) takeOutcome(outcome string, item *Item) {
 	}
 }
 
-// takeRequest takes the host's row of the request.
+// takeRequest adds the host's row of the request.
 func (r *Registration) takeRequest(item *Item) {
 	if status, ok := number(item.ResultCode); ok {
 		r.Status = int(status)
@@ -132,7 +132,7 @@ func (r *Registration) takeRequest(item *Item) {
 	r.takeStatus()
 }
 
-// takeStatus makes an outcome of the answer's status where nothing better is known.
+// takeStatus derives the outcome from the answer's status if there is no better source.
 func (r *Registration) takeStatus() {
 	if r.Outcome != "" && r.Outcome != underWay {
 		return
@@ -147,7 +147,7 @@ func (r *Registration) takeStatus() {
 	}
 }
 
-// takeExchange takes a request and its answer as the host saw them.
+// takeExchange adds a request and its answer as the host saw them.
 func (r *Registration) takeExchange(x *Exchange) {
 	r.exchange, r.Status = x, x.Status
 	r.Operation, r.invocation = or(r.Operation, x.Operation), or(r.invocation, x.Invocation)
@@ -167,7 +167,7 @@ func (r *Registration) takeExchange(x *Exchange) {
 	}
 }
 
-// eventKey tells a registration from all others: caller may send several under one operation.
+// eventKey identifies a registration: a caller may send several in one operation.
 func eventKey(operation, eventID, userID string) string {
 	return strings.Join([]string{operation, eventID, userID}, "\x00")
 }

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	keepRegistrations = 10_000 // what a person can look through, and a page can hold
+	keepRegistrations = 10_000 // as many as a person can read, and a page can show
 	keepExchanges     = 500    // with bodies
 )
 
-// registrations has the newest of them. Unlike items they are small, so that they are kept for longer.
+// registrations keeps the newest registrations. They are smaller than items and therefore kept longer.
 type registrations struct {
 	mu           sync.Mutex
-	run          string          // tells this run from others
+	run          string          // identifies this run
 	all          []*Registration // in the order in which they became known
 	last         int64           // number of the newest change
 	unnamed      int             // requests without an operation
@@ -36,7 +36,7 @@ func newRegistrations() *registrations {
 	}
 }
 
-// add takes an item. It is false where the item tells of no registration.
+// add adds an item. It returns false if the item belongs to no registration.
 func (a *registrations) add(item *Item) bool {
 	p := item.Properties
 	a.mu.Lock()
@@ -54,7 +54,7 @@ func (a *registrations) add(item *Item) bool {
 		r = a.ofEvent(item, operation)
 	default:
 		if r = a.byInvocation[p["InvocationId"]]; r != nil && p["InvocationId"] != "" {
-			a.changed(r) // an exception, a line of the host: its steps are others now
+			a.changed(r) // an exception, a line of the host: the steps change
 			return true
 		}
 		return false
@@ -66,7 +66,7 @@ func (a *registrations) add(item *Item) bool {
 	return true
 }
 
-// ofEvent returns the registration that an item of an event tells of.
+// ofEvent returns the registration of an item with an event.
 func (a *registrations) ofEvent(item *Item, operation string) *Registration {
 	p := item.Properties
 	if r := a.byEvent[eventKey(operation, p["eventId"], p["userId"])]; r != nil {
@@ -84,13 +84,13 @@ func (a *registrations) ofEvent(item *Item, operation string) *Registration {
 	return &Registration{Operation: operation}
 }
 
-// takeRequestOf takes what is known of the same request by another way.
+// takeRequestOf adds data about the same request from another source.
 func (r *Registration) takeRequestOf(other *Registration) {
 	r.Status, r.TookMs, r.exchange, r.invocation = other.Status, other.TookMs, other.exchange, other.invocation
 	r.Request, r.Detail = other.Request, other.Detail
 }
 
-// saw takes an exchange. One that was stored and not refused is told of by telemetry.
+// saw adds an exchange, unless it was stored, because telemetry reports that.
 func (a *registrations) saw(x *Exchange) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -107,7 +107,7 @@ func (a *registrations) saw(x *Exchange) {
 	}
 }
 
-// found takes what lies in the topic or in a queue. It matters only where telemetry does not tell of it.
+// found adds an event from the topic or a queue. It is used only if telemetry has no data about it.
 func (a *registrations) found(r Registration) (isNew bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -124,7 +124,7 @@ func (a *registrations) found(r Registration) (isNew bool) {
 	return true
 }
 
-// keep puts a registration where it can be found, and drops the oldest.
+// keep adds a registration to the index, and drops the oldest.
 func (a *registrations) keep(r *Registration) {
 	if r.Key == "" {
 		r.Key = a.keyFor(r)
@@ -153,7 +153,7 @@ func (a *registrations) changed(r *Registration) {
 	r.Number = a.last
 }
 
-// keyFor makes a key that no other has. It is the operation where that tells enough, so that links hold.
+// keyFor returns a unique key. It is the operation if that is unique, so that links stay valid.
 func (a *registrations) keyFor(r *Registration) string {
 	if r.Operation == "" {
 		a.unnamed++
@@ -165,7 +165,7 @@ func (a *registrations) keyFor(r *Registration) string {
 	return r.Operation
 }
 
-// forget removes one that turned out to be part of another.
+// forget removes a registration that turned out to be part of another.
 func (a *registrations) forget(r, whole *Registration) {
 	a.all = slices.DeleteFunc(a.all, func(other *Registration) bool { return other == r })
 	for i, other := range a.exchanges {
@@ -190,18 +190,18 @@ func (a *registrations) unlink(r *Registration) {
 	delete(a.outage.waiting, r)
 }
 
-// registrationList is what GET /registrations answers.
+// registrationList is the answer to GET /registrations.
 type registrationList struct {
-	Run    string `json:"run"`    // another: all that was known is gone
+	Run    string `json:"run"`    // a new run: the earlier data is gone
 	Newest int64  `json:"newest"` // number of the newest change
 	Keeps  int    `json:"keeps"`  // at most so many
-	Gone   int    `json:"gone"`   // that were known once, and are not any more
-	Kept   int    `json:"kept"`   // who has another number of them than this asks for all again
-	// Registrations are those that have changed, in the order in which they became known.
+	Gone   int    `json:"gone"`   // number of forgotten ones
+	Kept   int    `json:"kept"`   // a client with another number requests all again
+	// Registrations has the changed ones, in the order of their arrival.
 	Registrations []Registration `json:"registrations"`
 }
 
-// since returns what has changed after a number; 0: all.
+// since returns the changes after a number; 0: all.
 func (a *registrations) since(number int64) registrationList {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -225,14 +225,14 @@ func (a *registrations) find(key string) (r Registration, alone, ok bool) {
 	return *found, a.inOperation[found.Operation] == 1, true
 }
 
-// outageState returns what is to be told of the outage, if there was one.
+// outageState returns the outage for the page, if there was one.
 func (a *registrations) outageState(look QueueLook, readable bool, now time.Time) *outageState {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.outage.state(look, readable, now)
 }
 
-// kafkaIs takes whether Kafka can be reached from here.
+// kafkaIs notes whether Kafka can be reached from here.
 func (a *registrations) kafkaIs(reachable bool, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -19,15 +19,16 @@ import (
 const (
 	sendMost   = 500      // requests that one click sends
 	sendAtOnce = 16       // at the same time
-	sendBody   = 64 << 10 // bytes, before anything is put in
+	sendBody   = 64 << 10 // bytes, before placeholders are replaced
 
 	// The handler answers within 4 s; after a crash the host needs some seconds to start it again.
 	registerLimit = 15 * time.Second
 )
 
-// order is what the page wants sent.
+// order is a request of the page to send registrations.
 type order struct {
-	// Body goes out as it is, but for {{id}}, which becomes 24 new hexadecimal digits in each request, and {{now}}, the time.
+	// Body is sent unchanged, except {{id}}, which becomes 24 new hexadecimal digits in each request, and {{now}}, the
+	// time.
 	Body           string `json:"body"`
 	ContentType    string `json:"contentType"` // "": none
 	IdempotencyKey string `json:"idempotencyKey"`
@@ -35,7 +36,7 @@ type order struct {
 	WithoutKey     bool   `json:"withoutKey"` // to see what a caller without the function's key gets
 }
 
-// sentReport is what became of it.
+// sentReport is the result.
 type sentReport struct {
 	Statuses map[string]int `json:"statuses"` // how often each came; "none": no answer
 	TookMs   float64        `json:"tookMs"`   // all of them
@@ -70,7 +71,7 @@ func (p *Portal) send(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, report)
 }
 
-// sendAll sends what is ordered. Its error says that nothing came of any of it.
+// sendAll sends the requests of an order. It returns an error if none could be sent.
 func sendAll(ctx context.Context, url string, o order) (sentReport, error) {
 	report := sentReport{Statuses: map[string]int{}}
 	var mu sync.Mutex
@@ -107,14 +108,14 @@ func sendAll(ctx context.Context, url string, o order) (sentReport, error) {
 	return report, nil
 }
 
-// fill puts in what is new in each request.
+// fill replaces the placeholders of a request.
 func fill(body string) string {
 	id := make([]byte, 12)
 	_, _ = rand.Read(id) // never fails
 	return strings.NewReplacer("{{id}}", hex.EncodeToString(id), "{{now}}", time.Now().UTC().Format("2006-01-02T15:04:05.000Z")).Replace(body)
 }
 
-// post sends one request.
+// post sends a request.
 func post(ctx context.Context, url, body string, o order) (status int, answer string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, registerLimit)
 	defer cancel()
@@ -141,7 +142,7 @@ func post(ctx context.Context, url, body string, o order) (status int, answer st
 	return res.StatusCode, string(text), nil
 }
 
-// resent is what became of the messages that were given up.
+// resent is the result of resending poisoned messages.
 type resent struct {
 	Sent int `json:"sent"`
 	Left int `json:"left"` // that cannot be drained

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// Query says which items are wanted. Empty fields do not matter.
+// Query selects items. Empty fields are ignored.
 type Query struct {
 	UserID, EventID, InvocationID, Operation, Event string // the whole value
-	// Text is part of any value of the item, whatever its case, as the Azure portal's search has it, or of its JSON.
+	// Text is a part of any value of the item, ignoring case as in the Azure portal's search, or of its JSON.
 	Text string
-	// Notes are items that tell of no registration.
+	// Notes selects items that belong to no registration.
 	Notes bool
-	// Newest is the number of items wanted, the newest first. 0 wants all, the oldest first.
+	// Newest limits the number of items, with the newest first. 0 means all, the oldest first.
 	Newest int
 }
 
@@ -27,7 +27,7 @@ func (q Query) matches(i *Item) bool {
 		(q.Text == "" || strings.Contains(i.words, strings.ToLower(q.Text)) || strings.Contains(string(i.Raw), q.Text))
 }
 
-// What is kept at most. An item takes its JSON and about as much again for the search.
+// Limits. An item takes its JSON and about the same amount for the search.
 const (
 	keepItems = 20_000
 	keepBytes = 64 << 20 // of JSON
@@ -61,7 +61,7 @@ func (s *store) count() int {
 	return len(s.items)
 }
 
-// newest is when the newest item was made; zero where there is none.
+// newest returns when the newest item was made, or zero.
 func (s *store) newest() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -30,7 +30,7 @@ type Header struct {
 	Value *string `json:"value"`
 }
 
-// Of a record's key, value and headers a page needs to show no more.
+// Limits of the shown key, value and headers of a record.
 const (
 	maxText    = 16 << 10 // bytes of each
 	maxHeaders = 50
@@ -51,7 +51,7 @@ func newRecord(r *kgo.Record) *Record {
 	return out
 }
 
-// text makes bytes readable: what is not UTF-8 becomes U+FFFD, and what is too long is cut. It is nil for nil.
+// text makes bytes readable: it replaces invalid UTF-8 by U+FFFD, and cuts long text. It returns nil for nil.
 func text(b []byte) *string {
 	if b == nil {
 		return nil
@@ -66,7 +66,7 @@ func text(b []byte) *string {
 
 const (
 	keepRecords = 50
-	pollPeriod  = time.Second     // without a record for so long Kafka is asked whether it is there
+	pollPeriod  = time.Second     // after this time without a record Kafka is checked
 	pingLimit   = time.Second     // for its answer
 	readLimit   = 3 * time.Second // for one record
 )
@@ -77,7 +77,8 @@ var (
 	errNoRecord    = errors.New("there is no such record (any more)")
 )
 
-// topic reads the records of a topic with a client that is not the handler's, so that what it shows was really stored.
+// topic reads the records of a topic with a client that is independent of the handler, so that it shows what is really
+// stored.
 type topic struct {
 	name    string
 	brokers []string
@@ -87,7 +88,7 @@ type topic struct {
 
 	mu     sync.Mutex
 	newest []*Record // the oldest first
-	failed error     // why the newest records are not known; nil: they are
+	failed error     // why the newest records cannot be read; nil: they can
 }
 
 func newTopic(brokers []string, name string, login []kgo.Opt, changed func()) (*topic, error) {
@@ -98,7 +99,7 @@ func newTopic(brokers []string, name string, login []kgo.Opt, changed func()) (*
 	return t, err
 }
 
-// connect makes a client that soon notices when a broker is there again.
+// connect returns a client that quickly notices when a broker is available again.
 func (t *topic) connect(opts ...kgo.Opt) (*kgo.Client, error) {
 	client, err := kgo.NewClient(append(append(opts, t.login...),
 		kgo.SeedBrokers(t.brokers...),
@@ -144,7 +145,7 @@ func ping(ctx context.Context, client *kgo.Client) error {
 	return nil
 }
 
-// tell takes what has been read and whether Kafka could be reached.
+// tell adds read records, and notes whether Kafka could be reached.
 func (t *topic) tell(fetched []*kgo.Record, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -158,8 +159,8 @@ func (t *topic) tell(fetched []*kgo.Record, err error) {
 	t.changed()
 }
 
-// keep puts a record into its place among the newest. Partitions are read in no particular order, and after an outage
-// what has been read may come again.
+// keep inserts a record among the newest. Partitions are read in no particular order, and after an outage a record may
+// be read again.
 func (t *topic) keep(r *Record) {
 	i, found := slices.BinarySearchFunc(t.newest, r, func(a, b *Record) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
@@ -173,7 +174,7 @@ func (t *topic) keep(r *Record) {
 	}
 }
 
-// latest returns the newest records, the newest first, and why they may not be all. Records do not change.
+// latest returns the newest records, the newest first, and why some may be missing. Records do not change.
 func (t *topic) latest() ([]*Record, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -182,7 +183,7 @@ func (t *topic) latest() ([]*Record, error) {
 	return newest, t.failed
 }
 
-// read returns one record: errUnreachable without Kafka, errNoRecord where there is none.
+// read returns a record. The error is errUnreachable without Kafka, or errNoRecord if there is no such record.
 func (t *topic) read(ctx context.Context, partition int32, offset int64) (*Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()

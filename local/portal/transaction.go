@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Of one transaction, what is shown at most: of the oldest items.
+// The largest number of items that are shown of a transaction, the oldest ones.
 const (
 	maxSteps  = 200
 	maxPlaces = 10
 )
 
-// Transaction is what happened under one operation id.
+// Transaction has the items of one operation id.
 type Transaction struct {
 	Operation string `json:"operation"`
 	Start     string `json:"start"` // RFC 3339
@@ -32,14 +32,14 @@ type Step struct {
 	OffsetMs float64 `json:"offsetMs"` // from the transaction's start
 }
 
-// Place says where a record lies.
+// Place is the position of a record.
 type Place struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
 }
 
-// newTransaction makes a transaction of its items, at least one, which are in the order of their times.
+// newTransaction makes a transaction of its items, which are at least one and in the order of their times.
 func newTransaction(operation string, items []*Item) Transaction {
 	start := items[0].at
 	t := Transaction{Operation: operation, Start: start.UTC().Format(time.RFC3339Nano), Records: []Place{}}
@@ -65,7 +65,7 @@ func newTransaction(operation string, items []*Item) Transaction {
 	return t
 }
 
-// placeOf reads the place of the record that an item tells of.
+// placeOf reads the record's place from an item.
 func placeOf(properties map[string]string) (Place, bool) {
 	partition, err := strconv.ParseInt(properties["partition"], 10, 32)
 	if err != nil {

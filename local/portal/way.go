@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// node is a part of the way of a registration.
+// node is a station on the way of a registration.
 type node struct {
-	Address string `json:"address,omitempty"` // host:port; "": not known
-	// State is "up" or "down"; "unknown" where nobody can ask.
+	Address string `json:"address,omitempty"` // host:port; "": unknown
+	// State is "up" or "down", or "unknown" if it cannot be checked.
 	State string `json:"state"`
 }
 
-// way says who is there.
+// way has the states of all stations.
 type way struct {
 	Host    node `json:"host"`
 	Handler node `json:"handler"`
@@ -24,10 +24,10 @@ type way struct {
 	Told string `json:"told,omitempty"`
 }
 
-// Parts are where host and handler can be asked whether they are there: URLs, "" where that is not known.
+// Parts are the URLs for checking host and handler; "" if unknown.
 type Parts struct{ Host, Handler string }
 
-// SetParts tells the page where host and handler are.
+// SetParts sets the addresses of host and handler.
 func (p *Portal) SetParts(parts Parts) {
 	p.parts.Store(&parts)
 	p.feed.stateChanged()
@@ -64,7 +64,7 @@ func stateOf(up bool) string {
 	return "down"
 }
 
-// askNode asks whether something answers, whatever it says. Both answer their first page without doing anything else.
+// askNode says whether a station answers anything. For host and handler, answering the root path has no other effect.
 func askNode(ctx context.Context, url string) node {
 	if url == "" {
 		return node{State: "unknown"}

@@ -13,8 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Deny forbids a user an operation on a topic, and returns when every node obeys. Everybody else may still do
-// everything with it, for which a second ACL is needed: one on a topic shuts out whoever has none.
+// Deny forbids a user an operation on a topic, and returns when every node applies that. It adds a second ACL that
+// permits everything to everybody else, because a topic with any ACL is closed to users without one.
 func (c *Cluster) Deny(ctx context.Context, user, topic string, op kmsg.ACLOperation) error {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()
@@ -48,7 +48,7 @@ func (c *Cluster) Deny(ctx context.Context, user, topic string, op kmsg.ACLOpera
 	return nil
 }
 
-// obeys asks the authorizer of every node that runs whether it knows the ACL.
+// obeys checks that the authorizer of every running node knows the ACL.
 func (c *Cluster) obeys(ctx context.Context, acl kmsg.CreateACLsRequestCreation) error {
 	req := kmsg.NewDescribeACLsRequest()
 	req.ResourceType, req.ResourceName = acl.ResourceType, &acl.ResourceName
@@ -73,7 +73,7 @@ func (c *Cluster) obeys(ctx context.Context, acl kmsg.CreateACLsRequestCreation)
 	return nil
 }
 
-// AddLogin adds a user of SCRAM to a running cluster, of which the brokers have heard when a login succeeds.
+// AddLogin adds a SCRAM user to a running cluster, and returns when a login succeeds.
 func (c *Cluster) AddLogin(ctx context.Context, l ScramLogin) error {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()

@@ -12,13 +12,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Every administrative call makes a client of its own: connections of a longer-lived one die with their broker. It goes
-// by the Internal listener, past any proxy, and through franz-go, so that it does not depend on the code under test.
+// Every administrative call makes a new client, because the connections of a longer-lived one end with their broker.
+// It uses the Internal listener, past any proxy, and franz-go, so that it does not depend on the code under test.
 
-const adminLimit = time.Minute // for one administrative call
+const adminLimit = time.Minute // for an administrative call
 
 // CreateTopic creates a topic and returns when every partition has its full set of replicas in sync and a leader that
-// answers. Fewer than 1 partitions or copies mean the broker's default. It tries again while the cluster cannot.
+// answers. Fewer than 1 partitions or copies mean the broker's default. It repeats the attempt while the cluster is
+// not ready.
 func (c *Cluster) CreateTopic(ctx context.Context, name string, partitions, copies int, configs map[string]string) error {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()
@@ -42,7 +43,7 @@ func (c *Cluster) CreateTopic(ctx context.Context, name string, partitions, copi
 		if err == nil && len(resp.Topics) == 1 {
 			err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
 		}
-		if tried && errors.Is(err, kerr.TopicAlreadyExists) { // by the try before, whose answer was lost
+		if tried && errors.Is(err, kerr.TopicAlreadyExists) { // by the previous attempt, whose answer was lost
 			err = nil
 		}
 		tried = true
@@ -54,8 +55,9 @@ func (c *Cluster) CreateTopic(ctx context.Context, name string, partitions, copi
 	return c.WaitInSync(ctx, name)
 }
 
-// WaitInSync returns when all nodes that run agree that every partition of a topic has a leader and all its replicas in
-// sync, and every leader answers: right after a topic's creation or an election it does not (NOT_LEADER_OR_FOLLOWER).
+// WaitInSync returns when all running nodes agree that every partition of a topic has a leader and all replicas in
+// sync, and every leader answers. Right after a topic's creation or an election a leader does not
+// (NOT_LEADER_OR_FOLLOWER).
 func (c *Cluster) WaitInSync(ctx context.Context, topic string) error {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()
@@ -84,7 +86,7 @@ func (c *Cluster) WaitInSync(ctx context.Context, topic string) error {
 	return nil
 }
 
-// Leader returns the node that leads a partition, as the nodes that run see it.
+// Leader returns the node that leads a partition, according to the running nodes.
 func (c *Cluster) Leader(ctx context.Context, topic string, partition int) (*Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()
@@ -112,7 +114,7 @@ func (c *Cluster) Leader(ctx context.Context, topic string, partition int) (*Nod
 	return leader, nil
 }
 
-// ElectPreferred gives the partitions of a topic back to their preferred leaders, the first of their replicas.
+// ElectPreferred returns the partitions of a topic to their preferred leaders, the first of their replicas.
 func (c *Cluster) ElectPreferred(ctx context.Context, topic string, partitions ...int) error {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()

@@ -13,9 +13,9 @@ import (
 
 const archiveLimit = 3 * time.Minute // for making an archive, or waiting for the process that makes it
 
-// findArchive returns the class archive (CDS) for this Java and these jars and makes it when there is none.
-// Of several processes at once one makes it, and the others wait. Without an archive a broker only starts slower,
-// so all that goes wrong is told to the log, and the result is empty.
+// findArchive returns the class archive (CDS) for this Java and these jars, and makes it if there is none. If several
+// processes need it, one makes it and the others wait. Without an archive a broker only starts slower, so failures are
+// only logged, and the result is empty.
 func findArchive(ctx context.Context, o Options, j *java) string {
 	path, err := archivePath(j)
 	if err == nil {
@@ -62,7 +62,7 @@ func ensureArchive(ctx context.Context, o Options, path string) (err error) {
 		return nil
 	}
 	o.Log.InfoContext(ctx, "making the class archive of this Kafka, once", "path", path)
-	// Under another name until it is whole: it may be cut short, and who looks for it does not take the lock.
+	// It has another name until it is complete, because readers do not take the lock.
 	unfinished := path + ".new"
 	if err := makeArchive(ctx, o, unfinished); err != nil {
 		return fmt.Errorf("make the class archive: %w", err)
@@ -70,7 +70,7 @@ func ensureArchive(ctx context.Context, o Options, path string) (err error) {
 	return os.Rename(unfinished, path)
 }
 
-// makeArchive runs a broker through what tests do with it and has its JVM write down the classes it loaded.
+// makeArchive makes a broker do what tests need, and makes its JVM write the list of loaded classes.
 func makeArchive(ctx context.Context, o Options, path string) (err error) {
 	c, err := Start(ctx, Options{Home: o.Home, Java: o.Java, NoArchive: true, Log: o.Log, archiveAtExit: path})
 	if err != nil {
@@ -89,7 +89,7 @@ func makeArchive(ctx context.Context, o Options, path string) (err error) {
 	return c.Node(1).Stop(ctx) // the JVM writes the archive when it ends by itself
 }
 
-// warmUp writes a record by way of a listener and reads it again.
+// warmUp writes a record through a listener and reads it again.
 func warmUp(ctx context.Context, c *Cluster, l Listener, topic string) error {
 	cl, err := kgo.NewClient(append(c.franzLogin(l), kgo.SeedBrokers(c.Bootstrap(l)...), kgo.ConsumeTopics(topic))...)
 	if err != nil {

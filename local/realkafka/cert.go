@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// CA is a certificate authority that lives in memory. Make a second one for certificates that nobody should trust.
+// CA is a certificate authority in memory. Use a second one for certificates that should not be trusted.
 type CA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// CertSpec says what a certificate holds. The zero value is one that works for a day.
+// CertSpec describes a certificate. The zero value gives a certificate that is valid for a day.
 type CertSpec struct {
 	// CommonName is also the Kafka principal of a client on the SSL listener. Default: User.
 	CommonName string
-	// Hosts are the names and IP addresses that a server with this certificate may be called by.
-	// Default: localhost and 127.0.0.1. For a wrong host name give another one.
+	// Hosts are the server's names and IP addresses. Default: localhost and 127.0.0.1. Set others for a wrong host
+	// name.
 	Hosts []string
-	// NotBefore and NotAfter bound its life. Default: from an hour ago until in a day.
-	// For an expired certificate give a NotAfter in the past.
+	// NotBefore and NotAfter limit its validity. Default: from an hour ago until in a day. Set NotAfter to the past
+	// for an expired certificate.
 	NotBefore, NotAfter time.Time
 }
 
@@ -110,15 +110,15 @@ func (ca *CA) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
 }
 
-// Client is the TLS configuration of a client without a certificate that trusts this authority and no other.
+// Client returns the TLS configuration of a client without a certificate, which trusts only this authority.
 func (ca *CA) Client() *tls.Config {
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.cert)
 	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 }
 
-// ClientWith is Client with a certificate. It is shown even to a server that names its issuer not among those it
-// trusts, so that a wrong one gets there.
+// ClientWith is Client with a certificate. The client sends it even if the server does not name its issuer as trusted,
+// so that tests can send a wrong one.
 func (ca *CA) ClientWith(c Cert) (*tls.Config, error) {
 	pair, err := tls.X509KeyPair(c.CertPEM, c.KeyPEM)
 	if err != nil {
@@ -129,7 +129,7 @@ func (ca *CA) ClientWith(c Cert) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// keystore is the form that Kafka wants with ssl.keystore.type=PEM: the key first, then the chain.
+// keystore returns Kafka's format for ssl.keystore.type=PEM: the key first, then the chain.
 func (c Cert) keystore() []byte { return slices.Concat(c.KeyPEM, c.CertPEM) }
 
 func sign(tmpl, parent *x509.Certificate, pub *ecdsa.PublicKey, key *ecdsa.PrivateKey) (*x509.Certificate, error) {

@@ -24,8 +24,8 @@ const (
 )
 
 const (
-	startLimit = 5 * time.Minute  // for Start; it takes seconds, but a busy machine and a first class archive add up
-	stopLimit  = 30 * time.Second // for an orderly Close; after it brokers are killed
+	startLimit = 5 * time.Minute  // for Start; it takes seconds, but longer on a busy machine with a new class archive
+	stopLimit  = 30 * time.Second // for an orderly Close; after that brokers are killed
 	startTries = 5                // with other ports each time
 )
 
@@ -43,7 +43,7 @@ type Cluster struct {
 }
 
 // Start starts a cluster and returns when every node serves requests. ctx bounds the start only: the brokers run until
-// Close. Besides what o says wrong, an error holds the end of the log of the broker that did not start.
+// Close. The error names a mistake in o, or has the end of the log of the broker that did not start.
 func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	o, err := opts.complete()
 	if err != nil {
@@ -68,7 +68,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	return c, nil
 }
 
-// prepare makes the folder and what all nodes share.
+// prepare creates the folder and the files that all nodes share.
 func (c *Cluster) prepare() (err error) {
 	if c.dir == "" {
 		if c.dir, err = os.MkdirTemp("", "userrelay-kafka-"); err != nil {
@@ -82,7 +82,7 @@ func (c *Cluster) prepare() (err error) {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return fmt.Errorf("make the folder: %w", err)
 	}
-	// Kafka wants a valid URL, but takes the escapes in it for a part of the file's name.
+	// Kafka requires a valid URL, but treats escapes in it as a part of the file's name.
 	if slices.Contains(c.opts.Listeners, JWKS) && strings.Contains(c.jwksURL(), "%") {
 		return fmt.Errorf("folder %q: Kafka cannot read the keys of listener JWKS in a folder with such characters", c.dir)
 	}
@@ -95,15 +95,15 @@ func (c *Cluster) prepare() (err error) {
 	return c.writeKeys()
 }
 
-// clusterID is the id in the file, or a new one. Every cluster has its own, so that a port that went to another
-// cluster's broker is noticed.
+// clusterID returns the id in the file, or a new one. Every cluster has a unique id, so that a port that another
+// cluster's broker has taken is noticed.
 func clusterID(path string) (string, error) {
 	if b, err := os.ReadFile(path); err == nil {
 		return string(b), nil
 	}
 	var raw [16]byte
 	_, _ = rand.Read(raw[:]) // never fails
-	raw[0] &= 0x7f           // or the id may begin with a dash, and look like an option to the format tool
+	raw[0] &= 0x7f           // otherwise the id may begin with a dash, and look like an option of the format tool
 	id := base64.RawURLEncoding.EncodeToString(raw[:])
 	if err := os.WriteFile(path, []byte(id), 0o600); err != nil {
 		return "", fmt.Errorf("write the cluster id: %w", err)
@@ -111,7 +111,7 @@ func clusterID(path string) (string, error) {
 	return id, nil
 }
 
-// writeKeys makes new certificates and a new signing key at every start: nobody outlives a cluster who would know the old.
+// writeKeys makes new certificates and a new signing key at every start, because no client outlives a cluster.
 func (c *Cluster) writeKeys() (err error) {
 	if c.ca, err = NewCA("userrelay test CA"); err != nil {
 		return err
@@ -134,7 +134,7 @@ func (c *Cluster) writeKeys() (err error) {
 	)
 }
 
-// boot starts all nodes, with other ports when one turns out to be taken.
+// boot starts all nodes. It uses other ports if one is taken.
 func (c *Cluster) boot(ctx context.Context) error {
 	for try := 1; ; try++ {
 		if err := c.assignPorts(ctx); err != nil {
@@ -174,7 +174,7 @@ func (c *Cluster) assignPorts(ctx context.Context) error {
 	return nil
 }
 
-// launch starts the nodes at once: three nodes need two of them to choose a controller.
+// launch starts the nodes concurrently: of three nodes two are needed to choose a controller.
 func (c *Cluster) launch(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, n := range c.nodes {
@@ -189,8 +189,8 @@ func (c *Cluster) listeners() []Listener {
 
 func (c *Cluster) path(name string) string { return filepath.Join(c.dir, name) }
 
-// Bootstrap returns the addresses of all nodes for clients, as they are advertised. It panics when the cluster was
-// started without that listener.
+// Bootstrap returns the advertised addresses of all nodes for clients. It panics if the cluster was started without
+// that listener.
 func (c *Cluster) Bootstrap(l Listener) []string {
 	var addrs []string
 	for _, n := range c.nodes {
@@ -206,14 +206,14 @@ func (c *Cluster) Node(id int) *Node { return c.nodes[id-1] }
 // Nodes returns all nodes, by id.
 func (c *Cluster) Nodes() []*Node { return slices.Clone(c.nodes) }
 
-// CA is the authority that issued the brokers' certificate and that they trust for their clients'.
+// CA is the authority that issued the brokers' certificate, and that brokers trust for clients.
 func (c *Cluster) CA() *CA { return c.ca }
 
 // Signer signs tokens for the JWKS listener.
 func (c *Cluster) Signer() *Signer { return c.signer }
 
-// Close ends all nodes, paused ones too, and returns when they are gone. A temporary folder is removed, without giving
-// the brokers time to end in order. It may be called more than once.
+// Close ends all nodes, including paused ones, and returns when they are gone. With a temporary folder it kills the
+// brokers and removes the folder. It may be called more than once.
 func (c *Cluster) Close() error {
 	if c.tempDir {
 		return c.discard()
@@ -244,7 +244,7 @@ func (c *Cluster) killAll() error {
 	return errors.Join(errs...)
 }
 
-// LogTail returns the end of every node's log, at most lines lines each, for a failed test.
+// LogTail returns the end of every node's log, at most lines lines of each, for a failed test.
 func (c *Cluster) LogTail(lines int) string {
 	var b strings.Builder
 	for _, n := range c.nodes {

@@ -14,10 +14,10 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
-// errNotYet is a state that passes by itself.
+// errNotYet is a temporary state.
 var errNotYet = errors.New("not yet")
 
-// until calls f with a new client, which tries nothing twice on its own, until it succeeds, fails for good, or ctx ends.
+// until calls f with a new client, which does not retry, until it succeeds, fails permanently, or ctx ends.
 func (c *Cluster) until(ctx context.Context, f func(*kgo.Client) error) error {
 	var seeds []string
 	for _, n := range c.nodes {
@@ -50,7 +50,7 @@ func withClient(seeds []string, f func(*kgo.Client) error) error {
 	return f(cl)
 }
 
-// ask sends a request to this node and no other, once.
+// ask sends a request once, only to this node.
 func ask[R kmsg.Response](ctx context.Context, n *Node, req kmsg.Request) (resp R, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a paused node never answers
 	defer cancel()
@@ -68,7 +68,7 @@ func ask[R kmsg.Response](ctx context.Context, n *Node, req kmsg.Request) (resp 
 	return resp, err
 }
 
-// partitions is what the node knows of a topic.
+// partitions returns the node's metadata of a topic.
 func (n *Node) partitions(ctx context.Context, topic string) ([]kmsg.MetadataResponseTopicPartition, error) {
 	t := kmsg.NewMetadataRequestTopic()
 	t.Topic = &topic
@@ -84,7 +84,7 @@ func (n *Node) partitions(ctx context.Context, topic string) ([]kmsg.MetadataRes
 	return nil, errNotYet
 }
 
-// registered reports whether the node belongs to this cluster and is among those that it sends clients to.
+// registered reports whether the node belongs to this cluster and is in its list of brokers.
 func (n *Node) registered(ctx context.Context) bool {
 	req := kmsg.NewMetadataRequest()
 	req.Topics = []kmsg.MetadataRequestTopic{}
@@ -95,7 +95,8 @@ func (n *Node) registered(ctx context.Context) bool {
 	return slices.ContainsFunc(resp.Brokers, func(b kmsg.MetadataResponseBroker) bool { return int(b.NodeID) == n.id })
 }
 
-// franzLogin is what franz-go needs to come by a listener as User, for those that makeArchive uses.
+// franzLogin returns franz-go's options for connecting through a listener as User, for the listeners that makeArchive
+// uses.
 func (c *Cluster) franzLogin(l Listener) []kgo.Opt {
 	switch l {
 	case SASLSSL:

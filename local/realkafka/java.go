@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-const minJava = 17 // what Kafka 4.x's broker is compiled for
+const minJava = 17 // required by Kafka 4.x's broker
 
 // java is a Java runtime together with the jars of a Kafka.
 type java struct {
@@ -27,8 +27,8 @@ type java struct {
 
 var javaSetting = regexp.MustCompile(`(?m)^\s*(java\.home|java\.specification\.version|java\.vm\.version) = (.*?)\r?$`)
 
-// findJava asks the program who it is. The brokers are started with the Java it names and not with the program itself,
-// which may be a script that leaves the JVM behind when it is killed.
+// findJava asks the program for its Java home. Brokers are started with that Java and not with the program, which may
+// be a script that does not end the JVM when it is killed.
 func findJava(ctx context.Context, program, kafkaHome string) (*java, error) {
 	libs, err := filepath.Abs(filepath.Join(kafkaHome, "libs")) // brokers run in other folders
 	if err != nil {
@@ -66,7 +66,8 @@ func findJava(ctx context.Context, program, kafkaHome string) (*java, error) {
 	return &java{program: jvm, home: home, version: settings["java.vm.version"], jars: jars}, nil
 }
 
-// key names this Java with these jars. The JVM itself refuses a class archive when a jar's time or size has changed.
+// key identifies this Java with these jars. The JVM itself refuses a class archive if a jar's time or size has
+// changed.
 func (j *java) key() (string, error) {
 	var id strings.Builder
 	id.WriteString(j.home + "\n" + j.version + "\n")
@@ -81,9 +82,9 @@ func (j *java) key() (string, error) {
 	return hex.EncodeToString(sum[:12]), nil
 }
 
-// command is a class of Kafka with its arguments, run with the folder's log4j2.properties.
+// command returns the command for a class of Kafka with arguments and the folder's log4j2.properties.
 func (j *java) command(ctx context.Context, flags []string, dir string, args ...string) *exec.Cmd {
-	// The class path lists the jars: a class archive holds for the same string only.
+	// The class path lists the jars, because a class archive is valid for the same string only.
 	all := slices.Concat(flags, []string{
 		"-Dlog4j2.configurationFile=" + filepath.Join(dir, log4jFile),
 		"-cp", strings.Join(j.jars, string(os.PathListSeparator)),
@@ -102,7 +103,7 @@ func (o *Options) jvmFlags(archive, jwksURL string) []string {
 	}
 	flags := []string{
 		"-Xms64m", heap, "-Xss256k", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true",
-		// The only place that the broker may fetch keys from.
+		// The only URL from which the broker may fetch keys.
 		"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=" + jwksURL,
 	}
 	if !o.FullJIT {

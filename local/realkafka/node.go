@@ -19,11 +19,11 @@ const (
 	brokerLog      = "broker.log"
 )
 
-// started is what a broker says once all its listeners are open. Nothing that can be seen from outside is as good: a
-// connection to a listener's port may be accepted by whoever was faster to take the port.
+// started is a broker's log line when all its listeners are open. A check from outside is less reliable, because
+// another process may have taken the port and accept the connection.
 const started = "Kafka Server started"
 
-// Why a login was refused stands at INFO in Selector's log, and nowhere else.
+// Only Selector logs why a login was refused, at level INFO.
 const log4j = `rootLogger.level=WARN
 rootLogger.appenderRef.out.ref=OUT
 logger.selector.name=org.apache.kafka.common.network.Selector
@@ -41,7 +41,7 @@ var (
 	errRunning   = errors.New("it is running")
 )
 
-// Node is one broker, which is also a controller.
+// Node is a broker, which is also a controller.
 type Node struct {
 	cluster    *Cluster
 	id         int
@@ -57,23 +57,24 @@ type Node struct {
 // ID is the node's id in Kafka.
 func (n *Node) ID() int { return n.id }
 
-// Addr is where the node itself listens, whatever it advertises. It panics when it was started without that listener.
+// Addr returns the address on which the node itself listens, whatever it advertises. It panics if the node was started
+// without that listener.
 func (n *Node) Addr(l Listener) string {
 	n.mustHave(l)
 	return n.addrs[l]
 }
 
-// LogPath is the file that holds what the broker wrote to stdout and stderr, of all its runs.
+// LogPath returns the file with the broker's stdout and stderr of all its runs.
 func (n *Node) LogPath() string { return filepath.Join(n.dir, brokerLog) }
 
-// Running reports whether the process is there, paused or not.
+// Running reports whether the process exists, paused or not.
 func (n *Node) Running() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.running()
 }
 
-// PID is the broker's process id, 0 when it is not running.
+// PID returns the broker's process id, or 0 if it is not running.
 func (n *Node) PID() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -83,7 +84,8 @@ func (n *Node) PID() int {
 	return n.proc.cmd.Process.Pid
 }
 
-// Kill ends the broker with SIGKILL and returns when it is gone. What the kernel had taken over for its log files survives.
+// Kill ends the broker with SIGKILL and returns when it is gone. Data that the kernel has accepted for its log files
+// survives.
 func (n *Node) Kill() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -93,8 +95,8 @@ func (n *Node) Kill() error {
 	return n.proc.kill()
 }
 
-// Stop asks the broker to end (SIGTERM; on Windows it is killed), which makes it hand over its partitions first, and
-// returns when it is gone. When ctx ends first it is killed, and that is an error.
+// Stop sends SIGTERM (on Windows it kills), after which the broker hands over its partitions and ends. It returns when
+// the broker is gone. If ctx ends first it kills the broker and returns an error.
 func (n *Node) Stop(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -114,7 +116,7 @@ func (n *Node) Pause() error {
 	return pause(n.proc.cmd.Process)
 }
 
-// Resume lets a paused broker go on (SIGCONT).
+// Resume continues a paused broker (SIGCONT).
 func (n *Node) Resume() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -124,8 +126,7 @@ func (n *Node) Resume() error {
 	return resume(n.proc.cmd.Process)
 }
 
-// Wipe throws away what a broker that was killed or stopped has stored. Restart makes it a new one then, with the same
-// cluster id.
+// Wipe deletes the data of a killed or stopped broker. Restart then starts an empty broker with the same cluster id.
 func (n *Node) Wipe() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -138,8 +139,9 @@ func (n *Node) Wipe() error {
 	return nil
 }
 
-// Restart starts a broker again that was killed or stopped, on the same folder and ports, and returns when it serves
-// requests. With SessionTimeout 2 s that takes 3 to 4 s after Kill, because it is refused until its old session ends.
+// Restart starts a killed or stopped broker again, with the same folder and ports, and returns when it serves
+// requests. With SessionTimeout 2 s that takes 3 to 4 s after Kill, because the controller refuses it until its old
+// session ends.
 func (n *Node) Restart(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -156,7 +158,7 @@ func (n *Node) mustHave(l Listener) {
 	}
 }
 
-// launch configures, formats where needed, starts and awaits the broker.
+// launch configures the broker, formats its folder if necessary, starts it and waits until it is ready.
 func (n *Node) launch(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -223,14 +225,14 @@ func (n *Node) spawn(ctx context.Context) error {
 	if c.opts.archiveAtExit != "" {
 		flags = append(flags, "-XX:ArchiveClassesAtExit="+c.opts.archiveAtExit)
 	}
-	// The broker outlives the start: its end is Kill's and Stop's.
+	// The broker outlives this context; Kill and Stop end it.
 	cmd := c.java.command(context.WithoutCancel(ctx), flags, n.dir, "kafka.Kafka", filepath.Join(n.dir, propertiesFile))
 	cmd.Stdout, cmd.Stderr = log, log
 	n.proc, err = startProcess(cmd)
 	return err
 }
 
-// await returns when the broker has started, belongs to this cluster and counts itself among the living.
+// await returns when the broker has started, belongs to this cluster and is in its own list of live brokers.
 func (n *Node) await(ctx context.Context) error {
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
@@ -252,8 +254,8 @@ func (n *Node) await(ctx context.Context) error {
 	}
 }
 
-// tail returns the last lines of a file's part from an offset on. What cannot be read is an empty string: it only
-// accompanies an error.
+// tail returns the last lines of a file after an offset. It returns "" if the file cannot be read, because it only
+// supplements an error.
 func tail(path string, from int64, lines int) string {
 	b, err := os.ReadFile(path)
 	if err != nil || int64(len(b)) < from {

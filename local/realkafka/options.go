@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Listener is one of the listeners of every node, by its name in Kafka's configuration.
+// Listener is a listener of every node, by its name in Kafka's configuration.
 type Listener string
 
 // The listeners. All of them are bound to 127.0.0.1.
@@ -25,7 +25,7 @@ const (
 
 const controller Listener = "CONTROLLER"
 
-// The users that PLAIN and SCRAM know. There are two so that an ACL can shut one of them out.
+// The users for PLAIN and SCRAM. There are two so that an ACL can exclude one of them.
 const (
 	User          = "alice"
 	Password      = "alice-secret"
@@ -33,44 +33,46 @@ const (
 	OtherPassword = "mallory-secret"
 )
 
-// ScramLogin is a user of SCRAM.
+// ScramLogin is a SCRAM user.
 type ScramLogin struct{ Name, Password string }
 
 // Options says what to start. The zero value of everything but Home is usable.
 type Options struct {
-	// Home holds libs/*.jar of Kafka 4.x, as the unpacked distribution does. Required.
+	// Home is the folder of an unpacked Kafka 4.x, with libs/*.jar. Required.
 	Home string
 	// Java is the program to run, Java 17 or newer. Default: java from PATH.
 	Java string
-	// Dir is where logs, keys and data lie. A folder with the data of an earlier cluster of as many nodes is used
-	// again. With listener JWKS its path must not need escaping in a URL. Default: a temporary folder that Close removes.
+	// Dir is the folder for logs, keys and data. The data of an earlier cluster with the same number of nodes is used
+	// again. With listener JWKS its path must not need escaping in a URL. Default: a temporary folder that Close
+	// removes.
 	Dir string
-	// Logins are more users of SCRAM, whose passwords Kafka's own tool hashes. It takes no commas; see Cluster.AddLogin.
+	// Logins are more SCRAM users, whose passwords Kafka's own tool hashes. The tool does not accept commas; see
+	// Cluster.AddLogin.
 	Logins []ScramLogin
-	// Nodes is 1 or 3. Default: 1. Three nodes replicate every topic three times and want two copies in sync.
+	// Nodes is 1 or 3. Default: 1. Three nodes replicate every topic three times and require two replicas in sync.
 	Nodes int
 	// Listeners besides Internal. Default: all of them on one node, Plaintext alone on three.
 	Listeners []Listener
-	// Advertise may put a proxy in front of a listener: it is told a node's id and real address, before the node
-	// starts, and returns the address that clients are sent to; returning addr changes nothing. When a port turns out to
-	// be taken and the cluster starts over with new ones, it is called again for all of them.
+	// Advertise can put a proxy in front of a listener: it gets a node's id and real address before the node starts,
+	// and returns the address for clients; returning addr changes nothing. If a port is taken and the cluster starts
+	// again with new ports, it is called again for all of them.
 	Advertise func(node int, l Listener, addr string) (string, error)
-	// SessionTimeout is how long a dead broker is still taken for alive: leaders move, and the broker itself can come
-	// back, only after it. Default: 2 s with one node, 3 s with three.
+	// SessionTimeout is how long a dead broker still counts as alive: only after it leaders move, and the broker
+	// itself can return. Default: 2 s with one node, 3 s with three.
 	SessionTimeout time.Duration
-	// ReauthAfter is how long a session on SASLReauth lasts. Default: 3 s.
+	// ReauthAfter is the lifetime of a session on SASLReauth. Default: 3 s.
 	ReauthAfter time.Duration
-	// BrokerCert says what the brokers' certificate looks like. Default: valid for a day for localhost and 127.0.0.1.
+	// BrokerCert describes the brokers' certificate. Default: valid for a day for localhost and 127.0.0.1.
 	BrokerCert CertSpec
-	// Properties are added to every node's server.properties and win over what this package sets.
+	// Properties are added to every node's server.properties and override this package's values.
 	Properties map[string]string
-	// JVMFlags are added to the JVM's flags and win over what this package sets.
+	// JVMFlags are added to the JVM's flags and override this package's values.
 	JVMFlags []string
-	// FullJIT leaves out -XX:TieredStopAtLevel=1, which makes a start faster and throughput lower: for benchmarks.
+	// FullJIT omits -XX:TieredStopAtLevel=1, which makes starts faster but reduces throughput: for benchmarks.
 	FullJIT bool
 	// NoArchive starts without the class archive, and makes none.
 	NoArchive bool
-	// Log hears of what takes long or goes wrong without failing the start. Default: nobody does.
+	// Log reports slow steps and failures that do not prevent the start. Default: no log.
 	Log *slog.Logger
 
 	archiveAtExit string // file that the JVM writes its loaded classes to when it ends

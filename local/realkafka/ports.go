@@ -11,15 +11,15 @@ import (
 
 const host = "127.0.0.1"
 
-// Ports come from below the range that Linux, macOS and Windows take for outgoing connections (32768 or 49152 upwards).
-// A port of that range can go to any connection while its broker is down, which keeps the broker from coming back, and
-// a client that dials such a port on loopback can even be connected to itself.
+// Ports are below the range that Linux, macOS and Windows use for outgoing connections (32768 or 49152 upwards). A
+// port of that range can be taken by any connection while its broker is down, which prevents the broker's restart. A
+// client that dials such a port on loopback can even connect to itself.
 const (
 	lowestPort  = 15_000
 	highestPort = 30_000
 )
 
-// freePorts returns n ports that nobody listened on just now. Until the broker binds them somebody else can.
+// freePorts returns n ports that are free now. Another process may take them before the broker does.
 func freePorts(ctx context.Context, n int) ([]int, error) {
 	var (
 		lc    net.ListenConfig

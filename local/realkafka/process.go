@@ -9,10 +9,10 @@ import (
 	"runtime"
 )
 
-// process is a child that is waited for by a goroutine of its own.
+// process is a child process with a goroutine that waits for its end.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed once the child is gone and waited for
+	done chan struct{} // closed when the child is gone and has been waited for
 	err  error         // of Wait, valid after done
 }
 
@@ -37,7 +37,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// runProcess runs cmd to its end and returns what it wrote. The calling goroutine keeps its thread meanwhile.
+// runProcess runs cmd to its end and returns its output. The calling goroutine keeps its thread during that time.
 func runProcess(cmd *exec.Cmd) ([]byte, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -63,7 +63,7 @@ func (p *process) kill() error {
 	return nil
 }
 
-// stop asks the child to end and returns when it is gone. When ctx ends first the child is killed.
+// stop sends the child a signal to end and returns when it is gone. If ctx ends first it kills the child.
 func (p *process) stop(ctx context.Context) error {
 	err := errors.Join(resume(p.cmd.Process), terminate(p.cmd.Process))
 	if err != nil && !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, errors.ErrUnsupported) {

@@ -15,7 +15,8 @@ import (
 // properties is the content of a Java properties file.
 type properties map[string]string
 
-// String writes the file, sorted. Java reads it as Latin-1 and takes a backslash, as in Windows paths, for an escape.
+// String returns the file's content, sorted. Java reads it as Latin-1 and treats a backslash, as in Windows paths, as
+// an escape.
 func (p properties) String() string {
 	var b strings.Builder
 	for _, k := range slices.Sorted(maps.Keys(p)) {
@@ -35,7 +36,7 @@ func (p properties) String() string {
 	return b.String()
 }
 
-// properties is the node's server.properties.
+// properties returns the node's server.properties.
 func (n *Node) properties() properties {
 	c := n.cluster
 	copies := strconv.Itoa(len(c.nodes))
@@ -63,12 +64,12 @@ func (n *Node) properties() properties {
 		"share.coordinator.state.topic.min.isr":            "1",
 		"group.initial.rebalance.delay.ms":                 "0",
 
-		// With the default of 9 s a broker that was killed is refused for 12 s when it comes back.
+		// With the default of 9 s a killed broker is refused for 12 s after its restart.
 		"broker.session.timeout.ms":    millis(c.opts.SessionTimeout),
 		"broker.heartbeat.interval.ms": millis(c.opts.SessionTimeout / 5),
 		// The default, 128 MB allocated at start, does not fit the small heap.
 		"log.cleaner.dedupe.buffer.size": "4194304",
-		// Else every rejected login takes 300 ms.
+		// Without this every rejected login takes 300 ms.
 		"connection.failed.authentication.delay.ms": "0",
 		"num.network.threads":                       "2",
 		"num.io.threads":                            "4",
@@ -90,7 +91,7 @@ func (n *Node) properties() properties {
 	return p
 }
 
-// addListeners adds where the node listens and how clients prove who they are there.
+// addListeners adds the node's listeners and their authentication.
 func (n *Node) addListeners(p properties) {
 	c := n.cluster
 	var listeners, advertised, protocols, voters []string
@@ -119,7 +120,7 @@ func (n *Node) addListeners(p properties) {
 	}
 }
 
-// addLogin adds what a listener wants of its clients.
+// addLogin adds the authentication of a listener.
 func (n *Node) addLogin(p properties, l Listener) {
 	const oauth = "org.apache.kafka.common.security.oauthbearer."
 	const plain = "org.apache.kafka.common.security.plain.PlainLoginModule required" +
@@ -153,7 +154,7 @@ func (n *Node) addLogin(p properties, l Listener) {
 	}
 }
 
-// jwksURL is where the broker finds the keys of the JWKS listener: a file is enough.
+// jwksURL returns the URL of the keys for the JWKS listener, which is a file.
 func (c *Cluster) jwksURL() string {
 	p := filepath.ToSlash(c.path(jwksFile))
 	if !strings.HasPrefix(p, "/") {

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Record is one record of a topic as a reader found it.
+// Record is a record of a topic.
 type Record struct {
 	Partition int32
 	Offset    int64
@@ -28,10 +28,10 @@ type Header struct {
 	Value []byte // nil where it is null
 }
 
-// Read reads all records that a topic holds at the time of the call, by partition and offset. It reads from any Kafka,
-// through franz-go. The brokers must let clients in without TLS and login.
+// Read returns all records that a topic holds at the time of the call, ordered by partition and offset. It reads from
+// any Kafka, with franz-go. The brokers must accept clients without TLS and login.
 func Read(ctx context.Context, brokers []string, topic string) ([]Record, error) {
-	// Control records are kept for counting only: without them the end of a partition might never come.
+	// Control records are counted only: without them the end of a partition might never be reached.
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.KeepControlRecords())
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
@@ -93,7 +93,7 @@ func sortRecords(records []Record) {
 	})
 }
 
-// Times that ListOffsets takes for the two ends of a partition.
+// Special timestamps in ListOffsets for the two ends of a partition.
 const (
 	latest   = -1
 	earliest = -2

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// What the JWKS listener wants in a token.
+// Claims that the JWKS listener requires in a token.
 const (
 	Issuer   = "https://issuer.test"
 	Audience = "kafka-test"
@@ -27,13 +27,13 @@ type Claims struct {
 	Expires  time.Time // the broker allows 30 s of clock skew on the JWKS listener
 }
 
-// NewClaims are claims that the listeners SASLSSL and JWKS accept for an hour.
+// NewClaims returns claims that the listeners SASLSSL and JWKS accept for an hour.
 func NewClaims(subject string) Claims {
 	now := time.Now()
 	return Claims{Subject: subject, Issuer: Issuer, Audience: Audience, IssuedAt: now, Expires: now.Add(time.Hour)}
 }
 
-// Signer signs tokens with ES256 (RFC 7518). Make a second one for tokens that no broker should trust.
+// Signer signs tokens with ES256 (RFC 7518). Use a second one for tokens that brokers should not trust.
 type Signer struct {
 	key *ecdsa.PrivateKey
 	kid string
@@ -62,7 +62,7 @@ func (s *Signer) Token(c Claims) (string, error) {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(sig[:]), nil
 }
 
-// JWKS is the key set (RFC 7517) by which the signer's tokens can be checked.
+// JWKS returns the key set (RFC 7517) for verifying the signer's tokens.
 func (s *Signer) JWKS() ([]byte, error) {
 	pub, err := s.key.PublicKey.Bytes() // 4, then x and y, 32 bytes each
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *Signer) JWKS() ([]byte, error) {
 	}}})
 }
 
-// UnsecuredToken returns the claims as a token without a signature (alg none), which the SASLSSL listener takes.
+// UnsecuredToken returns the claims as a token without a signature (alg none), which the SASLSSL listener accepts.
 func UnsecuredToken(c Claims) string {
 	return encode(map[string]any{"alg": "none"}) + "." + c.encode() + "."
 }

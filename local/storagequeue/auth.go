@@ -14,10 +14,11 @@ import (
 	"userrelay/local/devstorage"
 )
 
-// maxSkew is by how much a request's date may differ from the service's clock.
+// maxSkew is the largest difference between a request's date and the service's clock.
 const maxSkew = 15 * time.Minute
 
-// authenticate returns an error unless the request is signed with the account's key, or carries a bearer token over TLS.
+// authenticate returns an error unless the request is signed with the account's key, or has a bearer token and uses
+// TLS.
 func (h *handler) authenticate(r *http.Request, q query) error {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
@@ -70,8 +71,8 @@ func checkSignature(r *http.Request, q query, credentials string) error {
 	return nil
 }
 
-// stringToSign returns what a client signs, by the reference's page "Authorize with Shared Key": the form for queues and
-// blobs, of version 2015-02-21 and later.
+// stringToSign returns the string that a client signs, according to the reference's page "Authorize with Shared Key":
+// the form for queues and blobs, of version 2015-02-21 and later.
 func stringToSign(r *http.Request, q query) string {
 	length := ""
 	if r.ContentLength > 0 {
@@ -95,7 +96,7 @@ func stringToSign(r *http.Request, q query) string {
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		lines = append(lines, name+":"+own[name])
 	}
-	// The path of an emulator has the account in it, so that it stands here twice.
+	// The path of an emulator includes the account, so that it occurs here twice.
 	lines = append(lines, "/"+account+r.URL.EscapedPath())
 	for _, name := range slices.Sorted(maps.Keys(q)) {
 		lines = append(lines, name+":"+strings.Join(slices.Sorted(slices.Values(q[name])), ","))

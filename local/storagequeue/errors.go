@@ -8,8 +8,8 @@ import (
 	"userrelay/local/storagequeue/internal/store"
 )
 
-// serviceError is an error as the service answers it: a status, a code that clients go by, and a text. It never holds
-// anything of a request's credentials or of a message.
+// serviceError is an error answer of the service: a status, a code for clients, and a text. It never holds credentials
+// of a request or a part of a message.
 type serviceError struct {
 	status    int
 	code      string
@@ -17,12 +17,12 @@ type serviceError struct {
 	parameter parameter
 }
 
-// parameter is a query parameter that is wrong, and what would be right.
+// parameter is a wrong query parameter, and the valid values.
 type parameter struct{ name, value, minimum, maximum, reason string }
 
 func (e *serviceError) Error() string { return e.code + ": " + e.text }
 
-// wrong returns the error with the parameter that it is about.
+// wrong returns the error with its parameter.
 func (e *serviceError) wrong(p parameter) *serviceError {
 	return &serviceError{e.status, e.code, e.text, p}
 }
@@ -35,7 +35,7 @@ func otherError(status int, code, text string) *serviceError {
 	return &serviceError{status: status, code: code, text: text}
 }
 
-// The errors, as the reference's pages "Common REST API error codes" and "Queue Storage error codes" have them.
+// The errors, from the reference's pages "Common REST API error codes" and "Queue Storage error codes".
 var (
 	errNoAuthentication = otherError(http.StatusUnauthorized, "NoAuthenticationInformation",
 		"Server failed to authenticate the request. Please refer to the information in the www-authenticate header.")
@@ -78,7 +78,7 @@ var (
 		"The server encountered an internal error. Please retry the request.")
 )
 
-// asServiceError returns what an error is to a client.
+// asServiceError converts an error to the answer for a client.
 func asServiceError(err error) *serviceError {
 	var e *serviceError
 	switch {
@@ -95,7 +95,7 @@ func asServiceError(err error) *serviceError {
 	case errors.Is(err, store.ErrExpiresBefore):
 		return errParameterValue.wrong(parameter{name: "visibilitytimeout", reason: "The message expires before it is visible again."})
 	default:
-		return errInternal // the disk; what it says is not the client's
+		return errInternal // a disk error; its text is not for clients
 	}
 }
 

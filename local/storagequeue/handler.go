@@ -21,7 +21,7 @@ type handler struct {
 	secure   bool // over TLS
 }
 
-// request is a request whose sender is known.
+// request is an authenticated request.
 type request struct {
 	*http.Request
 	query query
@@ -60,7 +60,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	write(w, a)
 }
 
-// write sends an answer. A client that does not want it any more is no error.
+// write sends an answer. It ignores disconnected clients.
 func write(w http.ResponseWriter, a answer) {
 	if a.body == nil {
 		w.WriteHeader(a.status)
@@ -78,7 +78,7 @@ func write(w http.ResponseWriter, a answer) {
 	_, _ = w.Write(body.Bytes())
 }
 
-// answer answers a request after it has seen who sent it.
+// answer authenticates and answers a request.
 func (h *handler) answer(r *http.Request) (answer, error) {
 	if !isVersion(r.Header.Get("X-Ms-Version")) {
 		if r.Header.Get("X-Ms-Version") == "" {
@@ -100,7 +100,7 @@ func (h *handler) answer(r *http.Request) (answer, error) {
 	return h.route(&request{Request: r, query: q}, path[1:])
 }
 
-// route calls the operation that a path, without the account, and a method name.
+// route calls the operation for a method and a path without the account.
 func (h *handler) route(r *request, path []string) (answer, error) {
 	if len(path) == 0 {
 		return h.account(r)
@@ -122,7 +122,7 @@ func (h *handler) route(r *request, path []string) (answer, error) {
 	}
 }
 
-// parseQuery takes a query apart. Names differ by more than their case.
+// parseQuery parses a query. The case of names does not matter.
 func parseQuery(raw string) (query, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -142,7 +142,7 @@ func isVersion(s string) bool {
 	return err == nil
 }
 
-// isVisible reports whether s is a client's request id that the service would send back.
+// isVisible reports whether s is a client's request id that the service would return.
 func isVisible(s string) bool {
 	return s != "" && len(s) <= 1024 && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
 }

@@ -1,4 +1,4 @@
-// Package peek looks into the queues of the outbox and takes nothing out.
+// Package peek reads the queues of the outbox without removing messages.
 package peek
 
 import (
@@ -17,7 +17,7 @@ import (
 	"userrelay/local/portal"
 )
 
-// atOnce is how many messages the queue service shows at most. It shows the oldest.
+// atOnce is the largest number of messages that the queue service shows, the oldest ones.
 const atOnce = 32
 
 // Queues is the outbox's queue and its poison queue. It implements [portal.Outbox].
@@ -27,8 +27,8 @@ type Queues struct {
 	account         outbox.Account
 }
 
-// New returns the two queues of a storage account. Neither needs to be there yet. The error does not quote the
-// connection string.
+// New returns the two queues of a storage account, which need not exist yet. The error does not quote the connection
+// string.
 func New(connection, queue, poison string) (*Queues, error) {
 	q := &Queues{transport: &http.Transport{IdleConnTimeout: time.Minute}}
 	options := &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{
@@ -76,7 +76,7 @@ func (q *Queues) Resend(ctx context.Context) (sent, left int, err error) {
 	return sent, left, nil
 }
 
-// look returns what is in a queue. One that is not there is empty.
+// look returns the content of a queue. A missing queue is empty.
 func look(ctx context.Context, queue *azqueue.QueueClient) (portal.QueueLook, error) {
 	properties, err := queue.GetProperties(ctx, nil)
 	if err != nil {
@@ -111,8 +111,8 @@ func look(ctx context.Context, queue *azqueue.QueueClient) (portal.QueueLook, er
 	return seen, nil
 }
 
-// readable makes an error one that can be shown: it holds no URL, which may hold a signature. A queue that is not
-// there is none.
+// readable removes the URL from an error for display, because it may hold a signature. A missing queue is not an
+// error.
 func readable(err error) error {
 	if queueerror.HasCode(err, queueerror.QueueNotFound) {
 		return nil
