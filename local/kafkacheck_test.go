@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// elsewhere is a listener that says it is called by another name.
+// elsewhere is a listener that advertises another name.
 type elsewhere struct {
 	net.Listener
 	name string
@@ -24,7 +24,7 @@ type name string
 func (name) Network() string  { return "tcp" }
 func (n name) String() string { return string(n) }
 
-// startKafka starts a broker and returns where it listens. advertised is what it says it is called; "" is the same.
+// startKafka starts a broker and returns its address. advertised is the advertised address; "" means the same.
 func startKafka(t *testing.T, advertised string, options ...kfake.Opt) string {
 	t.Helper()
 	addr := ""
@@ -46,7 +46,7 @@ func startKafka(t *testing.T, advertised string, options ...kfake.Opt) string {
 	return addr
 }
 
-// TestKafkaTrouble shows what is said of a Kafka that cannot be used, and that a topic is made on this machine.
+// TestKafkaTrouble checks the texts about an unusable Kafka, and that a topic is created on this machine.
 func TestKafkaTrouble(t *testing.T) {
 	t.Parallel()
 	web := httptest.NewServer(http.NotFoundHandler())
@@ -70,7 +70,7 @@ func TestKafkaTrouble(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			s := &stack{options: options{kafka: tt.brokers, topic: "user-events"}, out: &out}
-			for range 2 { // what was made is there the second time
+			for range 2 { // the second time the topic exists
 				got := s.kafkaTrouble(t.Context())
 				if tt.want == "" && got != "" || !strings.Contains(got, tt.want) || strings.Contains(got, "\n") {
 					t.Errorf("got %q, want a sentence with %q", got, tt.want)

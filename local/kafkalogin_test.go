@@ -24,7 +24,7 @@ import (
 
 const bearer = "t0ken"
 
-// secured is a broker with a record that wants TLS and a login: PLAIN as u with the password p, or the token.
+// secured is a broker with a record that requires TLS and a login: PLAIN as u with the password p, or the token.
 func secured(t *testing.T) (c *kfake.Cluster, authority string) {
 	t.Helper()
 	ca, err := realkafka.NewCA("test")
@@ -57,7 +57,7 @@ func secured(t *testing.T) (c *kfake.Cluster, authority string) {
 	return c, strings.ReplaceAll(string(ca.PEM()), "\n", `\n`) // as a line of a settings file
 }
 
-// takeTokens has a broker that knows no OAUTHBEARER take one token: it is a login of u's by another name.
+// takeTokens makes a broker without OAUTHBEARER accept one token, by translating it to a login of u.
 func takeTokens(c *kfake.Cluster) {
 	c.ControlKey(kmsg.SASLHandshake.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		if handshake, ok := r.(*kmsg.SASLHandshakeRequest); ok && handshake.Mechanism == "OAUTHBEARER" {
@@ -74,7 +74,7 @@ func takeTokens(c *kfake.Cluster) {
 	})
 }
 
-// identityService is the one of a machine that has an identity.
+// identityService is the identity service of a machine with an identity.
 func identityService(t *testing.T, token string) {
 	t.Helper()
 	platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -89,7 +89,7 @@ func identityService(t *testing.T, token string) {
 	t.Setenv("IDENTITY_HEADER", "x")
 }
 
-// TestPageLogsIn shows that the page reads a broker that wants TLS and a login with the handler's settings.
+// TestPageLogsIn shows that the page reads a broker that requires TLS and a login with the handler's settings.
 func TestPageLogsIn(t *testing.T) {
 	cluster, authority := secured(t)
 	identityService(t, bearer)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestFlagsThatCannotWork end the program with one sentence before anything is built or opened.
+// TestFlagsThatCannotWork checks that such flags end the program with a sentence before anything is built or opened.
 func TestFlagsThatCannotWork(t *testing.T) {
 	t.Parallel()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
@@ -102,7 +102,7 @@ func TestData(t *testing.T) {
 	}
 }
 
-// TestPorts shows which port something gets.
+// TestPorts checks the choice of ports.
 func TestPorts(t *testing.T) {
 	t.Parallel()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
@@ -130,7 +130,7 @@ func TestPorts(t *testing.T) {
 	}
 }
 
-// TestQuiet shows what a start and an end leave out.
+// TestQuiet checks which lines are omitted at the start and the end.
 func TestQuiet(t *testing.T) {
 	t.Parallel()
 	lines := []string{"[x] level=INFO msg=a\n", "[x] Worker process started and initialized.\n", "[x] level=WARN msg=b\n", "[x] no handler\n"}
@@ -157,7 +157,7 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-// TestSettingsFile shows that nothing of the user's is overwritten.
+// TestSettingsFile shows that no file of the user is overwritten.
 func TestSettingsFile(t *testing.T) {
 	t.Parallel()
 	s := &stack{options: options{settings: filepath.Join(t.TempDir(), "local.settings.json")}}

@@ -32,13 +32,13 @@ type api struct {
 	pause time.Time // no request before
 }
 
-// apiError is an answer of the Management API that is no success.
+// apiError is an error answer of the Management API.
 type apiError struct{ status int }
 
 func (e *apiError) Error() string { return "HTTP " + strconv.Itoa(e.status) }
 
-// get asks for a path until it is answered 200, and reads the answer. It keeps to the limits that the answers tell
-// (x-ratelimit-remaining and -reset, Retry-After). unavailable is how often it asks while that is 503.
+// get requests a path until it is answered 200, and reads the answer. It respects the limits in the answers
+// (x-ratelimit-remaining and -reset, Retry-After). unavailable is the number of attempts after a 503.
 func (a *api) get(ctx context.Context, path string, query neturl.Values, into any, unavailable int) error {
 	renewed := false
 	backoff := time.Second
@@ -69,7 +69,7 @@ func (a *api) get(ctx context.Context, path string, query neturl.Values, into an
 	}
 }
 
-// authorize gets a token where there is none.
+// authorize gets a token if there is none.
 func (a *api) authorize(ctx context.Context) error {
 	if a.token != "" {
 		return nil
@@ -97,7 +97,7 @@ func (a *api) authorize(ctx context.Context) error {
 	return nil
 }
 
-// stream asks for a path whose answer has no end: the caller reads and closes it. A token that has run out is renewed once.
+// stream requests a path with an endless answer, which the caller reads and closes. It renews an expired token once.
 func (a *api) stream(ctx context.Context, path string, query neturl.Values) (*http.Response, error) {
 	for renewed := false; ; renewed = true {
 		if err := a.authorize(ctx); err != nil {
@@ -118,8 +118,8 @@ func (a *api) stream(ctx context.Context, path string, query neturl.Values) (*ht
 	}
 }
 
-// call makes one request and reads its answer. The error names the path without its query, and nothing of the answer. status
-// is 0 where there was none.
+// call makes a request and reads its answer. The error names the path without its query, and nothing of the answer.
+// status is 0 if there was no answer.
 func (a *api) call(ctx context.Context, method, path string, body []byte, into any) (status int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, apiLimit+max(time.Until(a.pause), 0), errNoAnswer)
 	defer cancel()
@@ -143,7 +143,7 @@ func (a *api) call(ctx context.Context, method, path string, body []byte, into a
 	return res.StatusCode, nil
 }
 
-// request makes one request, not before the time that an earlier answer told.
+// request makes a request, not before the time that an earlier answer requires.
 func (a *api) request(ctx context.Context, method, path string, body []byte, accept string) (*http.Response, error) {
 	if wait := time.Until(a.pause); wait > 0 && !sleep(ctx, wait) {
 		return nil, context.Cause(ctx)
@@ -167,7 +167,7 @@ func (a *api) request(ctx context.Context, method, path string, body []byte, acc
 	return res, nil
 }
 
-// obey sets the pause that the answer asks for.
+// obey sets the pause that the answer requires.
 func (a *api) obey(res *http.Response) {
 	reset, err := strconv.ParseInt(res.Header.Get("X-RateLimit-Reset"), 10, 64)
 	if limited := res.StatusCode == http.StatusTooManyRequests; err == nil && (limited || res.Header.Get("X-RateLimit-Remaining") == "0") {

@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// So many users in a row who were not delivered are not the users' fault.
+	// If this many users in a row are not delivered, the cause is not the users.
 	failuresInARow = 10
 	progressEvery  = 5 * time.Second
 )
 
-// backfill sends users and counts what became of them.
+// backfill sends users and counts the results.
 type backfill struct {
 	options
 	tenant   string
 	function *function // nil: a dry run
-	verifier *verifier // nil: all users are sent, and not only those who are missing
+	verifier *verifier // nil: all users are sent, not only missing ones
 	sent     *state
 	stderr   io.Writer
 
@@ -63,7 +63,7 @@ func (b *backfill) run(ctx context.Context, users func(context.Context) iter.Seq
 	return err
 }
 
-// todo are those of the users who are to be sent.
+// todo yields the users to send.
 func (b *backfill) todo(ctx context.Context, users iter.Seq2[user, error]) (iter.Seq2[user, error], error) {
 	if b.verifier == nil {
 		return b.unsent(users), nil
@@ -74,7 +74,7 @@ func (b *backfill) todo(ctx context.Context, users iter.Seq2[user, error]) (iter
 	return b.verifier.missing(ctx, b.unsent(users)), nil
 }
 
-// unsent are the users who can be read, are of the time span, and were not sent before, each once.
+// unsent yields the readable users of the time span that were not sent before, each once.
 func (b *backfill) unsent(users iter.Seq2[user, error]) iter.Seq2[user, error] {
 	return func(yield func(user, error) bool) {
 		met := map[digest]struct{}{}
@@ -100,7 +100,7 @@ func (b *backfill) unsent(users iter.Seq2[user, error]) iter.Seq2[user, error] {
 	}
 }
 
-// feed hands on the users, at the pace of the ticks.
+// feed passes on the users, one at each tick.
 func (b *backfill) feed(ctx context.Context, users iter.Seq2[user, error], pace <-chan time.Time, send func(user, string)) error {
 	for u, err := range users {
 		if err != nil {
@@ -113,13 +113,13 @@ func (b *backfill) feed(ctx context.Context, users iter.Seq2[user, error], pace 
 		case <-pace:
 			send(u, u.eventID(b.tenant))
 		case <-ctx.Done():
-			return nil // run tells why
+			return nil // run reports the reason
 		}
 	}
 	return nil
 }
 
-// wanted counts a user who was read, and says whether it is to be sent.
+// wanted counts a user, and says whether to send it.
 func (b *backfill) wanted(u user, id string, queued bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -139,7 +139,7 @@ func (b *backfill) wanted(u user, id string, queued bool) bool {
 	return true
 }
 
-// send delivers one user. The error is a reason to stop.
+// send delivers a user. An error means that the program must stop.
 func (b *backfill) send(ctx context.Context, u user, id string) error {
 	got, err := b.function.deliver(ctx, u, id)
 	if err == nil {
@@ -160,7 +160,7 @@ func (b *backfill) send(ctx context.Context, u user, id string) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		return nil // not the user's fault, and it is among those who are left
+		return nil // not caused by the user, who counts as not yet sent
 	}
 	b.missed("not delivered", u.id, err)
 	if refused, ok := errors.AsType[*refusedError](err); ok && refused.final {
@@ -176,7 +176,7 @@ func (b *backfill) send(ctx context.Context, u user, id string) error {
 	return nil
 }
 
-// missed tells of a user who was not sent or not delivered. What is told holds no more of the user than the id.
+// missed reports a user who was not sent or not delivered. The report contains only the user's id.
 func (b *backfill) missed(what, who string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -189,14 +189,14 @@ func (b *backfill) missed(what, who string, err error) {
 	_, _ = fmt.Fprintf(b.stderr, "%s: %+q: %v\n", what, who, err)
 }
 
-// tell tells something beside the counts.
+// tell prints a message in addition to the counts.
 func (b *backfill) tell(format string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	_, _ = fmt.Fprintf(b.stderr, format+"\n", args...)
 }
 
-// progress says how far it is, until done.
+// progress prints the progress until done is closed.
 func (b *backfill) progress(begin time.Time, done <-chan struct{}) {
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()

@@ -25,7 +25,7 @@ func answerWith(status int, header ...string) func(http.ResponseWriter, *http.Re
 	}
 }
 
-// TestRate shows that users go out no faster than -rate, and as fast.
+// TestRate shows that users are sent exactly at the rate of -rate.
 func TestRate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -38,15 +38,15 @@ func TestRate(t *testing.T) {
 	})
 }
 
-// TestParallel shows that no more users are under way than -parallel says, however slow the function is, and that the
-// program says meanwhile how far it is.
+// TestParallel shows that at most -parallel users are sent at a time, however slow the function is, and that the
+// program prints its progress.
 func TestParallel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var under, most atomic.Int32
 		f := &target{answer: func(http.ResponseWriter, *http.Request, post, int) bool {
 			under.Add(1)
-			time.Sleep(2 * time.Second) //nolint:forbidigo // a slow answer, in time that costs nothing
+			time.Sleep(2 * time.Second) //nolint:forbidigo // a slow answer, in virtual time
 			most.Store(max(most.Load(), under.Load()))
 			time.Sleep(time.Millisecond) //nolint:forbidigo // the others see it too
 			under.Add(-1)
@@ -60,7 +60,7 @@ func TestParallel(t *testing.T) {
 	})
 }
 
-// TestAgain shows what is sent again, when, and that it has the same event id.
+// TestAgain shows which failures are retried and when, and that a retry has the same event id.
 func TestAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -95,7 +95,7 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// TestHanging shows that a function that does not answer is given up.
+// TestHanging shows that requests without an answer are given up.
 func TestHanging(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestHanging(t *testing.T) {
 	})
 }
 
-// TestDown shows that a function that takes nobody is not asked for everybody.
+// TestDown shows that the program stops early if the function accepts no user.
 func TestDown(t *testing.T) {
 	t.Parallel()
 	for name, status := range map[string]int{"503": 503, "429": 429, "broken connection": broken} {
@@ -128,7 +128,7 @@ func TestDown(t *testing.T) {
 	}
 }
 
-// TestFinal shows that what is wrong for everybody stops the program at once.
+// TestFinal shows that a failure that concerns all users stops the program at once.
 func TestFinal(t *testing.T) {
 	t.Parallel()
 	for says, answer := range map[string]func(http.ResponseWriter, *http.Request, post, int) bool{
@@ -159,7 +159,7 @@ func TestFinal(t *testing.T) {
 	}
 }
 
-// TestRefused shows that a user whom the function refuses is told, and keeps no other from being sent.
+// TestRefused shows that a refused user is reported, and does not prevent the others from being sent.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 409, 413, 415, 422} {
@@ -175,8 +175,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestProfileRefused shows that a profile that the function refuses keeps no user from being delivered: it is left out, once,
-// at once, with the same event id.
+// TestProfileRefused shows that after the function has refused a profile, the user is sent once without it, at once
+// and with the same event id.
 func TestProfileRefused(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 413} {
@@ -192,7 +192,7 @@ func TestProfileRefused(t *testing.T) {
 			t.Errorf("got %+v and then %+v", f.posts[0], f.posts[1])
 		}
 	}
-	// Without the profile there is nothing to leave out, and the reason is told.
+	// Without a profile there is nothing to omit, and the reason is reported.
 	f := &target{answer: func(w http.ResponseWriter, _ *http.Request, _ post, _ int) bool {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = w.Write([]byte(`{"type":"urn:userrelay:problem:invalid-registration","detail":"jane@example.com"}`))
@@ -204,7 +204,7 @@ func TestProfileRefused(t *testing.T) {
 	}
 }
 
-// TestOutbox counts those whom the function keeps in its outbox.
+// TestOutbox counts users that the function stores in its outbox.
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	f := &target{answer: func(w http.ResponseWriter, _ *http.Request, p post, n int) bool {
@@ -217,7 +217,7 @@ func TestOutbox(t *testing.T) {
 	f.send(t, exportOf(4), "-rate", "1000", "-").says(t, 0, "       4  delivered", "       2  of them in the outbox")
 }
 
-// TestResume runs it again after it was stopped: nobody is left out, and nobody who was delivered is sent again.
+// TestResume runs it again after it was stopped: no user is omitted, and no delivered user is sent again.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	name := file(t, "")
@@ -238,7 +238,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestInterrupt shows that an interrupted run says so, tells what it did, and keeps it.
+// TestInterrupt shows that an interrupted run says so, prints its counts, and saves its state.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	name := file(t, "")

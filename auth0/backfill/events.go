@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	quiet         = time.Minute      // without an event: all that there is was read
+	quiet         = time.Minute      // without an event: everything was read
 	grace         = time.Minute      // events come in no strict order
-	silence       = 90 * time.Second // without a sign of life: the connection is dead
-	eventAttempts = 8                // in a row that bring nothing
+	silence       = 90 * time.Second // without any data: the connection is dead
+	eventAttempts = 8                // in a row without an event
 	defaultRetry  = 2 * time.Second  // until the stream says otherwise
 )
 
-// replay reads the events of new users from Auth0's Events API (GET /api/v2/events): server-sent events, each with an offset
-// at which another connection goes on.
+// replay reads the events of new users from Auth0's Events API (GET /api/v2/events): server-sent events, each with an
+// offset at which the next connection can continue.
 type replay struct {
 	api    *api
 	from   time.Time
@@ -42,11 +42,11 @@ type replay struct {
 	marks  marks
 }
 
-// errDone says that all that there is was read.
+// errDone says that all events were read.
 var errDone = errors.New("all events were read")
 
-// users yields the users whose events come, until one of after the time span, or until none has come for a while. An error is
-// the last, but for an *unreadableError.
+// users yields the users of the events, until an event after the time span, or until none has arrived for a while. It
+// ends with the first error that is not an *unreadableError.
 func (r *replay) users(ctx context.Context) iter.Seq2[user, error] {
 	return func(yield func(user, error) bool) {
 		r.offset, r.last, r.retry, r.marks.state = r.state.offset(), time.Now(), defaultRetry, r.state
@@ -87,7 +87,7 @@ func (r *replay) users(ctx context.Context) iter.Seq2[user, error] {
 	}
 }
 
-// finalError is one that another connection does not fix.
+// finalError is an error that another connection does not fix.
 type finalError struct{ error }
 
 func (e *finalError) Unwrap() error { return e.error }
@@ -128,7 +128,7 @@ func (r *replay) connection(ctx context.Context, yield func(user, error) bool) e
 	}
 }
 
-// open makes a connection, where the one before it ended.
+// open makes a connection that continues after the previous one.
 func (r *replay) open(ctx context.Context) (*http.Response, error) {
 	query := neturl.Values{"event_type": {registration.Type}}
 	if r.offset != "" {
@@ -173,7 +173,7 @@ func (r *replay) handle(m message, yield func(user, error) bool) error {
 			return errDone
 		}
 	default:
-		if m.id != "" { // offset-only, or a type that was not asked for
+		if m.id != "" { // offset-only, or a type that was not requested
 			r.offset = m.id
 			r.marks.begin(m.id)()
 		}
@@ -188,7 +188,7 @@ func (r *replay) failed(m message) error {
 			Code string `json:"code"`
 		} `json:"error"`
 	}
-	_ = json.Unmarshal(m.data, &said) // without a code it is an error all the same
+	_ = json.Unmarshal(m.data, &said) // without a code it is an error as well
 	switch code := said.Error.Code; {
 	case code == "cursor_expired" || code == "invalid_cursor":
 		return &finalError{errExpired}
@@ -220,7 +220,7 @@ func (r *replay) read(m message) (user, error) {
 		return user{}, err
 	}
 	e := said.Event
-	u.at, _ = time.Parse(time.RFC3339Nano, e.Time) // an event without a time is of the span
+	u.at, _ = time.Parse(time.RFC3339Nano, e.Time) // an event without a time belongs to the span
 	u.tenant = e.A0Tenant
 	if !registration.ValidTenant(u.tenant) {
 		u.tenant = r.tenant
@@ -229,7 +229,8 @@ func (r *replay) read(m message) (user, error) {
 	return u, nil
 }
 
-// streamed is an Auth0 event without the user, as the function takes it: so Auth0's own id and source travel along.
+// streamed is an Auth0 event without the user, in the form that the function accepts, so that Auth0's own id and
+// source are kept.
 type streamed struct {
 	SpecVersion string       `json:"specversion"`
 	Type        string       `json:"type"`
@@ -245,13 +246,13 @@ type streamedData struct {
 	Object any `json:"object"`
 }
 
-// body is the event with the user as the function is to get it.
+// body returns the event with the user in the form for the function.
 func (s streamed) body(object any) streamed {
 	s.Data.Object = object
 	return s
 }
 
-// marks follow how far the events are dealt with: an offset is kept once all events before it are.
+// marks track the processed events: an offset is saved when all events before it are processed.
 type marks struct {
 	mu    sync.Mutex
 	open  []*mark
@@ -263,7 +264,7 @@ type mark struct {
 	done   bool
 }
 
-// begin returns what is to be called when the event at an offset is dealt with.
+// begin returns a function to call when the event at an offset is processed.
 func (m *marks) begin(offset string) (settled func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -20,8 +20,9 @@ import (
 	"userrelay/handler/registration"
 )
 
-// eventsAPI stands in for Auth0's Events API, as its documentation tells it ("Consume Events with the Events API", August 2026):
-// server-sent events with offsets, comments and offset-only messages between them, connections that end after a while.
+// eventsAPI stands in for Auth0's Events API, according to its documentation ("Consume Events with the Events API",
+// August 2026): server-sent events with offsets, comments and offset-only messages between them, connections that end
+// after a while.
 type eventsAPI struct {
 	t      *testing.T
 	users  []created
@@ -93,7 +94,7 @@ func (e *eventsAPI) message(i int) string {
 	return string(text)
 }
 
-// replay sends the users of a day, in time that costs nothing, and returns the function that got them.
+// replay sends the users of a day, in virtual time, and returns the function that got them.
 func (e *eventsAPI) replay(t *testing.T, f *target, args ...string) result {
 	t.Helper()
 	e.t = t
@@ -104,7 +105,7 @@ func (e *eventsAPI) replay(t *testing.T, f *target, args ...string) result {
 	return start(t.Context(), t, world{"https://fn.example": f, "https://acme.eu.auth0.com": e}, apiEnv(), "", args...)
 }
 
-// streamedTo is a function that takes what a stream sends: it derives the event's id.
+// streamedTo is a function that accepts events of a stream: it derives the event's id.
 func streamedTo(t *testing.T) *target {
 	t.Helper()
 	f := &target{}
@@ -128,7 +129,7 @@ func eventOf(t *testing.T, p post) registration.Event {
 	return e
 }
 
-// TestReplay sends everybody of whom Auth0 has an event, social users among them, over as many connections as it takes.
+// TestReplay sends all users of whom Auth0 has an event, including social users, over as many connections as needed.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -161,7 +162,8 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestReplayRequest looks at what is sent: the event's own ids, and of the user the id and the time, or with -profile all.
+// TestReplayRequest checks the requests: the event's own ids, and of the user the id and the time, or with -profile
+// everything.
 func TestReplayRequest(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"-profile=false", "-profile"} {
@@ -190,8 +192,8 @@ func TestReplayRequest(t *testing.T) {
 	}
 }
 
-// TestReplayOddEvents shows that an event that names no user keeps no other from being sent, and what the example of Auth0's page
-// leaves out.
+// TestReplayOddEvents shows that an event without a user does not prevent others from being sent, and has the members
+// that Auth0's example omits.
 func TestReplayOddEvents(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -217,7 +219,7 @@ func TestReplayOddEvents(t *testing.T) {
 	})
 }
 
-// TestReplayResume goes on where an earlier run ended: after the last event before which all was delivered.
+// TestReplayResume continues an earlier run: after the last event before which all were delivered.
 func TestReplayResume(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -241,7 +243,7 @@ func TestReplayResume(t *testing.T) {
 			t.Errorf("went on with %s", e.connections[0])
 		}
 
-		// Auth0 forgets: the offset is no longer good.
+		// Auth0 has deleted the events: the offset is not valid any more.
 		f, e.connections = streamedTo(t), nil
 		e.before = func(w http.ResponseWriter, _ *http.Request, n int) bool {
 			if n == 1 {
@@ -254,7 +256,7 @@ func TestReplayResume(t *testing.T) {
 	})
 }
 
-// TestReplayParallel keeps no offset before all events up to it are dealt with.
+// TestReplayParallel saves no offset before all events up to it are processed.
 func TestReplayParallel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -264,7 +266,7 @@ func TestReplayParallel(t *testing.T) {
 		took := f.answer
 		f.answer = func(w http.ResponseWriter, r *http.Request, p post, n int) bool {
 			if eventOf(t, p).UserID == "auth0|4" {
-				return answerWith(422)(w, r, p, n) // refused: it is looked after by a person
+				return answerWith(422)(w, r, p, n) // refused: a person must handle it
 			}
 			return took(w, r, p, n)
 		}
@@ -281,7 +283,7 @@ func TestReplayParallel(t *testing.T) {
 	})
 }
 
-// TestReplayFails shows what is told where the events cannot be read.
+// TestReplayFails shows the messages if the events cannot be read.
 func TestReplayFails(t *testing.T) {
 	t.Parallel()
 	status := func(code int) func(http.ResponseWriter, *http.Request, int) bool {
@@ -314,7 +316,7 @@ func TestReplayFails(t *testing.T) {
 	}
 }
 
-// TestReplayAgain goes on after what may go better: a token that has run out, a limit, a connection that breaks.
+// TestReplayAgain continues after temporary failures: an expired token, a rate limit, a broken connection.
 func TestReplayAgain(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{401, 429, 500, 503, broken} {
@@ -335,7 +337,7 @@ func TestReplayAgain(t *testing.T) {
 	}
 }
 
-// TestMessages reads server-sent events as the standard tells.
+// TestMessages reads server-sent events according to the standard.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]message{
@@ -368,7 +370,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// FuzzMessages looks for a stream that breaks the reader.
+// FuzzMessages searches for a stream that breaks the reader.
 func FuzzMessages(f *testing.F) {
 	f.Add([]byte(":c\n\nevent: user.created\r\nid: x\rdata: {}\n\n"))
 	f.Add([]byte("data\ndata: \n\nretry: 99999999999999999999\n\n"))

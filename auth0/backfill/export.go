@@ -11,7 +11,7 @@ import (
 	"os"
 )
 
-// unreadableError is one user who could not be read, or a file that holds none. Those after it can.
+// unreadableError is a user that could not be read, or a file without users. Reading continues after it.
 type unreadableError struct {
 	where string
 	err   error
@@ -20,8 +20,8 @@ type unreadableError struct {
 func (e *unreadableError) Error() string { return e.where + ": " + e.err.Error() }
 func (e *unreadableError) Unwrap() error { return e.err }
 
-// exported reads the files of export jobs: JSON objects, one a line or in arrays, gzip or not. An error that is no
-// *unreadableError is the last.
+// exported reads the files of export jobs: JSON objects, one a line or in arrays, gzip or not. It ends with the first
+// error that is not an *unreadableError.
 func exported(files []string, stdin io.Reader) iter.Seq2[user, error] {
 	return func(yield func(user, error) bool) {
 		for _, name := range files {
@@ -32,7 +32,7 @@ func exported(files []string, stdin io.Reader) iter.Seq2[user, error] {
 	}
 }
 
-// readFile yields the users of one file and says whether to go on.
+// readFile yields the users of a file and says whether to continue.
 func readFile(name string, stdin io.Reader, yield func(user, error) bool) bool {
 	file := io.NopCloser(stdin)
 	if name != "-" {
@@ -74,7 +74,7 @@ func readFile(name string, stdin io.Reader, yield func(user, error) bool) bool {
 	}
 }
 
-// whereIs says where a value stands.
+// whereIs describes the position of a value.
 func whereIs(name string, v value) string {
 	if v.nth > 1 {
 		return fmt.Sprintf("%s, line %d, value %d of it", name, v.line, v.nth)
@@ -82,12 +82,12 @@ func whereIs(name string, v value) string {
 	return fmt.Sprintf("%s, line %d", name, v.line)
 }
 
-// unfitError says what a file is that holds no JSON objects.
+// unfitError describes a file without JSON objects.
 type unfitError struct{ is string }
 
 func (e *unfitError) Error() string { return e.is }
 
-// plainText unpacks what is gzip, once or twice, and looks at the beginning of what comes out.
+// plainText decompresses gzip, once or twice, and checks the beginning of the result.
 func plainText(r io.Reader) (io.Reader, error) {
 	for range 3 {
 		buffered := bufio.NewReader(r)
@@ -105,7 +105,8 @@ func plainText(r io.Reader) (io.Reader, error) {
 	return nil, &unfitError{"is gzip in gzip in gzip: unpack it"}
 }
 
-// lookAt says whether a text that begins so can hold JSON objects. A byte order mark is left out: some editors put it there.
+// lookAt says whether a text with this beginning can hold JSON objects. It ignores a byte order mark, which some
+// editors add.
 func lookAt(r *bufio.Reader, head []byte) (io.Reader, error) {
 	mark := []byte("\uFEFF")
 	if bytes.HasPrefix(head, mark) {

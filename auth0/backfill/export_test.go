@@ -19,7 +19,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// TestExport sends what export jobs write, in the ways in which files come along.
+// TestExport sends the users of export jobs, from files in several forms.
 func TestExport(t *testing.T) {
 	t.Parallel()
 	plain := exportOf(3)
@@ -46,7 +46,7 @@ func TestExport(t *testing.T) {
 	f.send(t, exportOf(0), "-").says(t, 0, "       0  users read", "       0  delivered")
 }
 
-// TestRequest looks at what is sent for a user, with the profile and without.
+// TestRequest checks the request for a user, with and without the profile.
 func TestRequest(t *testing.T) {
 	t.Parallel()
 	const profile = `{"user_id":"auth0|żółw🎉","created_at":"2026-11-21T19:00:00.123Z","email":"jane@example.com","x":"\ud800","x":[1.50,null]}`
@@ -55,7 +55,7 @@ func TestRequest(t *testing.T) {
 	for flag, body := range map[string]string{
 		"-profile=false": `{"userId":"auth0|żółw🎉","tenant":"acme-dev","user":{"created_at":"2026-11-21T19:00:00.123Z"}}`,
 		"-profile": `{"userId":"auth0|żółw🎉","tenant":"acme-dev","user":` +
-			strings.Replace(profile, `\ud800`, "\uFFFD", 1) + `}`, // a lone surrogate is no text; the function writes that too
+			strings.Replace(profile, `\ud800`, "\uFFFD", 1) + `}`, // a lone surrogate is not text; the function writes the same
 	} {
 		f := &target{}
 		f.send(t, profile, flag, "-").says(t, 0)
@@ -64,14 +64,14 @@ func TestRequest(t *testing.T) {
 		}
 		want.body = body
 		got := f.posts[0]
-		got.userID = want.userID // the stand-in reads no member that stands there twice
+		got.userID = want.userID // the stand-in refuses duplicate members
 		if got != want {
 			t.Errorf("%s: got %+v, want %+v", flag, got, want)
 		}
 	}
 }
 
-// TestIDs holds the ids that are sent against the table that the Action and the handler keep to.
+// TestIDs compares the sent ids with the table that the Action and the handler also use.
 func TestIDs(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "testdata", "ids.json"))
@@ -110,8 +110,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// TestExports reads all forms of exports that were thought of. Those that hold users keep none from being sent, and what is no
-// user is told.
+// TestExports reads many forms of exports. All users in them are sent, and everything that is not a user is reported.
 func TestExports(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "testdata", "exports.json"))
@@ -152,7 +151,7 @@ func TestExports(t *testing.T) {
 	}
 }
 
-// TestSeveralFiles shows that a file that holds no users keeps none of the next from being sent.
+// TestSeveralFiles shows that a file without users does not prevent the users of the next file from being sent.
 func TestSeveralFiles(t *testing.T) {
 	t.Parallel()
 	f := &target{}
@@ -163,7 +162,8 @@ func TestSeveralFiles(t *testing.T) {
 	}
 }
 
-// TestLargeExport shows that an array of many users is not held at once. No other test runs beside it: it measures memory.
+// TestLargeExport shows that an array of many users is not in memory at once. It is not parallel, because it measures
+// memory.
 func TestLargeExport(t *testing.T) {
 	const users, limit = 5_000, 8 << 20
 	profile := `"created_at":"2026-11-21T00:00:00.000Z","x":"` + strings.Repeat("x", 4000) + "\"}\n"
@@ -192,7 +192,7 @@ func TestLargeExport(t *testing.T) {
 	}
 }
 
-// TestBadFile shows that a file that cannot be read to its end is told, after what could be read was sent.
+// TestBadFile shows that a file with a read error is reported, after its readable users were sent.
 func TestBadFile(t *testing.T) {
 	t.Parallel()
 	packed := zipped(exportOf(50))
@@ -222,7 +222,7 @@ func TestBadFile(t *testing.T) {
 	}
 }
 
-// TestSpanOfExport sends those alone who were created in the span; its end is not in it.
+// TestSpanOfExport sends only the users created in the span, which excludes its end.
 func TestSpanOfExport(t *testing.T) {
 	t.Parallel()
 	f := &target{}
@@ -233,8 +233,8 @@ func TestSpanOfExport(t *testing.T) {
 	}
 }
 
-// FuzzExport looks for an export that makes a user whose event id is not the one of the Action, or an error that repeats
-// something of it.
+// FuzzExport searches for an export with a user whose event id differs from the Action's, or with an error that
+// repeats a part of it.
 func FuzzExport(f *testing.F) {
 	for _, text := range []string{
 		exportOf(2), "[" + exportOf(1) + "]", `{"user_id":"a","created_at":"2026-11-21T00:00:00Z","x":"\ud800"}`, `null`, "{", `{"user_id":"a","user_id":"b"}`,

@@ -24,18 +24,18 @@ const (
 	longestAnswer = 64 << 10
 )
 
-// delivered is what became of a user whom the function took.
+// delivered is the result of a user that the function accepted.
 type delivered struct {
 	outbox bool // it waits there for Kafka
-	bare   bool // the function refused the profile, and took the user without it
+	bare   bool // the function refused the profile, and accepted the user without it
 }
 
-// refusedError is an answer that is no success.
+// refusedError is an error answer.
 type refusedError struct {
 	status int
 	reason string // the type of the function's problem document, or ""
 	user   bool   // it is about this user
-	final  bool   // no other user need be sent
+	final  bool   // sending other users is pointless
 	hint   string
 }
 
@@ -47,12 +47,12 @@ func (e *refusedError) Error() string {
 	return text + e.hint
 }
 
-// form says that the function refused what was sent for its form or its size.
+// form says that the function refused the request for its form or size.
 func (e *refusedError) form() bool {
 	return e.status == http.StatusBadRequest || e.status == http.StatusRequestEntityTooLarge
 }
 
-// function is where users are sent.
+// function is the target of users.
 type function struct {
 	url, key string
 	profile  bool
@@ -60,8 +60,8 @@ type function struct {
 	client   *http.Client
 }
 
-// deliver sends one user until the function has it, at most attempts times. A profile that it refuses is left out. The
-// error is a *refusedError, or that of the last attempt.
+// deliver sends a user until the function has stored it, at most attempts times. It omits a refused profile. The error
+// is a *refusedError, or that of the last attempt.
 func (f *function) deliver(ctx context.Context, u user, id string) (delivered, error) {
 	body, err := f.body(u, f.profile)
 	if err != nil {
@@ -69,7 +69,7 @@ func (f *function) deliver(ctx context.Context, u user, id string) (delivered, e
 	}
 	ids := []string{id}
 	if u.event != nil {
-		ids = append(ids, u.event.ID) // what the function cannot derive an id from keeps Auth0's
+		ids = append(ids, u.event.ID) // if the function cannot derive an id, Auth0's id is kept
 	}
 	outbox, err := f.again(ctx, body, ids)
 	if refused, ok := errors.AsType[*refusedError](err); !ok || !f.profile || !refused.form() {
@@ -82,7 +82,7 @@ func (f *function) deliver(ctx context.Context, u user, id string) (delivered, e
 	return delivered{outbox: outbox, bare: true}, err
 }
 
-// again sends a body until it is taken or refused, and says whether it went into the outbox.
+// again sends a body until it is accepted or refused, and says whether it went into the outbox.
 func (f *function) again(ctx context.Context, body []byte, ids []string) (outbox bool, err error) {
 	backoff := time.Second
 	for attempt := 1; ; attempt++ {
@@ -98,8 +98,8 @@ func (f *function) again(ctx context.Context, body []byte, ids []string) (outbox
 	}
 }
 
-// body is what the Action sends, or for a user whom an event tells of what the Action of a stream does. Without the profile it has created_at still, for the event's time: by now the time of the
-// request says nothing.
+// body returns the Action's body or, for a user from an event, the body of a stream's Action. Without the profile it
+// still has created_at for the event's time, because the time of this request is too late.
 func (f *function) body(u user, profile bool) ([]byte, error) {
 	type created struct {
 		CreatedAt string `json:"created_at"`
@@ -131,7 +131,7 @@ func (f *function) body(u user, profile bool) ([]byte, error) {
 	return body, nil
 }
 
-// send makes one attempt. wait is how long to wait before another, below 0 where another does not help.
+// send makes one attempt. wait is how long to wait before the next one; negative if that does not help.
 func (f *function) send(ctx context.Context, body []byte, ids []string) (outbox bool, wait time.Duration, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, attemptLimit, errNoAnswer)
 	defer cancel()
@@ -156,7 +156,7 @@ func (f *function) send(ctx context.Context, body []byte, ids []string) (outbox 
 	return judge(res, text, ids)
 }
 
-// judge says what an answer means: whether the user is in the outbox, or why not and how long to wait.
+// judge interprets an answer: whether the user is in the outbox, or the error and how long to wait.
 func judge(res *http.Response, text []byte, ids []string) (outbox bool, wait time.Duration, err error) {
 	var answer struct {
 		EventID string `json:"eventId"`
@@ -165,7 +165,7 @@ func judge(res *http.Response, text []byte, ids []string) (outbox bool, wait tim
 	known := json.Unmarshal(text, &answer) == nil
 	refused := &refusedError{status: res.StatusCode}
 	if kind, ok := strings.CutPrefix(answer.Type, "urn:userrelay:problem:"); ok && regexp.MustCompile(`^[a-z-]{1,40}$`).MatchString(kind) {
-		refused.reason = kind // nothing else of what an answer says
+		refused.reason = kind // no other part of the answer
 	}
 	switch status := res.StatusCode; {
 	case status >= 200 && status < 300:

@@ -1,7 +1,8 @@
-// Backfill sends users that Auth0 has through the function, so that those arrive whom the Action or Auth0 gave up on.
+// Backfill sends Auth0's users to the function, so that those arrive that the Action or Auth0 gave up.
 //
-// It reads users as Auth0's export job writes them, or from the Management API's search for a time span, and posts each as
-// the Action does, with the same event id: a user who had arrived becomes a copy that consumers drop by its ce_id.
+// It reads users as Auth0's export job writes them, or from the Management API's search for a time span, and posts
+// each as the Action does, with the same event id: a user that had arrived before becomes a copy that consumers drop
+// by its ce_id.
 //
 //	go run ./auth0/backfill -help
 package main
@@ -48,14 +49,14 @@ Flags:
 func main() {
 	ctx, stop := parent.Context()
 	client := &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // no key goes elsewhere
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // keys must not be sent elsewhere
 	}
 	code := run(ctx, os.Args[1:], os.Environ(), client, os.Stdin, os.Stdout, os.Stderr) //nolint:forbidigo // settings are read here
 	stop()
 	os.Exit(code)
 }
 
-// options are what the flags say.
+// options are the values of the flags.
 type options struct {
 	from, to time.Time // zero: not given
 	rate     float64   // users a second
@@ -124,7 +125,7 @@ func newVerifier(s settings, o options, note func(string, ...any)) (*verifier, f
 	return v, func() { reader.Close(); queue.Close() }, nil
 }
 
-// end tells how it ended, and returns the exit code.
+// end prints the result, and returns the exit code.
 func (b *backfill) end(err error, stdout io.Writer) int {
 	var where *reconciled
 	if b.verifier != nil {
@@ -140,7 +141,7 @@ func (b *backfill) end(err error, stdout io.Writer) int {
 	return 0
 }
 
-// users are those of the files, or of the Management API.
+// users yields the users of the files, or of the Management API.
 func users(ctx context.Context, o options, s settings, client *http.Client, stdin io.Reader, sent *state, tell func(string, ...any)) iter.Seq2[user, error] {
 	if len(o.files) > 0 {
 		return exported(o.files, stdin)
@@ -155,7 +156,7 @@ func users(ctx context.Context, o options, s settings, client *http.Client, stdi
 func readOptions(args []string, stderr io.Writer) (options, error) {
 	o := options{}
 	flags := flag.NewFlagSet("backfill", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // the caller tells the error
+	flags.SetOutput(io.Discard) // the caller reports the error
 	flags.Func("from", "users created at this `time` (RFC 3339) or later", timeFlag(&o.from))
 	flags.Func("to", "users created before this `time` (RFC 3339); now, where only -from is given", timeFlag(&o.to))
 	flags.Float64Var(&o.rate, "rate", 10, "users a second, at most")
@@ -192,7 +193,7 @@ func readOptions(args []string, stderr io.Writer) (options, error) {
 	)
 }
 
-// when returns an error where something is wrong.
+// when returns an error if the condition holds.
 func when(wrong bool, text string) error {
 	if wrong {
 		return errors.New(text)

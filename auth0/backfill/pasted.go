@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// pasted returns a value without what gets pasted along: white space, quotes, its own name as in NAME=value. The Actions do
-// the same; auth0/testdata/secrets.json holds both together.
+// pasted returns a value without text that is often pasted with it: white space, quotes, its name as in NAME=value.
+// The Actions do the same; auth0/testdata/secrets.json tests both.
 func pasted(name, value string) string {
 	wrapping := regexp.MustCompile("(?i)^[\\s\u00a0\u200b\ufeff\"'`“”„‘’]+|[\\s\u00a0\u200b\ufeff\"'`“”„‘’]+$|^" + regexp.QuoteMeta(name) + `\s*[=:]`)
 	for wrapping.MatchString(value) {
@@ -17,8 +17,8 @@ func pasted(name, value string) string {
 	return value
 }
 
-// bareKey returns the key of what was pasted as one: the function's whole address, code=…, or with a header's name before
-// it; %3D is how an address has =.
+// bareKey extracts a key from text that was pasted as one: the function's whole address, code=…, or a header's name
+// and the key. In an address = is %3D.
 func bareKey(key string) string {
 	key = regexp.MustCompile(`(?i)^(?:\S*[?&])?code=([^&#\s]*).*$`).ReplaceAllString(key, "$1")
 	key = regexp.MustCompile(`(?i)^x-functions-key\s*[:=]\s*`).ReplaceAllString(key, "")
@@ -26,7 +26,7 @@ func bareKey(key string) string {
 	for escape.MatchString(key) {
 		decoded, err := neturl.PathUnescape(key)
 		if err != nil || !utf8.ValidString(decoded) {
-			return "\x00" // no key has that either
+			return "\x00" // not part of any key either
 		}
 		key = decoded
 	}

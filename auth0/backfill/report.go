@@ -32,10 +32,10 @@ func (r *report) wanted(created time.Time) {
 	r.due++
 }
 
-// missed are those who have to be looked at.
+// missed returns the number of users that a person must check.
 func (r *report) missed() int { return r.unreadable + r.failed }
 
-// write writes the counts, one a line; those that are 0 and rare are left out.
+// write writes the counts, one a line. It omits rare ones that are 0.
 func (r *report) write(w io.Writer, dryRun bool, where *reconciled) {
 	line := func(always bool, count int, what string) {
 		if always || count > 0 {
@@ -66,8 +66,8 @@ func (r *report) write(w io.Writer, dryRun bool, where *reconciled) {
 	line(false, due-r.delivered-r.failed, "not tried")
 }
 
-// write writes where those are who are to be in the topic. The first number is the sum of those after it, but for the second,
-// which has users of another time, or who are no longer in Auth0.
+// write writes where the expected users are. The first number is the sum of the later ones, except the second number,
+// which includes users from other times and users that are no longer in Auth0.
 func (c *reconciled) write(line func(always bool, count int, what string), due int) {
 	line(true, due, "users in Auth0, of those that were read")
 	line(true, c.topic, "users in the topic")

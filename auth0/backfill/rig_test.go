@@ -27,7 +27,7 @@ const (
 	apiToken = "t0ken-of-the-api"
 )
 
-// world is what the program can reach: hosts by their names. It needs no network, so that time can be a test's own.
+// world has the hosts that the program can reach, by name. It needs no network, so that tests can use virtual time.
 type world map[string]http.Handler
 
 func (w world) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -59,7 +59,7 @@ func (w world) client() *http.Client {
 
 const (
 	functionURL = "https://fn.example/api/RegisterUser"
-	broken      = 999 // answers so break the connection
+	broken      = 999 // this answer breaks the connection
 )
 
 // post is a request that the function got.
@@ -81,7 +81,7 @@ func (f *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var registration struct {
 		UserID string `json:"userId"`
 	}
-	_ = json.Unmarshal(body, &registration) // a profile may hold what this does not read
+	_ = json.Unmarshal(body, &registration) // a profile may hold data that this does not read
 	p := post{r.Header.Get("X-Functions-Key"), r.Header.Get("Idempotency-Key"), registration.UserID, string(body)}
 	f.mu.Lock()
 	f.posts = append(f.posts, p)
@@ -93,7 +93,7 @@ func (f *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"eventId":%q,"topic":"user-events","partition":0,"offset":%d,"timestamp":1}`, p.id, number)
 }
 
-// ids are the ids of the users who were posted, in order.
+// ids returns the ids of the posted users, in order.
 func (f *target) ids() (ids []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -122,7 +122,7 @@ func (r result) says(t *testing.T, code int, lines ...string) {
 	}
 }
 
-// start runs the program in the world. What it prints holds no secret and nothing of a profile.
+// start runs the program in the world, and checks that its output holds no secret and no part of a profile.
 func start(ctx context.Context, t *testing.T, w world, env []string, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -135,7 +135,7 @@ func start(ctx context.Context, t *testing.T, w world, env []string, stdin strin
 	return result{code, stdout.String(), stderr.String()}
 }
 
-// send runs it with the function alone.
+// send runs it with only the function.
 func (f *target) send(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	return start(t.Context(), t, world{"https://fn.example": f}, functionEnv(), stdin, args...)
@@ -145,7 +145,7 @@ func functionEnv() []string {
 	return []string{"FUNCTION_URL=" + functionURL, "FUNCTION_KEY=" + key, "AUTH0_TENANT=acme-dev"}
 }
 
-// exportOf is an export of n users, created a second apart from 2026-11-21 on.
+// exportOf returns an export of n users, created a second apart, starting on 2026-11-21.
 func exportOf(n int) string {
 	var text strings.Builder
 	for i := range n {
@@ -174,7 +174,7 @@ func file(t *testing.T, text string) string {
 func zipped(text string) string {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	_, _ = io.WriteString(w, text) // a buffer takes all
+	_, _ = io.WriteString(w, text) // a buffer accepts everything
 	_ = w.Close()
 	return b.String()
 }

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	perPage    = 100  // the most that the API gives
-	maxResults = 1000 // of one search; it gives no more, however many there are
-	rereads    = 3    // of a span whose users change while they are read
+	perPage    = 100  // the API's maximum
+	maxResults = 1000 // the API's maximum for a search, however many users there are
+	rereads    = 3    // of a span whose users change during the search
 
 	slowTries    = 3    // of a search that Auth0 gave up
-	shortestSlow = 1000 // ms: a span that is not halved for being slow
+	shortestSlow = 1000 // ms; a shorter span is not halved after a slow search
 )
 
-// errSlow says that Auth0 gave up a search: it does so after 2 seconds.
+// errSlow says that Auth0 aborted a search, which it does after 2 seconds.
 var errSlow = errors.New("Auth0 gave up the search (HTTP 503)")
 
-// search finds users by the time of their creation.
+// search finds users by their time of creation.
 type search struct {
 	api     *api
 	profile bool // else two members of it do
@@ -33,11 +33,11 @@ type search struct {
 	told    bool // that a search was slow
 }
 
-// span is a time span in ms, both ends included: created_at has no finer time.
+// span is a time span in ms, including both ends, because created_at has milliseconds.
 type span struct{ from, to int64 }
 
-// users yields those created from a time on and before another. A span with too many of them is halved until it has few
-// enough. An error is the last, but for an *unreadableError.
+// users yields the users created from a time until before another. It halves a span with too many users until it has
+// few enough. It ends with the first error that is not an *unreadableError.
 func (s *search) users(ctx context.Context, from, to time.Time) iter.Seq2[user, error] {
 	return func(yield func(user, error) bool) {
 		waiting := []span{{from.Add(time.Millisecond - 1).UnixMilli(), to.Add(-1).UnixMilli()}}
@@ -82,8 +82,8 @@ func (s *search) users(ctx context.Context, from, to time.Time) iter.Seq2[user, 
 	}
 }
 
-// read reads all pages of a span, but for one that has too many users. A user who is deleted meanwhile moves another to a
-// page that was read already: then it reads the span again.
+// read reads all pages of a span, unless it has too many users. If a user is deleted during that time, another one
+// moves to a page that was read already; then it reads the span again.
 func (s *search) read(ctx context.Context, of span) (found []jsontext.Value, total int, err error) {
 	for range rereads {
 		var whole bool
@@ -94,7 +94,7 @@ func (s *search) read(ctx context.Context, of span) (found []jsontext.Value, tot
 	return nil, 0, fmt.Errorf("%d of %d came, %s", len(found), total, of)
 }
 
-// readOnce reads the pages, and says whether they are one whole: as many users as there are, and no fewer on any page.
+// readOnce reads the pages, and says whether they are complete: the right total, and no page with too few users.
 func (s *search) readOnce(ctx context.Context, of span) (found []jsontext.Value, total int, whole bool, err error) {
 	for number := 0; ; number++ {
 		var page struct {
@@ -137,7 +137,7 @@ func (s *search) query(of span, page int) neturl.Values {
 	return query
 }
 
-// String is the span as the search's syntax has it.
+// String returns the span in the search's syntax.
 func (s span) String() string {
 	text := func(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
 	return "[" + text(s.from) + " TO " + text(s.to) + "]"

@@ -38,7 +38,7 @@ func apiEnv() []string {
 	return append(functionEnv(), "AUTH0_DOMAIN=acme.eu.auth0.com", "AUTH0_CLIENT_ID=deployer", "AUTH0_CLIENT_SECRET="+secret)
 }
 
-// usersAt makes n users, a step apart from a time on.
+// usersAt makes n users, a step apart, starting at a time.
 func usersAt(n int, from time.Time, step time.Duration) (users []created) {
 	for i := range n {
 		users = append(users, created{fmt.Sprintf("auth0|%d", i), from.Add(time.Duration(i) * step)})
@@ -72,7 +72,7 @@ func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.search(w, r)
 }
 
-// search answers as the API does: at most 1,000 users of a search, at most 100 on a page.
+// search answers like the API: at most 1,000 users for a search, at most 100 on a page.
 func (d *directory) search(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	bounds := regexp.MustCompile(`^created_at:\[(\S+) TO (\S+)\]$`).FindStringSubmatch(q.Get("q"))
@@ -103,7 +103,7 @@ func moment(t *testing.T, s string) time.Time {
 	return at
 }
 
-// backfill sends the users of a day, in time that costs nothing, and returns the function that got them.
+// backfill sends the users of a day, in virtual time, and returns the function that got them.
 func (d *directory) backfill(t *testing.T, env []string, args ...string) (*target, result) {
 	t.Helper()
 	d.t = t
@@ -112,7 +112,7 @@ func (d *directory) backfill(t *testing.T, env []string, args ...string) (*targe
 	return f, start(t.Context(), t, world{"https://fn.example": f, "https://acme.eu.auth0.com": d}, env, "", args...)
 }
 
-// TestSearch finds everybody, each once and in order, however many there are and however close together.
+// TestSearch finds all users, each once and in order, however many there are and however close in time.
 func TestSearch(t *testing.T) {
 	t.Parallel()
 	for name, users := range map[string][]created{
@@ -143,7 +143,7 @@ func TestSearch(t *testing.T) {
 	}
 }
 
-// TestSearchLimits keeps to the limits that the answers tell.
+// TestSearchLimits respects the limits in the answers.
 func TestSearchLimits(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -185,7 +185,7 @@ func TestSearchLimits(t *testing.T) {
 				}
 				_, r := d.backfill(t, apiEnv())
 				r.says(t, 0, "     150  delivered")
-				// A reset is told in whole seconds.
+				// The reset time has whole seconds.
 				if got := times[1].Sub(times[0]).Round(time.Second); got != c.after && c.after > 0 {
 					t.Errorf("the next request came after %v, want %v", got, c.after)
 				}
@@ -194,7 +194,7 @@ func TestSearchLimits(t *testing.T) {
 	}
 }
 
-// TestSearchFails shows that a search that does not come to its end is told, and ends with 1.
+// TestSearchFails shows that an incomplete search is reported, and ends with 1.
 func TestSearchFails(t *testing.T) {
 	t.Parallel()
 	status := func(code int) func(http.ResponseWriter, int) bool {
@@ -242,8 +242,8 @@ func TestSearchFails(t *testing.T) {
 	}
 }
 
-// TestSearchSlow halves the span of a search that Auth0 gives up, until it is done in time, and says so once; where nothing
-// helps it says that too.
+// TestSearchSlow halves the span of a search that Auth0 aborts, until it is fast enough, and reports that once. If
+// nothing helps it reports that as well.
 func TestSearchSlow(t *testing.T) {
 	t.Parallel()
 	const slow = "a search took Auth0 more than 2 seconds and was given up (HTTP 503): its span is halved"
@@ -281,7 +281,7 @@ func TestSearchSlow(t *testing.T) {
 	})
 }
 
-// TestSearchChanges shows that a user who is deleted between two pages hides no other.
+// TestSearchChanges shows that no user is missed if another one is deleted between two pages.
 func TestSearchChanges(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -300,7 +300,7 @@ func TestSearchChanges(t *testing.T) {
 	})
 }
 
-// TestSearchToken gets a new token when the old one has run out, once.
+// TestSearchToken gets a new token once when the old one has expired.
 func TestSearchToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -319,7 +319,7 @@ func TestSearchToken(t *testing.T) {
 	})
 }
 
-// TestSearchFields asks for personal data only where they are sent.
+// TestSearchFields requests personal data only if it is sent.
 func TestSearchFields(t *testing.T) {
 	t.Parallel()
 	for flag, want := range map[string]bool{"-profile=false": true, "-profile": false} {

@@ -13,7 +13,7 @@ import (
 	"userrelay/local/kafkasettings"
 )
 
-// settings are what the environment says.
+// settings are the values of the environment.
 type settings struct {
 	url    string // of the function, without its key
 	key    string
@@ -29,7 +29,7 @@ type settings struct {
 // credentials are for the Management API: a token, or what gets one.
 type credentials struct{ id, secret, token string }
 
-// readSettings reads what the options need. The error names all that is wrong, and no value.
+// readSettings reads the settings that the options need. The error lists all mistakes, without values.
 func readSettings(env []string, o options) (settings, error) {
 	values, raw := map[string]string{}, map[string]string{}
 	for _, setting := range env {
@@ -39,7 +39,7 @@ func readSettings(env []string, o options) (settings, error) {
 	s := settings{tenant: values["AUTH0_TENANT"]}
 	problems := []error{
 		when(!registration.ValidTenant(s.tenant), "AUTH0_TENANT: must be the tenant's name, as in event.tenant.id"),
-		// With the domain for the name every id would be another than the Action's.
+		// With the domain instead of the name every id would differ from the Action's.
 		when(strings.HasSuffix(strings.ToLower(s.tenant), ".auth0.com"), "AUTH0_TENANT: must be the name alone, as in event.tenant.id, and not the domain"),
 	}
 	if !o.dryRun {
@@ -70,7 +70,7 @@ func readSettings(env []string, o options) (settings, error) {
 	return s, errors.Join(problems...)
 }
 
-// functionAddress takes the key out of the address, where it stands in it.
+// functionAddress removes the key from the address, if it has one.
 func functionAddress(address, key string) (url, used string, err error) {
 	if regexp.MustCompile(`(?i)^[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?/`).MatchString(address) {
 		address = "https://" + address
@@ -98,7 +98,7 @@ func functionAddress(address, key string) (url, used string, err error) {
 	return u.String(), key, nil
 }
 
-// apiAddress takes a domain as AUTH0_DOMAIN has it elsewhere, or the address of a stand-in.
+// apiAddress accepts a domain, as in other tools' AUTH0_DOMAIN, or the address of a stand-in.
 func apiAddress(domain string) (string, error) {
 	if !strings.Contains(domain, "://") {
 		domain = "https://" + domain
@@ -110,7 +110,7 @@ func apiAddress(domain string) (string, error) {
 	return u.String(), nil
 }
 
-// secure says whether secrets may be sent there: https, or this machine.
+// secure says whether secrets may be sent to an address: https, or this machine.
 func secure(u *neturl.URL) bool {
 	ip := net.ParseIP(u.Hostname())
 	local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()

@@ -9,7 +9,7 @@ import (
 	"userrelay/handler/outbox"
 )
 
-// readOutbox reads the function app's own settings of the storage account that holds the outbox; nil where there is none.
+// readOutbox reads the function app's settings of the storage account with the outbox; nil if there are none.
 func readOutbox(text func(name string) string, login func(scope string) (*identity.Tokens, error)) (*outbox.Config, error) {
 	if strings.EqualFold(text("OUTBOX"), "off") {
 		return nil, nil //nolint:nilnil // no outbox is none

@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// TestSettings shows that all that is wrong is told at once, without a value, and nothing is sent.
+// TestSettings shows that all mistakes are reported at once, without values, and that nothing is sent.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	const address, theKey = "FUNCTION_URL: must be an address that begins with https://", "FUNCTION_KEY: has characters that no key has"
@@ -52,7 +52,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestFlags shows what is told of flags that make no sense.
+// TestFlags shows the messages for flags that make no sense.
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	for says, args := range map[string][]string{
@@ -73,8 +73,8 @@ func TestFlags(t *testing.T) {
 	r.says(t, 0, "Environment:", "  -dry-run")
 }
 
-// TestPasted shows that what was pasted along with a secret does not matter, that what cannot be right is told, and that no key
-// is sent in the address. The Actions keep to the same table.
+// TestPasted shows that text pasted with a secret is ignored, that invalid secrets are reported, and that no key is
+// sent in the address. The Actions use the same table.
 func TestPasted(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "testdata", "secrets.json"))
@@ -113,7 +113,7 @@ func TestPasted(t *testing.T) {
 	}
 }
 
-// TestKeyInAddress shows that a key that was pasted with the address is sent in the header alone.
+// TestKeyInAddress shows that a key in the address is sent in the header only.
 func TestKeyInAddress(t *testing.T) {
 	t.Parallel()
 	for address, sent := range map[string]string{
@@ -128,7 +128,7 @@ func TestKeyInAddress(t *testing.T) {
 	}
 }
 
-// TestPastedForTheAPI shows the same of what the Management API needs.
+// TestPastedForTheAPI shows the same for the settings of the Management API.
 func TestPastedForTheAPI(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 type message struct {
 	event, id string
 	data      []byte
-	retry     time.Duration // 0: the message says nothing of it
+	retry     time.Duration // 0: not in the message
 }
 
 // messages reads a stream of server-sent events.
@@ -26,8 +26,8 @@ func newMessages(r io.Reader) *messages {
 	return &messages{lines}
 }
 
-// next returns the next message, one of comments alone among them: they show that the stream lives. The error is io.EOF where
-// the stream ended; a message that was not ended by then is none.
+// next returns the next message, which may have only comments: they show that the connection works. The error is
+// io.EOF at the end of the stream; it drops an incomplete message.
 func (m *messages) next() (message, error) {
 	var (
 		found message

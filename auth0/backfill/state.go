@@ -11,17 +11,17 @@ import (
 	"sync"
 )
 
-// state are the event ids that were delivered, by this run or, with a file, by an earlier one, and the offset of the Events API
-// up to which all was. The file holds one id or offset a line: hashes, no users.
+// state has the event ids that were delivered, by this run or, with a file, by an earlier one, and the offset of the
+// Events API before which all were delivered. The file has one id or offset a line: hashes, not users.
 type state struct {
 	mu      sync.Mutex
 	ids     map[string]bool
-	at      string   // offset, "" where there is none
+	at      string   // offset, "" if there is none
 	failure error    // of writing an offset
 	file    *os.File // nil: none
 }
 
-// openState reads the file of that name, which may not exist yet. "" is none.
+// openState reads the file of that name, which may not exist yet. "" means no file.
 func openState(name string) (*state, error) {
 	s := &state{ids: map[string]bool{}}
 	if name == "" {
@@ -58,7 +58,7 @@ func (s *state) read(name string) error {
 		s.ids[line] = true
 	}
 	if len(whole) < len(text) {
-		// A run that was killed has left half a line. It must not become the beginning of the next.
+		// A killed run may have left an incomplete line, which must not become the beginning of the next one.
 		return os.Truncate(name, int64(len(whole)))
 	}
 	return nil
@@ -85,14 +85,14 @@ func (s *state) add(id string) error {
 	return nil
 }
 
-// offset returns the offset up to which all was delivered, or "".
+// offset returns the offset up to which all were delivered, or "".
 func (s *state) offset() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.at
 }
 
-// reach notes that all was delivered up to an offset. close tells where that failed.
+// reach notes that all were delivered up to an offset. close returns an error if writing that failed.
 func (s *state) reach(offset string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

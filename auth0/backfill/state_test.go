@@ -8,7 +8,7 @@ import (
 
 const someID = "a0pur_0123456789abcdef0123456789abcdef"
 
-// TestState reads what a run may have left, also one that was killed.
+// TestState reads the file that a run leaves, including a killed one.
 func TestState(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, after string }{
@@ -41,7 +41,7 @@ func TestState(t *testing.T) {
 	}
 }
 
-// TestForeignState shows that a file that is something else is left as it is.
+// TestForeignState shows that a file with other content is not changed.
 func TestForeignState(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{exportOf(1), "x", "a0pur_\n", someID + "\nx\n", someID + someID, someID + "\n\n", "a0pur_" + strings.Repeat("0", 33)} {

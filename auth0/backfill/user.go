@@ -10,22 +10,22 @@ import (
 	"userrelay/handler/registration"
 )
 
-// user is a user as Auth0 has it.
+// user is a user of Auth0.
 type user struct {
 	id        string
 	createdAt string // the text: it is a part of the event id
 	created   time.Time
 	profile   jsontext.Value
 
-	// Of a user whom an event of Auth0's tells of:
+	// For a user from an event of Auth0:
 	event   *streamed
 	at      time.Time // of the event
 	tenant  string    // that the event names
-	settled func()    // is called when the user was delivered, or need not be
+	settled func()    // is called when the user was delivered or is skipped
 }
 
-// Reasons why a user is not sent: with another event id than the Action's it would be a new event. They repeat nothing of
-// the profile.
+// Reasons for not sending a user: with an event id other than the Action's it would be a new event. They repeat
+// nothing of the profile.
 var (
 	errNoJSON      = errors.New("is no JSON object")
 	errNoID        = errors.New("user_id is missing; the export must name the field")
@@ -34,14 +34,14 @@ var (
 	errNoTimestamp = errors.New("created_at must be a time, such as 2026-11-21T19:00:00.123Z")
 )
 
-// readUser reads one user. A profile may hold anything that is JSON.
+// readUser reads a user. A profile may hold any JSON.
 func readUser(text []byte) (user, error) {
 	var u struct {
 		ID        jsontext.Value `json:"user_id"`
 		CreatedAt jsontext.Value `json:"created_at"`
 	}
 	if err := json.Unmarshal(text, &u, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
-		return user{}, errNoJSON // not its own words, which can repeat the profile
+		return user{}, errNoJSON // not the library's error, which can repeat the profile
 	}
 	found := user{profile: text}
 	switch {
@@ -63,7 +63,7 @@ func readUser(text []byte) (user, error) {
 
 func missing(v jsontext.Value) bool { return v == nil || v.Kind() == jsontext.KindNull }
 
-// textOf reads a text that is not empty.
+// textOf reads a non-empty string.
 func textOf(v jsontext.Value, into *string) bool {
 	return v.Kind() == jsontext.KindString && json.Unmarshal(v, into, jsontext.AllowInvalidUTF8(true)) == nil && *into != ""
 }
@@ -82,7 +82,7 @@ func (u user) settle() {
 	}
 }
 
-// within says whether the user was created in the span; a bound that is zero is none.
+// within says whether the user was created in the span. A zero bound means no bound.
 func (u user) within(from, to time.Time) bool {
 	return (from.IsZero() || !u.created.Before(from)) && (to.IsZero() || u.created.Before(to))
 }

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// longestValue is more than a profile can have: Auth0 stops indexing one at 1 MB.
+// longestValue is larger than any profile: Auth0 stops indexing a profile at 1 MB.
 const longestValue = 16 << 20
 
-// values splits a text into JSON objects: one a line, pretty-printed, in arrays or beside each other. It does not read
-// them, but for strings and brackets. What cannot be part of an object ends with its line, so that those after it are found.
+// values splits a text into JSON objects: one a line, pretty-printed, in arrays or next to each other. It only parses
+// strings and brackets. Text that cannot be a part of an object ends with its line, so that later objects are found.
 type values struct {
 	in   *bufio.Reader
 	line int // of the byte that is read next
@@ -25,7 +25,7 @@ type values struct {
 	again int    // a byte that is to be read again, plus 1; 0 is none
 }
 
-// value is what stands where an object should. err says why it is none.
+// value is text in the place of an object. err says why it is not an object.
 type value struct {
 	line, nth int // nth value that begins on the line
 	text      []byte
@@ -105,7 +105,7 @@ func (v *values) mayOpen() bool {
 	return v.prev == '[' || v.prev == ','
 }
 
-// bracket follows what is open, and says whether it can be.
+// bracket tracks open brackets, and says whether this one is valid here.
 func (v *values) bracket(b byte) bool {
 	switch b {
 	case '{', '[':

@@ -12,13 +12,13 @@ import (
 	"userrelay/handler/registration"
 )
 
-// batch is how many users who are not in the topic are held until it is looked where they are.
+// batch is the number of users missing in the topic that are collected before the queues are checked.
 const batch = 10_000
 
-// resendCommand is what sends again what lies in the poison queue.
+// resendCommand is the command that resends the messages of the poison queue.
 const resendCommand = "bin/handler -poison resend"
 
-// topicReader tells of what was written to the topic since it was asked before (topic.Reader).
+// topicReader returns the records that were written to the topic since the previous call (topic.Reader).
 type topicReader interface {
 	CatchUp(ctx context.Context, tell func(source, key string)) error
 }
@@ -28,8 +28,8 @@ type queues interface {
 	Look(ctx context.Context) (waiting, poison outbox.Seen, err error)
 }
 
-// verifier finds the users who are not in the topic, and where else they are. It holds a hash of each user that the topic
-// has, and of each that was read, so that a million users fit.
+// verifier finds the users that are not in the topic, and where they are instead. It keeps a hash of each user of the
+// topic, and of each user that was read, so that a million users fit into memory.
 type verifier struct {
 	source string // of the tenant's events
 	topic  topicReader
@@ -43,7 +43,7 @@ type verifier struct {
 	count reconciled
 }
 
-// digest stands for a user id.
+// digest is the hash of a user id.
 type digest [16]byte
 
 func digestOf(userID string) (d digest) {
@@ -55,14 +55,14 @@ func digestOf(userID string) (d digest) {
 // reconciled counts users.
 type reconciled struct {
 	topic   int // that the topic has
-	both    int // of those who are to be there, that the topic has
+	both    int // of the expected users, that the topic has
 	waiting int // in the outbox
 	poison  int // in the poison queue
-	unclear int // who may be in a queue that does not show all that it has
+	unclear int // that may be in a queue that does not show all messages
 	missing int // nowhere
 }
 
-// begin reads the topic as it is.
+// begin reads the current topic.
 func (v *verifier) begin(ctx context.Context) error {
 	v.has = map[digest]struct{}{}
 	return v.catchUp(ctx)
@@ -92,7 +92,7 @@ func (v *verifier) counts() reconciled {
 	return v.count
 }
 
-// missing yields those of the users who are nowhere: not in the topic, not in the outbox, not in the poison queue.
+// missing yields the users that are neither in the topic nor in the outbox nor in the poison queue.
 func (v *verifier) missing(ctx context.Context, users iter.Seq2[user, error]) iter.Seq2[user, error] {
 	return func(yield func(user, error) bool) {
 		for u, err := range users {
@@ -115,8 +115,8 @@ func (v *verifier) missing(ctx context.Context, users iter.Seq2[user, error]) it
 	}
 }
 
-// flush looks where the users are who were not in the topic. It looks at the queues first: what leaves the outbox meanwhile
-// is in the topic then.
+// flush finds the users that were not in the topic. It reads the queues first, so that a message that leaves the
+// outbox during that time is then found in the topic.
 func (v *verifier) flush(ctx context.Context, yield func(user, error) bool) bool {
 	pending := v.pending
 	v.pending = v.pending[:0]
@@ -165,7 +165,7 @@ func (v *verifier) inTopic(u user) bool {
 	return ok
 }
 
-// usersOf are the tenant's users among the events.
+// usersOf returns the tenant's users among the events.
 func (v *verifier) usersOf(events []registration.Event) map[string]bool {
 	users := map[string]bool{}
 	for _, e := range events {
@@ -176,6 +176,6 @@ func (v *verifier) usersOf(events []registration.Event) map[string]bool {
 	return users
 }
 
-// errUnclear says that it could not be told of everybody where they are.
+// errUnclear says that the state of some users is unknown.
 var errUnclear = errors.New("a queue shows its first 32 messages only, and holds more, or some that are hidden: where the users " +
 	"are that it may hold cannot be told, and they were not sent; run it again when the queue is shorter")

@@ -20,7 +20,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// theTopic is a topic whose users come in portions, one for each time that it is read.
+// theTopic is a topic that returns a portion of its users with each read.
 type theTopic struct {
 	portions [][]string
 	source   string
@@ -38,7 +38,7 @@ func (f *theTopic) CatchUp(_ context.Context, tell func(source, key string)) err
 	return nil
 }
 
-// theQueues show what they are told to.
+// theQueues show the given events.
 type theQueues struct {
 	waiting, poison outbox.Seen
 	err             error
@@ -73,7 +73,7 @@ func reconcile(tb testing.TB, export io.Reader, v *verifier, o options) (*target
 	return f, result{code, stdout.String(), stderr.String()}
 }
 
-// TestVerify sends those alone who are nowhere, and names where the others are.
+// TestVerify sends only the missing users, and lists where the others are.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	users := userIDs(12)
@@ -161,22 +161,22 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestVerifyMany looks for many users, and holds little of each.
-func TestVerifyMany(t *testing.T) { // beside no other test: it measures the heap of the process
+// TestVerifyMany checks many users with little memory.
+func TestVerifyMany(t *testing.T) { // not parallel: it measures the heap of the process
 	if most := verifyMany(t, 200_000); most > 48<<20 {
 		t.Errorf("%d MiB on the heap, want at most 48", most>>20)
 	}
 }
 
-// BenchmarkVerifyMillion tells how much memory a million users take.
+// BenchmarkVerifyMillion measures the memory for a million users.
 func BenchmarkVerifyMillion(b *testing.B) {
 	for b.Loop() {
 		b.ReportMetric(float64(verifyMany(b, 1_000_000)>>20), "MiB")
 	}
 }
 
-// verifyMany looks for users of whom every 97th is missing, more than one batch of them where there are a million, and returns
-// the largest heap.
+// verifyMany checks users of whom every 97th is missing (more than a batch if there are a million), and returns the
+// largest heap.
 func verifyMany(tb testing.TB, users int) (most uint64) {
 	tb.Helper()
 	present := func(i int) bool { return i%97 != 0 }
@@ -210,7 +210,7 @@ func verifyMany(tb testing.TB, users int) (most uint64) {
 	return most
 }
 
-// topicOf is a topic that tells all of it once.
+// topicOf is a topic that returns everything once.
 type topicOf func(tell func(source, key string))
 
 func (f topicOf) CatchUp(_ context.Context, tell func(source, key string)) error {
@@ -218,14 +218,14 @@ func (f topicOf) CatchUp(_ context.Context, tell func(source, key string)) error
 	return nil
 }
 
-// TestVerifyProgress says how far it is while the topic is read.
+// TestVerifyProgress checks that the progress is printed while the topic is read.
 func TestVerifyProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		v := &verifier{topic: topicOf(func(tell func(source, key string)) {
 			for i := range 12 {
 				tell(acme, fmt.Sprintf("auth0|%d", i))
-				time.Sleep(1100 * time.Millisecond) //nolint:forbidigo // a long topic, in time that costs nothing
+				time.Sleep(1100 * time.Millisecond) //nolint:forbidigo // a long topic, in virtual time
 			}
 		})}
 		_, r := reconcile(t, strings.NewReader(exportOf(1)), v, options{})
@@ -233,7 +233,7 @@ func TestVerifyProgress(t *testing.T) {
 	})
 }
 
-// TestVerifySettings tells what -verify needs.
+// TestVerifySettings checks the settings that -verify needs.
 func TestVerifySettings(t *testing.T) {
 	t.Parallel()
 	kafka := []string{"KAFKA_BROKERS=127.0.0.1:1", "OUTBOX=off"}

@@ -11,7 +11,7 @@ import (
 
 var errNoAnswer = errors.New("no answer in time")
 
-// withoutAddress returns what went wrong with a request without saying where it went: addresses can hold keys.
+// withoutAddress returns the error of a request without its address, which can hold keys.
 func withoutAddress(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
@@ -22,7 +22,7 @@ func withoutAddress(ctx context.Context, err error) error {
 	return err
 }
 
-// sleep waits, and says whether the context is still there.
+// sleep waits, and says whether the context is still valid.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -34,7 +34,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// retryAfter reads the header in both its forms, seconds and a date. 0 is none.
+// retryAfter reads the header in both forms, seconds and a date. 0 means none.
 func retryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil {

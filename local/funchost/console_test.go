@@ -10,7 +10,7 @@ import (
 
 const stamp = `\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\] `
 
-// TestConsoleAtStart shows what the host says of itself and of the app, in this order.
+// TestConsoleAtStart checks the lines about the host and the app, in this order.
 func TestConsoleAtStart(t *testing.T) {
 	t.Parallel()
 	a := standard()
@@ -72,7 +72,7 @@ func TestConsoleOfInvocations(t *testing.T) {
 	}
 }
 
-// TestConsoleOfTheHandler shows the level that each of the handler's lines gets. Warnings are yellow, errors red.
+// TestConsoleOfTheHandler checks the level of each of the handler's lines. Warnings are yellow, errors red.
 func TestConsoleOfTheHandler(t *testing.T) {
 	t.Parallel()
 	const plain, yellow, red, reset = `^`, `^\x1b\[33m`, `^\x1b\[31m`, `\x1b\[0m`
@@ -123,7 +123,7 @@ func TestConsoleOfTheHandler(t *testing.T) {
 	}
 }
 
-// TestConsoleWithoutNewline shows that the last line of a handler is not lost for want of an end.
+// TestConsoleWithoutNewline shows that a last line without a line end is not lost.
 func TestConsoleWithoutNewline(t *testing.T) {
 	t.Parallel()
 	cfg := config(t, funchost.Forward, "")

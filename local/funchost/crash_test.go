@@ -13,8 +13,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestCrash follows a handler that ends with an error three times: twice it is started again at once, on
-// the same port, and then the host stops.
+// TestCrash has a handler that exits with an error three times: twice it is restarted at once, on the same port, and
+// then the host stops.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {
@@ -78,7 +78,7 @@ func TestCrashAtStart(t *testing.T) {
 	}
 }
 
-// TestExit0 shows that a handler which ends well is never missed.
+// TestExit0 shows that a handler that exits with 0 is not restarted.
 func TestExit0(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {
@@ -104,7 +104,7 @@ func TestExit0(t *testing.T) {
 	}
 }
 
-// TestExit200 shows that this code asks for a restart, which does not count.
+// TestExit200 shows that this code causes a restart that does not count as a crash.
 func TestExit200(t *testing.T) {
 	t.Parallel()
 	r := start(t, config(t, funchost.Forward, ""))
@@ -119,7 +119,7 @@ func TestExit200(t *testing.T) {
 	}
 }
 
-// TestUnstartable shows what becomes of a host whose handler is no program.
+// TestUnstartable shows the behaviour of a host whose handler is not a program.
 func TestUnstartable(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, path, want string }{
@@ -146,8 +146,8 @@ func TestUnstartable(t *testing.T) {
 	}
 }
 
-// TestFunctionTimeout shows that a function that takes too long costs the handler its life, and every
-// other request in it too, and that this is no crash.
+// TestFunctionTimeout shows that a function that takes too long ends the handler with all its other requests, and that
+// this is not a crash.
 func TestFunctionTimeout(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {
@@ -176,7 +176,7 @@ func TestFunctionTimeout(t *testing.T) {
 	}
 }
 
-// TestFunctionTimeoutOfHostJSON shows where the limit comes from when the configuration has none.
+// TestFunctionTimeoutOfHostJSON shows the source of the limit if the configuration has none.
 func TestFunctionTimeoutOfHostJSON(t *testing.T) {
 	t.Parallel()
 	a := standard()

@@ -13,15 +13,15 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestEarlyAnswer shows what becomes of an answer that the handler gives before it has read the body: where it closes the
-// connection while the host still sends, the caller gets 500. Both modes send first and listen then.
+// TestEarlyAnswer has a handler that answers before it has read the body: if it closes the connection while the host
+// still sends, the caller gets 500. Both modes send the whole request before they read the answer.
 func TestEarlyAnswer(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t, config(t, mode.mode, ""))
-			// More than the system keeps on the way for a reader that does not read.
+			// More than the system buffers for a reader that does not read.
 			r.call(t, "POST", open, strings.Repeat("x", 48<<20), tell("early", "413")).wantEmpty(t, http.StatusInternalServerError)
 			if got := r.call(t, "POST", open, "small", tell("early", "413")); got.status != http.StatusRequestEntityTooLarge {
 				t.Errorf("a body that was sent whole: got %d (%v), want the handler's 413", got.status, got.err)
@@ -33,7 +33,7 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
-// TestLargestBody shows that the host lets 100 MiB pass, and answers 500 to one byte more.
+// TestLargestBody shows that the host accepts 100 MiB, and answers 500 to one byte more.
 func TestLargestBody(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {
@@ -44,7 +44,7 @@ func TestLargestBody(t *testing.T) {
 			if got := r.call(t, "POST", open, largest, tell("count", "")); got.body != strconv.Itoa(len(largest)) {
 				t.Errorf("the handler has counted %q (%v), want all of it", got.body, got.err)
 			}
-			// The host reads nothing of it, so the client may meet a closed connection instead of the answer.
+			// The host reads nothing of it, so the client may see a closed connection instead of the answer.
 			if got := r.call(t, "POST", open, largest+"x"); got.err == nil && got.status != http.StatusInternalServerError {
 				t.Errorf("one byte more: got %d, want 500", got.status)
 			}
@@ -52,7 +52,7 @@ func TestLargestBody(t *testing.T) {
 	}
 }
 
-// TestInformationalAnswers shows that the host keeps them to itself.
+// TestInformationalAnswers shows that the host does not pass them on.
 func TestInformationalAnswers(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {
@@ -74,7 +74,7 @@ func TestInformationalAnswers(t *testing.T) {
 	}
 }
 
-// TestExpectedContinue is the client's own: it waits for 100 Continue, and gets the host's.
+// TestExpectedContinue has a client that waits for 100 Continue, and gets it from the host.
 func TestExpectedContinue(t *testing.T) {
 	t.Parallel()
 	r := start(t, config(t, funchost.Proxy, ""))

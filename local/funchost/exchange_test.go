@@ -8,7 +8,7 @@ import (
 	"userrelay/local/funchost"
 )
 
-// TestObserve shows what is told of requests, those that no function got among them.
+// TestObserve checks the observed requests, including those that reached no function.
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	for _, m := range modes() {

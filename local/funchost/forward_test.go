@@ -18,7 +18,7 @@ const (
 	open = "/api/Open"
 )
 
-// TestForwardedHeaders holds the headers that the handler gets against those that the client sent.
+// TestForwardedHeaders compares the headers that the handler gets with those that the client sent.
 func TestForwardedHeaders(t *testing.T) {
 	t.Parallel()
 	r := start(t, config(t, funchost.Forward, ""))
@@ -143,7 +143,8 @@ func TestForwardedTarget(t *testing.T) {
 	})
 }
 
-// TestForwardKeepsConnections also shows that a client's Connection: close reaches the handler.
+// TestForwardKeepsConnections checks that connections to the handler are reused, and that a client's Connection: close
+// reaches the handler.
 func TestForwardKeepsConnections(t *testing.T) {
 	t.Parallel()
 	r := start(t, config(t, funchost.Forward, ""))
@@ -162,7 +163,7 @@ func TestForwardKeepsConnections(t *testing.T) {
 	}
 }
 
-// TestAnswers shows in both modes that an answer comes as the handler gave it.
+// TestAnswers shows for both modes that the client gets the handler's answer unchanged.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {
@@ -199,14 +200,14 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestForwardBuffers shows that the client gets nothing of an answer before all of it is there.
+// TestForwardBuffers shows that the client gets nothing of an answer before it is complete.
 func TestForwardBuffers(t *testing.T) {
 	t.Parallel()
 	r := start(t, config(t, funchost.Forward, ""))
 	gate, report := filepath.Join(t.TempDir(), "gate"), filepath.Join(t.TempDir(), "report")
 	answer := r.begin(t, "GET", open, "", tell("flush", "", "report", report, "wait", gate))
 	wait.For(t, "the first half of the answer", func() bool { return contains(report, "started") })
-	r.call(t, "GET", open, "").seen(t) // time enough for the half to get through
+	r.call(t, "GET", open, "").seen(t) // enough time for the first half to arrive
 	select {
 	case got := <-answer:
 		t.Fatalf("the client has an answer before it is whole: %+v", got)

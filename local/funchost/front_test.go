@@ -142,7 +142,7 @@ func TestKeys(t *testing.T) {
 	})
 }
 
-// TestRefusals shows what the host refuses by itself. None of it may reach the handler.
+// TestRefusals has the requests that the host itself refuses. None of them may reach the handler.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {
@@ -156,7 +156,7 @@ func TestRefusals(t *testing.T) {
 			}
 			contentType := http.StatusInternalServerError
 			if mode.mode == funchost.Proxy {
-				contentType = http.StatusOK // passed on as it is
+				contentType = http.StatusOK // passed on unchanged
 			}
 			for _, tt := range []struct {
 				name      string

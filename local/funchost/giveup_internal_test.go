@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// service stands for the queue service, without a network: time is synctest's.
+// service stands in for the queue service, without a network, so that it can run in virtual time.
 type service func(*http.Request) (*http.Response, error)
 
 func (s service) RoundTrip(r *http.Request) (*http.Response, error) { return s(r) }
@@ -37,7 +37,7 @@ func TestListenerGivesUp(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		service service
-		// When it gives up, and after how many tries. No least and most: never.
+		// When it gives up, and after how many attempts. Without least and most: never.
 		least, most time.Duration
 		tries       int
 		why         string

@@ -9,7 +9,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestGroups runs an app as Flex Consumption does: HTTP functions and those of queues on instances of their own.
+// TestGroups runs an app as Flex Consumption does: HTTP functions and queue functions on separate instances.
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	service := startScripted(t)

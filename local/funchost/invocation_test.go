@@ -24,7 +24,7 @@ const (
 	wireText = `"[^"]+"` // a string within a string
 )
 
-// metadata are the patterns of what a message without members of its own has.
+// metadata are the patterns of the metadata of a message without additional members.
 func metadata() map[string]string {
 	return map[string]string{
 		"DequeueCount": "1", "ExpirationTime": wireTime, "Id": wireText, "InsertionTime": wireTime, "NextVisibleTime": wireTime,
@@ -32,7 +32,7 @@ func metadata() map[string]string {
 	}
 }
 
-// TestInvocation holds the whole request against what the host sends.
+// TestInvocation compares the whole request with the real host's.
 func TestInvocation(t *testing.T) {
 	t.Parallel()
 	const object = ` {"id":"42","n":7,"f":1.5,"dequeueCount":9,"list":[1],"nothing":null,"yes":true,"no":false,"at":"2026-01-02T03:04:05.6Z",` +
@@ -104,7 +104,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// TestInvocationAnswers shows what an answer of the handler does to the message: with one try each, what fails is poisoned.
+// TestInvocationAnswers shows the effect of the handler's answers on the message: with only one attempt, a failed
+// message is poisoned.
 func TestInvocationAnswers(t *testing.T) {
 	t.Parallel()
 	a := queueApp(map[string]any{"maxDequeueCount": 1})
@@ -161,7 +162,7 @@ func TestInvocationAnswers(t *testing.T) {
 	}
 }
 
-// TestInvocationHangs shows the answers that look like success and cost the handler its life.
+// TestInvocationHangs has answers that look like success but make the host kill the handler.
 func TestInvocationHangs(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, tell string }{
@@ -179,7 +180,7 @@ func TestInvocationHangs(t *testing.T) {
 	}
 }
 
-// hangs has the handler answer a message, and says whether it did so within the function's time limit.
+// hangs makes the handler answer a message, and says whether the invocation ended within the function's time limit.
 func hangs(t *testing.T, tell string, limit time.Duration) (answered bool) {
 	t.Helper()
 	a := queueApp(map[string]any{"maxDequeueCount": 1})
@@ -198,7 +199,7 @@ func hangs(t *testing.T, tell string, limit time.Duration) (answered bool) {
 	return true
 }
 
-// clock is a time as host.json has it.
+// clock formats a duration for host.json.
 func clock(d time.Duration) string {
 	return fmt.Sprintf("00:%02d:%02d", d/time.Minute, d%time.Minute/time.Second)
 }
@@ -222,7 +223,7 @@ func TestInvocationRedirects(t *testing.T) {
 	}
 }
 
-// TestInvocationTrace shows the trace context: made up where the host has Application Insights, else none.
+// TestInvocationTrace checks the trace context: the host creates one with Application Insights, and none without.
 func TestInvocationTrace(t *testing.T) {
 	t.Parallel()
 	cfg, q := queueConfig(t, queueApp(nil), "")
@@ -239,7 +240,7 @@ func TestInvocationTrace(t *testing.T) {
 	}
 }
 
-// TestAppWithoutHTTP needs no way of HTTP requests.
+// TestAppWithoutHTTP has an app without HTTP functions, which needs no mode for HTTP requests.
 func TestAppWithoutHTTP(t *testing.T) {
 	t.Parallel()
 	a := queueApp(nil)

@@ -13,10 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The tests in this file are within the package because nobody wants to wait for minutes: time is synctest's, and the
-// queue is one without a network.
+// The tests in this file are within the package so that they can run in virtual time, with a queue without a network.
 
-// fakeQueue notes what is done to it, with the time since the test began.
+// fakeQueue records its calls, with the time since the test began.
 type fakeQueue struct {
 	begin time.Time
 
@@ -74,7 +73,7 @@ func (q *fakeQueue) put(ids ...string) {
 	}
 }
 
-// listening runs a listener for d. The options are host.json's of this app, but for maxDequeueCount.
+// listening runs a listener for d. The options are those of this app's host.json, except maxDequeueCount.
 func listening(t *testing.T, d time.Duration, waiting []message, invoke func(context.Context, message, []byte) error) *fakeQueue {
 	t.Helper()
 	q := &fakeQueue{begin: time.Now(), waiting: waiting}
@@ -104,7 +103,7 @@ func TestPollingBacksOff(t *testing.T) {
 			t.Errorf("the first look after %v asks for %d", q.takes[0], q.asked)
 		}
 		for i, at := range q.takes[1:] {
-			// 100 ms, and each time about twice as much as the last time on top of it.
+			// 100 ms, then each time about twice the previous pause.
 			least, most := 100*time.Millisecond+80*time.Millisecond<<i, 100*time.Millisecond+120*time.Millisecond<<i
 			if got := at - q.takes[i]; got < min(least, 15*time.Second) || got > min(most, 15*time.Second) {
 				t.Errorf("look %d came %v after the one before, want %v to %v, at most 15 s", i+1, got, least, most)
@@ -129,8 +128,8 @@ func TestPollingGoesOnAtOnce(t *testing.T) {
 	})
 }
 
-// TestConcurrency shows that at most batchSize + newBatchThreshold messages are worked on, and that more are taken as
-// soon as newBatchThreshold or fewer are left.
+// TestConcurrency shows that at most batchSize + newBatchThreshold messages are in progress, and that more are
+// received as soon as newBatchThreshold or fewer are left.
 func TestConcurrency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,7 +161,7 @@ func TestConcurrency(t *testing.T) {
 	})
 }
 
-// TestInvisibilityIsRenewed also shows that the message is deleted with the receipt of the last renewal.
+// TestInvisibilityIsRenewed also checks that the message is deleted with the receipt of the last renewal.
 func TestInvisibilityIsRenewed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -177,7 +176,7 @@ func TestInvisibilityIsRenewed(t *testing.T) {
 	})
 }
 
-// TestRenewalThatFails is the last, and an exception that nobody handles.
+// TestRenewalThatFails checks that renewals stop after a failure, which is an unhandled exception.
 func TestRenewalThatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -199,7 +198,7 @@ func TestRenewalThatFails(t *testing.T) {
 	})
 }
 
-// TestSettling shows what becomes of a message, by the outcome of its function and its count.
+// TestSettling shows how a message is settled, by the outcome of its function and its dequeue count.
 func TestSettling(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
@@ -258,7 +257,7 @@ func TestPollingIntervalOfDevelopment(t *testing.T) {
 	}
 }
 
-// TestConnections is within the package because the address that development storage has belongs to somebody else.
+// TestConnections is within the package because another program may use the address of development storage.
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ env, want string }{

@@ -8,7 +8,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain turns this binary into the handler under test where the host starts it as one.
+// TestMain turns this binary into the handler under test if the host has started it as such.
 func TestMain(m *testing.M) {
 	env := os.Environ() //nolint:forbidigo // this is the main function of the handler too
 	if slices.Contains(env, probeVar+"=1") {

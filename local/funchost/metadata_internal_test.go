@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// FuzzQueueInvocation shows that whatever a message holds, the handler gets JSON from which it can be read again.
+// FuzzQueueInvocation checks that for any message the handler gets JSON from which it can read the message.
 func FuzzQueueInvocation(f *testing.F) {
 	for _, seed := range []string{"", "plain", `{"id":"1"}`, `{"a":{"b":[1]},"A":2,"sys":null}`, `{"a":1,"a":2}`, "\xff", `{"t":"2026-01-02T03:04:05+02:00"}`, "{\"\xff\":1}", `{"\ud800":"\ud800"}`} {
 		f.Add([]byte(seed), true)
@@ -45,7 +45,7 @@ func FuzzQueueInvocation(f *testing.F) {
 	})
 }
 
-// FuzzResult shows that no answer of a handler breaks the host.
+// FuzzResult checks that no answer of a handler breaks the host.
 func FuzzResult(f *testing.F) {
 	for _, seed := range []string{"", "{}", "null", "[]", `{"Logs":["x"]}`, `{"Outputs":1}`, "{", "{}{", `{"logs":null,"Logs":[{}]}`, "\xff", `{"a":"\ud800"}`} {
 		f.Add([]byte(seed), "application/json")

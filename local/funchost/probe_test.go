@@ -22,7 +22,7 @@ const (
 	headerTell = "X-Probe"             // what to do with a request, likewise
 )
 
-// seen is what the handler saw of a request, and what it knows of itself.
+// seen has the request as the handler saw it, and data about the handler's process.
 type seen struct {
 	PID              int
 	Method, URI      string
@@ -39,7 +39,8 @@ type seen struct {
 	Env         []string
 }
 
-// probe is a handler that answers with what it saw, and does what the header X-Probe says, or the message of a queue.
+// probe is a handler that answers with the request that it saw, and follows the instructions of the header X-Probe or
+// of a queue's message.
 type probe struct {
 	hits, roots atomic.Int64
 	root        atomic.Pointer[http.Header]
@@ -126,7 +127,7 @@ func (p *probe) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// see returns what the handler saw of a request.
+// see records a request.
 func (p *probe) see(r *http.Request, body []byte, hits int64) []byte {
 	dir, _ := os.Getwd()
 	saw, err := json.Marshal(seen{
@@ -140,10 +141,10 @@ func (p *probe) see(r *http.Request, body []byte, hits int64) []byte {
 	return saw
 }
 
-// invocation does what the message says that made the host call, and answers {} if it says nothing else.
+// invocation follows the instructions of the message, and answers {} by default.
 func (p *probe) invocation(w http.ResponseWriter, r *http.Request, saw []byte, hits int64) {
 	appendTo(p.seenFile, string(saw)+"\n")
-	tell, _ := url.ParseQuery(messageText(saw)) // messages that are no query tell nothing
+	tell, _ := url.ParseQuery(messageText(saw)) // messages that are not a query have no instructions
 	w.Header().Set("Content-Type", "application/json")
 	if tell.Has("type") {
 		w.Header()["Content-Type"] = nil
@@ -183,7 +184,7 @@ func messageText(saw []byte) string {
 	return ""
 }
 
-// obey does what a request asks for, in a fixed order.
+// obey follows the instructions of a request, in a fixed order.
 func (p *probe) obey(w http.ResponseWriter, r *http.Request, tell url.Values, hits int64) {
 	for _, line := range tell["stdout"] {
 		printTo(os.Stdout, line+"\n")
@@ -261,7 +262,7 @@ func appendTo(file, text string) {
 	}
 }
 
-// variable returns what an environment has under a name.
+// variable returns the value of a name in an environment.
 func variable(env []string, name string) string {
 	for _, entry := range env {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
@@ -274,7 +275,7 @@ func variable(env []string, name string) string {
 // await waits until the file exists.
 func await(file string) { awaitOr(file, nil) }
 
-// awaitOr waits until the file exists, and says so, or until done is closed.
+// awaitOr waits until the file exists or done is closed, and says whether the file exists.
 func awaitOr(file string, done <-chan struct{}) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -15,7 +15,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestHandlerEnvironment shows what the handler is started with.
+// TestHandlerEnvironment checks the arguments and the environment of the handler.
 func TestHandlerEnvironment(t *testing.T) {
 	t.Parallel()
 	a := standard()
@@ -59,7 +59,7 @@ func TestHandlerEnvironment(t *testing.T) {
 	}
 }
 
-// TestHandlerOverrides starts what settings say instead of host.json, on a port that host.json names.
+// TestHandlerOverrides starts the handler that settings name instead of host.json, on the port of host.json.
 func TestHandlerOverrides(t *testing.T) {
 	t.Parallel()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -115,7 +115,7 @@ func sameDir(t *testing.T, got, want string) {
 	}
 }
 
-// TestModes shows which way host.json chooses.
+// TestModes checks which mode host.json selects.
 func TestModes(t *testing.T) {
 	t.Parallel()
 	const forwarded, proxied = "/api/Open?a=", "/api/Open?a"
@@ -144,7 +144,7 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestRequestsWaitForTheHandler also shows that a 404 to the probe is good enough.
+// TestRequestsWaitForTheHandler also checks that a 404 to the probe is enough.
 func TestRequestsWaitForTheHandler(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {
@@ -185,8 +185,8 @@ func TestHandlerNeverListens(t *testing.T) {
 	}
 }
 
-// TestHandlerNeverAnswersTheProbe shows that initializationTimeout does not count once a connection was
-// accepted, and that requests wait until the host has enough: after four times that long it stops.
+// TestHandlerNeverAnswersTheProbe shows that initializationTimeout does not apply after a connection was accepted, and
+// that requests wait until the host gives up, after four times that timeout.
 func TestHandlerNeverAnswersTheProbe(t *testing.T) {
 	t.Parallel()
 	wait.LongEnough(t, "a program's start", time.Second, func(limit time.Duration) bool {
@@ -206,7 +206,7 @@ func TestHandlerNeverAnswersTheProbe(t *testing.T) {
 	})
 }
 
-// TestWaitingCountsForTheFunctionTimeout is the same with a function that may not run that long.
+// TestWaitingCountsForTheFunctionTimeout is the same with a shorter time limit of the function.
 func TestWaitingCountsForTheFunctionTimeout(t *testing.T) {
 	t.Parallel()
 	gate := filepath.Join(t.TempDir(), "gate")
@@ -223,14 +223,14 @@ func TestWaitingCountsForTheFunctionTimeout(t *testing.T) {
 	wait.For(t, "an answer", func() bool { return r.call(t, "GET", open, "").status == http.StatusOK })
 }
 
-// impatient is an app whose handler has very little time to start.
+// impatient is an app with a very short initialization timeout.
 func impatient(timeout string) app {
 	a := standard()
 	a.handler["initializationTimeout"] = timeout
 	return a
 }
 
-// wantStopped checks that the host stopped by itself, for a reason that says why.
+// wantStopped checks that the host stopped by itself, and its error.
 func wantStopped(t *testing.T, r *rig, why string) {
 	t.Helper()
 	wait.Receive(t, "the host's end", r.Done())

@@ -59,7 +59,7 @@ func TestProxyPassesChunked(t *testing.T) {
 	}
 }
 
-// TestProxyStreams shows that the first half of an answer is at the client before the second is made.
+// TestProxyStreams shows that the client gets the first half of an answer before the handler writes the second.
 func TestProxyStreams(t *testing.T) {
 	t.Parallel()
 	r := start(t, config(t, funchost.Proxy, ""))
@@ -89,8 +89,8 @@ func TestProxyStreams(t *testing.T) {
 	}
 }
 
-// TestClientGone shows what becomes of a request whose client leaves: forward mode does not tell the
-// handler, proxy mode does. Neither calls it a failure.
+// TestClientGone has a client that disconnects: in forward mode the handler does not notice, in proxy mode it does.
+// Neither mode reports a failure.
 func TestClientGone(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -115,7 +115,7 @@ func TestClientGone(t *testing.T) {
 			if got := wait.Receive(t, "the client's error", answer); got.err == nil {
 				t.Fatalf("got %+v, want an error", got)
 			}
-			for range 20 { // time enough for the handler to be told
+			for range 20 { // enough time for the handler to notice
 				r.call(t, "GET", open, "").seen(t)
 			}
 			if tt.mode == funchost.Forward {
@@ -160,7 +160,7 @@ func TestHandlerDrops(t *testing.T) {
 	}
 }
 
-// TestProxyRetries shows that a request whose body was not touched is tried again.
+// TestProxyRetries shows that a request is retried if its body was not read.
 func TestProxyRetries(t *testing.T) {
 	t.Parallel()
 	t.Run("until it gets through", func(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestQueueFailures follows a message that fails each time: it comes again with a higher count, and at the last is
-// poisoned as it is.
+// TestQueueFailures has a message that always fails: it is delivered again with a higher count, and finally poisoned
+// unchanged.
 func TestQueueFailures(t *testing.T) {
 	t.Parallel()
 	q := startQueues(t, queueApp(map[string]any{"maxDequeueCount": 3, "visibilityTimeout": "00:00:01"}), "")
@@ -41,7 +41,7 @@ func TestQueueFailures(t *testing.T) {
 	q.calls(t, 4)
 }
 
-// TestQueueMessagesThatAreNotBase64 are poisoned as they are, without a call.
+// TestQueueMessagesThatAreNotBase64 checks that such messages are poisoned unchanged, without a call.
 func TestQueueMessagesThatAreNotBase64(t *testing.T) {
 	t.Parallel()
 	q := startQueues(t, queueApp(nil), "")
@@ -66,7 +66,7 @@ func TestQueueMessagesThatAreNotBase64(t *testing.T) {
 	}
 }
 
-// TestQueuePlainMessages are what messageEncoding none is for.
+// TestQueuePlainMessages has messages for messageEncoding none.
 func TestQueuePlainMessages(t *testing.T) {
 	t.Parallel()
 	q := startQueues(t, queueApp(map[string]any{"messageEncoding": "None"}), "")
@@ -76,7 +76,7 @@ func TestQueuePlainMessages(t *testing.T) {
 	}
 }
 
-// TestQueueOfAPoisonQueue shows that a message of a queue which has no poison queue stays, invisible.
+// TestQueueOfAPoisonQueue shows that in a queue without a poison queue a failed message stays, invisible.
 func TestQueueOfAPoisonQueue(t *testing.T) {
 	t.Parallel()
 	a := queueApp(map[string]any{"maxDequeueCount": 1})
@@ -88,7 +88,7 @@ func TestQueueOfAPoisonQueue(t *testing.T) {
 	q.rig = start(t, cfg)
 	queuetest.Put(t, q.poison, "c3RhdHVzPTUwMA==") // status=500
 	q.executed(t, 1)
-	if err := q.Shutdown(t.Context()); err != nil { // whatever is done with it is done then
+	if err := q.Shutdown(t.Context()); err != nil { // by then it has been handled
 		t.Fatal(err)
 	}
 	if n, seen := queuetest.Count(t, q.poison), visible(t, q.poison); n != 1 || len(seen) != 0 {
@@ -96,10 +96,10 @@ func TestQueueOfAPoisonQueue(t *testing.T) {
 	}
 }
 
-// TestQueueCrash is the handler's end while it works on a message: a failure like any other.
+// TestQueueCrash ends the handler while it processes a message, which is a normal failure of the message.
 func TestQueueCrash(t *testing.T) {
 	t.Parallel()
-	// A message that comes again too soon finds no handler, as on the real host: that, too, is a try.
+	// As on the real host, a message that is delivered again too soon finds no handler, which counts as an attempt.
 	wait.LongEnough(t, "a handler's start", time.Second, func(limit time.Duration) bool {
 		q := startQueues(t, queueApp(map[string]any{"maxDequeueCount": 2, "visibilityTimeout": clock(limit)}), "")
 		q.put(t, "exit=1")
@@ -117,7 +117,7 @@ func TestQueueCrash(t *testing.T) {
 	})
 }
 
-// TestQueueLastCrash stops the host. The message is not lost.
+// TestQueueLastCrash checks that the crash that stops the host does not lose the message.
 func TestQueueLastCrash(t *testing.T) {
 	t.Parallel()
 	q := startQueues(t, queueApp(map[string]any{"maxDequeueCount": 1000, "visibilityTimeout": "00:00:01"}), "")
@@ -131,7 +131,7 @@ func TestQueueLastCrash(t *testing.T) {
 	}
 }
 
-// TestQueueStop shows what becomes of a message under way when the host is told to stop.
+// TestQueueStop checks what happens to a message in progress when the host is stopped.
 func TestQueueStop(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -200,7 +200,8 @@ func TestQueueWaits(t *testing.T) {
 	}
 }
 
-// TestQueueServiceAway shows that the host looks for its queue service, and finds one that comes while it does.
+// TestQueueServiceAway shows that the host retries its queue service, and continues when the service becomes
+// available.
 func TestQueueServiceAway(t *testing.T) {
 	t.Parallel()
 	first, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0"})
@@ -223,7 +224,8 @@ func TestQueueServiceAway(t *testing.T) {
 	wait.For(t, "the call", func() bool { return contains(seen, "/Drain") })
 }
 
-// TestQueueFunctionsInError shows that a function whose queue cannot be known does not run, and that the others do.
+// TestQueueFunctionsInError shows that a function whose queue cannot be determined does not run, and that the others
+// do.
 func TestQueueFunctionsInError(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, setting, want string }{
@@ -249,7 +251,7 @@ func TestQueueFunctionsInError(t *testing.T) {
 	}
 }
 
-// TestQueueFunctionDisabled needs no connection.
+// TestQueueFunctionDisabled shows that a disabled function needs no connection.
 func TestQueueFunctionDisabled(t *testing.T) {
 	t.Parallel()
 	cfg := config(t, funchost.Forward, "")
@@ -262,7 +264,7 @@ func TestQueueFunctionDisabled(t *testing.T) {
 	}
 }
 
-// TestQueueConsole shows the lines by which an invocation can be followed.
+// TestQueueConsole checks the lines for tracing an invocation.
 func TestQueueConsole(t *testing.T) {
 	t.Parallel()
 	q := startQueues(t, queueApp(nil), "")

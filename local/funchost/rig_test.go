@@ -39,7 +39,7 @@ type app struct {
 
 const httpOut = `{"type":"http","direction":"out","name":"res"}`
 
-// standard has a function of every level, one that is disabled, and one with a route of its own.
+// standard has a function of every level, a disabled one, and one with its own route.
 func standard() app {
 	exe, err := os.Executable()
 	if err != nil {
@@ -90,7 +90,8 @@ func writeFile(t *testing.T, file, text string) {
 	}
 }
 
-// config is the standard app's, with keys and the probe as handler. Start is what the probe does at its start.
+// config returns the standard app's configuration, with keys and the probe as handler. start has the probe's
+// instructions for its start.
 func config(t *testing.T, mode funchost.Mode, start string) funchost.Config {
 	t.Helper()
 	return funchost.Config{
@@ -134,7 +135,7 @@ func startIn(ctx context.Context, t *testing.T, cfg funchost.Config) *rig {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	t.Cleanup(func() {
-		_ = host.Close() // tests look at Err where it matters
+		_ = host.Close() // tests check Err if it matters
 		transport.CloseIdleConnections()
 		if t.Failed() {
 			t.Logf("console:\n%s", r.console)
@@ -143,7 +144,7 @@ func startIn(ctx context.Context, t *testing.T, cfg funchost.Config) *rig {
 	return r
 }
 
-// reply is a whole answer. Err is what the client met instead of one.
+// reply is a complete answer. Err is the client's error if there was none.
 type reply struct {
 	status int
 	header http.Header
@@ -203,7 +204,7 @@ func (r *rig) do(req *http.Request) reply {
 	return reply{resp.StatusCode, resp.Header, resp.ContentLength, string(body), err}
 }
 
-// begin sends a request and returns where its answer will come.
+// begin sends a request and returns a channel for its answer.
 func (r *rig) begin(t *testing.T, method, path, body string, headers ...string) <-chan reply {
 	t.Helper()
 	req, answer := r.request(t, method, path, body, headers...), make(chan reply, 1)
@@ -213,7 +214,7 @@ func (r *rig) begin(t *testing.T, method, path, body string, headers ...string) 
 	return answer
 }
 
-// tell is the header that makes the probe do something.
+// tell returns the header with instructions for the probe.
 func tell(pairs ...string) string {
 	values := url.Values{}
 	for pair := range slices.Chunk(pairs, 2) {
@@ -236,7 +237,7 @@ func wantHeaders(t *testing.T, got http.Header, want map[string]string) {
 	}
 }
 
-// modes are the two ways of HTTP requests.
+// modes are the two modes of HTTP requests.
 func modes() []struct {
 	name string
 	mode funchost.Mode

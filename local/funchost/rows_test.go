@@ -19,7 +19,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// row is what the host told Application Insights.
+// row is an item that the host sent to Application Insights.
 type row struct {
 	Name string            `json:"name"`
 	Key  string            `json:"iKey"`
@@ -43,7 +43,7 @@ type row struct {
 	} `json:"data"`
 }
 
-// short is what the row is.
+// short returns a short description of the row.
 func (r row) short() string {
 	b := r.Data.Base
 	switch r.Data.Type {
@@ -58,7 +58,7 @@ func (r row) short() string {
 	}
 }
 
-// ingestion is an endpoint that keeps what it gets.
+// ingestion is an endpoint that keeps its items.
 type ingestion struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -98,20 +98,20 @@ func (in *ingestion) rows(t *testing.T) (rows []row) {
 	return rows
 }
 
-// logging is host.json's section of an app.
+// logging is the section of an app's host.json.
 func logging(levels, insights map[string]any) app {
 	a := standard()
 	a.top["logging"] = map[string]any{"logLevel": levels, "applicationInsights": insights}
 	return a
 }
 
-// quiet is what the product's host.json asks for.
+// quiet is the section of the product's host.json.
 func quiet() app {
 	return logging(map[string]any{"default": "Warning", "Function": "Warning", "Host.Results": "Information", "Host.Function.Console": "Information"},
 		map[string]any{"enableDependencyTracking": false, "enablePerformanceCountersCollection": false, "enableLiveMetricsFilters": true})
 }
 
-// TestRows shows which rows the host writes, by what host.json says.
+// TestRows checks which rows the host writes for several versions of host.json.
 func TestRows(t *testing.T) {
 	t.Parallel()
 	off := map[string]any{"enableDependencyTracking": false}
@@ -169,8 +169,8 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestRowsHoldTheKey shows that the row of a call holds the whole URL, with the function's key in it, and that no row does
-// as the product's host.json has it.
+// TestRowsHoldTheKey shows that the row of a call has the whole URL with the function's key, and that with the
+// product's host.json no row has it.
 func TestRowsHoldTheKey(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -198,7 +198,7 @@ func TestRowsHoldTheKey(t *testing.T) {
 	}
 }
 
-// TestRowsBelongTogether shows how the host's rows and the handler's items hang together.
+// TestRowsBelongTogether checks how the host's rows and the handler's items are connected.
 func TestRowsBelongTogether(t *testing.T) {
 	t.Parallel()
 	const trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -252,7 +252,7 @@ func TestRowsBelongTogether(t *testing.T) {
 	}
 }
 
-// TestRowsOfQueues shows what is told of a message.
+// TestRowsOfQueues checks the rows for a message.
 func TestRowsOfQueues(t *testing.T) {
 	t.Parallel()
 	in, setting := startIngestion(t)
@@ -282,7 +282,7 @@ func TestRowsOfQueues(t *testing.T) {
 	}
 }
 
-// TestConsoleRows shows that the handler's lines are told where that is wanted, by their level.
+// TestConsoleRows shows that the handler's lines are sent if configured, by level.
 func TestConsoleRows(t *testing.T) {
 	t.Parallel()
 	in, setting := startIngestion(t)
@@ -306,7 +306,7 @@ func TestConsoleRows(t *testing.T) {
 	}
 }
 
-// TestRowsWithoutEndpoint shows that nobody waits for an endpoint that is not there.
+// TestRowsWithoutEndpoint shows that a missing endpoint delays nothing.
 func TestRowsWithoutEndpoint(t *testing.T) {
 	t.Parallel()
 	for _, setting := range []string{

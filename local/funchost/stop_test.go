@@ -14,7 +14,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestStop shows that nothing is left when the host is told to stop, and what becomes of requests.
+// TestStop checks that nothing is left after the host is stopped, and how requests end.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {
@@ -78,7 +78,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// TestStopWhileStarting shows that requests which wait for the handler do not hold up the host's end.
+// TestStopWhileStarting shows that requests that wait for the handler do not delay the host's end.
 func TestStopWhileStarting(t *testing.T) {
 	t.Parallel()
 	r := start(t, config(t, funchost.Forward, "gate="+filepath.Join(t.TempDir(), "never")))
@@ -95,8 +95,8 @@ func TestStopWhileStarting(t *testing.T) {
 	}
 }
 
-// TestStopWithSlowClient shows that a client which does not send its body cannot hold up the host's end,
-// and that its invocation is over when the host is.
+// TestStopWithSlowClient shows that a client that does not send its body does not delay the host's end, and that its
+// invocation ends before the host.
 func TestStopWithSlowClient(t *testing.T) {
 	t.Parallel()
 	for _, mode := range modes() {

@@ -13,7 +13,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// scripted is a queue service that says what a test wants. It begins without a queue.
+// scripted is a queue service with scripted answers. It begins without a queue.
 type scripted struct {
 	*httptest.Server
 	status   atomic.Int32 // 0: there is no such queue
@@ -41,8 +41,8 @@ func (s *scripted) setting() string {
 	return "AzureWebJobsStorage=AccountName=" + devstorage.Account + ";AccountKey=" + devstorage.Key + ";QueueEndpoint=" + s.URL + "/" + devstorage.Account
 }
 
-// TestQueueUnhandled shows how the host ends when a listener meets what it does not handle, here a key that the account
-// does not take: requests under way are answered, new ones refused.
+// TestQueueUnhandled shows how the host ends after a listener's unhandled error, here a refused key: requests in
+// progress are answered, new ones refused.
 func TestQueueUnhandled(t *testing.T) {
 	t.Parallel()
 	service := startScripted(t)
@@ -66,8 +66,8 @@ func TestQueueUnhandled(t *testing.T) {
 	}
 }
 
-// TestDisabledTrigger shows that nothing of a queue is touched whose function is disabled, and which spellings of the
-// setting the host reads.
+// TestDisabledTrigger shows that the queue of a disabled function is not used, and which spellings of the setting the
+// host reads.
 func TestDisabledTrigger(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

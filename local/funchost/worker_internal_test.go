@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestCrashCounter is within the package because nobody wants to wait for half an hour.
+// TestCrashCounter is within the package so that it need not wait for half an hour.
 func TestCrashCounter(t *testing.T) {
 	t.Parallel()
 	begin := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)

@@ -39,7 +39,7 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-// broker is one that wants a certificate and, with users, a login.
+// broker is a broker that requires a certificate and, with users, a login.
 func broker(t *testing.T, ca *realkafka.CA, users ...kfake.Opt) string {
 	t.Helper()
 	cert := must[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))
@@ -65,7 +65,7 @@ func enters(t *testing.T, s settings) error {
 	return client.Ping(wait.Context(t))
 }
 
-// TestLogin enters brokers with what the handler enters them with.
+// TestLogin connects to brokers with the handler's settings.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	ca := must[*realkafka.CA](t)(realkafka.NewCA("test"))
@@ -96,7 +96,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestCertificates takes them in forms that the handler takes; its own tests have all of them.
+// TestCertificates reads certificates in some forms that the handler accepts; the tests of certs have all of them.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	ca, stranger := must[*realkafka.CA](t)(realkafka.NewCA("test")), must[*realkafka.CA](t)(realkafka.NewCA("another"))
@@ -139,7 +139,7 @@ func file(t *testing.T, text []byte) string {
 	return name
 }
 
-// TestScope asks for tokens for the first broker, where no scope is set.
+// TestScope requests tokens for the first broker if no scope is set.
 func TestScope(t *testing.T) {
 	t.Parallel()
 	for _, set := range []string{"", "api://kafka/.default"} {
@@ -155,7 +155,7 @@ func TestScope(t *testing.T) {
 	}
 }
 
-// TestRefuses names all that is wrong, and no value.
+// TestRefuses checks that the error lists all mistakes, without values.
 func TestRefuses(t *testing.T) {
 	t.Parallel()
 	const secret, certificates = "s3cret", "KAFKA_TLS_CERT and KAFKA_TLS_KEY: must be a certificate and its key in PEM"

@@ -97,7 +97,7 @@ func TestCloseEndsStreams(t *testing.T) {
 	}
 }
 
-// A client that takes nothing holds no memory but the connection's, and not for long.
+// A client that reads nothing takes only the memory of its connection, and not for long.
 func TestSlowClientsAreDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestSlowClientsAreDropped(t *testing.T) {
 	})
 }
 
-// oneConnection is a listener that has one connection to give.
+// oneConnection is a listener that accepts one connection.
 type oneConnection struct {
 	connection net.Conn
 	once       sync.Once

@@ -9,7 +9,7 @@ import (
 	"userrelay/local/portal"
 )
 
-// A page elsewhere whose name has been pointed to this machine must get nothing.
+// A foreign page whose name resolves to this machine (DNS rebinding) must get nothing.
 func TestOnlyLoopbackNames(t *testing.T) {
 	t.Parallel()
 	p, err := portal.Start(t.Context(), portal.Config{Broker: &stuck{}})

@@ -18,7 +18,7 @@ func ignoreUnexported() cmp.Option { return cmpopts.IgnoreUnexported(portal.Regi
 
 var errQueue = errors.New("the queue service cannot be reached")
 
-// outageView is the part of /outbox that tells of an outage.
+// outageView is the part of /outbox about an outage.
 type outageView struct {
 	Outage *struct {
 		Since    string  `json:"since"`
@@ -60,7 +60,7 @@ func TestOutageIsTold(t *testing.T) {
 		got = get[outageView](t, r, "/outbox").Outage
 		return got == nil || got.Over != ""
 	})
-	// It ended long ago by the items' clock, so that it is told once and not any more.
+	// It ended long ago by the items' clock, so that it is shown only once.
 	if got != nil && (got.Drained != 2 || got.Poisoned != 1 || got.Lost != 0 || got.Waiting != 0 || got.DrainMs != 2000) {
 		t.Errorf("the end: %+v", got)
 	}

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// FuzzMessage shows that whatever lies in the queues can be shown.
+// FuzzMessage checks that any message of the queues can be shown.
 func FuzzMessage(f *testing.F) {
 	for _, seed := range []string{
 		"", "e30=", "{}", "not base64", "//79",

@@ -16,7 +16,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// boxes is an outbox that shows what it is told to.
+// boxes is an outbox with the given messages.
 type boxes struct {
 	mu                sync.Mutex
 	waiting, poisoned portal.QueueLook
@@ -47,7 +47,7 @@ func (b *boxes) set(waiting, poisoned portal.QueueLook, err error) {
 	b.waiting, b.poisoned, b.err = waiting, poisoned, err
 }
 
-// outboxState is what /outbox answers.
+// outboxState is the answer of /outbox.
 type outboxState struct {
 	Readable bool       `json:"readable"`
 	Reason   string     `json:"reason"`
@@ -86,7 +86,7 @@ type drained struct {
 	Place     *portal.Place `json:"place"`
 }
 
-// look is a queue that holds the texts, the oldest first, a second after one another from noon on.
+// look returns a queue with the texts, the oldest first, a second apart, starting at noon.
 func look(count int, texts ...string) portal.QueueLook {
 	l := portal.QueueLook{Count: count}
 	for i, text := range texts {
@@ -114,7 +114,7 @@ func drainedItem(second int, id, queuedMs string) string {
 		fmt.Sprintf(`"event":"drained","userId":"auth0|%s","eventId":%q,"queuedMs":%q,%s`, id, id, queuedMs, place(1, 7)))
 }
 
-// seenBy waits until /outbox answers as the condition wants.
+// seenBy waits until the answer of /outbox satisfies the condition.
 func seenBy(t *testing.T, r *rig, what string, f func(outboxState) bool) (s outboxState) {
 	t.Helper()
 	wait.For(t, what, func() bool {
@@ -138,7 +138,7 @@ func TestOutbox(t *testing.T) {
 
 	b.set(look(4, encoded(event("a", 2)), encoded(event("b", 1))), portal.QueueLook{}, nil)
 	events.until(t, "an event of the outbox", func(c counts) bool { return c.Outbox > before })
-	// c and d are invisible, a is in the queue as well, e and g have gone.
+	// c and d are invisible, a is in the queue as well, e and g have left it.
 	withdrawn := message(time.Second, "op-g", "Taken back", `"event":"withdrawn","eventId":"g"`)
 	r.track(t, outboxed(1, "g"), withdrawn, outboxed(0, "c"), outboxed(3, "d"), outboxed(4, "a"), outboxed(5, "e"), drainedItem(9, "e", "4000"), drainedItem(8, "f", "nonsense"))
 	s = seenBy(t, r, "all of it", func(s outboxState) bool { return s.Waiting == 4 })
@@ -200,7 +200,7 @@ func TestPoisonedMessages(t *testing.T) {
 		"not base64",                              // the host could not read it
 		encoded(givenUp(encoded("what it was"))),  // the handler could not
 		givenUp(encoded(event("b", 1))),           // the same, not in base64
-		encoded(givenUp("not base64 \uFFFD <b>")), // of something that was no base64
+		encoded(givenUp("not base64 \uFFFD <b>")), // of text that was not base64
 		encoded(`{"reason":"half"}`),
 		encoded("\xff\xfe"),
 		"",

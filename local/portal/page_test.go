@@ -89,7 +89,7 @@ func TestPageNamesItsOwnPartsOnly(t *testing.T) {
 	}
 }
 
-// WCAG 2.2 AA: 4.5 for text, 3 for what is to be seen of controls (1.4.3, 1.4.11).
+// WCAG 2.2 AA: 4.5 for text, 3 for the visible parts of controls (1.4.3, 1.4.11).
 func TestContrast(t *testing.T) {
 	t.Parallel()
 	css := read(t, "page/page.css")
@@ -125,7 +125,7 @@ func TestContrast(t *testing.T) {
 	}
 }
 
-// colours returns the variables of the first block that hold a colour.
+// colours returns the variables of the first block with a colour.
 func colours(css string) map[string]string {
 	_, block, _ := strings.Cut(css, ":root {")
 	block, _, _ = strings.Cut(block, "}")

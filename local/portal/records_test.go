@@ -59,7 +59,7 @@ func record(second int, key string) *kgo.Record {
 
 func noon() time.Time { return time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC) }
 
-// topicState is what /records answers.
+// topicState is the answer of /records.
 type topicState struct {
 	Readable bool             `json:"readable"`
 	Reason   string           `json:"reason"`
@@ -143,7 +143,7 @@ func TestOneRecord(t *testing.T) {
 		"/record?offset=1":              http.StatusBadRequest,
 	} {
 		t.Run(path, func(t *testing.T) {
-			t.Parallel() // it takes a while to know that there is nothing
+			t.Parallel() // it takes a while to detect an empty topic
 			if res := r.send(t, http.MethodGet, path, ""); res.StatusCode != status {
 				t.Errorf("status %d, want %d: %s", res.StatusCode, status, res.body)
 			}

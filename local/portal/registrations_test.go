@@ -14,7 +14,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// registrationList is what /registrations answers.
+// registrationList is the answer of /registrations.
 type registrationList struct {
 	Run           string                `json:"run"`
 	Newest        int64                 `json:"newest"`
@@ -23,7 +23,7 @@ type registrationList struct {
 	Registrations []portal.Registration `json:"registrations"`
 }
 
-// told is an item of the handler about user u and event e in the invocation i.
+// told returns an item of the handler about user u and event e in the invocation i.
 func told(second int, event, more string) string {
 	return message(time.Duration(second)*time.Second, "op", event, fmt.Sprintf(`"event":%q,"userId":"u","eventId":"e","InvocationId":"i"%s`, event, more))
 }
@@ -146,7 +146,7 @@ func TestRefusedRequests(t *testing.T) {
 	}
 }
 
-// Several under one operation are several rows, and each has its own steps.
+// Several registrations in one operation have separate rows with their own steps.
 func TestSeveralUnderOneOperation(t *testing.T) {
 	t.Parallel()
 	r := start(t, portal.Config{})
@@ -184,7 +184,7 @@ func TestRegistrationsAreBounded(t *testing.T) {
 	}
 }
 
-// What other runs have left is known from where it lies.
+// Registrations of earlier runs are read from the topic and the queues.
 func TestRegistrationsWithoutTelemetry(t *testing.T) {
 	t.Parallel()
 	b, _ := kafka(t)
@@ -203,7 +203,7 @@ func TestRegistrationsWithoutTelemetry(t *testing.T) {
 		}
 		return cmp.Equal(want, got)
 	})
-	// Telemetry that comes after all is about the same ones.
+	// Late telemetry belongs to the same registrations.
 	r.track(t, message(0, "op1", "Received", `"event":"received","userId":"auth0|1","eventId":"e1"`))
 	if list := get[registrationList](t, r, "/registrations"); list.Kept != 3 {
 		t.Errorf("%d rows, want 3", list.Kept)
@@ -232,7 +232,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// Items of no registration are notes.
+// Items without a registration are notes.
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	r := start(t, portal.Config{})

@@ -15,7 +15,7 @@ import (
 	"userrelay/local/portal"
 )
 
-// rig is a portal that can be asked.
+// rig is a portal with a client.
 type rig struct {
 	*portal.Portal
 	url string
@@ -36,7 +36,7 @@ func start(t *testing.T, c portal.Config) *rig {
 	return &rig{p, server.URL}
 }
 
-// answer is a response with all of its body.
+// answer is a response with its complete body.
 type answer struct {
 	*http.Response
 	body string
@@ -69,7 +69,7 @@ func (r *rig) send(t *testing.T, method, path, body string, headers ...header) a
 	return answer{res, string(text)}
 }
 
-// get returns what a path answers, which must be 200 and JSON.
+// get returns the answer of a path, which must be 200 and JSON.
 func get[T any](t *testing.T, r *rig, path string) (v T) {
 	t.Helper()
 	res := r.send(t, http.MethodGet, path, "")
@@ -102,7 +102,7 @@ func envelope(at time.Duration, operation, kind, data string) string {
 		`"data":{"baseType":%q,"baseData":{"ver":2,%s}}}`, kind, moment, operation, kind, data)
 }
 
-// counts is what an event of the stream holds.
+// counts is the content of an event of the stream.
 type counts struct {
 	Items   int64 `json:"items"`
 	Records int64 `json:"records"`
@@ -150,7 +150,7 @@ func (s *stream) next(t *testing.T) (c counts, ok bool) {
 	return c, false
 }
 
-// until reads events until one has what is wanted.
+// until reads events until one satisfies the condition.
 func (s *stream) until(t *testing.T, what string, f func(counts) bool) {
 	t.Helper()
 	for {

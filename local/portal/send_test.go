@@ -14,7 +14,7 @@ import (
 	"userrelay/local/portal"
 )
 
-// report is what /send answers.
+// report is the answer of /send.
 type report struct {
 	Statuses map[string]int `json:"statuses"`
 	First    struct {

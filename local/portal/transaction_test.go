@@ -12,7 +12,7 @@ import (
 	"userrelay/local/portal"
 )
 
-// place are the properties of an item that tells of a record.
+// place returns the properties of an item about a record.
 func place(partition, offset int) string {
 	return fmt.Sprintf(`"topic":"t","partition":"%d","offset":"%d"`, partition, offset)
 }
@@ -20,7 +20,7 @@ func place(partition, offset int) string {
 func TestTransactionIsInOrder(t *testing.T) {
 	t.Parallel()
 	r := start(t, portal.Config{})
-	r.track(t, // in the order in which they may come
+	r.track(t, // in a possible order of arrival
 		message(5*time.Millisecond, "op", "Forwarded to t[1]@7", `"event":"forwarded","userId":"u",`+place(1, 7)),
 		message(0, "other", "Received", `"event":"received","userId":"v"`),
 		envelope(300*time.Microsecond, "op", "RemoteDependencyData",

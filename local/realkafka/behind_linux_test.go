@@ -20,7 +20,8 @@ import (
 
 const helperName = "run-a-broker-and-wait"
 
-// helper is the process that TestNothingStaysBehind kills: it starts a cluster, says the broker's process id and waits.
+// helper is the process that TestNothingStaysBehind kills: it starts a cluster, prints the broker's process id and
+// waits.
 func helper() {
 	if len(os.Args) != 4 || os.Args[1] != helperName {
 		return
@@ -38,7 +39,7 @@ func helper() {
 	select {}
 }
 
-// TestNothingStaysBehind kills a process that runs a broker and wants the broker gone too.
+// TestNothingStaysBehind kills a process that runs a broker, and checks that the broker ends as well.
 func TestNothingStaysBehind(t *testing.T) {
 	self := must[string](t)(os.Executable())
 	cmd := exec.CommandContext(t.Context(), self, helperName, kafkatest.Home(t), t.TempDir())

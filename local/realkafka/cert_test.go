@@ -12,7 +12,7 @@ import (
 	"userrelay/local/realkafka"
 )
 
-// TestWrongCertificates shows what a client makes of a server's certificate.
+// TestWrongCertificates checks a client's reaction to a server's wrong certificate.
 func TestWrongCertificates(t *testing.T) {
 	ca, other := must[*realkafka.CA](t)(realkafka.NewCA("one")), must[*realkafka.CA](t)(realkafka.NewCA("other"))
 	tests := []struct {
@@ -42,7 +42,7 @@ func TestWrongCertificates(t *testing.T) {
 			wg.Go(func() {
 				conn, err := l.Accept()
 				if err != nil {
-					return // the client's view counts
+					return // only the client's error matters
 				}
 				srv := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
 				_ = srv.HandshakeContext(t.Context())

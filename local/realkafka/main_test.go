@@ -21,13 +21,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// login is how kafka-go comes by a listener.
+// login returns kafka-go's options for a listener.
 type login struct {
 	tls  *tls.Config
 	sasl sasl.Mechanism
 }
 
-// produce writes one record through a client of its own: it dials, logs in, looks up the leader and produces.
+// produce writes a record with a new client: it dials, logs in, looks up the leader and produces.
 func produce(ctx context.Context, brokers []string, topic string, l login) error {
 	tr := &kafka.Transport{TLS: l.tls, SASL: l.sasl, MetadataTopics: []string{topic}}
 	defer tr.CloseIdleConnections()
@@ -36,7 +36,7 @@ func produce(ctx context.Context, brokers []string, topic string, l login) error
 
 func produceWith(ctx context.Context, tr *kafka.Transport, brokers []string, topic string) error {
 	cl := &kafka.Client{Addr: kafka.TCP(brokers...), Transport: tr, Timeout: 10 * time.Second}
-	// Metadata first: for whatever keeps a client out Produce says only that it does not find the topic.
+	// Metadata first, because Produce reports every failed access only as a missing topic.
 	if _, err := cl.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}}); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
@@ -80,7 +80,7 @@ func (b bearer) Next(_ context.Context, challenge []byte) (done bool, response [
 	if len(challenge) == 0 {
 		return true, nil, nil
 	}
-	return false, []byte{1}, nil // the broker said why not, and now says it as an error
+	return false, []byte{1}, nil // the broker gave the reason, and now returns it as an error
 }
 
 func must[T any](t *testing.T) func(T, error) T {

@@ -24,7 +24,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestOneNode does everything with one broker: starting it is what takes time.
+// TestOneNode uses one broker for everything, because starting it takes time.
 func TestOneNode(t *testing.T) {
 	proxy := faultproxy.ForTest(t, faultproxy.Options{})
 	c := kafkatest.Start(t, realkafka.Options{

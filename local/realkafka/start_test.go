@@ -16,8 +16,8 @@ import (
 	"userrelay/test/recorder"
 )
 
-// TestPortsAndFolder has a port taken just before the broker binds it, and then starts a second cluster on the first
-// one's folder.
+// TestPortsAndFolder takes a port just before the broker binds it, and then starts a second cluster on the first one's
+// folder.
 func TestPortsAndFolder(t *testing.T) {
 	const topic = "kept"
 	opts := realkafka.Options{Dir: filepath.Join(t.TempDir(), "a folder"), Listeners: []realkafka.Listener{realkafka.Plaintext}}
@@ -52,7 +52,7 @@ func TestPortsAndFolder(t *testing.T) {
 	}
 }
 
-// TestArchiveIsMadeOnce starts two clusters at once with an empty cache.
+// TestArchiveIsMadeOnce starts two clusters concurrently with an empty cache.
 func TestArchiveIsMadeOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 20 s; run without -short")
@@ -114,7 +114,7 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
-// TestStartSaysWhy wants the broker's own words when it does not start.
+// TestStartSaysWhy checks that the error has the broker's own log if it does not start.
 func TestStartSaysWhy(t *testing.T) {
 	opts := realkafka.Options{NoArchive: true, Properties: map[string]string{"log.retention.check.interval.ms": "soon"}}
 	opts.Home = kafkatest.Home(t)

@@ -10,7 +10,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestThreeNodes kills the leader of a partition and has it come back.
+// TestThreeNodes kills the leader of a partition and restarts it.
 func TestThreeNodes(t *testing.T) {
 	c := kafkatest.Start(t, realkafka.Options{Nodes: 3})
 	const topic = "three"

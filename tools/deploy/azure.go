@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// runner runs a program and returns what it prints.
+// runner runs a program and returns its output.
 type runner func(ctx context.Context, name string, args ...string) (stdout string, err error)
 
 // commandError is a program's failure.
@@ -33,10 +33,10 @@ func (e *commandError) Error() string {
 
 func (e *commandError) Unwrap() error { return e.err }
 
-// command is the runner of real programs. Nothing is asked of the user: what would be asked fails.
+// command runs real programs. They cannot prompt the user: a prompt fails.
 func command(ctx context.Context, name string, args ...string) (string, error) {
 	c := exec.CommandContext(ctx, name, args...) //nolint:gosec // G204: the three programs of this package, and arguments, no shell
-	c.WaitDelay = 5 * time.Second                // az leaves children behind that hold its output
+	c.WaitDelay = 5 * time.Second                // children of az may keep its output open
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	if err := c.Run(); err != nil {
@@ -46,7 +46,7 @@ func command(ctx context.Context, name string, args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// The commands of az. All name the subscription: az's default one may be another.
+// The commands of az. All name the subscription, because az's default may be another one.
 func azVersion() []string { return []string{"version", "--output", "json"} }
 
 func (a app) azAccount() []string {
@@ -59,7 +59,7 @@ func (a app) azShow() []string {
 
 const permissionsPath = "/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
 
-// azPermissions asks what who is logged in may do to a resource. It knows roles of one's own and of groups, too.
+// azPermissions lists the permissions of the logged in user on a resource, from direct roles and from groups.
 func (a app) azPermissions(resource string) []string {
 	return []string{"rest", "--method", "get", "--url", resource + permissionsPath, "--output", "json"}
 }
@@ -78,10 +78,10 @@ func (a app) azKeys() []string {
 	}
 }
 
-// oldest is the oldest Azure CLI that publishes to Flex Consumption as is needed here (Azure/azure-cli#28812, #28899).
+// oldest is the oldest Azure CLI that can publish to Flex Consumption (Azure/azure-cli#28812, #28899).
 const oldest = "2.61.0"
 
-// checkAzure says whether az is there, new enough, and logged in to the subscription.
+// checkAzure checks that az is installed, new enough, and logged in to the subscription.
 func (p program) checkAzure(ctx context.Context, t app) error {
 	out, err := p.run(ctx, "az", azVersion()...)
 	switch {
@@ -118,7 +118,7 @@ func older(version, than string) bool {
 	return false
 }
 
-// site is what az shows of the app. Some versions of az show its properties flat.
+// site is az's description of the app. Some versions of az flatten the properties.
 type site struct {
 	Host       string `json:"defaultHostName"`
 	Plan       string `json:"serverFarmId"`
@@ -142,7 +142,7 @@ func (s site) plan() string {
 	return s.Properties.Plan
 }
 
-// allowed waits until who is logged in may publish.
+// allowed waits until the logged in user may publish.
 func (p program) allowed(ctx context.Context, t app, limit time.Time) (s site, err error) {
 	err = p.again(ctx, limit, func() error {
 		out, err := p.run(ctx, "az", t.azShow()...)
@@ -161,7 +161,7 @@ func (p program) allowed(ctx context.Context, t app, limit time.Time) (s site, e
 	return s, err
 }
 
-// may says which of the actions who is logged in may not do to a resource.
+// may returns the actions that the logged in user may not do on a resource.
 func (p program) may(ctx context.Context, t app, resource string, actions ...string) error {
 	out, err := p.run(ctx, "az", t.azPermissions(resource)...)
 	if err != nil {
@@ -188,7 +188,7 @@ func (p program) may(ctx context.Context, t app, resource string, actions ...str
 	return nil
 }
 
-// covers says whether one of the patterns, whose stars stand for anything, is the action.
+// covers says whether one of the patterns, with * for any text, matches the action.
 func covers(patterns []string, action string) bool {
 	flat := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "/", "|") }
 	for _, pattern := range patterns {

@@ -32,8 +32,7 @@ func TestMain(m *testing.M) {
 // scope of the roles that tests give.
 const group = "/subscriptions/" + azure.Subscription + "/resourceGroups/rg"
 
-// world is one in which Terraform has made the app, and whose user is logged in as its owner, with another default
-// subscription.
+// world has an app from Terraform, whose owner is logged in with another default subscription.
 func world() azure.World {
 	return azure.World{
 		Default: azure.Other, LoggedIn: true, Version: "2.87.0", Made: true,
@@ -51,8 +50,8 @@ type rig struct {
 	environ []string
 	source  string         // a package
 	want    string         // the checksum of its handler
-	answers []answer       // of the app, in order; the last one goes on
-	hang    bool           // az says nothing after it was given the package
+	answers []answer       // of the app, in order; the last one is repeated
+	hang    bool           // az hangs after it got the package
 	stdout  bytes.Buffer   // of Deploy
 	stderr  bytes.Buffer   // of Deploy
 	asked   []http.Request // of the app
@@ -142,7 +141,7 @@ func (r *rig) run(args ...string) int {
 	return p.main(r.t.Context(), args)
 }
 
-// calls returns how often az was called for each command that was asked for.
+// calls returns the number of calls of az for each given command.
 func (r *rig) calls(names ...string) map[string]int {
 	r.t.Helper()
 	_, calls, err := azure.Read(r.folder)
@@ -220,7 +219,7 @@ func TestDeploy(t *testing.T) {
 				r.answers = []answer{*c.last}
 			}
 			r.answers, r.hang = append(c.answers, r.answers...), c.hang
-			synctest.Test(t, func(t *testing.T) { // its clock goes on while nothing runs
+			synctest.Test(t, func(t *testing.T) { // its clock advances while nothing runs
 				r.t = t
 				if code := r.deploy(c.args...); code != c.code {
 					t.Errorf("exit code %d, want %d", code, c.code)
@@ -250,7 +249,7 @@ func script(answers ...azure.Answer) func(*azure.World) {
 	return func(w *azure.World) { w.Script = answers }
 }
 
-// checkRequests holds what the app was asked.
+// checkRequests checks the requests to the app.
 func (r *rig) checkRequests() {
 	r.t.Helper()
 	for _, request := range r.asked {
@@ -260,7 +259,7 @@ func (r *rig) checkRequests() {
 	}
 }
 
-// A user who does not want to wait is not made to.
+// A user can refuse to wait.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	w := world()
@@ -278,7 +277,7 @@ func TestInterrupt(t *testing.T) {
 	})
 }
 
-// Who names the app is said, and half a name is none.
+// The output names the source of the app's name, and an incomplete name is refused.
 func TestTarget(t *testing.T) {
 	t.Parallel()
 	whole := []string{"AZURE_SUBSCRIPTION_ID=" + azure.Subscription, "AZURE_RESOURCE_GROUP=rg", "AZURE_FUNCTION_APP=func"}
@@ -318,7 +317,7 @@ func TestTarget(t *testing.T) {
 	}
 }
 
-// What is no package is found out before anything is asked of Azure but a login.
+// An invalid package is detected before any request to Azure except the login.
 func TestNoPackage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, world())
@@ -336,7 +335,7 @@ func TestNoPackage(t *testing.T) {
 	}
 }
 
-// What -n prints can be run, and is what Deploy runs.
+// The output of -n can be run, and has the commands that Deploy runs.
 func TestPrint(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, world())

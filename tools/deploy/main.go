@@ -2,12 +2,12 @@
 //
 //	go run ./tools/deploy
 //
-// It makes the package (or takes the one that -src names), checks that Azure CLI is there, knows the subscription and may publish,
-// publishes with a bounded number of tries, for a new role takes up to ten minutes to hold, and asks the app which program it runs
-// until that is the one of the package. -n prints the commands instead.
+// It makes the package (or uses the one of -src), and checks that Azure CLI is installed, logged in to the
+// subscription and may publish. It publishes with a limited number of attempts, because a new role takes up to ten
+// minutes to apply. Then it requests the app's version until the app runs the package. -n prints the commands instead.
 //
-// The app is the one that flags name, else the variables AZURE_SUBSCRIPTION_ID, AZURE_RESOURCE_GROUP and AZURE_FUNCTION_APP
-// (azd's hooks and the workflow set them), else what `terraform output` names.
+// The app comes from the flags, or else from the variables AZURE_SUBSCRIPTION_ID, AZURE_RESOURCE_GROUP and
+// AZURE_FUNCTION_APP (set by azd's hooks and the workflow), or else from `terraform output`.
 package main
 
 import (
@@ -29,7 +29,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
-	exitUnseen = 3 // published, but the app cannot be asked from here
+	exitUnseen = 3 // published, but the app cannot be reached from here
 )
 
 func main() {
@@ -40,7 +40,7 @@ func main() {
 	os.Exit(code)
 }
 
-// program is Deploy, with what reaches beyond it.
+// program is Deploy with its external dependencies.
 type program struct {
 	run     runner
 	client  http.RoundTripper
@@ -49,7 +49,7 @@ type program struct {
 	stderr  io.Writer
 }
 
-// options are what the flags say.
+// options are the values of the flags.
 type options struct {
 	source   string // a package; empty: make one
 	infra    string // Terraform's folder
@@ -94,12 +94,12 @@ func (p program) main(ctx context.Context, args []string) int {
 	return exitOK
 }
 
-// say tells of progress.
+// say prints the progress.
 func (p program) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.stdout, format+"\n", args...)
 }
 
-// deploy does all of it, in order.
+// deploy does all steps in order.
 func (p program) deploy(ctx context.Context, o options) error {
 	target, origin, err := p.find(ctx, o)
 	if err != nil {

@@ -19,13 +19,13 @@ import (
 
 const (
 	pause        = 30 * time.Second // between tries
-	publishLimit = 8 * time.Minute  // for one try: az itself takes one to three
-	startLimit   = 5 * time.Minute  // until the app runs what was published
-	askLimit     = 20 * time.Second // for one question
+	publishLimit = 8 * time.Minute  // for an attempt: az itself takes one to three
+	startLimit   = 5 * time.Minute  // until the app runs the published package
+	askLimit     = 20 * time.Second // for a request
 	askPause     = 5 * time.Second
 )
 
-// again tries until it works, until the limit, or until the failure is one that waiting does not fix.
+// again repeats an attempt until it succeeds, until the limit, or until a failure that waiting does not fix.
 func (p program) again(ctx context.Context, limit time.Time, try func() error) error {
 	told := ""
 	for {
@@ -48,7 +48,7 @@ func (p program) again(ctx context.Context, limit time.Time, try func() error) e
 	}
 }
 
-// final says whether a failure is none that waiting fixes.
+// final says that waiting does not fix a failure.
 func final(err error) bool {
 	for _, text := range []string{"(ResourceGroupNotFound)", "(ResourceNotFound)", "No such file", "unrecognized arguments", "az login"} {
 		if strings.Contains(err.Error(), text) {
@@ -58,7 +58,7 @@ func final(err error) bool {
 	return false
 }
 
-// build is a program, by its commit and the checksum of its file.
+// build identifies a program by its commit and the checksum of its file.
 type build struct {
 	Commit string `json:"commit"`
 	SHA256 string `json:"sha256"`
@@ -88,7 +88,7 @@ func (p program) pack(ctx context.Context, folder string) (string, error) {
 	return name, nil
 }
 
-// packed returns which program is in a package.
+// packed identifies the program in a package.
 func packed(source string) (b build, err error) {
 	archive, err := zip.OpenReader(source)
 	if err != nil {
@@ -120,9 +120,9 @@ func packed(source string) (b build, err error) {
 	return b, nil
 }
 
-// publish sends the package, and tries again while Azure refuses it. What az says after the package was taken does not
-// count: it asks the host for its health, which the app's access restrictions may forbid and a late start may delay, and
-// before Azure/azure-cli#33388 it asks for ever. Whether the app runs is seen by its version.
+// publish sends the package, and tries again while Azure refuses it. It ignores az's result after the package was
+// accepted: az then polls the host's health, which access restrictions may forbid and a late start may delay, and
+// before Azure/azure-cli#33388 it polls forever. The app's version shows whether the app runs.
 func (p program) publish(ctx context.Context, t app, source string, want build, limit time.Time) error {
 	tries := 0
 	return p.again(ctx, limit, func() error {
@@ -147,11 +147,11 @@ func (p program) publish(ctx context.Context, t app, source string, want build, 
 	})
 }
 
-// errUnseen is that of an app which cannot be asked from here.
+// errUnseen says that the app cannot be reached from here.
 var errUnseen = errors.New("published, but which version runs cannot be seen from here: the app's access restrictions shut this machine out. " +
 	"Add its address to allowed_ips for the time, or look for \"The handler listens\" in the app's log stream; with -unseen this is no failure")
 
-// awaitVersion asks the app which program it runs until it is the one that is wanted.
+// awaitVersion requests the app's version until it is the wanted one.
 func (p program) awaitVersion(ctx context.Context, t app, host string, want build) error {
 	limit := time.Now().Add(startLimit)
 	told := ""
@@ -181,7 +181,7 @@ func (p program) awaitVersion(ctx context.Context, t app, host string, want buil
 	}
 }
 
-// running asks the app which program it runs. The key is asked for each time: the first publish makes it.
+// running requests the app's version. It gets the key each time, because the first publish creates it.
 func (p program) running(ctx context.Context, t app, host string) (b build, err error) {
 	out, err := p.run(ctx, "az", t.azKeys()...)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// app is where to publish.
+// app is the target of publishing.
 type app struct{ subscription, group, name string }
 
 func (a app) id() string {
@@ -19,8 +19,8 @@ func (a app) id() string {
 
 func (a app) whole() bool { return a.subscription != "" && a.group != "" && a.name != "" }
 
-// find returns the app, and who named it. A part that is missing is never taken from elsewhere: two sources may mean two
-// apps.
+// find returns the app, and the source of its name. It never takes a missing part from another source, because two
+// sources may mean two apps.
 func (p program) find(ctx context.Context, o options) (app, string, error) {
 	if o.app != (app{}) {
 		if !o.app.whole() {

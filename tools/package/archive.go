@@ -13,18 +13,18 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// handlerPath is where the Functions host finds the handler, as host.json says.
+// handlerPath is the handler's path, as in host.json.
 const handlerPath = "bin/handler"
 
-// file is one of the package's.
+// file is a file of the package.
 type file struct {
 	name       string // with slashes
 	content    []byte
 	executable bool
 }
 
-// mode is the file's mode on Linux, whatever the system is on which the package is made: the handler without its run bit
-// does not start, and one without a read bit cannot be read by the host.
+// mode is the file's mode on Linux, on whatever system the package is made. The handler needs the execute bit to
+// start, and the read bit for the host.
 func (f file) mode() fs.FileMode {
 	if f.executable {
 		return 0o755
@@ -32,7 +32,7 @@ func (f file) mode() fs.FileMode {
 	return 0o644
 }
 
-// appFiles returns what the app needs beside the handler: host.json, and function.json of each function.
+// appFiles returns the app's files other than the handler: host.json, and function.json of each function.
 func appFiles(root string) ([]file, error) {
 	host, err := text(root, "host.json")
 	if err != nil {
@@ -78,7 +78,7 @@ func appFiles(root string) ([]file, error) {
 	return files, nil
 }
 
-// text reads a text file. Its lines end as on Linux: a checkout on Windows makes the same package.
+// text reads a text file with Linux line ends, so that a checkout on Windows makes the same package.
 func text(root, name string) (file, error) {
 	content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
 	if err != nil {
@@ -87,7 +87,7 @@ func text(root, name string) (file, error) {
 	return file{name: name, content: bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))}, nil
 }
 
-// archived returns a zip of the files that is the same whenever and wherever it is made.
+// archived returns a reproducible zip of the files.
 func archived(files []file) ([]byte, error) {
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)

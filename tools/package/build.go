@@ -10,14 +10,14 @@ import (
 	"path/filepath"
 )
 
-// built is the handler as it was built.
+// built is the result of the build.
 type built struct {
 	binary []byte
 	info   *buildinfo.BuildInfo
 }
 
-// strayCode says whether there are new files that git does not know where the handler's code lies: then the handler is not that
-// of the commit. Also where git cannot say.
+// strayCode says whether there are untracked files in the handler's code, so that the handler differs from the commit.
+// It returns true if git fails.
 func strayCode(ctx context.Context, root string) bool {
 	status := exec.CommandContext(ctx, "git", "status", "--porcelain", "--untracked-files=all", "--", "handler", "go.mod", "go.sum")
 	status.Dir = root
@@ -25,8 +25,8 @@ func strayCode(ctx context.Context, root string) bool {
 	return err != nil || bytes.Contains(out, []byte("??"))
 }
 
-// build builds the handler for Azure's Linux instances into the file: without cgo, so that it needs nothing of the system
-// there, and without what differs from machine to machine.
+// build builds the handler for Azure's Linux instances into the file, without cgo, so that it needs no system
+// libraries, and without data that differs between machines.
 func build(ctx context.Context, root, binary string) (built, error) {
 	binary, err := filepath.Abs(binary)
 	if err != nil {
@@ -34,12 +34,12 @@ func build(ctx context.Context, root, binary string) (built, error) {
 	}
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./handler") //nolint:gosec // G204: constants, but for a temporary file
 	command.Dir = root
-	// What a user has set for other builds must not show in this one.
+	// The user's settings for other builds must not affect this one.
 	command.Env = append(command.Environ(),
 		"GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOFIPS140=off", "GOWORK=off")
 	if !strayCode(ctx, root) {
-		// Go marks a program as changed where git knows of any new file, be it a package, a lock file or a backend's
-		// configuration. Those cannot get into the handler.
+		// Go marks a program as changed if git reports any new file, such as a package, a lock file or a backend's
+		// configuration. These files cannot get into the handler.
 		command.Env = append(command.Env,
 			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=status.showUntrackedFiles", "GIT_CONFIG_VALUE_0=no")
 	}

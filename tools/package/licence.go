@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// licences returns the SPDX ids of each module's licences, as far as the text that comes with it tells. It reads the module cache,
-// where the modules are since the handler was built of them.
+// licences returns the SPDX ids of each module's licences, as far as they can be recognised from the text. It reads
+// the module cache, which has the modules because the handler was built from them.
 func licences(ctx context.Context, root string) (map[string][]string, error) {
 	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Path}}\t{{.Dir}}", "all")
 	list.Dir = root
@@ -38,7 +38,7 @@ func licences(ctx context.Context, root string) (map[string][]string, error) {
 	return all, nil
 }
 
-// licencesIn knows a licence by a sentence that is in it and in no other.
+// licencesIn recognises a licence by a sentence that no other licence has.
 func licencesIn(text string) (ids []string) {
 	text = strings.Join(strings.Fields(text), " ")
 	has := func(sentence string) bool { return strings.Contains(text, sentence) }

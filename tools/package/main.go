@@ -1,8 +1,8 @@
-// Package makes the package that Azure runs: a zip with host.json, the functions' folders and the handler, built for Linux.
+// Package makes the package for Azure: a zip with host.json, the functions' folders and the handler, built for Linux.
 //
 //	go run ./tools/package -o userrelay.zip
 //
-// It runs on any system, and makes the same bytes everywhere from the same commit with the same version of Go.
+// It runs on any system, and produces identical bytes from the same commit with the same version of Go.
 package main
 
 import (
@@ -47,7 +47,7 @@ func run(ctx context.Context, root string, args []string, stdout, stderr io.Writ
 	return 0
 }
 
-// produce makes the package and, unless sbom is empty, the list of its parts, and says on stdout what it has made.
+// produce makes the package and, unless sbom is empty, the list of its parts. It prints the names of both.
 func produce(ctx context.Context, root, out, sbom string, stdout io.Writer) (err error) {
 	files, err := appFiles(root)
 	if err != nil {
@@ -89,7 +89,7 @@ func produce(ctx context.Context, root, out, sbom string, stdout io.Writer) (err
 	return write(sbom, list)
 }
 
-// write puts a file in place whole or not at all.
+// write writes a file atomically.
 func write(name string, content []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+"-")
 	if err != nil {

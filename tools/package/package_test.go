@@ -76,7 +76,7 @@ func unpack(t *testing.T, archive []byte) (folder string, modes map[string]fs.Fi
 	return folder, modes
 }
 
-// TestPackage makes the package of this project and tries it.
+// TestPackage makes the package of this project and runs it.
 func TestPackage(t *testing.T) {
 	t.Parallel()
 	sbom := filepath.Join(t.TempDir(), "sbom.json")
@@ -136,7 +136,7 @@ func TestPackage(t *testing.T) {
 	})
 }
 
-// checkBill holds the list of parts against the binary.
+// checkBill compares the list of parts with the binary.
 func checkBill(t *testing.T, sbom, handler string) {
 	t.Helper()
 	f, err := os.Open(sbom)
@@ -186,7 +186,7 @@ func checkBill(t *testing.T, sbom, handler string) {
 	}
 }
 
-// register runs the unpacked app under the stand-in of the Functions host, with a broker in this process, and sends one
+// register runs the unpacked app under the stand-in for the Functions host, with an in-process broker, and sends a
 // registration.
 func register(t *testing.T, folder string) {
 	t.Helper()
@@ -237,7 +237,7 @@ func register(t *testing.T, folder string) {
 	checkVersion(t, host, filepath.Join(folder, "bin", "handler"))
 }
 
-// checkVersion holds what the app says of itself against the program that was packed.
+// checkVersion compares the app's version with the packed program.
 func checkVersion(t *testing.T, host *funchost.Host, handler string) {
 	t.Helper()
 	binary, err := os.ReadFile(handler)

@@ -11,9 +11,9 @@ import (
 	cyclonedx "github.com/CycloneDX/cyclonedx-go"
 )
 
-// bill returns what the handler is made of: the modules and the standard library that Go has written into the binary, so
-// it lists what is really in there and nothing else, with the licences that the modules come with. The same binary gives the same
-// text.
+// bill returns the handler's bill of materials: the modules and the standard library that Go has recorded in the
+// binary, so that it lists exactly what the binary contains, with the modules' licences. The same binary gives the
+// same text.
 func bill(handler built, licences map[string][]string) ([]byte, error) {
 	sum := sha256.Sum256(handler.binary)
 	main := cyclonedx.Component{
@@ -36,7 +36,7 @@ func bill(handler built, licences map[string][]string) ([]byte, error) {
 	}
 
 	bom := cyclonedx.NewBOM()
-	// A document that is made of the binary alone is known by the binary, and its time is the commit's.
+	// The document depends only on the binary: its serial number is derived from it, and its time is the commit's.
 	bom.SerialNumber = serial([16]byte(sum[:16]))
 	bom.Metadata = &cyclonedx.Metadata{
 		Component: &main,
@@ -54,7 +54,7 @@ func bill(handler built, licences map[string][]string) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// serial makes a UUID of version 8 (RFC 9562), whose bits are ours to choose.
+// serial makes a UUID of version 8 (RFC 9562), whose bits can be chosen freely.
 func serial(id [16]byte) string {
 	id[6] = id[6]&0x0f | 0x80
 	id[8] = id[8]&0x3f | 0x80
@@ -76,7 +76,7 @@ func library(path, version string, licences ...string) cyclonedx.Component {
 	return part
 }
 
-// setting is one of the binary's, "" where it has none of that name.
+// setting returns a build setting of the binary, or "".
 func setting(settings []debug.BuildSetting, name string) string {
 	for _, s := range settings {
 		if s.Key == name {
@@ -86,7 +86,7 @@ func setting(settings []debug.BuildSetting, name string) string {
 	return ""
 }
 
-// version is the commit of which the handler was built, marked where files had been changed since.
+// version returns the commit from which the handler was built, marked if files had been changed since then.
 func version(settings []debug.BuildSetting) string {
 	revision := setting(settings, "vcs.revision")
 	if setting(settings, "vcs.modified") == "true" {

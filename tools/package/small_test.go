@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// smallApp is an app like the project's, but small: a test can spoil it.
+// smallApp is a small app like the project's, which tests can change.
 func smallApp() map[string]string {
 	return map[string]string{
 		"go.mod":                 "module small\n\ngo 1.26\n",
@@ -41,7 +41,7 @@ func lay(t *testing.T, files map[string]string) (root string) {
 	return root
 }
 
-// The settings of the one who packs, and the system's line ends, must not show.
+// The user's settings and the system's line ends must not affect the package.
 func TestPackageIsTheSameForEverybody(t *testing.T) {
 	app := smallApp()
 	first := pack(t, lay(t, app))
@@ -81,7 +81,7 @@ func TestPackageIsTheSameForEverybody(t *testing.T) {
 	}
 }
 
-// What git does not know makes the program another one only where it can get into it.
+// Untracked files mark the program as changed only if they can get into it.
 func TestNewFilesDoNotShow(t *testing.T) {
 	t.Parallel()
 	app := smallApp()

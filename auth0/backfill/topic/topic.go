@@ -1,8 +1,7 @@
 // Package topic reads which users a Kafka topic has.
 //
-// It promises to tell of every record of the topic that has a user, from a time on and up to the end that the topic has when
-// it is asked, and of each once; where it cannot read to that end it says so. It changes nothing in the topic and belongs to
-// no consumer group.
+// It promises to return each record with a user exactly once, from a given time up to the topic's end at the time of
+// the call, or an error if it cannot read to that end. It changes nothing in the topic and uses no consumer group.
 package topic
 
 import (
@@ -32,10 +31,10 @@ type Reader struct {
 	config Config
 	client *kgo.Client
 	since  time.Time
-	next   map[int32]int64 // offset of the first record of each partition that was not told
+	next   map[int32]int64 // offset of the next record of each partition
 }
 
-// Open returns a reader of all that was written at a time or later. It must be closed.
+// Open returns a reader of the records from a time on. The caller must close it.
 func Open(c Config, since time.Time) (*Reader, error) {
 	r := &Reader{config: c, since: since, next: map[int32]int64{}}
 	var err error
@@ -45,7 +44,7 @@ func Open(c Config, since time.Time) (*Reader, error) {
 	return r, nil
 }
 
-// Close lets go of what it holds.
+// Close releases the reader's resources.
 func (r *Reader) Close() { r.client.Close() }
 
 func (r *Reader) dial(more ...kgo.Opt) (*kgo.Client, error) {
@@ -53,7 +52,7 @@ func (r *Reader) dial(more ...kgo.Opt) (*kgo.Client, error) {
 	return kgo.NewClient(slices.Concat(options, r.config.Login, more)...)
 }
 
-// CatchUp tells of each record, with its ce_source and its key, that was written since it was called before.
+// CatchUp calls a function with the ce_source and the key of each record that was written since the previous call.
 func (r *Reader) CatchUp(ctx context.Context, tell func(source, key string)) error {
 	ends, err := r.ends(ctx)
 	if err != nil {
@@ -70,7 +69,7 @@ func (r *Reader) CatchUp(ctx context.Context, tell func(source, key string)) err
 	}
 	consumer, err := r.dial(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.config.Topic: from}),
-		// Retention may have passed by, and the last record before the end may be one of Kafka's own.
+		// Retention may have deleted records, and the last record before the end may be a control record.
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(),
 		kgo.FetchMaxBytes(8<<20), kgo.MaxConcurrentFetches(2), kgo.MaxBufferedRecords(20_000),
 	)
@@ -118,7 +117,7 @@ func poll(ctx context.Context, consumer *kgo.Client) (kgo.Fetches, error) {
 
 func sourceOf(record *kgo.Record) (string, bool) {
 	if record.Attrs.IsControl() || record.Value == nil {
-		return "", false // a mark of Kafka's, or a user who was taken out
+		return "", false // a control record, or a deleted user
 	}
 	for _, h := range record.Headers {
 		if h.Key == "ce_source" {
@@ -128,7 +127,7 @@ func sourceOf(record *kgo.Record) (string, bool) {
 	return "", false
 }
 
-// ends returns the offset after the last record of each partition, and finds the first of those that it did not know.
+// ends returns the offset after the last record of each partition, and the first offset of new partitions.
 func (r *Reader) ends(ctx context.Context) (map[int32]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -183,8 +182,8 @@ func (r *Reader) partitions(ctx context.Context) ([]int32, error) {
 	return partitions, nil
 }
 
-// offsets asks for the offset of the first record at a time in ms or later, -1 where there is none; for the time -1 it is the
-// end.
+// offsets returns the offset of the first record at a time in ms or later, or -1 if there is none. For the time -1 it
+// returns the end.
 func (r *Reader) offsets(ctx context.Context, partitions []int32, at int64) (map[int32]int64, error) {
 	found := map[int32]int64{}
 	if len(partitions) == 0 {

@@ -91,8 +91,8 @@ func caughtUp(t *testing.T, r *topic.Reader) (found []string) {
 	return found
 }
 
-// TestCatchUp tells of every record once: of those that are there, and then of those that came since. Records without a source,
-// and users who were taken out, are none.
+// TestCatchUp returns every record once: first the existing ones, then the new ones. It ignores records without a
+// source, and deleted users.
 func TestCatchUp(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
@@ -113,7 +113,7 @@ func TestCatchUp(t *testing.T) {
 	}
 }
 
-// TestSince begins at a time, also where some partitions have nothing since.
+// TestSince begins at a time, also if some partitions have no later records.
 func TestSince(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
@@ -127,7 +127,7 @@ func TestSince(t *testing.T) {
 	}
 }
 
-// TestFails tells what it cannot read, and waits no longer than it is given.
+// TestFails returns an error for a topic that cannot be read, within the time limit.
 func TestFails(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
