@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestAction runs the Actions' own tests on the machine's Node and on Auth0's, and there asks for every branch: of the
-// second Action for those alone that are not the profile's, which it never has.
+// TestAction runs the Actions' own tests on the machine's Node and on Auth0's. On the latter it requires full branch
+// coverage; for the second Action without the branches of the profile, which it never has.
 func TestAction(t *testing.T) {
 	t.Parallel()
 	tests, err := filepath.Glob(filepath.Join(sources, "test", "*.test.mjs"))
@@ -40,7 +40,7 @@ func TestAction(t *testing.T) {
 	}
 }
 
-// TestBuilt shows that the Actions' code is what build.mjs makes of its sources, and that the check of it can fail.
+// TestBuilt shows that the Actions' code equals the output of build.mjs, and that this check can fail.
 func TestBuilt(t *testing.T) {
 	t.Parallel()
 	if done := execute(t, sources, nil, node(t), "build.mjs", "--check"); done.code != 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// bound is a binding as the API lists it.
+// bound is a binding in the API's list.
 func bound(id, name string) map[string]any {
 	return map[string]any{
 		"id": id, "trigger_id": "post-user-registration", "display_name": name + " shown",
@@ -19,7 +19,7 @@ func byID(id, name string) map[string]any {
 	return map[string]any{"ref": map[string]any{"type": "binding_id", "value": id}, "display_name": name + " shown"}
 }
 
-// TestBind shows that binding the Action leaves the others bound, in their order, and ours comes last and once.
+// TestBind shows that binding the Action keeps the other bindings in their order, and adds ours once at the end.
 func TestBind(t *testing.T) {
 	t.Parallel()
 	ours := map[string]any{
@@ -54,7 +54,7 @@ func TestBind(t *testing.T) {
 	}
 }
 
-// TestBindRefused shows that what goes wrong is told in one line without secrets, and nothing is changed.
+// TestBindRefused shows that a failure is reported in one line without secrets, and changes nothing.
 func TestBindRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -20,7 +20,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// checkEventStream posts what an Event Stream does, with the key in a header of one's own (custom_header).
+// checkEventStream posts like an Event Stream, with the key in a custom header (custom_header).
 func (s *stack) checkEventStream(t *testing.T) {
 	t.Helper()
 	key := "X-Functions-Key: " + s.Key
@@ -70,7 +70,7 @@ func (s *stack) checkEventStream(t *testing.T) {
 	}
 }
 
-// caller is an Action as an article has it.
+// caller is an Action from an article.
 type caller struct {
 	name    string
 	module  string                              // that it requires, "" none
@@ -86,13 +86,13 @@ func callers() []caller {
 		{"axios", "axios", url, append([]string{"eventId"}, place...), false},
 		{"profile", "", url, place, true},
 		{"kafka-rest", "node-fetch", func(address string) map[string]any {
-			// What the Action appends to the address is a fragment, which no client sends.
+			// The text that the Action appends to the address becomes a fragment, which no client sends.
 			return map[string]any{"ADDRESS": address + "#", "USER": "user", "PASSWORD": "secret", "TOPIC": topic}
 		}, place, true},
 	}
 }
 
-// checkArticles runs the callers with nothing but the address changed.
+// checkArticles runs the callers with only the address changed.
 func (s *stack) checkArticles(t *testing.T) {
 	t.Helper()
 	for _, c := range callers() {
@@ -133,8 +133,8 @@ func (s *stack) checkArticles(t *testing.T) {
 	}
 }
 
-// TestCallersSend holds what the callers send, byte for byte but for the address and the profile, against what their
-// libraries sent when this was written: what the handler is tested with otherwise (docs/forms.md) is that.
+// TestCallersSend compares the callers' requests, byte for byte except the address and the profile, with recorded
+// ones, which other tests of the handler use (docs/forms.md).
 func TestCallersSend(t *testing.T) {
 	t.Parallel()
 	actionNode(t)
@@ -151,7 +151,7 @@ func TestCallersSend(t *testing.T) {
 				_, _ = io.WriteString(w, `{"topic":"user-events","partition":3,"offset":317,"timestamp":1641950606804}`)
 			}))
 			defer server.Close()
-			// As text, since a map's members come in any order.
+			// As text, because the order of a map's members varies.
 			e := map[string]any{"user": jsontext.Value(`{"user_id":"auth0|61de2511fd334200aq221d","email":"","tenant":"test","email_verified":false,"app_metadata":{}}`)}
 			a := startAction(t, filepath.Join("callers", c.name+".js"), e, c.secrets(server.URL+"/api/RegisterUser?code=KEY"), 1)
 			<-a.ended
@@ -193,8 +193,8 @@ func asSent(t *testing.T, r *http.Request) string {
 	return text.String()
 }
 
-// checkBackfill sends an export through the function: one user whom the Action has sent, and one whom it gave up on. Both have
-// the event ids that the Action gives.
+// checkBackfill sends an export to the function: one user that the Action has sent, and one that it gave up. Both have
+// the Action's event ids.
 func (s *stack) checkBackfill(t *testing.T) {
 	t.Helper()
 	signup := withUser(t, event(t, "database-signup"), "auth0|sent")

@@ -21,8 +21,8 @@ func functionEnv() []string {
 	return []string{"FUNCTION_URL=" + functionURL, "FUNCTION_KEY=" + functionKey}
 }
 
-// deploy imports one file of a folder as docs/auth0.md says. The tool takes its time, up to a minute where others work: it
-// compiles a schema of all that a tenant can have.
+// deploy imports a file of a folder as docs/auth0.md says. The tool takes up to a minute on a busy machine, because it
+// compiles a schema of everything in a tenant.
 func deploy(t *testing.T, a *tenant, folder, file string, env []string) outcome {
 	t.Helper()
 	cli, err := filepath.Abs(module(t, sources, "auth0-deploy-cli/lib/index.js"))
@@ -38,7 +38,7 @@ func deploy(t *testing.T, a *tenant, folder, file string, env []string) outcome 
 	return done
 }
 
-// wantChanges checks that the import went well and what it sent.
+// wantChanges checks that the import succeeded, and the requests that it sent.
 func (a *tenant) wantChanges(t *testing.T, done outcome, want ...sent) {
 	t.Helper()
 	if done.code != 0 {
@@ -49,12 +49,12 @@ func (a *tenant) wantChanges(t *testing.T, done outcome, want ...sent) {
 	}
 }
 
-// byRequest orders what the tool sends at once.
+// byRequest sorts concurrent requests of the tool.
 func byRequest(a, b sent) bool {
 	return fmt.Sprint(a.request, a.body["name"]) < fmt.Sprint(b.request, b.body["name"])
 }
 
-// theAction is what has to arrive at the tenant.
+// theAction is the expected request.
 func theAction(t *testing.T) map[string]any {
 	t.Helper()
 	return map[string]any{
@@ -68,8 +68,7 @@ func theAction(t *testing.T) map[string]any {
 	}
 }
 
-// TestDeployNew deploys both Actions to a tenant that has nothing. They stand in one file for once, as below: every import takes
-// its time.
+// TestDeployNew deploys both Actions to an empty tenant. To save time both are in one file here and below.
 func TestDeployNew(t *testing.T) {
 	t.Parallel()
 	a := startTenant(t)
@@ -96,7 +95,7 @@ func deployFolder(t *testing.T, name string, parts ...[]byte) (folder string) {
 	return folder
 }
 
-// without is a file of the Auth0 side without a line, so that it can follow another of its kind.
+// without returns a file of auth0/ without a line, so that it can be appended to another one.
 func without(t *testing.T, file, line string) []byte {
 	t.Helper()
 	text := string(read(t, filepath.Join(sources, file)))
@@ -106,8 +105,8 @@ func without(t *testing.T, file, line string) []byte {
 	return []byte(strings.Replace(text, line, "", 1))
 }
 
-// TestDeployAgain deploys the Action to a tenant that has it, and both Event Streams. The one that runs an Action names it by the
-// id that the tenant gave it.
+// TestDeployAgain deploys the Action to a tenant that has it, and both Event Streams. The stream that runs an Action
+// refers to it by the tenant's id.
 func TestDeployAgain(t *testing.T) {
 	t.Parallel()
 	a := startTenant(t)
@@ -155,7 +154,7 @@ func theStreamAction(t *testing.T) map[string]any {
 	}
 }
 
-// TestDeployUnset shows that nothing is deployed where a secret is not set, and that the error shows no other.
+// TestDeployUnset shows that nothing is deployed if a secret is not set, and that the error shows no other secret.
 func TestDeployUnset(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"action.yaml", "event-stream.yaml", "stream-action.yaml"} {

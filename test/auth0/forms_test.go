@@ -17,10 +17,10 @@ const (
 	formsEnd   = "<!-- end of forms -->\n"
 )
 
-// update says that pages and what callers send are to be written.
+// update says that pages and the recorded requests must be written.
 var update = flag.Bool("update", false, "write the table of forms into docs/auth0.md, and callers/*.http, anew") //nolint:gochecknoglobals // a flag is one
 
-// TestForms holds the table of docs/auth0.md against the forms that other tests try: of the secrets (TestAction and, in
+// TestForms compares the tables of docs/auth0.md with the forms of other tests: of the secrets (TestAction and, in
 // auth0/backfill, TestPasted), of exports (there, TestExports) and of times (TestEventIDs, TestAction, TestIDs).
 func TestForms(t *testing.T) {
 	t.Parallel()
@@ -96,7 +96,7 @@ func fixture[T any](t *testing.T, name string) (rows []T) {
 	return rows
 }
 
-// code shows a text of any characters, cut off where it is long.
+// code shows a text with any characters, and cuts off long ones.
 func code(s string) string {
 	if s == "" {
 		return "nothing"
@@ -110,5 +110,5 @@ func code(s string) string {
 	return "`` " + cell(shown) + " ``"
 }
 
-// cell keeps a text in its cell of the table.
+// cell escapes a text for a cell of the table.
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }

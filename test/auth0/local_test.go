@@ -20,7 +20,7 @@ import (
 
 const sent200 = `user sent: HTTP 200, attempts=(\d+), id=(a0pur_[0-9a-f]{32}), trace=([0-9a-f]{32})`
 
-// TestLocal sends users from everywhere to all that `go run ./local` starts, and reads the topic.
+// TestLocal sends users from all sources to `go run ./local`, and reads the topic.
 func TestLocal(t *testing.T) {
 	t.Parallel()
 	actionNode(t)
@@ -79,8 +79,8 @@ func (s *stack) checkAction(t *testing.T) {
 	}
 }
 
-// checkStreamAction runs the Action of an Event Stream: the user of an enterprise connection is in the topic under the id that
-// the Action's line tells, and nothing of the profile is, although the function would keep it.
+// checkStreamAction runs the Action of an Event Stream: the user of an enterprise connection is in the topic with the
+// id in the Action's line, and without a profile, although the function would keep it.
 func (s *stack) checkStreamAction(t *testing.T) {
 	t.Helper()
 	e := event(t, "event-stream-action")
@@ -111,7 +111,7 @@ func (s *stack) checkStreamAction(t *testing.T) {
 	}
 }
 
-// checkProfile sends the profile, which is in the record as Auth0 has it.
+// checkProfile sends the profile, which is unchanged in the record.
 func (s *stack) checkProfile(t *testing.T) {
 	t.Helper()
 	e := withUser(t, event(t, "database-signup"), "auth0|with-profile")
@@ -145,7 +145,7 @@ func (s *stack) checkKeyInAddress(t *testing.T) {
 	}
 }
 
-// checkWrongKey fails at once, with a line that says what to look at.
+// checkWrongKey fails at once, with a line that says what to check.
 func (s *stack) checkWrongKey(t *testing.T) {
 	t.Helper()
 	e := withUser(t, event(t, "database-signup"), "auth0|wrong-key")
@@ -160,7 +160,7 @@ func (s *stack) checkWrongKey(t *testing.T) {
 	}
 }
 
-// TestHungServer gives up a function that never answers.
+// TestHungServer checks that the Action gives up if the function never answers.
 func TestHungServer(t *testing.T) {
 	t.Parallel()
 	actionNode(t)
@@ -179,7 +179,7 @@ func TestHungServer(t *testing.T) {
 	}
 }
 
-// TestCertificate sends nothing to a function whose certificate is not trusted.
+// TestCertificate checks that nothing is sent to a function with an untrusted certificate.
 func TestCertificate(t *testing.T) {
 	t.Parallel()
 	a := startTenant(t) // for its certificate

@@ -6,8 +6,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestLocalOutbox stops the broker while a user registers: the Action is told that the user is kept in the outbox, at the
-// first attempt, and the user is in the topic once the broker is back.
+// TestLocalOutbox stops the broker while a user registers: the first answer tells the Action that the user is in the
+// outbox, and the user is in the topic after the broker is back.
 func TestLocalOutbox(t *testing.T) {
 	t.Parallel()
 	actionNode(t)

@@ -14,7 +14,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// published are things of ours that Auth0 publishes a type for, in its npm package auth0.
+// published are our requests and fixtures for which Auth0 publishes a type, in its npm package auth0.
 func published(t *testing.T) map[string]string {
 	t.Helper()
 	action, err := json.Marshal(theAction(t))
@@ -33,14 +33,14 @@ func published(t *testing.T) map[string]string {
 		fixture("auth0", "testdata", "events", "event-stream-social.json"):                                                                                  "EventStreamCloudEventUserCreatedCloudEvent",
 		fixture("handler", "registration", "testdata", "requests", "event-stream.json"):                                                                     "EventStreamCloudEventUserCreatedCloudEvent",
 		string(action): "CreateActionRequestContent",
-		// The type is that of the answer, which does not repeat the value.
+		// This is the type of the answer, which does not repeat the value.
 		`{"method":"custom_header","header_key":"x-functions-key"}`:        "EventStreamWebhookCustomHeaderAuth",
 		`{"ref":{"type":"binding_id","value":"b1"},"display_name":"mail"}`: "ActionBindingWithRef",
 	}
 }
 
-// TestPublishedTypes holds the fixtures of Event Streams, and what is sent to the Management API, against the types that
-// Auth0 publishes.
+// TestPublishedTypes checks the fixtures of Event Streams and the requests to the Management API against Auth0's
+// published types.
 func TestPublishedTypes(t *testing.T) {
 	t.Parallel()
 	tsc, err := filepath.Abs(module(t, ".", "typescript/bin/tsc"))
@@ -58,7 +58,7 @@ func TestPublishedTypes(t *testing.T) {
 	for value, name := range published(t) {
 		count++
 		_, _ = fmt.Fprintf(&source, "export const v%d: Management.%s = %s;\n", count, name, value)
-		// The same with a number for a text.
+		// The same with a number instead of a string.
 		_, _ = fmt.Fprintf(&wrong, "export const v%d: Management.%s = %s;\n", count, name, damaged.ReplaceAllString(value, `"$1": 0`))
 	}
 	check := func(source string) outcome {
@@ -75,7 +75,7 @@ func TestPublishedTypes(t *testing.T) {
 	}
 }
 
-// TestEventSchema holds the events that the Action is tested with against the schema of the trigger.
+// TestEventSchema checks the events of the Action's tests against the schema of the trigger.
 func TestEventSchema(t *testing.T) {
 	t.Parallel()
 	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(sources, "testdata", "post-user-registration.schema.json"))
@@ -108,7 +108,7 @@ func TestEventSchema(t *testing.T) {
 	}
 }
 
-// TestEventIDs holds the handler's derived id against the table that the Action and the backfill keep to.
+// TestEventIDs compares the handler's derived ids with the table that the Action and the backfill also use.
 func TestEventIDs(t *testing.T) {
 	t.Parallel()
 	rows := eventIDs(t)

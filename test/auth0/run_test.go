@@ -13,7 +13,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// actionRun is one run of an Action.
+// actionRun is a run of an Action.
 type actionRun struct {
 	failed chan int // status of each attempt that failed, 0 for none
 	ended  chan struct{}
@@ -22,7 +22,7 @@ type actionRun struct {
 	threw string   // once ended; "" where it returned
 }
 
-// actionNode is the Node for Actions: Auth0's, where there is one, else the machine's.
+// actionNode is the Node for Actions: Auth0's if installed, otherwise the machine's.
 func actionNode(t *testing.T) string {
 	t.Helper()
 	if runtime.GOOS+runtime.GOARCH != "linuxamd64" {
@@ -31,7 +31,7 @@ func actionNode(t *testing.T) string {
 	return node22(t)
 }
 
-// startAction starts an Action with an event and secrets. speed is that of its clock.
+// startAction starts an Action with an event and secrets. speed is the speed of its clock.
 func startAction(t *testing.T, code string, event, secrets map[string]any, speed float64, env ...string) *actionRun {
 	t.Helper()
 	event = maps.Clone(event)
@@ -65,7 +65,7 @@ func startAction(t *testing.T, code string, event, secrets map[string]any, speed
 	return run
 }
 
-// read follows what the Action's process tells.
+// read reads the output of the Action's process.
 func (a *actionRun) read(t *testing.T, lines *bufio.Scanner) {
 	t.Helper()
 	whole := false
@@ -93,7 +93,7 @@ func (a *actionRun) read(t *testing.T, lines *bufio.Scanner) {
 	}
 }
 
-// runAction runs this project's Action to its end, and returns what it logged where it returned, or threw.
+// runAction runs this project's Action to its end, and returns its log after it returned or threw.
 func runAction(t *testing.T, event, secrets map[string]any, speed float64, env ...string) (logged, threw string) {
 	t.Helper()
 	a := startAction(t, actionCode, event, secrets, speed, env...)
@@ -101,7 +101,7 @@ func runAction(t *testing.T, event, secrets map[string]any, speed float64, env .
 	return a.line(t), a.threw
 }
 
-// line is the one line that an Action has logged.
+// line returns the single log line of an Action.
 func (a *actionRun) line(t *testing.T) string {
 	t.Helper()
 	switch {

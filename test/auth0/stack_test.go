@@ -22,11 +22,11 @@ import (
 
 const (
 	topic      = "user-events"
-	buildLimit = 5 * time.Minute // with nothing in Go's cache
+	buildLimit = 5 * time.Minute // with an empty Go cache
 )
 
-// What tests start, where they start anything: localBinary is what `go run ./local` runs, and backfillBinary what
-// `go run ./auth0/backfill` does.
+// The programs that tests start: localBinary is the program of `go run ./local`, backfillBinary that of `go run
+// ./auth0/backfill`.
 var (
 	localBinary, backfillBinary string                      //nolint:gochecknoglobals // TestMain has no other way to hand something to tests
 	programs                    = sync.OnceValue(buildThem) //nolint:gochecknoglobals // built once for all tests, or never
@@ -46,8 +46,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// buildThem builds the programs, and the handler that local starts: two of them, started at once, then find it at its place
-// and write nothing.
+// buildThem builds the programs, and the handler that local starts, so that concurrent runs of local find it and write
+// nothing.
 func buildThem() error {
 	handler := "bin/handler"
 	if runtime.GOOS == "windows" {
@@ -80,7 +80,7 @@ type stack struct {
 	stop func() // ends all of it, and waits
 }
 
-// startStack starts it and waits until all of it answers. Without -port among the arguments the function is on a free one.
+// startStack starts it and waits until everything answers. Without the argument -port the function uses a free port.
 func startStack(t *testing.T, args ...string) *stack {
 	t.Helper()
 	if err := programs(); err != nil {
@@ -163,7 +163,7 @@ type record struct {
 	headers    map[string]string
 }
 
-// records reads all that is in the topic, with a client that has nothing in common with the handler's.
+// records reads the whole topic with an independent client.
 func (s *stack) records(t *testing.T) (records []record) {
 	t.Helper()
 	found, err := realkafka.Read(t.Context(), []string{s.Brokers}, topic)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// gate is the address that an Action has for a stack that is stopped and started again, with another port and key. While
-// there is none, connections break.
+// gate is the Action's address for a stack that is stopped and restarted with another port and key. While no stack
+// runs, connections break.
 type gate struct {
 	*httptest.Server
 	stack atomic.Pointer[stack]
@@ -43,8 +43,8 @@ func startGate(t *testing.T) *gate {
 	return g
 }
 
-// TestLocalStopped stops all of it, registers a user, and starts it again: the Action's next attempt gets the user through.
-// The Action's clock is slow, so that a busy machine has the time for the start.
+// TestLocalStopped stops everything, registers a user, and starts it again: the Action's next attempt succeeds. The
+// Action's clock is slow, so that a busy machine has enough time for the start.
 func TestLocalStopped(t *testing.T) {
 	t.Parallel()
 	actionNode(t)

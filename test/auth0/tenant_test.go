@@ -18,8 +18,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// tenant stands in for an Auth0 tenant: its token endpoint and as much of the Management API as the tools call. It answers
-// as the API does and remembers what it was sent.
+// tenant stands in for an Auth0 tenant: its token endpoint and the part of the Management API that the tools call. It
+// answers like the API and records the requests.
 type tenant struct {
 	*httptest.Server
 	domain string // host:port
@@ -77,19 +77,19 @@ func startTenant(t *testing.T) *tenant {
 	return a
 }
 
-// has changes what the tenant has.
+// has changes the tenant's data.
 func (a *tenant) has(change func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	change()
 }
 
-// env is what its callers need.
+// env returns the environment for its callers.
 func (a *tenant) env() []string {
 	return []string{"AUTH0_DOMAIN=" + a.domain, "AUTH0_CLIENT_ID=" + clientID, "AUTH0_CLIENT_SECRET=" + clientSecret, "NODE_EXTRA_CA_CERTS=" + a.ca}
 }
 
-// guard lets only those in who have the token, and remembers their changes.
+// guard requires the token, and records changes.
 func (a *tenant) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/oauth/token" {
@@ -121,7 +121,7 @@ func (a *tenant) token(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, map[string]any{"access_token": accessToken, "token_type": "Bearer", "expires_in": 86400})
 }
 
-// list answers a collection under its name, all on one page.
+// list answers a collection under its name, on one page.
 func (a *tenant) list(name string, items func() []map[string]any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		all := items()
@@ -136,7 +136,7 @@ func (a *tenant) list(name string, items func() []map[string]any) http.HandlerFu
 	}
 }
 
-// keep remembers a change, and returns its body to work with.
+// keep records a change, and returns its body.
 func (a *tenant) keep(r *http.Request) (map[string]any, error) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -215,7 +215,7 @@ func (a *tenant) createStream(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusCreated, body)
 }
 
-// changes returns what it was sent so far, and forgets it.
+// changes returns the recorded changes, and forgets them.
 func (a *tenant) changes() []sent {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 
 const configuration = sources + "/terraform"
 
-// attributes are what the resources of Terraform's provider auth0/auth0 1.55 have, by its documentation, as far as they matter
-// here: an attribute, or a block and what is in it. Those that would keep a secret in the state are not among them.
+// attributes are the attributes and blocks of the resources of Terraform's provider auth0/auth0 1.55, according to its
+// documentation, as far as they are used here. Those that would store a secret in the state are not included.
 func attributes() map[string][]string {
 	return map[string][]string{
 		"auth0_action": {
@@ -30,7 +30,8 @@ func attributes() map[string][]string {
 	}
 }
 
-// unknownAttributes returns what the resources of a configuration, formatted by Terraform, have and the provider's have not.
+// unknownAttributes returns the attributes in a configuration, formatted by Terraform, that the provider does not
+// have.
 func unknownAttributes(text string) (unknown []string) {
 	var blocks []string
 	resource := ""
@@ -59,9 +60,9 @@ func unknownAttributes(text string) (unknown []string) {
 	return unknown
 }
 
-// TestTerraform shows that the configuration is formatted, uses what the provider has, keeps no secret in the state, leaves the
-// bindings of others alone, and deploys the Actions' code. The provider itself does not look at it: neither it nor its client of the
-// Management API can be had as a Go module here.
+// TestTerraform shows that the configuration is formatted, uses existing attributes, stores no secret in the state,
+// does not change other bindings, and deploys the Actions' code. The provider itself does not check it, because
+// neither the provider nor its client of the Management API is available as a Go module here.
 func TestTerraform(t *testing.T) {
 	t.Parallel()
 	program, err := exec.LookPath("terraform")

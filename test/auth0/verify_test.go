@@ -14,8 +14,9 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestVerify compares 100,000 users of Auth0's with a topic that lacks 137 of them: 15 wait in the outbox, 25 are in the poison
-// queue, and the other 97 are sent. Nobody is missing once the handler has drained and the poison queue was sent again.
+// TestVerify compares 100,000 Auth0 users with a topic that lacks 137 of them: 15 wait in the outbox, 25 are in the
+// poison queue, and the other 97 are sent. No user is missing after the handler has drained the outbox and the poison
+// queue was resent.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	const all, waiting, poisoned, lost = 100_000, 15, 25, 97
@@ -30,7 +31,7 @@ func TestVerify(t *testing.T) {
 		return execute(t, folder, env, backfillBinary, append(args, "-verify", "-rate", "1000", "users.json")...)
 	}
 
-	// Nobody drains the outbox: those who wait go on waiting while the others are sent.
+	// No handler drains the outbox: its users stay there while the others are sent.
 	s := startStack(t, "-data", data, "-env", "OUTBOX=off", "-env", "AzureWebJobs.DrainOutbox.Disabled=true")
 	produceUsers(t, s.Brokers, id, waiting+poisoned+lost, all)
 	keepUsers(t, s.Outbox.ConnectionString, id, waiting, poisoned)
@@ -48,7 +49,7 @@ func TestVerify(t *testing.T) {
 	}
 	s.stop()
 
-	// The command that was named, and a drain, bring the others.
+	// The suggested command and a drain deliver the others.
 	s = startStack(t, "-data", data)
 	handler, err := filepath.Abs(filepath.Join(root, "bin", "handler"))
 	if err != nil {

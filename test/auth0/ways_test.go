@@ -11,9 +11,9 @@ import (
 	"userrelay/handler/registration"
 )
 
-// checkWays brings one user in every way: by the Action, by an Event Stream to the function and to an Action, by the backfill
-// of an export and by a replay of Auth0's events. Auth0 may spell the time of creation as it likes. Consumers see one event:
-// all records have one ce_id and one ce_source.
+// checkWays sends one user in every way: by the Action, by an Event Stream to the function and to an Action, by the
+// backfill of an export and by a replay of Auth0's events, with different formats of the time of creation. Consumers
+// see one event: all records have the same ce_id and ce_source.
 func (s *stack) checkWays(t *testing.T) {
 	t.Helper()
 	const id, created, evt = "auth0|every way", "2026-11-21T19:00:06.123Z", "evt_1VeRyWaYxxxxxxxxxxxxxx"
@@ -71,7 +71,7 @@ func (s *stack) checkWays(t *testing.T) {
 	}
 }
 
-// eventsOf is an Events API that tells of one event, and then, as long as it is listened to, of another day.
+// eventsOf is an Events API that sends one event, and then events of another day.
 func eventsOf(t *testing.T, data string) (address string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

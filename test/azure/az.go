@@ -9,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// azCommands are those of az. Sources: Azure/azure-cli, command_modules appservice, identity, keyvault, role, storage,
-// their _params.py and _help.py.
+// azCommands are the commands of az. Sources: Azure/azure-cli, command_modules appservice, identity, keyvault, role,
+// storage, their _params.py and _help.py.
 func azCommands() []command {
 	const app = " resource-group,g=! name,n=! slot,s="
 	return []command{
@@ -60,7 +60,7 @@ func azCommands() []command {
 // GitHub is the object id of the identity that the workflow gets.
 const GitHub = "66666666-6666-6666-6666-666666666666"
 
-// me is the object id of who is logged in.
+// me is the object id of the logged in user.
 const (
 	me     = "55555555-5555-5555-5555-555555555555"
 	theirs = GitHub
@@ -71,7 +71,7 @@ func (p *process) azLogin(arguments) error {
 	return nil
 }
 
-// loggedIn fails where nobody is, or the subscription is not one of theirs.
+// loggedIn fails if nobody is logged in, or if the user does not have the subscription.
 func (p *process) loggedIn(a arguments) error {
 	if !p.world.LoggedIn {
 		return fail("ERROR: Please run 'az login' to setup account.")
@@ -115,8 +115,7 @@ func (p *process) azRest(a arguments) error {
 	return p.print(a, map[string]any{"value": value})
 }
 
-// there fails where the app is not the one that was made, in the subscription that the command works in, or the action is
-// not allowed.
+// there fails if the app does not exist in the command's subscription, or if the action is not allowed.
 func (p *process) there(a arguments, action string) error {
 	if err := p.group(a); err != nil {
 		return err
@@ -252,7 +251,7 @@ func (p *process) azPeek(a arguments) error {
 	return p.print(a, []any{})
 }
 
-// print prints an answer as az does: as JSON or as text, all of it or what a query names.
+// print prints an answer as az does: as JSON or as text, completely or filtered by a query.
 func (p *process) print(a arguments, answer any) error {
 	for name := range strings.SplitSeq(a.flags["query"], ".") {
 		if name != "" {

@@ -16,8 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// azdCommands are those of azd, without a service and with Terraform (Azure/azure-dev, pkg/infra/provisioning/terraform,
-// internal/cmd/up_graph.go and deploy.go).
+// azdCommands are the commands of azd, without a service and with Terraform (Azure/azure-dev,
+// pkg/infra/provisioning/terraform, internal/cmd/up_graph.go and deploy.go).
 func azdCommands() []command {
 	at := " location,l= subscription="
 	return []command{
@@ -57,7 +57,7 @@ func (p *process) inOrder(a arguments, steps ...func(*process, arguments) error)
 	return nil
 }
 
-// environment returns the name of the one to work in.
+// environment returns the name of the current environment.
 func (p *process) environment(a arguments) string {
 	if e := a.flags["environment"]; e != "" {
 		return e
@@ -130,7 +130,8 @@ func (p *process) azdValues(a arguments) error {
 	return nil
 }
 
-// azdProvision asks for what it must know, fills in main.tfvars.json and applies, with the state in the environment's folder.
+// azdProvision asks for missing values, fills in main.tfvars.json and applies, with the state in the environment's
+// folder.
 func (p *process) azdProvision(a arguments) error {
 	e := p.environment(a)
 	values := p.values(e)

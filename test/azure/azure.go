@@ -1,10 +1,12 @@
-// Package azure has stand-ins of the programs that people deploy with: az, azd, terraform, func and gh. They know the
-// commands and flags that the project's documents use, as the real ones do, and refuse all others; and they know a small world: one
-// tenant with two subscriptions, who is logged in and with which roles, what Terraform has made and where its state lies.
+// Package azure has stand-ins of the programs that people deploy with: az, azd, terraform, func and gh. They accept
+// the commands and flags that the project's documents use, like the real ones, and refuse all others. They simulate a
+// small world: one tenant with two subscriptions, the logged in user with roles, Terraform's resources and the
+// location of its state.
 //
-// They are there to find a command that cannot work, not to be Azure: what they accept may still fail there.
+// Their purpose is to detect commands that cannot work: commands that they accept may still fail in Azure.
 //
-// A test's own program plays them all: its TestMain calls Run, which acts when it was started under one of their names.
+// The test's own program implements all of them: its TestMain calls Run, which acts if the program was started under
+// one of their names.
 package azure
 
 import (
@@ -17,7 +19,7 @@ import (
 	"strings"
 )
 
-// folderVariable names the folder with the world.
+// folderVariable is the variable with the folder of the world.
 const folderVariable = "AZURE_STANDIN"
 
 // Tools returns the names of the stand-ins.
@@ -32,7 +34,7 @@ type process struct {
 	stderr  io.Writer
 }
 
-// Run plays a stand-in where the program was started under the name of one, and says so. Otherwise it does nothing.
+// Run acts as a stand-in and returns true if the program was started under the name of one. Otherwise it does nothing.
 func Run(args, environ []string, stdout, stderr io.Writer) (code int, ran bool) {
 	tool := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
 	if !slices.Contains(Tools(), tool) {
@@ -56,7 +58,7 @@ func Run(args, environ []string, stdout, stderr io.Writer) (code int, ran bool) 
 	return 0, true
 }
 
-// Failure is how a tool fails: with an exit code, and a text on stderr.
+// Failure is a failure of a tool: an exit code, and a text on stderr.
 type Failure struct {
 	Code int
 	Text string
@@ -64,7 +66,7 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Text }
 
-// fail returns a failure as the tools end with it.
+// fail returns a failure.
 func fail(format string, args ...any) error {
 	return &Failure{Code: 1, Text: fmt.Sprintf(format, args...)}
 }
@@ -127,8 +129,8 @@ func (p *process) variable(name string) string {
 	return value
 }
 
-// Install lays the stand-ins into a folder: links to the program that runs, which must call Run first. It returns what a
-// process needs in its environment to find them and the world, besides PATH.
+// Install puts the stand-ins into a folder, as links to the running program, which must call Run first. It returns the
+// environment that a process needs for them, besides PATH.
 func Install(folder string, w World) (environ []string, err error) {
 	self, err := os.Executable()
 	if err != nil {

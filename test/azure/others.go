@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// funcCommands are those of Azure Functions Core Tools (azure-functions-core-tools, PublishFunctionAppAction.cs,
-// StartHostAction.cs).
+// funcCommands are the commands of Azure Functions Core Tools (azure-functions-core-tools,
+// PublishFunctionAppAction.cs, StartHostAction.cs).
 func funcCommands() []command {
 	return []command{
 		{"azure functionapp publish", "* subscription= slot= custom no-build force show-keys,k publish-local-settings,i overwrite-settings,y list-included-files list-ignored-files access-token= build=", (*process).funcPublish},
@@ -28,7 +28,7 @@ func (p *process) funcPublish(a arguments) error {
 	return p.world.may("Microsoft.Web/sites/publish/Action", p.world.App(), false)
 }
 
-// ghCommands are those of GitHub's gh (its manual, cli.github.com).
+// ghCommands are the commands of GitHub's gh (its manual, cli.github.com).
 func ghCommands() []command {
 	return []command{
 		{"api", "* method,X= jq,q= field,f= header,H= input= paginate silent", (*process).ghAPI},

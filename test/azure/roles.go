@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// Role is what one of Azure's built-in roles allows: actions of management, and of data. Only what the documents need.
+// Role has the allowed actions of one of Azure's built-in roles, for management and for data, as far as the documents
+// need them.
 type Role struct {
 	Actions, NotActions, DataActions []string
 }
 
-// Roles are Azure's built-in roles (Microsoft, "Azure built-in roles"), as far as they are named here.
+// Roles are the Azure built-in roles that are used here (Microsoft, "Azure built-in roles").
 func Roles() map[string]Role {
 	return map[string]Role{
 		"Owner": {Actions: []string{"*"}},
@@ -38,7 +39,7 @@ func Roles() map[string]Role {
 	}
 }
 
-// fits says whether an action is among those of a role, whose stars stand for anything.
+// fits says whether an action matches a role's actions, in which * matches any text.
 func fits(patterns []string, action string) bool {
 	for _, pattern := range patterns {
 		// path.Match's star ends at a slash; here it does not.
@@ -50,7 +51,7 @@ func fits(patterns []string, action string) bool {
 	return false
 }
 
-// may fails as Azure does where who is logged in may not do something to a resource.
+// may fails as Azure does if the logged in user may not do something on a resource.
 func (w *World) may(action, resource string, data bool) error {
 	for _, g := range w.Grants {
 		role := Roles()[g.Role]
@@ -67,7 +68,7 @@ func (w *World) may(action, resource string, data bool) error {
 	return fail("ERROR: (AuthorizationFailed) The client does not have authorization to perform action '%s' over scope '%s'", action, resource)
 }
 
-// permissions are what who is logged in may do to a resource, as Azure lists it.
+// permissions returns the logged in user's permissions on a resource, in Azure's format.
 func (w *World) permissions(resource string) []Role {
 	all := []Role{}
 	for _, g := range w.Grants {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// command is one of a tool's. Its flags are listed as the tool's help lists them: "name,n=!" has a short form, takes a value
-// and must be there. A star takes arguments beside flags.
+// command is a command of a tool. Its flags are listed as in the tool's help: "name,n=!" has a short form, takes a
+// value and is required. A star means arguments other than flags.
 type command struct {
 	name  string
 	flags string
@@ -28,7 +28,7 @@ func globals(tool string) string {
 	return ""
 }
 
-// arguments are those of a call.
+// arguments are the arguments of a call.
 type arguments struct {
 	flags map[string]string
 	rest  []string
@@ -39,7 +39,7 @@ func (a arguments) has(name string) bool {
 	return ok
 }
 
-// flag is one that a command takes.
+// flag is a flag of a command.
 type flag struct {
 	name, short     string
 	value, required bool
@@ -59,8 +59,8 @@ func flagsOf(spec string) (flags []flag, rest bool) {
 	return flags, rest
 }
 
-// parse reads the arguments that follow the command's name. A flag that the command does not have is an error, as is an
-// empty value: in a document it is a variable that nobody set, or an output that is not there.
+// parse reads the arguments that follow the command's name. An unknown flag is an error, and so is an empty value: in
+// a document it comes from a variable that was not set, or from a missing output.
 func (c command) parse(tool string, args []string) (arguments, error) {
 	flags, rest := flagsOf(c.flags + globals(tool))
 	a := arguments{flags: map[string]string{}}
@@ -98,7 +98,7 @@ func (c command) parse(tool string, args []string) (arguments, error) {
 	return a, nil
 }
 
-// missing returns a flag that must be there and is not.
+// missing returns a required flag that is missing.
 func (a arguments) missing(flags []flag) string {
 	for _, f := range flags {
 		if f.required && !a.has(f.name) {

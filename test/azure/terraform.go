@@ -16,16 +16,16 @@ import (
 // theApp is the resource that a failed first apply leaves tainted.
 const theApp = "azurerm_resource_group_template_deployment.function_app"
 
-// state is what an apply leaves, in a file or in Azure.
+// state is the state after an apply, in a file or in Azure.
 type state struct {
 	Outputs map[string]jsontext.Value `json:"outputs"`
 	Tainted []string                  `json:"tainted"`
 }
 
-// Remote is a state that lies in Azure.
+// Remote is a state in Azure.
 type Remote state
 
-// terraform plays it. Its commands have flags with one minus, and -chdir before all.
+// terraform acts as Terraform. Its flags have one minus, and -chdir precedes the command.
 func (p *process) terraform(args []string) error {
 	root := "."
 	if len(args) > 0 {
@@ -111,7 +111,7 @@ func (p *process) writeState(root string, a arguments, s state) error {
 	return nil
 }
 
-// variables fails where what the configuration asks for is not there.
+// variables fails if a required variable of the configuration is missing.
 func (p *process) variables(root string, a arguments) error {
 	files := []string{filepath.Join(root, "terraform.tfvars")}
 	if file := a.flags["var-file"]; file != "" {

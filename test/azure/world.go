@@ -20,7 +20,7 @@ const (
 	Other        = "99999999-9999-9999-9999-999999999999" // where the user works as a rule
 )
 
-// World is what the stand-ins know, and change.
+// World is the state of the stand-ins.
 type World struct {
 	Default  string  // the subscription that az takes where none is named
 	LoggedIn bool    // az
@@ -32,7 +32,7 @@ type World struct {
 	Outputs   map[string]jsontext.Value // its outputs after an apply, as the project's Terraform tests print them
 	Made      bool                      // by an apply
 	Denied    bool                      // the app's access restrictions shut this machine out
-	Breaks    int                       // how many applies fail at the app, which they leave tainted
+	Breaks    int                       // number of applies that fail at the app and leave it tainted
 	Remote    map[string]Remote         // states that lie in Azure, by their key
 	Vault     map[string]string         // secrets, by name
 	Published []string                  // SHA-256 of packages, in order
@@ -43,12 +43,12 @@ type World struct {
 	Script []Answer // what calls are answered, whatever else is known
 }
 
-// Grant is a role that who is logged in has.
+// Grant is a role of the logged in user.
 type Grant struct {
 	Role, Scope string
 }
 
-// Answer is one of a script: to the first call that begins with Call, once for each time that it stands there.
+// Answer is a scripted answer to the first call that begins with Call. Each entry is used once.
 type Answer struct {
 	Call           string // "az functionapp show"
 	Code           int
@@ -87,7 +87,7 @@ func (w *World) save(folder string) error {
 	return nil
 }
 
-// Read returns the world as the calls have left it, and the calls in order.
+// Read returns the world after the calls, and the calls in order.
 func Read(folder string) (World, []Call, error) {
 	w, err := load(folder)
 	if err != nil {
@@ -121,7 +121,7 @@ func record(folder, tool string, args []string) (err error) {
 	return errors.Join(err, f.Close())
 }
 
-// note keeps a failure: in eval "$(…)" the shell does not see it.
+// note records a failure, because in eval "$(…)" the shell does not see it.
 func note(folder, text string) error {
 	f, err := os.OpenFile(filepath.Join(folder, "failures.txt"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -131,7 +131,7 @@ func note(folder, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// Failures returns what stand-ins have failed with since it was last asked.
+// Failures returns the failures of stand-ins since the previous call.
 func Failures(folder string) (string, error) {
 	name := filepath.Join(folder, "failures.txt")
 	text, err := os.ReadFile(name)
@@ -141,7 +141,7 @@ func Failures(folder string) (string, error) {
 	return string(text), errors.Join(err, os.Remove(name))
 }
 
-// scripted takes the answer of the script to a call.
+// scripted returns the scripted answer to a call.
 func (w *World) scripted(tool string, args []string) (Answer, bool) {
 	call := tool + " " + strings.Join(args, " ")
 	at := slices.IndexFunc(w.Script, func(a Answer) bool { return call == a.Call || strings.HasPrefix(call, a.Call+" ") })
@@ -153,7 +153,7 @@ func (w *World) scripted(tool string, args []string) (Answer, bool) {
 	return answer, true
 }
 
-// Text returns an output of Terraform that is a string, "" where there is none.
+// Text returns a string output of Terraform, or "".
 func (w *World) Text(output string) (text string) {
 	_ = json.Unmarshal(w.Outputs[output], &text)
 	return text

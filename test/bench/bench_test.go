@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestQuick runs all of it but Apache Kafka, in short: run itself fails where an answer is not 200, or where a topic
-// holds fewer records than were answered.
+// TestQuick runs everything except Apache Kafka for a short time: run itself fails if an answer is not 200, or if a
+// topic holds fewer records than were answered.
 func TestQuick(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -118,7 +118,7 @@ ok  	userrelay/handler/functions	1.2s
 	}
 }
 
-// TestFullPlanFitsItsTime holds the plan to what a person waits for.
+// TestFullPlanFitsItsTime checks that the plan takes no longer than people wait.
 func TestFullPlanFitsItsTime(t *testing.T) {
 	t.Parallel()
 	o, err := parse(nil, io.Discard)

@@ -21,7 +21,8 @@ func programs() []string {
 	return []string{"userrelay/handler", "userrelay/test/bench/relay", "userrelay/test/bench/broker", "userrelay/test/bench/ingest", "userrelay/test/bench/host"}
 }
 
-// build builds all programs: as the handler is shipped, or, where figures do not count, from what Go's cache has anyway.
+// build builds all programs: like the released handler or, if the figures do not matter, with the flags of the Go
+// cache.
 func (b *bench) build(ctx context.Context) error {
 	b.say("building the handler and what it is measured with")
 	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
@@ -45,7 +46,7 @@ func compile(ctx context.Context, args []string) error {
 	return nil
 }
 
-// program is the path of a program that build has made.
+// program returns the path of a program from build.
 func (b *bench) program(name string) string {
 	if runtime.GOOS == "windows" {
 		name += ".exe"
@@ -63,7 +64,7 @@ func size(file string) (int64, error) {
 
 var benchmarkLine = regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op\s.*?(\d+) B/op\s+(\d+) allocs/op`)
 
-// goBenchmarks runs the handler's Go benchmarks, which say what a request allocates.
+// goBenchmarks runs the handler's Go benchmarks, which measure the allocations of a request.
 func goBenchmarks(ctx context.Context, progress io.Writer) ([]report.Alloc, error) {
 	_, _ = fmt.Fprintln(progress, "running the handler's Go benchmarks")
 	cmd := exec.CommandContext(ctx, "go", "test", "-run=^$", "-bench=.", "-benchmem", "-benchtime=200ms", "userrelay/handler/...")

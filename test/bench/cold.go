@@ -8,7 +8,7 @@ import (
 	"userrelay/test/bench/report"
 )
 
-// cold measures how long the relays take from the start of their process to the first answer 200.
+// cold measures the time from the start of a relay's process to the first answer 200.
 func (b *bench) cold(ctx context.Context) (all []report.Cold, err error) {
 	for _, name := range []report.Relay{report.Bare, report.Ours, report.Tuned, report.Franz} {
 		all = append(all, report.Cold{Relay: name})

@@ -1,5 +1,5 @@
-// Bench measures the handler beside other ways to do the same job: the same load, the same broker, one after the other
-// in every round. It writes docs/benchmarks.md, which says how it measures.
+// Bench compares the handler with other implementations: with the same load and the same broker, one after the other
+// in every round. It writes docs/benchmarks.md, which describes the method.
 //
 //	go run ./test/bench                     all of it, some 10 minutes
 //	go run ./test/bench -pgo default.pgo    a profile for the compiler, and no figures
@@ -36,7 +36,7 @@ func main() {
 	}
 }
 
-// options are what the flags say.
+// options are the values of the flags.
 type options struct {
 	quick     bool
 	rounds    int
@@ -71,7 +71,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.Visit(func(f *flag.Flag) {
 		given[f.Name] = true
 		switch f.Name {
-		case "out": // where the page lies changes nothing on it
+		case "out": // the page's path does not affect its content
 		case "quick":
 			o.command += " -quick"
 		default:
@@ -84,12 +84,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-// quietLoad is the most that may run beside a benchmark whose figures are for a page: a load average of a minute.
+// quietLoad is the largest load average (1 minute) before a benchmark whose figures are published.
 const quietLoad = 0.5
 
 const coldStart = "cold" // for -only
 
-// wants says whether a stage is measured.
+// wants says whether to measure a stage.
 func (o *options) wants(stage string) bool {
 	return o.only == "" || slices.Contains(strings.Split(o.only, ","), stage)
 }

@@ -13,8 +13,8 @@ import (
 	"userrelay/test/machine"
 )
 
-// profile loads the handler, telemetry on, as the benchmark does, and writes where it spends its processor time: what a
-// compiler needs for profile-guided optimisation. Its origin goes into a text beside it.
+// profile puts the benchmark's load on the handler with telemetry, and writes a CPU profile for profile-guided
+// optimisation, with its origin in a text file next to it.
 func profile(ctx context.Context, o options, dir string, progress io.Writer) error {
 	b := &bench{plan: full(o), dir: dir, progress: progress}
 	b.plan.rounds, b.plan.each = 1, o.each

@@ -7,7 +7,7 @@ import (
 	"userrelay/test/bench/report"
 )
 
-// plan says what is measured and how long.
+// plan has the measurements and their lengths.
 type plan struct {
 	callers                       []int
 	rates                         []int
@@ -18,9 +18,9 @@ type plan struct {
 	apacheRounds int
 	each         time.Duration // closed loop
 	eachOpen     time.Duration
-	slow         time.Duration // the one measurement of a relay whose answers take a second
+	slow         time.Duration // the only measurement of a relay whose answers take a second
 	warm         time.Duration // before each measurement
-	apacheWarm   time.Duration // before the first, all relays together: the JVM compiles what is used
+	apacheWarm   time.Duration // before the first, all relays together, so that the JVM compiles the used code
 	starts       int           // of each relay, for the cold start
 	allocs       bool
 	shipped      bool     // build the programs as the handler is shipped
@@ -38,8 +38,8 @@ func full(o options) plan {
 	}
 }
 
-// quick is the plan of a run whose figures do not count, on a machine that may have much else to do: Kafka may take as
-// long as the handler's settings allow at all.
+// quick is the plan of a run whose figures do not matter, on a possibly busy machine: it uses the longest timeout for
+// Kafka that the handler's settings allow.
 func quick(options) plan {
 	const d = 100 * time.Millisecond
 	return plan{
@@ -58,7 +58,7 @@ func (p *plan) callerLoads() []report.Load {
 	return loads
 }
 
-// hostLoads are those of the stage behind the host: a host sends few requests at a time.
+// hostLoads are the loads of the stage behind the host, which sends few requests at a time.
 func (p *plan) hostLoads() []report.Load {
 	const most = 64
 	return slices.DeleteFunc(p.callerLoads(), func(l report.Load) bool { return l.Callers > most })

@@ -24,13 +24,13 @@ type bench struct {
 }
 
 func (b *bench) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(b.progress, format+"\n", args...) // progress is nothing that a run may fail for
+	_, _ = fmt.Fprintf(b.progress, format+"\n", args...) // a run must not fail because of the progress output
 }
 
 // openConns are the connections of an open loop. The relays that are worth it need a tenth of them.
 const openConns = 512
 
-// stage measures relays against one broker that runs, and has their topics.
+// stage measures relays with a running broker that has their topics.
 type stage struct {
 	*bench
 	report.Stage
@@ -45,7 +45,7 @@ type stage struct {
 	topics *counted
 }
 
-// addBuild adds the other build of the handler where ours is measured.
+// addBuild adds the other build of the handler if ours is measured.
 func (s *stage) addBuild() {
 	if s.against != "" && slices.Contains(s.Relays, report.Ours) {
 		s.Relays = append(s.Relays, report.Before)
@@ -109,7 +109,7 @@ func (s *stage) measureAll(ctx context.Context) error {
 	return nil
 }
 
-// warmUp loads the relays in turn, so that the broker has seen all of them at work.
+// warmUp puts load on the relays in turn, so that the broker has handled all of them.
 func (s *stage) warmUp(ctx context.Context) error {
 	if s.warm == 0 {
 		return nil
@@ -130,7 +130,7 @@ func (s *stage) warmUp(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// add counts what a sample saw.
+// add adds the counts of a sample.
 func (r *relay) add(s load.Sample) {
 	r.sum.OK += s.OK
 	r.sum.Failed += s.Failed
@@ -170,7 +170,7 @@ func (s *stage) measure(ctx context.Context, r *relay, l report.Load, round int)
 		P50:       load.Percentile(sample.Latencies, 0.50),
 		P99:       load.Percentile(sample.Latencies, 0.99),
 	}
-	// The telemetry of these requests is sent later, and costs them.
+	// The telemetry of these requests is sent later, and its cost belongs to them.
 	if err := s.settle(ctx, r); err != nil {
 		return m, err
 	}
@@ -183,7 +183,7 @@ func (s *stage) measure(ctx context.Context, r *relay, l report.Load, round int)
 	return m, nil
 }
 
-// load loads a relay for the time d. The seed chooses the arrivals of an open loop.
+// load puts load on a relay for the time d. The seed chooses the arrivals of an open loop.
 func (s *stage) load(ctx context.Context, g *load.Generator, l report.Load, d time.Duration, seed uint64) (sample load.Sample, err error) {
 	if l.Callers > 0 {
 		sample = g.Closed(ctx, d)
@@ -200,7 +200,7 @@ func failures(s load.Sample) string {
 	return fmt.Sprintf(", %d FAILED, the first: %v", s.Failed, s.Failure)
 }
 
-// settle waits for what a measurement leaves behind and would disturb the next one.
+// settle waits for remaining work of a measurement that would disturb the next one.
 func (s *stage) settle(ctx context.Context, r *relay) error {
 	if _, err := r.telemetry(ctx); err != nil {
 		return err
@@ -211,8 +211,8 @@ func (s *stage) settle(ctx context.Context, r *relay) error {
 	return nil
 }
 
-// telemetry returns how many items have arrived: as soon as all have, else after a time in which those of the last
-// second would have.
+// telemetry returns how many items have arrived: as soon as all have, or after a time that is long enough for the
+// items of the last second.
 func (r *relay) telemetry(ctx context.Context) (int64, error) {
 	if r.ingest == nil {
 		return -1, nil

@@ -12,7 +12,7 @@ import (
 	"userrelay/test/bench/report"
 )
 
-// inProcess measures against a broker that costs next to nothing.
+// inProcess measures with a broker that costs nearly nothing.
 func (b *bench) inProcess(ctx context.Context) (report.Stage, error) {
 	s := &stage{
 		bench: b,
@@ -26,7 +26,7 @@ func (b *bench) inProcess(ctx context.Context) (report.Stage, error) {
 	return b.withBroker(ctx, s, 0)
 }
 
-// delayed measures what a broker far away looks like.
+// delayed measures with a distant broker.
 func (b *bench) delayed(ctx context.Context) (report.Stage, error) {
 	const delay = 5 * time.Millisecond
 	s := &stage{
@@ -41,7 +41,7 @@ func (b *bench) delayed(ctx context.Context) (report.Stage, error) {
 	return b.withBroker(ctx, s, delay)
 }
 
-// endpointAway measures what it costs when Application Insights does not take what it is sent.
+// endpointAway measures the cost if Application Insights accepts nothing.
 func (b *bench) endpointAway(ctx context.Context) (report.Stage, error) {
 	loads := []report.Load{{Callers: b.plan.endpointCallers}, {Rate: b.plan.endpointRate}}
 	s := &stage{
@@ -56,7 +56,7 @@ func (b *bench) endpointAway(ctx context.Context) (report.Stage, error) {
 	return b.withBroker(ctx, s, 0)
 }
 
-// behindHost measures the handler where it lives.
+// behindHost measures the handler behind the host, as in production.
 func (b *bench) behindHost(ctx context.Context) (report.Stage, error) {
 	s := &stage{
 		bench: b,
@@ -81,7 +81,7 @@ func (b *bench) withBroker(ctx context.Context, s *stage, delay time.Duration) (
 	return st, errors.Join(err, broker.Stop())
 }
 
-// apache measures against a real Kafka, where there is one.
+// apache measures with a real Kafka, if there is one.
 func (b *bench) apache(ctx context.Context) (st report.Stage, err error) {
 	s := &stage{
 		bench: b,

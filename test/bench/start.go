@@ -22,7 +22,7 @@ const (
 	readyEvery = 500 * time.Microsecond // it is asked for
 )
 
-// relay is a relay that runs.
+// relay is a running relay.
 type relay struct {
 	name    report.Relay
 	topic   string // "" for the one that stores nothing
@@ -33,7 +33,7 @@ type relay struct {
 	sum     report.Sum
 }
 
-// kindOf is what the program relay calls a relay; the handler's own have none.
+// kindOf returns the relay's kind for the program relay; the handler has none.
 func kindOf(name report.Relay) string {
 	switch name {
 	case report.Bare:
@@ -81,7 +81,7 @@ func topicsOf(names []report.Relay) []string {
 	return topics
 }
 
-// spawn starts a relay's process and does not wait for it. It must be stopped.
+// spawn starts a relay's process without waiting for it. The caller must stop it.
 func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) (r *relay, err error) {
 	r = &relay{name: name, topic: topicOf(name), sum: report.Sum{Relay: name, Records: -1, Items: -1}}
 	port, err := freeport.Find(ctx)
@@ -98,7 +98,7 @@ func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) 
 	if kindOf(name) == "" {
 		spec = child.Spec{Program: b.program("handler"), Args: b.plan.handlerArgs, Env: []string{
 			"FUNCTIONS_CUSTOMHANDLER_PORT=" + strconv.Itoa(port), "KAFKA_BROKERS=" + list, "KAFKA_TOPIC=" + r.topic,
-			"AzureWebJobsStorage=UseDevelopmentStorage=true", // the outbox is on, as it is shipped; nothing goes there
+			"AzureWebJobsStorage=UseDevelopmentStorage=true", // the outbox is on, as by default; nothing goes there
 			"LOG_LEVEL=error",
 		}}
 		spec.Env = append(spec.Env, b.plan.settings...)
@@ -108,7 +108,7 @@ func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) 
 	}
 	if name == report.Behind {
 		spec.Program, spec.Args = b.program("host"), []string{"-root", b.root, "-addr", r.addr, "-program", b.program("handler")}
-		// Its own drain does what the host's trigger would: there is no queue to listen to.
+		// Its own drain replaces the host's trigger: there is no queue to listen to.
 		spec.Env = append(spec.Env, "AzureWebJobs.DrainOutbox.Disabled=true")
 	}
 	endpoint, err := b.endpoint(ctx, r)
@@ -125,11 +125,11 @@ func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) 
 	return r, nil
 }
 
-// collector are the garbage collector's targets of the reference relays: those that the handler sets for itself
+// collector are the garbage collector's targets of the reference relays, the same as the handler's
 // (handler/memory.go).
 func collector() []string { return []string{"GOGC=400", "GOMEMLIMIT=128MiB"} }
 
-// endpoint returns where a relay sends its telemetry, "" for one that sends none.
+// endpoint returns the address for a relay's telemetry, or "" if it sends none.
 func (b *bench) endpoint(ctx context.Context, r *relay) (addr string, err error) {
 	switch r.name {
 	case report.Telemetry, report.Behind:
@@ -150,7 +150,7 @@ func (b *bench) endpoint(ctx context.Context, r *relay) (addr string, err error)
 	}
 }
 
-// stop ends the relay and what belongs to it.
+// stop ends the relay and its telemetry endpoint.
 func (r *relay) stop() error { return errors.Join(r.process.Stop(), r.ingest.stop(), r.silent.stop()) }
 
 // ready returns when the relay has given its first answer 200.
@@ -176,7 +176,7 @@ func (r *relay) ready(ctx context.Context) error {
 	}
 }
 
-// startBroker starts an in-process style broker in a process of its own.
+// startBroker starts the kfake broker in a separate process.
 func (b *bench) startBroker(delay time.Duration, topics []string) (*child.Process, []string, error) {
 	p, err := child.Start(child.Spec{Program: b.program("broker"), Output: true, Args: []string{
 		"-delay", delay.String(), "-partitions", strconv.Itoa(partitions), "-topics", strings.Join(topics, ","),
@@ -191,7 +191,7 @@ func (b *bench) startBroker(delay time.Duration, topics []string) (*child.Proces
 	return p, []string{addr}, nil
 }
 
-// ingest is the endpoint that takes a handler's telemetry.
+// ingest is the endpoint for a handler's telemetry.
 type ingest struct {
 	process *child.Process
 	addr    string
@@ -216,7 +216,7 @@ func (i *ingest) stop() error {
 	return i.process.Stop()
 }
 
-// items returns how many items have come.
+// items returns how many items have arrived.
 func (i *ingest) items(ctx context.Context) (int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.addr+"/items", http.NoBody)
 	if err != nil {

@@ -15,7 +15,7 @@ const (
 	partitions = 4                // of each topic
 )
 
-// counted is the topics of a stage as a client sees them that has nothing to do with the relays.
+// counted are the topics of a stage, seen by an independent client.
 type counted struct{ client *kgo.Client }
 
 func newCounted(brokers []string) (*counted, error) {
@@ -28,7 +28,7 @@ func newCounted(brokers []string) (*counted, error) {
 
 func (c *counted) close() { c.client.Close() }
 
-// records returns how many records a topic has been given, deleted ones included.
+// records returns how many records were written to a topic, including deleted ones.
 func (c *counted) records(ctx context.Context, topic string) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()
@@ -62,7 +62,8 @@ func (c *counted) records(ctx context.Context, topic string) (int64, error) {
 	return sum, nil
 }
 
-// trim deletes what a topic holds, so that the broker's memory does not grow from round to round. The ends stay.
+// trim deletes the records of a topic, so that the broker's memory does not grow from round to round. The end offsets
+// do not change.
 func (c *counted) trim(ctx context.Context, topic string) error {
 	ctx, cancel := context.WithTimeout(ctx, adminLimit)
 	defer cancel()

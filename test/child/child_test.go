@@ -17,7 +17,7 @@ import (
 	"userrelay/test/child"
 )
 
-// TestMain is also the child's program: it does what its argument says.
+// TestMain is also the child's program: its argument selects the behaviour.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "child" {
 		os.Exit(beChild(os.Args[2]))

@@ -23,7 +23,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// api is what openapi.yaml says. Callers may send members that are not in it; the program may not.
+// api is the content of openapi.yaml. Callers may send undocumented members; the program may not.
 type api struct {
 	requests, answers validator.Validator
 }
@@ -53,7 +53,7 @@ func loadAPI(t *testing.T) api {
 	}
 }
 
-// documented is a request for the document to look at: the operation, the key and the body.
+// documented is a request for the validation: the operation, the key and the body.
 func documented(method, path, key string, body []byte) *http.Request {
 	r := httptest.NewRequest(method, "https://example.azurewebsites.net/api"+path, bytes.NewReader(body)) //nolint:noctx // it is sent nowhere
 	r.Header.Set("Content-Type", "application/json")
@@ -63,13 +63,13 @@ func documented(method, path, key string, body []byte) *http.Request {
 	return r
 }
 
-// accepts says whether the document lets a caller send this.
+// accepts says whether the document permits a request.
 func (a api) accepts(method, path, key string, body []byte) bool {
 	ok, _ := a.requests.ValidateHttpRequestSync(documented(method, path, key, body))
 	return ok
 }
 
-// hold says what is wrong with an answer.
+// hold validates an answer.
 func (a api) hold(method, path string, answer *httptest.ResponseRecorder) error {
 	response := answer.Result()
 	defer response.Body.Close() //nolint:errcheck // it is in memory
@@ -93,7 +93,7 @@ func said(w *invalid.ValidationError) string {
 	return strings.Join(parts, "; ")
 }
 
-// TestUndocumented shows that an answer that is not in the document is found.
+// TestUndocumented shows that an undocumented answer is detected.
 func TestUndocumented(t *testing.T) {
 	t.Parallel()
 	a := loadAPI(t)
@@ -175,7 +175,7 @@ func methodOf(path string) string {
 	return http.MethodGet
 }
 
-// TestRepeats holds the answers to a repeat, in Kafka and in the outbox, and to a stolen id.
+// TestRepeats validates the answers to repeats, in Kafka and in the outbox, and to an id of another user.
 func TestRepeats(t *testing.T) {
 	t.Parallel()
 	a := loadAPI(t)
@@ -229,7 +229,7 @@ func TestRecords(t *testing.T) {
 	}
 }
 
-// TestExamples sends every request that the documents show, and has the program make every record that they show.
+// TestExamples sends every example request of the documents, and makes the program produce every example record.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	a, document := loadAPI(t), loadContract(t)
@@ -291,7 +291,7 @@ func asyncExamples(t *testing.T) map[string]map[string]any {
 	return all
 }
 
-// remade sends the registration of a record that a document shows, and returns the record that it makes.
+// remade sends the registration of an example record, and returns the resulting record.
 func remade(t *testing.T, headers, payload map[string]any) registration.Record {
 	t.Helper()
 	tenant := strings.TrimPrefix(fmt.Sprint(headers["ce_source"]), "urn:auth0:")

@@ -15,7 +15,7 @@ import (
 	"userrelay/test/quiet"
 )
 
-// store is a Kafka that answers as it is told, and keeps the last record.
+// store is a Kafka with configurable answers, which keeps the last record.
 type store struct {
 	mu     sync.Mutex
 	err    error
@@ -23,7 +23,7 @@ type store struct {
 	record *registration.Record
 }
 
-// tell says how to answer from now on, and forgets the record.
+// tell sets the next answers, and forgets the record.
 func (s *store) tell(err error, panics bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func down(c delivery.Class) error {
 	return &delivery.Error{Class: c, Op: "produce", Err: errors.New("for the test")}
 }
 
-// outbox takes what it is given, unless it is told to fail.
+// outbox accepts everything, unless it is set to fail.
 type outbox struct {
 	quiet.Outbox
 
@@ -74,7 +74,7 @@ func (o outbox) Put(context.Context, registration.Envelope, time.Duration) (deli
 	return delivery.Kept{Queue: "userrelay-outbox", ID: "800ae4b3-bdd2-4c08-badd-f08e5a34b865", Receipt: "x"}, nil
 }
 
-// Poison takes a copy.
+// Poison accepts a copy.
 func (o outbox) Poison(context.Context, []byte, string) (delivery.Kept, error) {
 	return delivery.Kept{Queue: "userrelay-outbox-poison", ID: "1", Receipt: "x"}, nil
 }

@@ -16,10 +16,10 @@ import (
 
 const moduleRoot = "../.."
 
-// vocabulary are the packages whose imports the picture leaves out.
+// vocabulary are the packages whose imports the picture omits.
 func vocabulary() []string { return []string{"delivery", "registration", "trace"} }
 
-// TestArchitecture holds the picture and the table of packages in architecture.md against the real imports.
+// TestArchitecture compares the picture and the table of packages in architecture.md with the real imports.
 func TestArchitecture(t *testing.T) {
 	t.Parallel()
 	page := string(published(t, "architecture.md"))
@@ -46,7 +46,7 @@ func TestArchitecture(t *testing.T) {
 	}
 }
 
-// handlerImports are the imports of each of the handler's packages, by their names below handler/.
+// handlerImports returns the imports of each of the handler's packages, by their names below handler/.
 func handlerImports(t *testing.T) map[string][]string {
 	t.Helper()
 	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./handler/...")
@@ -76,7 +76,7 @@ func handlerImports(t *testing.T) map[string][]string {
 	return all
 }
 
-// arrows are those of the first picture, "a --> b & c", by the names that it shows.
+// arrows returns the arrows of the first picture, "a --> b & c", by the displayed names.
 func arrows(t *testing.T, page string) map[string][]string {
 	t.Helper()
 	_, rest, _ := strings.Cut(page, "```mermaid\ngraph TD\n")
@@ -111,7 +111,7 @@ func arrows(t *testing.T, page string) map[string][]string {
 	return all
 }
 
-// packageTable has the last column of the table of packages.
+// packageTable returns the last column of the table of packages.
 func packageTable(page string) map[string]string {
 	all := map[string]string{}
 	_, table, _ := strings.Cut(page, "vocabulary it imports |\n")
@@ -127,7 +127,7 @@ func packageTable(page string) map[string]string {
 	return all
 }
 
-// TestNamesInDocs: the files, tests and identifiers that the pages for developers name are there.
+// TestNamesInDocs checks that the files, tests and identifiers that the pages for developers name exist.
 func TestNamesInDocs(t *testing.T) {
 	t.Parallel()
 	sources, words := allSources(t), map[string]bool{}
@@ -177,10 +177,11 @@ func exists(name string) bool {
 	return err == nil
 }
 
-// dependencies is the page that names the modules of others.
+// dependencies is the page about third-party modules.
 const dependencies = moduleRoot + "/docs/dependencies.md"
 
-// allSources are the texts that names can come from, by their paths: code and configuration, and the list of dependencies.
+// allSources returns the texts in which names can be defined, by path: code, configuration, and the list of
+// dependencies.
 func allSources(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}

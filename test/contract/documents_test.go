@@ -1,4 +1,4 @@
-// Package contract_test holds what the program answers and stores against the documents that others build on.
+// Package contract_test validates the program's answers and records against the published documents.
 package contract_test
 
 import (
@@ -14,7 +14,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// published is the text of a file below docs.
+// published returns the text of a file below docs.
 func published(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", filepath.FromSlash(name)))
@@ -67,14 +67,14 @@ func resolved(t *testing.T, root map[string]any, value any) any {
 	return value
 }
 
-// contract is what asyncapi.yaml says of a record.
+// contract is the description of a record in asyncapi.yaml.
 type contract struct {
 	headers, payload, key *jsonschema.Schema
 	values                map[string]*jsonschema.Schema // by ce_dataschema
 }
 
-// loadContract reads it. The document lets consumers meet members and headers that a later version may add; what this
-// version adds has to be in the document.
+// loadContract reads the contract. The document permits members and headers that a later version may add, but this
+// version may use only documented ones.
 func loadContract(t *testing.T) contract {
 	t.Helper()
 	const file, valueFile = "file:///asyncapi.yaml", "file:///schemas/user.created.1.json"
@@ -106,7 +106,7 @@ func loadContract(t *testing.T) contract {
 	}
 }
 
-// hold holds a record against the document, and its value against the schema that the record names.
+// hold validates a record against the document, and its value against the schema that the record names.
 func (c contract) hold(t *testing.T, r registration.Record) {
 	t.Helper()
 	headers := map[string]any{}

@@ -22,15 +22,15 @@ import (
 
 var update = flag.Bool("update", false, "write the tables of docs/forms.md anew") //nolint:gochecknoglobals // as flags of tests are
 
-// tried is a request that somebody may send.
+// tried is a possible request.
 type tried struct {
 	what, body string
 	headers    []string // "Name: value"
 	full       bool     // RECORD_PROFILE=full
-	short      string   // what the table shows of a body that is too long for it
+	short      string   // shown in the table instead of a body that is too long
 }
 
-// in is s as a JSON string.
+// in returns s as a JSON string.
 func in(s string) string {
 	b, err := jsontext.AppendQuote(nil, s)
 	if err != nil {
@@ -178,7 +178,7 @@ func details() []tried {
 	}
 }
 
-// outcome tells what became of a request, as a row of a table.
+// outcome returns the result of a request for the table.
 func (c tried) outcome(t *testing.T) string {
 	t.Helper()
 	s := &store{}
@@ -223,7 +223,7 @@ func (c tried) outcome(t *testing.T) string {
 	return fmt.Sprintf("| %s | %s | %d | %s |\n", c.what, code(visible(sent)), w.Code, cell(becomes))
 }
 
-// visible escapes what one does not see.
+// visible escapes invisible characters.
 func visible(s string) string {
 	var b strings.Builder
 	for i, r := range s {
@@ -239,7 +239,7 @@ func visible(s string) string {
 	return b.String()
 }
 
-// short cuts what is longer than a table is wide.
+// short cuts texts that are too long for the table.
 func short(s string) string {
 	if len(s) > 70 {
 		return s[:20] + "…"
@@ -247,7 +247,7 @@ func short(s string) string {
 	return s
 }
 
-// code is a text as code in a table.
+// code formats a text as code in a table.
 func code(s string) string {
 	if s == "" {
 		return ""
@@ -257,7 +257,7 @@ func code(s string) string {
 
 func cell(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, `\|`, "|"), "|", `\|`) }
 
-// TestForms sends all of it, and holds docs/forms.md against what became of it.
+// TestForms sends all requests, and compares the results with docs/forms.md.
 func TestForms(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join("..", "..", "docs", "forms.md")

@@ -21,13 +21,13 @@ import (
 	"userrelay/handler/registration"
 )
 
-// generatedRequests is how many requests TestGenerated makes, in so many parts.
+// The number of requests that TestGenerated makes, and the number of its parts.
 const (
 	generatedRequests = 20_000
 	generatedParts    = 4
 )
 
-// sending is one request, and what the test knows of it.
+// sending is a request, and the test's knowledge about it.
 type sending struct {
 	method, path, mediaType, encoding, key string
 	body                                   []byte
@@ -36,7 +36,7 @@ type sending struct {
 	noJSON                                 bool  // the body is no JSON, or not UTF-8
 }
 
-// generate makes a request: half of them of the schema, half broken in one way.
+// generate makes a request: half of them are valid by the schema, half are broken in one way.
 func (g generator) generate() sending {
 	s := sending{method: http.MethodPost, path: "/RegisterUser", mediaType: "application/json"}
 	if g.IntN(40) == 0 {
@@ -80,7 +80,7 @@ func (g generator) generate() sending {
 	return s
 }
 
-// wants says which answers a request may have, given what the document says of it.
+// wants returns the permitted answers to a request, according to the document.
 func (s sending) wants(a api, r *run) []int {
 	switch stored := []int{200, 202, 422, 500, 503}; {
 	case s.method != methodOf(s.path):
@@ -110,7 +110,7 @@ func (s sending) wants(a api, r *run) []int {
 	}
 }
 
-// cloudEvent says whether a body that the document lets pass has the form.
+// cloudEvent says whether a valid body has that form.
 func cloudEvent(body []byte) bool {
 	return bytes.Contains(body, []byte(`"specversion"`)) || bytes.Contains(body, []byte(`"spec_version"`))
 }
@@ -138,7 +138,7 @@ func (s sending) request(t *testing.T) *http.Request {
 	return r
 }
 
-// run is one part of the test: its handlers, and what was seen.
+// run is a part of the test: its handlers and observations.
 type run struct {
 	store         *store
 	handlers      []*functions.Handler // the last is shutting down
@@ -163,7 +163,7 @@ func newRun(t *testing.T) *run {
 	return r
 }
 
-// one sends one request and holds what comes of it.
+// one sends a request and validates the result.
 func (r *run) one(t *testing.T, g generator, a api, c contract) {
 	t.Helper()
 	s := g.generate()
@@ -206,9 +206,10 @@ func (r *run) one(t *testing.T, g generator, a api, c contract) {
 	}
 }
 
-// TestGenerated makes requests of the schemas, valid ones and broken ones, and holds answers and records against the
-// documents. What the document lets pass is stored, or refused for Kafka's sake; what it does not is refused for the
-// request's. At the end all that the document says must have been seen, so that it says no more than is true.
+// TestGenerated generates valid and broken requests from the schemas, and validates answers and records against the
+// documents. Valid requests must be stored, or refused because of Kafka; broken ones must be refused because of the
+// request. At the end every documented answer must have been seen, so that the document describes nothing that does
+// not exist.
 func TestGenerated(t *testing.T) {
 	t.Parallel()
 	root := tree(t, "openapi.yaml")
@@ -246,7 +247,7 @@ func TestGenerated(t *testing.T) {
 	t.Logf("%d valid requests, %d broken ones; answers: %v", valid, broken, seen)
 }
 
-// promised is all that the document says the handler answers: statuses and problem types. 401 and 404 are the host's.
+// promised returns all documented answers of the handler: statuses and problem types. 401 and 404 are the host's.
 func promised(t *testing.T, root map[string]any) []string {
 	t.Helper()
 	var all []string

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// generator makes values of the schemas of a document, and breaks them. Two with the same seed make the same.
+// generator makes values for the schemas of a document, and breaks them. The same seed gives the same values.
 type generator struct {
 	*rand.Rand
 
@@ -20,10 +20,10 @@ type generator struct {
 	root map[string]any
 }
 
-// schema is a schema without references and choices: one of its branches was taken.
+// schema is a schema without references and choices: one branch has been selected.
 type schema map[string]any
 
-// flat takes references, branches and conditions into one schema. It chooses.
+// flat merges references, branches and conditions into one schema. It selects branches at random.
 func (g generator) flat(from any) schema {
 	in, ok := resolved(g.t, g.root, from).(map[string]any)
 	if !ok {
@@ -57,7 +57,7 @@ func list(v any) []any {
 	return l
 }
 
-// merge adds what another schema wants.
+// merge adds the requirements of another schema.
 func (s schema) merge(with schema) {
 	for word, v := range with {
 		switch word {
@@ -71,7 +71,7 @@ func (s schema) merge(with schema) {
 	}
 }
 
-// joined joins the properties of two schemas, so that a member that both name is as both want it.
+// joined joins the properties of two schemas. A member of both must satisfy both.
 func joined(a, b any) map[string]any {
 	out := map[string]any{}
 	for _, properties := range []any{a, b} {
@@ -86,7 +86,7 @@ func joined(a, b any) map[string]any {
 	return out
 }
 
-// value makes a value of the schema.
+// value makes a value that satisfies the schema.
 func (g generator) value(from any) any {
 	s := g.flat(from)
 	if v, ok := s["const"]; ok {
@@ -127,7 +127,7 @@ func (g generator) object(s schema) map[string]any {
 	return out
 }
 
-// text makes a string of the schema, sometimes the longest.
+// text makes a string that satisfies the schema, sometimes the longest one.
 func (g generator) text(s schema) string {
 	out := g.word()
 	if pattern, ok := s["pattern"].(string); ok {
@@ -178,7 +178,7 @@ func (g generator) matching(re *syntax.Regexp) string {
 	return b.String()
 }
 
-// word makes a text of all kinds of characters.
+// word makes a text with all kinds of characters.
 func (g generator) word() string {
 	const runes = "abcdefghijklmnopqrstuvwxyzABC0123456789._-|:/@ \t\n\x00\x1b\"\\<>&é山\u00a0\u200b\u202e🎉"
 	all := []rune(runes)
@@ -189,7 +189,7 @@ func (g generator) word() string {
 	return b.String()
 }
 
-// anything makes a JSON value, with objects in it down to a depth.
+// anything makes a JSON value, with nested objects up to a depth.
 func (g generator) anything(depth int) any {
 	switch n := g.IntN(8); {
 	case n == 0:
@@ -217,7 +217,7 @@ func (g generator) anything(depth int) any {
 	}
 }
 
-// broken changes something in a value: a member is missing, null, of another type, too long, or blank.
+// broken breaks a value: a member is missing, null, of another type, too long, or blank.
 func (g generator) broken(v any) any {
 	o, ok := v.(map[string]any)
 	if !ok || len(o) == 0 || g.IntN(20) == 0 {
@@ -247,7 +247,7 @@ func (g generator) instead() any {
 	}
 }
 
-// text is a value's JSON text.
+// text returns a value's JSON text.
 func text(t *testing.T, v any) []byte {
 	t.Helper()
 	b, err := json.Marshal(v, json.Deterministic(true))

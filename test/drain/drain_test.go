@@ -1,5 +1,5 @@
-// Package drain_test holds both ways of draining the outbox against the stand-ins of the Storage queue and of the Functions
-// host: that nothing is lost and nothing copied, and at what rate.
+// Package drain_test tests both ways of draining the outbox with the stand-ins for the Storage queue and the Functions
+// host: that nothing is lost or copied, and the rate.
 package drain_test
 
 import (
@@ -31,7 +31,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// A handler that the host starts is this program again, with these variables.
+// The host starts this program again as its handler, with these variables.
 const (
 	childPort  = "FUNCTIONS_CUSTOMHANDLER_PORT" // which the host sets
 	childStore = "DRAIN_TEST_STORE"             // where it stores records
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// serveAlone is a handler that drains by the trigger only.
+// serveAlone is a handler that drains with the trigger only.
 func serveAlone(port, store string) {
 	r := relay.New(relay.Config{Producer: remote(store), Observer: quiet.Observer{}, KafkaTimeout: 2 * time.Second})
 	h := functions.New(functions.Config{Deliver: r, Drain: r, Observer: quiet.Observer{}})
@@ -98,14 +98,14 @@ func (k *kafka) note(user string) {
 	k.users[user]++
 }
 
-// all says whether each of so many users has a record.
+// all says whether each of n users has a record.
 func (k *kafka) all(n int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.users) == n
 }
 
-// filled returns a queue with messages of as many users, and its connection string.
+// filled returns a queue with the messages of n users, and its connection string.
 func filled(t *testing.T, n int) (*outbox.Queue, string) {
 	t.Helper()
 	connection := flag.Lookup(queueFlag).Value.String()
@@ -148,7 +148,7 @@ func filled(t *testing.T, n int) (*outbox.Queue, string) {
 	return q, connection
 }
 
-// own starts the handler's own drain, as often as there are processes.
+// own starts the handler's own drain, once for each process.
 func own(t *testing.T, k relay.Producer, q relay.Outbox) (stop func()) {
 	t.Helper()
 	r := relay.New(relay.Config{Producer: k, Outbox: q, Observer: quiet.Observer{}, KafkaTimeout: 2 * time.Second, OutboxTimeout: 1500 * time.Millisecond})
@@ -162,7 +162,7 @@ func own(t *testing.T, k relay.Producer, q relay.Outbox) (stop func()) {
 	}
 }
 
-// trigger starts a host whose handler drains by the trigger only.
+// trigger starts a host whose handler drains with the trigger only.
 func trigger(t *testing.T, k *kafka, connection string) (stop func()) {
 	t.Helper()
 	store := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { k.note(r.URL.Query().Get("user")) }))
@@ -204,7 +204,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Each way alone, both at once, and two processes: every message is drained, each once. The rates are in the log.
+// Each way alone, both concurrently, and with two processes: every message is drained exactly once. The rates are in
+// the log.
 func TestDrains(t *testing.T) {
 	for _, c := range []struct {
 		name            string

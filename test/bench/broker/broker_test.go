@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startBroker runs the program until the test ends, and returns where it listens.
+// startBroker runs the program until the test ends, and returns its address.
 func startBroker(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -89,8 +89,7 @@ func closeLater(t *testing.T, c io.Closer) {
 	})
 }
 
-// TestDelaysAtOnce writes to many connections at the same time: one after the other they would take
-// longer than the test waits.
+// TestDelaysAtOnce writes to many connections concurrently: sequentially they would take longer than the test waits.
 func TestDelaysAtOnce(t *testing.T) {
 	t.Parallel()
 	const (

@@ -10,9 +10,9 @@ import (
 	"userrelay/test/load/alarm"
 )
 
-// delayer holds back what is written to connections, each piece for the same time, however many are under way. To the
-// writer it looks as if a piece had been sent at once: a connection's next request is handled meanwhile. That is how a
-// network delays; a broker that waits for its replicas handles one request of a connection at a time, which is worse
+// delayer delays data that is written to connections, each piece by the same time, however many are in flight. To the
+// writer a piece seems to be sent at once: a connection's next request is handled during the delay. A network delays
+// data in this way. A broker that waits for its replicas handles one request of a connection at a time, which is worse
 // for a client with one connection.
 type delayer struct {
 	delay  time.Duration
@@ -42,7 +42,8 @@ func newDelayer(delay time.Duration) (*delayer, error) {
 	return d, nil
 }
 
-// run sends the pieces. All of them wait equally long, so the one that came first is due first, whatever its connection.
+// run sends the pieces. All of them have the same delay, so the first one is always due first, whatever its
+// connection.
 func (d *delayer) run() {
 	for {
 		select {
@@ -73,7 +74,7 @@ func (d *delayer) write(to net.Conn, data []byte) (int, error) {
 	}
 }
 
-// listener has its connections' answers held back.
+// listener delays the answers of its connections.
 type listener struct {
 	net.Listener
 	delayer *delayer

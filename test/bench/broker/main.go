@@ -1,4 +1,4 @@
-// Broker is a Kafka broker (kfake, in memory) in a process of its own, for the benchmark. It prints where it listens.
+// Broker is a Kafka broker (kfake, in memory) in a separate process, for the benchmark. It prints its address.
 //
 //	broker -topics a,b -delay 5ms
 package main
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// segment is small, so that a trimmed topic gives its memory back, and what is appended to does not grow large.
+// segment is small, so that a trimmed topic releases its memory, and the current segment stays small.
 const segment = 16 << 20 // bytes
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {

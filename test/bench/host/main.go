@@ -1,4 +1,5 @@
-// Host runs the handler behind the stand-in of the Functions host, which is where it lives. Its environment is the handler's.
+// Host runs the handler behind the stand-in for the Functions host, as in production. Its environment is the
+// handler's.
 //
 //	host -root . -program bin/handler -addr 127.0.0.1:7071
 package main

@@ -1,6 +1,6 @@
-// Ingest stands in for Application Insights in the benchmark: it takes what the handler sends, and counts the items when it
-// is asked, so that it takes next to nothing from the processors meanwhile. It prints where it listens. GET /items answers
-// the number of items so far. With -hang it takes requests and answers none.
+// Ingest stands in for Application Insights in the benchmark: it accepts the handler's items, and counts them only on
+// request, to use as little processor time as possible during the measurement. It prints its address. GET /items
+// answers the number of items so far. With -hang it accepts requests and never answers.
 package main
 
 import (
@@ -68,7 +68,7 @@ type counter struct {
 	items   int
 }
 
-// batch is a request's body as it came.
+// batch is a request's unparsed body.
 type batch struct {
 	body []byte
 	zip  bool
@@ -81,8 +81,8 @@ func (c *counter) routes() http.Handler {
 	return mux
 }
 
-// taken is the answer of the ingestion endpoint (Monitor exporters API, v2.1/track), without the counts, which the relays do
-// not read where all is taken.
+// taken is the answer of the ingestion endpoint (Monitor exporters API, v2.1/track), without the counts, which the
+// relays do not read after a success.
 const taken = `{"itemsReceived":0,"itemsAccepted":0,"errors":[]}`
 
 func (c *counter) track(w http.ResponseWriter, r *http.Request) {

@@ -12,7 +12,7 @@ import (
 	"userrelay/handler/trace"
 )
 
-const maxBody = 16 << 20 // bytes, as the handler has it
+const maxBody = 16 << 20 // bytes, as in the handler
 
 // answer has the members of the handler's answer.
 type answer struct {
@@ -23,7 +23,7 @@ type answer struct {
 	Timestamp int64  `json:"timestamp"` // ms since 1970
 }
 
-// handler stores what it is sent.
+// handler stores registrations.
 type handler struct {
 	topic    string
 	producer producer
@@ -57,7 +57,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	write(w, out)
 }
 
-// bare does what no relay can do without: it reads the body and sends an answer as long as the handler's.
+// bare does the minimum of every relay: it reads the body and sends an answer as long as the handler's.
 func bare(w http.ResponseWriter, r *http.Request) {
 	const as = `{"eventId":"a0pur_0123456789abcdef0123456789abcdef","topic":"bench-ours","partition":3,"offset":123456,"timestamp":1789000000000}`
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {

@@ -1,6 +1,6 @@
-// Relay is a reference for the handler to be measured against: the same HTTP contract and the same record on another
-// producer, or no producer at all. It is written as somebody would who knows the library in question, and does less
-// than the handler does: no telemetry, no limits, no classes of errors.
+// Relay is a reference implementation for comparison with the handler: the same HTTP contract and the same record with
+// another producer, or without a producer. It is written as an expert in the library would write it, and does less
+// than the handler: no telemetry, no limits, no classes of errors.
 //
 //	relay -kind franz-go -addr 127.0.0.1:7000 -brokers 127.0.0.1:9092 -topic t
 package main
@@ -31,13 +31,13 @@ func main() {
 	}
 }
 
-// place is where a record lies.
+// place is the position of a record.
 type place struct {
 	Partition int
 	Offset    int64
 }
 
-// producer stores one record and returns when all in-sync replicas have it.
+// producer stores a record and returns when all in-sync replicas have it.
 type producer interface {
 	produce(ctx context.Context, r registration.Record, at time.Time) (place, error)
 	close() error

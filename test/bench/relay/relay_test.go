@@ -52,7 +52,7 @@ func startRelay(t *testing.T, kind, brokers string) string {
 	return "http://" + addr + "/api/RegisterUser"
 }
 
-// post sends a registration, again while nobody listens yet.
+// post sends a registration, and repeats it while nothing listens yet.
 func post(t *testing.T, url, body string) (status int, answer []byte, header http.Header) {
 	t.Helper()
 	ctx := wait.Context(t)
@@ -81,8 +81,8 @@ func post(t *testing.T, url, body string) (status int, answer []byte, header htt
 	}
 }
 
-// TestStoresTheHandlersRecord holds every kind to the record that the handler makes of the same registration, and to
-// the place that it answers.
+// TestStoresTheHandlersRecord checks for every kind that the record equals the handler's, and that the answered place
+// is right.
 func TestStoresTheHandlersRecord(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"writer", "writer-defaults", "franz-go"} {
@@ -144,7 +144,7 @@ func valueOf(r registration.Record, key string) string {
 	return ""
 }
 
-// read returns the record that lies where the answer says.
+// read returns the record at the answered place.
 func read(t *testing.T, cluster *kfake.Cluster, a answer) *kgo.Record {
 	t.Helper()
 	ctx := wait.Context(t)
@@ -165,7 +165,7 @@ func read(t *testing.T, cluster *kfake.Cluster, a answer) *kgo.Record {
 	return r
 }
 
-// TestBareAnswersAsLong holds the answer of the relay without a broker to the length of a real one.
+// TestBareAnswersAsLong checks that the answer of the relay without a broker is as long as a real one.
 func TestBareAnswersAsLong(t *testing.T) {
 	t.Parallel()
 	status, sent, header := post(t, startRelay(t, "bare", ""), body)

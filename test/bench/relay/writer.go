@@ -16,13 +16,13 @@ type writer struct {
 	transport *kafka.Transport
 }
 
-// asItComes leaves the Writer's defaults alone: batches of 100 records, sent when they are full or 1 s old. acks=all is
-// not the default, but no relay that promises anything can do without.
+// asItComes keeps the Writer's defaults: batches of 100 records, sent when they are full or 1 s old. Only acks=all is
+// not the default, but every reliable relay needs it.
 func asItComes(*kafka.Writer, *kafka.Transport) {} //nolint:forbidigo // what is measured
 
-// tuned sets what is best for one record a request. A batch is sent when it is full or its time is over, even when the
-// connection is free: the time is paid by every request. It must not be shorter than the broker's answer takes, or the
-// queue in the Writer grows.
+// tuned sets the best options for one record a request. The Writer sends a batch when it is full or its time is over,
+// even if the connection is free, so every request has to wait that time. It must not be shorter than the broker's
+// response time, or the queue in the Writer grows.
 func tuned(w *kafka.Writer, t *kafka.Transport) { //nolint:forbidigo // what is measured
 	w.BatchTimeout = 5 * time.Millisecond
 	w.BatchSize = 1000
@@ -32,7 +32,7 @@ func tuned(w *kafka.Writer, t *kafka.Transport) { //nolint:forbidigo // what is 
 }
 
 func newWriter(brokers []string, topic string, tune func(*kafka.Writer, *kafka.Transport)) *writer { //nolint:forbidigo // what is measured
-	t := &kafka.Transport{} // as the Writer's own, but it can be closed
+	t := &kafka.Transport{} // like the Writer's own, but it can be closed
 	w := &kafka.Writer{     //nolint:forbidigo // what is measured
 		Addr: kafka.TCP(brokers...), Topic: topic, RequiredAcks: kafka.RequireAll, Balancer: kafka.Murmur2Balancer{Consistent: true},
 		Completion: func(messages []kafka.Message, err error) {

@@ -17,8 +17,9 @@ type goal struct {
 	measure func(*Run) (spread, bool)
 }
 
-// goals are the figures that the project holds itself to. "Off" and "on" are telemetry's. There is no goal for the share of
-// bare net/http: on a machine that load, relay and broker share it says how much the three cost, not how good the relay is.
+// goals are the project's performance goals. "Off" and "on" refer to telemetry. There is no goal for the share of bare
+// net/http: load, relay and broker share the machine, so the share shows the cost of all three and not the quality of
+// the relay.
 func goals() []goal {
 	const mb = 1e6
 	c16, c64, c256 := Load{Callers: 16}, Load{Callers: 64}, Load{Callers: 256}
@@ -74,7 +75,7 @@ func coldOf(name Relay) func(*Run) (spread, bool) {
 	}
 }
 
-// coldRatio is the ratio of two relays' first answers, start by start.
+// coldRatio is the ratio of the times to the first answer of two relays, start by start.
 func coldRatio(a, b Relay) func(*Run) (spread, bool) {
 	return func(r *Run) (spread, bool) {
 		times := map[Relay][]time.Duration{}
@@ -157,7 +158,7 @@ func (r *Run) goalTable() *markdown.Table {
 	return t
 }
 
-// noSlower is the goal that telemetry whose endpoint does not take it costs no request time.
+// noSlower is the goal that an unavailable telemetry endpoint does not slow down requests.
 func (r *Run) noSlower(name Relay) []string {
 	row := []string{fmt.Sprintf("%s: p50 by that of one that answers", name), "not behind"}
 	st := r.stage(Endpoint)
@@ -179,7 +180,7 @@ func (r *Run) noSlower(name Relay) []string {
 	return append(row, strings.Join(measured, "; "), verdict)
 }
 
-// neverBehind is the goal that a figure is behind franz-go's in no cell.
+// neverBehind is the goal that a figure is not worse than franz-go's in any cell.
 func (r *Run) neverBehind(c comparison) []string {
 	var behind []string
 	measured := 0

@@ -1,8 +1,7 @@
-// Package report makes a page of what a benchmark measured.
+// Package report makes a page from the results of a benchmark.
 //
-// It decides nothing about what is good: every figure is the median of the rounds with the smallest and the largest
-// beside it, ratios are made within a round, and a goal that is missed or a peer that is faster is said in the same
-// table as the rest.
+// It presents all results in the same way: every figure is the median of the rounds with the smallest and the largest,
+// ratios are computed within a round, and missed goals and faster peers are in the same tables as the rest.
 package report
 
 import (
@@ -11,7 +10,7 @@ import (
 	"time"
 )
 
-// Relay is a program that was measured, by the name that readers see.
+// Relay is the displayed name of a measured program.
 type Relay string
 
 // The relays.
@@ -28,7 +27,7 @@ const (
 	Franz     Relay = "franz-go"
 )
 
-// StageID says which broker a stage ran against.
+// StageID identifies the broker of a stage.
 type StageID string
 
 // The stages.
@@ -40,7 +39,7 @@ const (
 	Host      StageID = "host"
 )
 
-// Run is all that a run of the benchmark found.
+// Run has all results of a run of the benchmark.
 type Run struct {
 	Date     time.Time
 	Command  string
@@ -52,7 +51,7 @@ type Run struct {
 	Allocs   []Alloc // nil: not measured
 }
 
-// Stage is one broker with a set of relays.
+// Stage is a broker with a set of relays.
 type Stage struct {
 	ID      StageID
 	Title   string
@@ -63,7 +62,7 @@ type Stage struct {
 	Sums    []Sum
 }
 
-// Load is what a relay was loaded with: a number of callers, each of whom waits for the answer, or a rate.
+// Load is the load on a relay: a number of callers, each of which waits for the answer, or a rate.
 type Load struct {
 	Callers int
 	Rate    int  // requests a second, whatever is answered; Callers is 0 then
@@ -84,20 +83,20 @@ func (l Load) String() string {
 	return s
 }
 
-// Cell is a load and what was measured with it, round by round. A relay can be missing from a round.
+// Cell is a load with its results, round by round. A relay can be missing in a round.
 type Cell struct {
 	Load   Load
 	Rounds []map[Relay]Measure
 }
 
-// Measure is one relay in one round of one cell.
+// Measure is the result of a relay in a round of a cell.
 type Measure struct {
 	PerSecond float64
 	P50, P99  time.Duration
 	CPU       time.Duration // of the relay, for a request; 0: not known
 }
 
-// Sum is what a relay came to in a whole stage.
+// Sum has the totals of a relay in a stage.
 type Sum struct {
 	Relay   Relay
 	OK      int   // answers 200
@@ -107,14 +106,14 @@ type Sum struct {
 	Items   int64 // telemetry items that arrived; -1 where telemetry is off
 }
 
-// Lost says whether the relay said 200 to more than what is in its topic.
+// Lost says whether the relay answered 200 more often than there are records in its topic.
 func (s *Sum) Lost() bool { return s.Records >= 0 && s.Records < int64(s.OK) }
 
-// ItemsPerRequest is how many telemetry items the handler sends for a registration: received, forwarded, and the
-// dependency.
+// ItemsPerRequest is the number of telemetry items that the handler sends for a registration: received, forwarded, and
+// the dependency.
 const ItemsPerRequest = 3
 
-// Check says what a run shows that no relay may do: answers that are not 200, and answers without a record.
+// Check returns an error for results that no relay may have: answers other than 200, and answers without a record.
 func (r *Run) Check() error {
 	for _, st := range r.Stages {
 		for _, s := range st.Sums {

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// spread is the median of some values with the smallest and the largest.
+// spread has the median, the smallest and the largest of some values.
 type spread struct {
 	median, low, high float64
 	values            []float64 // sorted
 }
 
-// spreadOf returns the spread of values. ok is false where there are none.
+// spreadOf returns the spread of values. ok is false if there are none.
 func spreadOf(values []float64) (s spread, ok bool) {
 	if len(values) == 0 {
 		return spread{}, false
@@ -25,7 +25,7 @@ func spreadOf(values []float64) (s spread, ok bool) {
 	return spread{median, v[0], v[len(v)-1], v}, true
 }
 
-// metric is a figure of a measurement. It is 0 where it is not known.
+// metric is a figure of a measurement. It is 0 if unknown.
 type metric func(Measure) float64
 
 func perSecond(m Measure) float64 { return m.PerSecond }
@@ -65,7 +65,7 @@ func (c *Cell) ratio(a, b Relay, f metric) (spread, bool) {
 	return spreadOf(values)
 }
 
-// standing is how one relay stands to another.
+// standing is the result of comparing two relays.
 type standing int
 
 const (
@@ -74,13 +74,13 @@ const (
 	below
 )
 
-// Bounds of a tie: a median ratio this near to 1, or fewer rounds than this that agree on the side.
+// Limits of a tie: a median ratio this close to 1, or fewer rounds than this that agree on the winner.
 const (
 	tieWithin = 0.05
 	agreeing  = 0.75
 )
 
-// stand reads a ratio: above or below 1 only where the median is clear of it and most rounds say so.
+// stand interprets a ratio: it is above or below 1 only if the median clearly is and most rounds agree.
 func (s spread) stand() standing {
 	var over, under int
 	for _, v := range s.values {

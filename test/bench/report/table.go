@@ -8,7 +8,7 @@ import (
 	"userrelay/test/markdown"
 )
 
-// number writes a figure with three digits that count, and thousands as k.
+// number writes a figure with three significant digits, and thousands as k.
 func number(v float64) string {
 	switch {
 	case v >= 10_000:
@@ -33,7 +33,7 @@ func trimmed(v float64, decimals int) string {
 	return s
 }
 
-// String is the median with the smallest and the largest, where they differ.
+// String returns the median, with the smallest and the largest if they differ.
 func (s spread) String() string {
 	low, high := number(s.low), number(s.high)
 	if low == high {
@@ -70,7 +70,7 @@ func closed(l Load) bool { return l.Callers > 0 }
 
 func everyLoad(Load) bool { return true }
 
-// word is what a standing means for us, where better is the good side.
+// word says what a standing means for us, if better is the good side.
 func word(s, better standing) string {
 	switch s {
 	case tie:
@@ -82,7 +82,7 @@ func word(s, better standing) string {
 	}
 }
 
-// versus is a table of our figures by another relay's.
+// versus is a table of our figures divided by another relay's.
 func (s *Stage) versus(other Relay) (t *markdown.Table, found bool) {
 	t = new(markdown.Table).Text(s.Title).Figures("requests/s", "p50", "p99", "processor time")
 	for i := range s.Cells {

@@ -2,7 +2,8 @@ package report
 
 import "fmt"
 
-// worse lists where a peer does better than we do, one sentence each. Bare net/http is no peer: it stores nothing.
+// worse returns a sentence for each figure in which a peer is better than we are. Bare net/http is not a peer, because
+// it stores nothing.
 func (r *Run) worse() []string {
 	var out []string
 	for i := range r.Stages {
