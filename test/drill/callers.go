@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// A caller's patience. The handler answers within 4 s; the host makes requests wait for a handler that starts.
+	// A caller's time limit. The handler answers within 4 s; the host makes requests wait for a handler that starts.
 	patience    = 20 * time.Second
-	discouraged = 50 * time.Millisecond // a caller waits that long whose event is not stored
+	discouraged = 50 * time.Millisecond // how long a caller waits after an event was not stored
 	// Events of an open loop: 500 a second, each answered within 4 s.
 	mostAtOnce = 2048
 )
 
-// callers send events, each with an id of its own and once, and note what they were answered.
+// callers send events, each once with a unique id, and record the answers.
 type callers struct {
 	client *http.Client
 	url    string
-	name   string // what ids begin with
+	name   string // prefix of ids
 	sent   atomic.Int64
 	stored atomic.Int64 // answered 200 or 202
 
@@ -56,7 +56,7 @@ func (c *callers) all() []audit.Outcome {
 	return slices.Clip(c.outcomes)
 }
 
-// since returns the outcomes of events that were due from a time on, and before another.
+// since returns the outcomes of events that were due in a time span.
 func (c *callers) since(from, to time.Time) []audit.Outcome {
 	var some []audit.Outcome
 	for _, o := range c.all() {
@@ -67,7 +67,7 @@ func (c *callers) since(from, to time.Time) []audit.Outcome {
 	return some
 }
 
-// during runs n callers, each with one event under way at a time, while f runs. It returns when all have an end.
+// during runs n callers, each with one event in flight, while f runs. It returns when all have ended.
 func (c *callers) during(ctx context.Context, n int, f func(context.Context) error) error {
 	return while(ctx, f, func(ctx context.Context) error {
 		const forever = 1000 * time.Hour
@@ -76,14 +76,14 @@ func (c *callers) during(ctx context.Context, n int, f func(context.Context) err
 	})
 }
 
-// atRate sends events at a steady rate while f runs, whether earlier ones are answered or not.
+// atRate sends events at a steady rate while f runs, whether or not earlier ones are answered.
 func (c *callers) atRate(ctx context.Context, perSecond int, f func(context.Context) error) error {
 	return while(ctx, f, func(ctx context.Context) error {
 		return load.Open(ctx, slices.Repeat([]*callers{c}, mostAtOnce), load.Steady(time.Second/time.Duration(perSecond)))
 	})
 }
 
-// while runs f and beside it another function, whose context ends with f.
+// while runs f and concurrently another function, whose context ends with f.
 func while(ctx context.Context, f, beside func(context.Context) error) error {
 	loading, stop := context.WithCancel(ctx)
 	var running errgroup.Group
@@ -93,7 +93,7 @@ func while(ctx context.Context, f, beside func(context.Context) error) error {
 	return errors.Join(err, running.Wait())
 }
 
-// Send sends the next event. A caller whose event is not stored does not try the next one at once.
+// Send sends the next event. After an event that is not stored a caller waits before the next one.
 func (c *callers) Send(ctx context.Context, due time.Time) time.Time {
 	if !c.send(ctx, due).Stored() {
 		_ = pause(ctx, discouraged)
@@ -101,7 +101,8 @@ func (c *callers) Send(ctx context.Context, due time.Time) time.Time {
 	return time.Now()
 }
 
-// send sends the next event and notes its outcome. A request that has begun goes on when ctx ends: its outcome counts.
+// send sends the next event and records its outcome. A request in flight goes on when ctx ends, because its outcome
+// counts.
 func (c *callers) send(ctx context.Context, due time.Time) *audit.Outcome {
 	id := fmt.Sprintf("%s-%d", c.name, c.sent.Add(1))
 	o := audit.Outcome{ID: id, Start: due, Offset: -1}
@@ -126,14 +127,14 @@ func (c *callers) send(ctx context.Context, due time.Time) *audit.Outcome {
 	return &o
 }
 
-// answer is what a caller got.
+// answer is the answer to a caller.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// post sends a registration, once, with an Idempotency-Key where key is not "". An answer that breaks off is an error.
+// post sends a registration once, with an Idempotency-Key if key is not "". An incomplete answer is an error.
 func post(ctx context.Context, client *http.Client, url, key string, body io.Reader) (*answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body) //nolint:gosec // G704: the address is ours
 	if err != nil {
@@ -170,7 +171,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// poll calls f again and again until it says true, fails, or the limit is over, which is an error too.
+// poll calls f repeatedly until it returns true, fails, or the limit is over, which is also an error.
 func poll(ctx context.Context, what string, limit time.Duration, f func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s: not in %v", what, limit))
 	defer cancel()

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const root = "../.." // the project's folder, seen from the one in which tests run
 
-// TestShort runs the short form: run itself fails where a registration is lost, or a control shows nothing.
+// TestShort runs the short form: run itself fails if a registration is lost, or if a control detects nothing.
 func TestShort(t *testing.T) {
 	t.Parallel()
 	home := kafkatest.Home(t)
@@ -123,7 +123,7 @@ func TestNeedsKafka(t *testing.T) {
 	}
 }
 
-// What has grown steadily is told from what goes up and down.
+// Steady growth is distinguished from fluctuation.
 func TestSlope(t *testing.T) {
 	t.Parallel()
 	grown := func(mib func(minute int) float64) float64 {

@@ -9,7 +9,7 @@ import (
 	"userrelay/test/drill/report"
 )
 
-// drill is one kind of trouble.
+// drill is a kind of failure.
 type drill struct {
 	number int
 	name   string
@@ -18,7 +18,7 @@ type drill struct {
 	full   bool // not in the short form
 }
 
-// drills are all of them, in order.
+// drills returns all drills in order.
 func drills() []drill {
 	return []drill{
 		{1, "broker-killed", "The only broker is killed and started again, several times, under the load of 32 callers.", brokerKilled, false},

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	restartPause  = 2 * time.Second // as long as the platform takes at least to start a host again
+	restartPause  = 2 * time.Second // the shortest time in which the platform restarts a host
 	shutdownLimit = 15 * time.Second
 	readyLimit    = time.Minute
 )
 
-// hosts is a Functions host that is started again when it gives up its handler, as the platform does.
+// hosts is a Functions host that is restarted when it gives up its handler, as the platform does.
 type hosts struct {
 	config funchost.Config
 
@@ -34,7 +34,7 @@ type hosts struct {
 	err      error // of a start that failed
 }
 
-// startHosts starts a host for a program that takes the handler's place. It must be stopped.
+// startHosts starts a host for a program that replaces the handler. The caller must stop it.
 func startHosts(ctx context.Context, root, program string, env []string, console io.Writer) (*hosts, error) {
 	addr, err := freeAddr(ctx)
 	if err != nil {
@@ -61,7 +61,7 @@ func (h *hosts) start(ctx context.Context) error {
 	return nil
 }
 
-// keep starts the host again when it ends by itself.
+// keep restarts the host when it ends by itself.
 func (h *hosts) keep(ctx context.Context, host *funchost.Host, stopping chan struct{}) {
 	for {
 		select {
@@ -105,31 +105,31 @@ func (h *hosts) stop(ctx context.Context) error {
 	return errors.Join(h.err, err)
 }
 
-// renew ends the host in order and starts another, which has seen no crash.
+// renew ends the host in order and starts another one, without counted crashes.
 func (h *hosts) renew(ctx context.Context) error { return errors.Join(h.stop(ctx), h.start(ctx)) }
 
-// pid is the handler's process id, 0 while none runs.
+// pid returns the handler's process id, or 0 while none runs.
 func (h *hosts) pid() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.host.HandlerPID()
 }
 
-// timesGivenUp is how often a host ended because of its handler's crashes.
+// timesGivenUp returns how often a host ended because of its handler's crashes.
 func (h *hosts) timesGivenUp() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.gaveUp
 }
 
-// url is where a function is reached: every host listens at the same address.
+// url returns the address of a function, which is the same for every host.
 func (h *hosts) url(function string) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.host.FunctionURL(function)
 }
 
-// kill kills the handler, after it has come back from the last time.
+// kill kills the handler, after it has restarted from the last time.
 func (h *hosts) kill(ctx context.Context) error {
 	pid := 0
 	err := poll(ctx, "wait for the handler to run", readyLimit, func(context.Context) (bool, error) {
@@ -166,7 +166,7 @@ func (h *hosts) healthy(ctx context.Context) error {
 	})
 }
 
-// freeAddr returns an address on loopback where nobody listens, and which is free for the next one, too.
+// freeAddr returns a free address on loopback, which later hosts can use as well.
 func freeAddr(ctx context.Context) (string, error) {
 	port, err := freeport.Find(ctx)
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err

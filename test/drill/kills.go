@@ -12,7 +12,7 @@ import (
 const (
 	// A killed broker stays away for at least this long. It then takes some seconds to start.
 	downFor = 500 * time.Millisecond
-	// What a host had in progress when it ended stays invisible for this long.
+	// Messages in progress stay invisible for this long after a host has ended.
 	abandoned = 10 * time.Minute
 )
 
@@ -35,7 +35,7 @@ func brokerKilled(ctx context.Context, r *rig, row *report.Row) (err error) {
 	if err != nil {
 		return err
 	}
-	rep, err := s.audit(ctx, row, s.load, 2*r.plan.drain) // a third of the events may have come by the outbox
+	rep, err := s.audit(ctx, row, s.load, 2*r.plan.drain) // a third of the events may have used the outbox
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func brokerKilled(ctx context.Context, r *rig, row *report.Row) (err error) {
 	return nil
 }
 
-// bounce kills the broker, and the handler too if it is wanted, and starts the broker again.
+// bounce kills the broker, optionally also the handler, and restarts the broker.
 func (r *rig) bounce(ctx context.Context, s *stand, n int, handlerToo bool) error {
 	halted := n%2 == 1 || r.short
 	err := killBroker(ctx, r.broker(), halted)
@@ -128,11 +128,11 @@ func control(ctx context.Context, r *rig, row *report.Row) error {
 	return s.close(ctx)
 }
 
-// killBoth kills broker and handler, or what is in its place, at the same moment. The stand must be closed where there is
-// no error.
+// killBoth kills broker and handler, or the handler's replacement, at the same moment. If there is no error the caller
+// must close the stand.
 //
-// Before the third crash, at which a host gives up, it takes a new one: messages that a host had in progress when it ended
-// stay invisible for 10 minutes.
+// It starts a new host before the third crash, at which a host gives up, because messages in progress stay invisible
+// for 10 minutes after a host has ended.
 func (r *rig) killBoth(ctx context.Context, row *report.Row, o standOptions) (*stand, audit.Report, error) {
 	s, err := r.stand(ctx, o)
 	if err != nil {

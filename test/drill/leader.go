@@ -12,11 +12,11 @@ import (
 
 const (
 	kafkaSession = 9 * time.Second  // broker.session.timeout.ms, Kafka's default
-	leaderless   = 15 * time.Second // after a leader's death, until its session has ended and all go on
+	leaderless   = 15 * time.Second // after the kill of a leader, until its session has ended and all clients continue
 	leaderKills  = 2
 )
 
-// leaderKilled kills the leader of a partition under load, beside a control that cannot take anything back.
+// leaderKilled kills the leader of a partition under load, together with a control that cannot delete messages.
 func leaderKilled(ctx context.Context, r *rig, row *report.Row) (err error) {
 	r.say("  starting three brokers")
 	cluster, err := realkafka.Start(ctx, realkafka.Options{Home: r.kafkaHome, Nodes: 3, SessionTimeout: kafkaSession})
@@ -58,7 +58,7 @@ func leaderKilled(ctx context.Context, r *rig, row *report.Row) (err error) {
 	}
 	row.Count("events not answered 2xx", rep.Not2xx(), 0)
 	row.Count("copies, 1 in 10,000 at most", rep.Copies, rep.Stored/10_000)
-	of := *row // the control's own figures are beside the point, but for its copies
+	of := *row // only the copies of the control matter
 	controlled, err := c.audit(ctx, &of, c.load, r.plan.drain)
 	if err != nil {
 		return err

@@ -1,12 +1,12 @@
-// Drill breaks what the handler depends on, and the handler itself, and counts what became of the registrations. It ends
-// with a table, and writes docs/reliability.md, which says what each drill does.
+// Drill causes failures of the handler and of its dependencies, and counts the outcomes of registrations. It prints a
+// table, and writes docs/reliability.md, which describes each drill.
 //
 //	KAFKA_HOME=… go run ./test/drill               all of it, a quarter of an hour
 //	KAFKA_HOME=… go run ./test/drill -short        all but the longest, in seconds: counts only. No page
 //	KAFKA_HOME=… go run ./test/drill -only=outage  one of them, or several with commas between them. No page
 //	KAFKA_HOME=… go run ./test/drill -soak=30m     with a steady load of that length at the end
 //
-// It returns an error when a limit is missed, or when something that must fail does not. KAFKA_HOME names an unpacked
+// It returns an error if a limit is missed, or if a control that must fail does not. KAFKA_HOME names an unpacked
 // Apache Kafka 4.x. It needs Java 17, and signals that halt a process: not on Windows.
 package main
 
@@ -39,7 +39,7 @@ func main() {
 	}
 }
 
-// options are what the flags say.
+// options are the values of the flags.
 type options struct {
 	short     bool
 	only      []string
@@ -124,7 +124,7 @@ func run(ctx context.Context, args []string, root, kafkaHome string, stdout, std
 	return errors.Join(err, result.Check())
 }
 
-// drillAll runs the drills that were asked for, one after the other. The error is of what they have in common.
+// drillAll runs the requested drills one after the other. The error concerns their common parts.
 func drillAll(ctx context.Context, o options, progress io.Writer) (result *report.Run, err error) {
 	start := time.Now()
 	r, err := startRig(ctx, o, progress)

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// An answer comes within 4 s from the handler. The rest is for the host, and for a machine on which everything shares
-	// the processors.
+	// The handler answers within 4 s. The rest is for the host, and because everything shares the machine's
+	// processors.
 	slowestAnswer = 4500 * time.Millisecond
 	drainedWithin = 2 * time.Minute
-	// An answer that did not wait for Kafka in vain, which takes 2 s.
+	// The limit for an answer that did not wait for Kafka, which would take 2 s.
 	direct = time.Second
 )
 
-// outage takes the only broker away for long.
+// outage stops the only broker for a long time.
 func outage(ctx context.Context, r *rig, row *report.Row) (err error) {
 	s, err := r.stand(ctx, standOptions{})
 	if err != nil {
@@ -67,7 +67,7 @@ func outage(ctx context.Context, r *rig, row *report.Row) (err error) {
 	return nil
 }
 
-// firstDirect is when the first event was due that went to the outbox without waiting for Kafka.
+// firstDirect returns when the first event was due that went to the outbox without waiting for Kafka.
 func firstDirect(outcomes []audit.Outcome) time.Time {
 	var first time.Time
 	for _, o := range outcomes {
@@ -78,7 +78,8 @@ func firstDirect(outcomes []audit.Outcome) time.Time {
 	return first
 }
 
-// firstOK is how long after the broker was back the first answer 200 came to an event that was due after it had gone.
+// firstOK returns the time from the broker's restart to the first answer 200 for an event that was due after the
+// broker had stopped.
 func firstOK(outcomes []audit.Outcome, gone, back time.Time) time.Duration {
 	var first time.Time
 	for _, o := range outcomes {

@@ -2,7 +2,7 @@ package main
 
 import "time"
 
-// plan says how long and how much.
+// plan has the lengths and numbers of a run.
 type plan struct {
 	callers int
 	events  int           // answered 2xx, of the drill that kills the broker, at least

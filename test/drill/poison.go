@@ -19,7 +19,8 @@ import (
 	"userrelay/test/drill/report"
 )
 
-// taken is within which the host has taken a message: it looks into an empty queue every 15 s at least (host.json).
+// taken is the time within which the host has received a message: it reads an empty queue at least every 15 s
+// (host.json).
 const taken = time.Minute
 
 // poison puts messages into outbox and poison queue by hand.
@@ -32,7 +33,7 @@ func poison(ctx context.Context, r *rig, row *report.Row) (err error) {
 	return errors.Join(s.unreadable(ctx, row), s.resend(ctx, row))
 }
 
-// unreadable puts what nobody can read into the outbox, and a sound message after it.
+// unreadable puts an unreadable message into the outbox, followed by a valid one.
 func (s *stand) unreadable(ctx context.Context, row *report.Row) error {
 	const bad = "neither JSON nor an event"
 	if err := put(ctx, s.queue.messages, []byte(bad)); err != nil {
@@ -59,7 +60,7 @@ func (s *stand) unreadable(ctx context.Context, row *report.Row) error {
 	return nil
 }
 
-// resend puts a sound message into the poison queue, and has the handler's program send it again.
+// resend puts a valid message into the poison queue, and resends it with the handler's program.
 func (s *stand) resend(ctx context.Context, row *report.Row) error {
 	if err := put(ctx, s.queue.poison, event("again").Encode()); err != nil {
 		return err
@@ -90,7 +91,7 @@ func (s *stand) resend(ctx context.Context, row *report.Row) error {
 	return nil
 }
 
-// event is an event as it lies in the outbox.
+// event returns an event in the format of the outbox.
 func event(id string) registration.Envelope {
 	return registration.Envelope{
 		Event:  registration.Event{ID: id, UserID: "auth0|" + id, Source: "urn:auth0:drill", Time: time.Now()},
@@ -98,7 +99,7 @@ func event(id string) registration.Envelope {
 	}
 }
 
-// arrives waits until a record with this event id is in the topic, and says whether it came in time.
+// arrives waits for a record with this event id in the topic, and says whether it arrived in time.
 func (s *stand) arrives(ctx context.Context, id string) bool {
 	return poll(ctx, "wait for record "+id, taken, func(ctx context.Context) (bool, error) {
 		records, err := s.records(ctx)
@@ -106,7 +107,7 @@ func (s *stand) arrives(ctx context.Context, id string) bool {
 	}) == nil
 }
 
-// handler runs the handler's program for its other uses, and returns what it prints.
+// handler runs the handler's program with flags, and returns its output.
 func (r *rig) handler(ctx context.Context, env []string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, r.program("handler"), args...) //nolint:gosec // G204: our own program
 	cmd.Env = env
@@ -118,7 +119,7 @@ func (r *rig) handler(ctx context.Context, env []string, args ...string) (string
 	return out.String(), nil
 }
 
-// peek returns the first message of a queue, as it was before base64.
+// peek returns the first message of a queue, decoded from base64.
 func peek(ctx context.Context, client *azqueue.QueueClient) (string, error) {
 	resp, err := client.PeekMessage(ctx, nil)
 	if err != nil {

@@ -19,10 +19,10 @@ import (
 	"userrelay/test/child"
 )
 
-const queueTry = 5 * time.Second // for one question to the queue
+const queueTry = 5 * time.Second // for a request to the queue
 
-// queue is the stand-in of the Storage queue in a process of its own, which keeps its folder and port when it is killed
-// and started again, and the drill's own clients of it.
+// queue is the stand-in for the Storage queue in a separate process, which keeps its folder and port after a restart,
+// with the drill's own clients.
 type queue struct {
 	program, addr, dir string
 	output             io.Writer // of the process
@@ -66,7 +66,7 @@ func (q *queue) start() (err error) {
 	return nil
 }
 
-// ready starts the queue again if it was killed, lets it go on if it was halted, and empties it.
+// ready restarts the queue if it was killed, continues it if it was halted, and empties it.
 func (q *queue) ready(ctx context.Context) error {
 	again := q.process.Resume
 	if q.process.Gone() != nil {
@@ -88,7 +88,7 @@ func (q *queue) close() error {
 	return q.process.Kill()
 }
 
-// count is how many messages a queue holds, invisible ones included.
+// count returns the number of messages in a queue, including invisible ones.
 func count(ctx context.Context, client *azqueue.QueueClient) (int, error) {
 	p, err := client.GetProperties(ctx, nil)
 	switch {
@@ -102,7 +102,7 @@ func count(ctx context.Context, client *azqueue.QueueClient) (int, error) {
 	return int(*p.ApproximateMessagesCount), nil
 }
 
-// put puts a message into a queue, as the handler and the host write them.
+// put puts a message into a queue, in the format of handler and host.
 func put(ctx context.Context, client *azqueue.QueueClient, message []byte) error {
 	forever := int32(-1)
 	_, err := client.EnqueueMessage(ctx, base64.StdEncoding.EncodeToString(message), &azqueue.EnqueueMessageOptions{TimeToLive: &forever})

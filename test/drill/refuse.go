@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// refusing is a proxy in front of the queue that lets nobody take a message back: a message that nobody has got through
-// it cannot be deleted. It says what the service says of a message that is gone.
+// refusing is a proxy in front of the queue that refuses to delete a message before a client has received it through
+// the proxy. It answers as the service does for a missing message.
 type refusing struct {
 	server  *http.Server
 	serving sync.WaitGroup
@@ -28,7 +28,8 @@ type refusing struct {
 	refused int
 }
 
-// startRefusing starts a proxy in front of the queue at addr, whose connection string is given. It must be closed.
+// startRefusing starts a proxy in front of the queue at addr with the given connection string. The caller must close
+// it.
 func startRefusing(ctx context.Context, addr, connection string) (*refusing, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -51,7 +52,7 @@ func startRefusing(ctx context.Context, addr, connection string) (*refusing, err
 	return p, nil
 }
 
-// refuse says whether a message must not be deleted, and counts.
+// refuse says whether to refuse a deletion, and counts it.
 func (p *refusing) refuse(id string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,7 +63,7 @@ func (p *refusing) refuse(id string) bool {
 	return true
 }
 
-// note takes down which messages an answer hands out.
+// note records the messages in an answer.
 func (p *refusing) note(resp *http.Response) error {
 	r := resp.Request
 	took := r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/messages") && r.URL.Query().Get("peekonly") == ""

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A message can be deleted once somebody has got it through the proxy, and not before. All else passes.
+// A message can be deleted only after a client has received it through the proxy. All other requests pass.
 func TestRefusing(t *testing.T) {
 	t.Parallel()
 	var passed []string

@@ -23,7 +23,7 @@ const (
 	readLimit  = 2 * time.Minute // for all records of a topic
 )
 
-// rig is what the drills have in common: the programs, one broker, and one queue.
+// rig has the common parts of the drills: the programs, a broker, and a queue.
 type rig struct {
 	options
 	plan     plan
@@ -38,7 +38,7 @@ type rig struct {
 	closers  []func() error
 }
 
-// startRig builds the programs and starts broker and queue. It must be closed.
+// startRig builds the programs and starts broker and queue. The caller must close it.
 func startRig(ctx context.Context, o options, progress io.Writer) (_ *rig, err error) {
 	r := &rig{options: o, plan: full(), progress: progress, output: io.Discard, began: time.Now()}
 	if o.short {
@@ -75,7 +75,7 @@ func startRig(ctx context.Context, o options, progress io.Writer) (_ *rig, err e
 	return r, r.startBroker(ctx)
 }
 
-// startBroker starts the broker. Clients of its listener SASL_PLAINTEXT, and only those, come through the proxy.
+// startBroker starts the broker. Only clients of its listener SASL_PLAINTEXT connect through the proxy.
 func (r *rig) startBroker(ctx context.Context) (err error) {
 	r.say("starting Apache Kafka")
 	if r.proxy, err = faultproxy.Listen(faultproxy.Options{Seed: 1}); err != nil { //nolint:contextcheck // the connections of a proxy have a life of their own
@@ -99,7 +99,7 @@ func (r *rig) startBroker(ctx context.Context) (err error) {
 	return nil
 }
 
-// close ends all that was started, the last first.
+// close ends everything in reverse order of the start.
 func (r *rig) close() error {
 	var errs []error
 	for _, closer := range slices.Backward(r.closers) {
@@ -108,7 +108,7 @@ func (r *rig) close() error {
 	return errors.Join(errs...)
 }
 
-// ready fixes what the drill before has broken.
+// ready repairs what the previous drill has broken.
 func (r *rig) ready(ctx context.Context) error {
 	if err := r.proxy.SetFaults(faultproxy.Faults{}); err != nil { //nolint:contextcheck // the connections of a proxy have a life of their own
 		return err
@@ -130,7 +130,7 @@ func (r *rig) say(format string, args ...any) {
 // broker is the only one.
 func (r *rig) broker() *realkafka.Node { return r.cluster.Node(1) }
 
-// killBroker kills a broker, every other time after a moment in which it is halted and requests lie unread in it.
+// killBroker kills a broker, every second time after a moment in which it is halted with unread requests.
 func killBroker(ctx context.Context, n *realkafka.Node, halted bool) error {
 	if halted {
 		if err := errors.Join(n.Pause(), pause(ctx, 200*time.Millisecond)); err != nil {
@@ -140,7 +140,7 @@ func killBroker(ctx context.Context, n *realkafka.Node, halted bool) error {
 	return n.Kill()
 }
 
-// reviveBroker starts the broker again, or lets it go on.
+// reviveBroker restarts or continues the broker.
 func (r *rig) reviveBroker(ctx context.Context) error {
 	if r.broker().Running() {
 		return r.broker().Resume()
@@ -148,7 +148,7 @@ func (r *rig) reviveBroker(ctx context.Context) error {
 	return r.broker().Restart(ctx)
 }
 
-// stand is a host with a handler, which writes to a topic of its own and has an outbox, and a load on it.
+// stand is a host with a handler, its own topic and an outbox, and the load on it.
 type stand struct {
 	*hosts
 	rig     *rig
@@ -158,7 +158,7 @@ type stand struct {
 	load    *callers
 }
 
-// standOptions says what a stand is made of. The zero value is the handler with the rig's own broker and queue.
+// standOptions are the parts of a stand. The zero value is the handler with the rig's own broker and queue.
 type standOptions struct {
 	program string             // "handler" or "control"
 	cluster *realkafka.Cluster // and not the rig's
@@ -168,7 +168,7 @@ type standOptions struct {
 	env     []string
 }
 
-// stand starts a stand and waits until it answers. It must be closed.
+// stand starts a stand and waits until it answers. The caller must close it.
 func (r *rig) stand(ctx context.Context, o standOptions) (*stand, error) {
 	if o.program == "" {
 		o.program = "handler"
@@ -192,7 +192,7 @@ func (r *rig) stand(ctx context.Context, o standOptions) (*stand, error) {
 	}
 	env := append(settings(o.brokers, topic, o.storage), o.env...)
 	if r.short {
-		// What the host looks for rarely, and tries again after a minute, would make the short form a long one.
+		// The host's polling interval and its retries after a minute would make the short form long.
 		env = append(env, "AzureFunctionsJobHost__extensions__queues__maxPollingInterval=00:00:00.5",
 			"AzureFunctionsJobHost__extensions__queues__visibilityTimeout=00:00:01")
 	}
@@ -213,7 +213,7 @@ func (s *stand) close(ctx context.Context) error {
 	return s.stop(ctx)
 }
 
-// audit waits until the outbox is empty, and holds what the callers of a load were answered against the topic.
+// audit waits until the outbox is empty, and compares the answers to the callers of a load with the topic.
 func (s *stand) audit(ctx context.Context, row *report.Row, l *callers, limit time.Duration) (audit.Report, error) {
 	left, err := s.drained(ctx, limit)
 	if err != nil {
@@ -238,7 +238,7 @@ func (s *stand) audit(ctx context.Context, row *report.Row, l *callers, limit ti
 	return rep, nil
 }
 
-// drained waits until the outbox is empty, and returns how many messages are left when the limit is over.
+// drained waits until the outbox is empty or the time is over, and returns how many messages are left.
 func (s *stand) drained(ctx context.Context, limit time.Duration) (left int, err error) {
 	deadline, told := time.Now().Add(limit), time.Now()
 	for {
@@ -255,7 +255,7 @@ func (s *stand) drained(ctx context.Context, limit time.Duration) (left int, err
 	}
 }
 
-// records reads the stand's topic with a client that is not the handler's.
+// records reads the stand's topic with an independent client.
 func (s *stand) records(ctx context.Context) ([]realkafka.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()

@@ -58,7 +58,7 @@ func (u *rude) trickle(ctx context.Context, r *rig, row *report.Row, pid int) er
 }
 
 // drip sends begin, and then a byte a second until the server closes the connection. It returns how long that took, or
-// twice what a request may take where the server does not.
+// twice the limit of a request if the server does not close it.
 func (u *rude) drip(ctx context.Context, begin string) (time.Duration, error) {
 	conn, err := u.dial(ctx)
 	if err != nil {
@@ -140,7 +140,7 @@ func (u *rude) idle(ctx context.Context, r *rig, row *report.Row, pid int) error
 	return nil
 }
 
-// ask sends a request over a connection and reads the answer, whose status it returns.
+// ask sends a request over a connection and returns the status of the answer.
 func ask(conn net.Conn, request string) (int, error) {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return 0, err
@@ -191,8 +191,8 @@ func (u *rude) large(ctx context.Context, r *rig, row *report.Row, pid int) erro
 			if c.chunked {
 				reader = io.MultiReader(reader) // whose length net/http does not know
 			}
-			// A server that has refused a body closes the connection before it has read all of it: a client that is still
-			// sending may see that first, and is refused without an answer.
+			// A server that refuses a body closes the connection before it has read all of it: a client that is still
+			// sending may see the closed connection instead of the answer.
 			a, err := post(ctx, client, "http://"+u.addr+"/api/RegisterUser", "", reader)
 			switch {
 			case err == nil && a.status != c.want:
@@ -228,7 +228,7 @@ func (u *rude) large(ctx context.Context, r *rig, row *report.Row, pid int) erro
 	return nil
 }
 
-// malformed sends what is no request, or no registration. Nothing of it may be answered 2xx.
+// malformed sends invalid requests and registrations. None of them may be answered 2xx.
 func (u *rude) malformed(ctx context.Context, r *rig, row *report.Row, _ int) error {
 	const typed = requestLine + "Content-Type: application/json\r\n"
 	withBody := func(body string) string { return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", typed, len(body), body) }

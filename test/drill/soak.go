@@ -18,13 +18,13 @@ const (
 	soakFiles  = 20               // more than after the warm-up
 )
 
-// sample is the handler's usage at a time.
+// sample is the handler's resource usage at a time.
 type sample struct {
 	at time.Duration
 	child.Usage
 }
 
-// soak runs a steady load for long.
+// soak runs a steady load for a long time.
 func soak(ctx context.Context, r *rig, row *report.Row) (err error) {
 	s, err := r.stand(ctx, standOptions{})
 	if err != nil {

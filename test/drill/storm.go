@@ -19,10 +19,10 @@ import (
 
 const (
 	keysAtOnce  = 8
-	impatient   = 200 * time.Millisecond // at most, of a caller's first tries
+	impatient   = 200 * time.Millisecond // maximum, of a caller's first attempts
 	shortTries  = 2
 	maxTries    = 50
-	otherUsers  = 50 // used keys that are tried under another user's id
+	otherUsers  = 50 // used keys that are tried with another user's id
 	withoutKeys = 200
 )
 
@@ -63,7 +63,7 @@ func storm(ctx context.Context, r *rig, row *report.Row) (err error) {
 	if err != nil {
 		return err
 	}
-	// From here on a try that is cut would be one more record.
+	// From here on a cut attempt would make another record.
 	if err := proxy.SetFaults(faultproxy.Faults{}); err != nil { //nolint:contextcheck // the connections of a proxy have a life of their own
 		return err
 	}
@@ -99,7 +99,7 @@ func storm(ctx context.Context, r *rig, row *report.Row) (err error) {
 	return nil
 }
 
-// keys sends every key many times at once, and returns for how many the answers differ.
+// keys sends every key many times concurrently, and returns for how many keys the answers differ.
 func (c *stormy) keys(ctx context.Context, r *rig) (different int, err error) {
 	var all errgroup.Group
 	all.SetLimit(keysAtOnce)
@@ -124,7 +124,7 @@ func (c *stormy) keys(ctx context.Context, r *rig) (different int, err error) {
 	return different, err
 }
 
-// repeats sends one key n times at once, and returns the answers that there were.
+// repeats sends a key n times concurrently, and returns the different answers.
 func (c *stormy) repeats(ctx context.Context, k, n int) (map[string]bool, error) {
 	var all errgroup.Group
 	got := make([]*answer, n)
@@ -144,7 +144,7 @@ func (c *stormy) repeats(ctx context.Context, k, n int) (map[string]bool, error)
 	return different, nil
 }
 
-// insist tries until there is an answer. 5xx is none: it asks for another try.
+// insist repeats a request until there is an answer other than 5xx.
 func (c *stormy) insist(ctx context.Context, key, user string) (*answer, error) {
 	for try := range maxTries {
 		limit := patience
@@ -189,7 +189,7 @@ func (c *stormy) others(ctx context.Context, n int) (wrong int, err error) {
 
 const keylessUser = "auth0|keyless"
 
-// withoutKey sends the same registration again and again, and returns how many requests were not answered 2xx.
+// withoutKey sends the same registration repeatedly, and returns how many requests were not answered 2xx.
 func (c *stormy) withoutKey(ctx context.Context) (unstored int, err error) {
 	for range withoutKeys {
 		a, err := c.try(ctx, patience, "", keylessUser)

@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	normalRate = 20 // requests a second of the client that behaves
-	// Files that the drill, the brokers' connections and the handler need besides idle connections.
+	normalRate = 20 // requests a second of the well-behaved client
+	// File descriptors for the drill, the brokers' connections and the handler, besides idle connections.
 	spareFiles = 2000
 	mostIdle   = 250 // MiB, of the handler with all idle connections open
-	// With large bodies on top: the handler holds 64 MiB of them at a time.
+	// With large bodies in addition: the handler holds 64 MiB of them at a time.
 	mostMemory = mostIdle + 2*64
-	// The handler gives a client 5 s for its header and 10 s for all of its request.
+	// The handler's limits are 5 s for a header and 10 s for a whole request.
 	headerWithin  = 7 * time.Second
 	requestWithin = 12 * time.Second
 	handlerReady  = 30 * time.Second
 )
 
-// unfriendly lets clients misbehave at the handler itself.
+// unfriendly has misbehaving clients that connect to the handler directly.
 func unfriendly(ctx context.Context, r *rig, row *report.Row) (err error) {
 	const topic = "drill-unfriendly"
 	if err := r.cluster.CreateTopic(ctx, topic, partitions, 0, nil); err != nil {
@@ -75,7 +75,7 @@ func unfriendly(ctx context.Context, r *rig, row *report.Row) (err error) {
 	}
 	during := l.since(from, time.Now())
 	rep := audit.Compare(during, log)
-	if r.short { // on a busy machine Kafka may take too long, and nobody drains the outbox here
+	if r.short { // on a busy machine Kafka may be too slow, and nothing drains the outbox here
 		row.Count("requests of the normal client that were not answered 2xx", rep.Not2xx(), 0)
 	} else {
 		row.Count("requests of the normal client that were not answered 200", rep.Requests-rep.Status[http.StatusOK], 0)
@@ -94,7 +94,7 @@ func unfriendly(ctx context.Context, r *rig, row *report.Row) (err error) {
 	return nil
 }
 
-// rude is a client that does not behave.
+// rude is a misbehaving client.
 type rude struct{ addr string }
 
 func (u *rude) dial(ctx context.Context) (net.Conn, error) {

@@ -10,12 +10,12 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestTooMuchInWork has bodies in the handler that do not arrive whole, until it takes no more: another registration is
-// told to try again, the host's probe is answered, and all is as before when they are gone.
+// TestTooMuchInWork sends incomplete bodies until the handler accepts no more: another registration is told to try
+// again, the host's probe is answered, and everything works again after they are gone.
 func TestTooMuchInWork(t *testing.T) {
 	t.Parallel()
 	const limit = 2000
-	// The race detector takes longer for so many connections, on a busy machine, than the handler waits for a body.
+	// With the race detector, so many connections take longer on a busy machine than the handler waits for a body.
 	plain := filepath.Join(moduleRoot, filepath.FromSlash(localBinary()))
 	h := startBinary(t, plain, []string{startBroker(t).setting()})
 	const begun = "POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
@@ -40,7 +40,7 @@ func TestTooMuchInWork(t *testing.T) {
 		hold()
 	}
 	wait.For(t, "the handler is full", func() bool {
-		r := h.register(t, `{"userId":" "}`) // where there is room, it is refused for that
+		r := h.register(t, `{"userId":" "}`) // if there is room, it is refused for its content
 		if r.status == http.StatusBadRequest {
 			hold() // perhaps one was let go, because its body took too long
 			return false

@@ -33,7 +33,7 @@ func newClient(t *testing.T, base string) client {
 	}}
 }
 
-// reply is a whole answer.
+// reply is a complete answer.
 type reply struct {
 	status int
 	header http.Header
@@ -56,7 +56,8 @@ func (c client) register(t *testing.T, body string, headers ...string) reply {
 	return c.call(t, http.MethodPost, "/api/RegisterUser", body, headers...)
 }
 
-// try is call for goroutines, and for when there may be no answer. A body that is no *strings.Reader is sent in chunks.
+// try is call for goroutines, and for requests that may get no answer. A body that is not a *strings.Reader is sent in
+// chunks.
 func (c client) try(ctx context.Context, method, path string, body io.Reader, headers ...string) (reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
@@ -75,7 +76,7 @@ func (c client) try(ctx context.Context, method, path string, body io.Reader, he
 	return reply{res.StatusCode, res.Header, string(text)}, err
 }
 
-// stored is the answer to a registration that Kafka has.
+// stored is the answer to a registration that Kafka has stored.
 type stored struct {
 	EventID   string `json:"eventId"`
 	Topic     string `json:"topic"`
@@ -84,7 +85,7 @@ type stored struct {
 	Timestamp int64  `json:"timestamp"`
 }
 
-// place is where the record lies, as telemetry has it.
+// place returns the record's place in telemetry's format.
 func (s stored) place() string { return fmt.Sprintf("%s[%d]@%d", s.Topic, s.Partition, s.Offset) }
 
 // stored checks that the answer is 200 and has the members of a stored registration, and returns them.
@@ -104,8 +105,8 @@ type problem struct {
 	EventID string `json:"eventId"`
 }
 
-// problem checks that the answer is a problem document of the status and the type, with an event id or without, and that
-// Retry-After stands there where it should: the sender is to try again, or not.
+// problem checks that the answer is a problem document with the status and the type, with or without an event id, and
+// that it has Retry-After exactly if the sender should try again.
 func (r reply) problem(t *testing.T, status int, kind string, retry, eventID bool) problem {
 	t.Helper()
 	var p problem

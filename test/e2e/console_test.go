@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// TestStreams shows that what is below a warning goes to stdout and the rest to stderr, for the Functions host makes an
-// error of every line there, and which lines there are for a person.
+// TestStreams shows that lines below a warning go to stdout and the others to stderr, where the Functions host logs
+// every line as an error. It also checks the lines for people.
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	const telemetry = "APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=" + instrumentationKey + ";IngestionEndpoint=http://127.0.0.1:9/"
@@ -69,11 +69,11 @@ func checkLevels(t *testing.T, stream, text, pattern string, levels ...string) {
 	}
 }
 
-// private is a profile whose values are to be seen in the record and nowhere else.
+// private is a profile whose values may be in the record only.
 const private = `{"user_id":"auth0|1","email":"pr1vate@example.com","phone_number":"+15550100-pr1vate","name":"pr1vate","user_metadata":{"pr1vate":"pr1vate"}}`
 
-// TestSecrets shows that nothing of a profile, of the settings' secrets and of the request's keys is ever printed, answered
-// or sent to telemetry, whatever goes wrong.
+// TestSecrets shows that no output, answer or telemetry item contains a part of a profile, a secret of the settings or
+// a key of a request, whatever fails.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	const (
@@ -137,7 +137,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// tellSecrets registers a user with a profile, sends the profile in forms that are refused, shows keys, and returns all
+// tellSecrets registers a user with a profile, sends the profile in refused forms, sends keys, and returns all
 // answers.
 func (h *handlerRun) tellSecrets(t *testing.T, status int) string {
 	t.Helper()

@@ -13,12 +13,12 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestKafkaRefuses shows the answers where the broker refuses the record again and again, and what telemetry says then.
+// TestKafkaRefuses checks the answers and the telemetry if the broker permanently refuses the record.
 func TestKafkaRefuses(t *testing.T) {
 	t.Parallel()
 	const (
 		unavailable = http.StatusServiceUnavailable
-		passes      = "" // the handler tries again until the time is over, and perhaps does not know then
+		passes      = "" // the handler repeats until the time is over, and may not know the outcome then
 	)
 	for _, c := range []struct {
 		err    *kerr.Error
@@ -26,7 +26,7 @@ func TestKafkaRefuses(t *testing.T) {
 		kind   string
 		class  string
 	}{
-		// The record itself is wrong: the sender need not try again.
+		// The record itself is invalid: the sender should not try again.
 		{kerr.InvalidRecord, http.StatusInternalServerError, "record-refused", "invalid"},
 		// An operator can fix it.
 		{kerr.TopicAuthorizationFailed, unavailable, "not-stored", "not-authorized"},
@@ -38,7 +38,7 @@ func TestKafkaRefuses(t *testing.T) {
 		{kerr.UnknownTopicOrPartition, unavailable, passes, passes},
 		{kerr.NotEnoughReplicas, unavailable, passes, passes},
 		{kerr.NotLeaderForPartition, unavailable, passes, passes},
-		// Nobody knows.
+		// The outcome is unknown.
 		{kerr.NotEnoughReplicasAfterAppend, unavailable, "outcome-unknown", "unknown-outcome"},
 		{kerr.RequestTimedOut, unavailable, "outcome-unknown", "unknown-outcome"},
 	} {
@@ -70,7 +70,7 @@ func TestKafkaRefuses(t *testing.T) {
 	}
 }
 
-// checkRefused checks what telemetry says of an event that is stored nowhere. An empty class is any.
+// checkRefused checks the telemetry for an event that is not stored. An empty class matches any.
 func (p page) checkRefused(t *testing.T, eventID, class string) {
 	t.Helper()
 	items := p.wait(t, "eventId", eventID, 3)
@@ -87,7 +87,7 @@ func (p page) checkRefused(t *testing.T, eventID, class string) {
 	}
 }
 
-// TestKafkaRefusesOnce shows what the handler does not bother callers with.
+// TestKafkaRefusesOnce has failures that callers do not notice.
 func TestKafkaRefusesOnce(t *testing.T) {
 	t.Parallel()
 	for _, err := range []*kerr.Error{
@@ -112,8 +112,7 @@ func TestKafkaRefusesOnce(t *testing.T) {
 	}
 }
 
-// TestAnswerLost shows that the handler sends a record again of which it does not know whether it is stored, and that this
-// makes no copy.
+// TestAnswerLost shows that the handler repeats a record with an unknown outcome, and that this makes no copy.
 func TestAnswerLost(t *testing.T) {
 	t.Parallel()
 	for name, action := range map[string]faultproxy.Action{
@@ -137,8 +136,8 @@ func TestAnswerLost(t *testing.T) {
 	}
 }
 
-// TestProfileTooLargeForBroker shows that a registration is not lost for its profile where the topic accepts less than the
-// handler expects.
+// TestProfileTooLargeForBroker shows that a registration is stored without its profile if the topic's limit is lower
+// than the handler expects.
 func TestProfileTooLargeForBroker(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
@@ -157,8 +156,8 @@ func TestProfileTooLargeForBroker(t *testing.T) {
 	}
 }
 
-// TestOutcomeUnknown shows the answer where the broker may have stored the record, and that the same registration sent
-// again has the same event id.
+// TestOutcomeUnknown checks the answer if the broker may have stored the record, and that the repeat of the
+// registration has the same event id.
 func TestOutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	for name, action := range map[string]faultproxy.Action{

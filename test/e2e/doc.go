@@ -1,3 +1,3 @@
-// Package e2e holds the end-to-end tests: a running handler, or all of `go run ./local`, seen only from outside, the way
-// callers, consumers of the topic, the Functions host and operators see it.
+// Package e2e has the end-to-end tests: a running handler, or `go run ./local`, observed from outside like callers,
+// consumers of the topic, the Functions host and operators do.
 package e2e

@@ -15,7 +15,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// beParent makes this test binary the parent of a handler: it starts the program that is its next argument, with its own
+// beParent makes this test binary the parent of a handler: it starts the program in its next argument, with its own
 // environment and streams, and waits for its end.
 const beParent = "-be-parent"
 
@@ -52,8 +52,7 @@ func TestParentKilled(t *testing.T) {
 	}
 }
 
-// TestSignals shows the exit codes that the Functions host goes by: 0 means to it that the handler is never to be started
-// again.
+// TestSignals checks the exit codes, which the Functions host interprets: after 0 it never restarts the handler.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	needSignals(t)
@@ -76,8 +75,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestInWorkAtTheEnd shows that a registration which is in progress when SIGTERM comes is answered before the end. The handler
-// gives Kafka 4 s: where this machine was too slow for that, it is tried again.
+// TestInWorkAtTheEnd shows that a registration in progress at SIGTERM is answered before the end. The handler waits 4
+// s for Kafka; if this machine was too slow for that, the test tries again.
 func TestInWorkAtTheEnd(t *testing.T) {
 	t.Parallel()
 	needSignals(t)

@@ -8,14 +8,14 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestExampleSettings hosts the app as a newcomer does: with a Kafka, local.settings.json.example as it is, and no emulator.
-// The first registration is stored, the queue's trigger does not touch the queue (TestStorageAway shows what it would do),
-// and one line says what is missing for outages.
+// TestExampleSettings hosts the app like a new user: with a Kafka, the unchanged local.settings.json.example, and no
+// emulator. The first registration is stored, the queue's trigger does not use the queue (TestStorageAway shows the
+// effect), and one line says that the outbox is missing.
 func TestExampleSettings(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
 	settings := localSettings(t, filepath.Join(moduleRoot, "local.settings.json.example"))
-	// Where the example looks for Kafka and for the emulator something may be listening on this machine.
+	// On this machine something may already listen on the example's ports of Kafka and the emulator.
 	nobody := "QueueEndpoint=http://127.0.0.1:1/devstoreaccount1;AccountName=devstoreaccount1;AccountKey=a2V5"
 	h := startHost(t, append(settings, "AZURE_FUNCTIONS_ENVIRONMENT=Development", kafka.setting(), "AzureWebJobsStorage="+nobody)...)
 	h.register(t, `{"userId":"auth0|first"}`).stored(t)

@@ -48,8 +48,8 @@ func startHost(t *testing.T, settings ...string) *hosted {
 	return h
 }
 
-// TestFlex runs the app as Flex Consumption does: registrations and drains on instances of their own, which share nothing
-// but Kafka and the queue. A storage account that refuses connections ends the instances that drain, and no other.
+// TestFlex runs the app as Flex Consumption does: registrations and drains on separate instances, which share only
+// Kafka and the queue. A storage account that refuses connections ends only the instances that drain.
 func TestFlex(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)

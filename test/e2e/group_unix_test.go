@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// ownGroup puts a program into a process group of its own, as a terminal does.
+// ownGroup puts a program into a separate process group, as a terminal does.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // signalGroup sends a signal to a program and its children, as a terminal does.

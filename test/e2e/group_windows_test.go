@@ -9,7 +9,7 @@ import (
 
 func ownGroup() *syscall.SysProcAttr { return nil }
 
-// signalGroup kills the program, whatever the signal: there are none here. Its children notice.
+// signalGroup kills the program, because Windows has no signals. Its children notice that.
 func signalGroup(t *testing.T, cmd *exec.Cmd, _ os.Signal) {
 	t.Helper()
 	if err := cmd.Process.Kill(); err != nil {

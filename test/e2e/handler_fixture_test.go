@@ -20,8 +20,8 @@ type handlerRun struct {
 	port int
 }
 
-// startHandler starts the handler with these settings (NAME=VALUE) and waits until it answers. It is ended at the test's
-// end, as by Ctrl-C, and must then exit with 0: the race detector makes it another code.
+// startHandler starts the handler with these settings (NAME=VALUE) and waits until it answers. At the test's end the
+// handler gets an interrupt, as from Ctrl-C, and must exit with 0; after a data race the code differs.
 func startHandler(t *testing.T, settings ...string) *handlerRun {
 	t.Helper()
 	return startBinary(t, handlerBinary, settings)
@@ -43,7 +43,7 @@ func startBinary(t *testing.T, binary string, settings []string) *handlerRun {
 	}
 }
 
-// ready waits until the handler answers, and says so, or until it has ended.
+// ready waits until the handler answers or has ended, and says whether it answers.
 func (h *handlerRun) ready(t *testing.T) bool {
 	t.Helper()
 	answers := false
@@ -55,7 +55,7 @@ func (h *handlerRun) ready(t *testing.T) bool {
 	return answers
 }
 
-// interrupt ends a handler that still runs as Ctrl-C does.
+// interrupt ends a running handler as Ctrl-C does.
 func (h *handlerRun) interrupt(t *testing.T) {
 	t.Helper()
 	h.http.CloseIdleConnections()
@@ -75,7 +75,7 @@ func (h *handlerRun) signal(t *testing.T, s os.Signal) {
 	}
 }
 
-// listening says whether the handler takes new connections.
+// listening says whether the handler accepts new connections.
 func (h *handlerRun) listening(t *testing.T) bool {
 	t.Helper()
 	conn, err := (&net.Dialer{Timeout: wait.Patience}).DialContext(t.Context(), "tcp4", loopback(h.port))
@@ -86,8 +86,8 @@ func (h *handlerRun) listening(t *testing.T) bool {
 	return true
 }
 
-// noOutbox and mostTime are for tests that are not about the outbox: Kafka has all the time that an answer may take, since
-// the machine may be busy. A setting that follows them wins.
+// noOutbox and mostTime are for tests without the outbox: Kafka may use the whole time of an answer, because the
+// machine may be busy. Later settings override them.
 const (
 	noOutbox = "OUTBOX=off"
 	mostTime = "KAFKA_TIMEOUT=4s"
@@ -97,7 +97,7 @@ func portSetting(port int) string { return "FUNCTIONS_CUSTOMHANDLER_PORT=" + str
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// freePort returns a port on which nobody listens.
+// freePort returns a free port.
 func freePort(t *testing.T) int {
 	t.Helper()
 	port, release := takePort(t)
@@ -119,7 +119,7 @@ func takePort(t *testing.T) (port int, release func()) {
 	return address.Port, func() { _ = listener.Close() }
 }
 
-// needSignals skips a test on systems that have none.
+// needSignals skips a test on systems without signals.
 func needSignals(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS == "windows" {

@@ -15,8 +15,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestReadiness shows that the host's probe is answered at once while Kafka does not answer: it does not wait for Kafka,
-// not even behind registrations and health checks that do.
+// TestReadiness shows that the host's probe is answered at once while Kafka does not answer. It does not even wait
+// behind registrations and health checks that wait for Kafka.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	for _, o := range outages() {
@@ -34,8 +34,8 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
-// answersProbe has registrations and health checks wait for Kafka, and probes: each probe is answered. It says whether the
-// registrations still waited then, as they do unless this machine is slower than their time limit.
+// answersProbe makes registrations and health checks wait for Kafka, and checks that each probe is answered. It says
+// whether the registrations were still waiting; on a very slow machine they may have timed out.
 func (h *handlerRun) answersProbe(t *testing.T, round int) (waited bool) {
 	t.Helper()
 	const callers = 4
@@ -61,8 +61,8 @@ func (h *handlerRun) answersProbe(t *testing.T, round int) (waited bool) {
 	return answered.Load() == 0
 }
 
-// TestHealth shows both answers, that the answer is a word and no detail, and that Kafka is asked once a second at most,
-// whoever asks.
+// TestHealth checks both answers, that they contain one word without details, and that Kafka is checked once a second
+// at most.
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)

@@ -47,7 +47,7 @@ func startBroker(t *testing.T, options ...kfake.Opt) *broker {
 	return &broker{cluster, proxy}
 }
 
-// behind is a listener that is known by the address of the proxy in front: the broker tells clients to come there.
+// behind is a listener whose address is that of the proxy in front, which the broker advertises to clients.
 type behind struct {
 	net.Listener
 	front string
@@ -72,7 +72,7 @@ func (b *broker) set(t *testing.T, f faultproxy.Faults) {
 	}
 }
 
-// stop makes the broker look stopped: its connections are cut, new ones are refused.
+// stop simulates a stopped broker: its connections are cut, new ones are refused.
 func (b *broker) stop(t *testing.T) {
 	t.Helper()
 	b.set(t, faultproxy.Faults{Refuse: true})
@@ -94,7 +94,7 @@ type record struct {
 	Headers    []string // "name: value"
 }
 
-// header returns the value of a header, "" where there is none.
+// header returns the value of a header, or "".
 func (r record) header(name string) string {
 	for _, h := range r.Headers {
 		if value, ok := strings.CutPrefix(h, name+": "); ok {
@@ -104,7 +104,7 @@ func (r record) header(name string) string {
 	return ""
 }
 
-// readTopic reads all that is in the topic now, with a client that has nothing in common with the handler's.
+// readTopic reads the whole topic with an independent client.
 func readTopic(t *testing.T, brokers string) []record {
 	t.Helper()
 	found, err := realkafka.Read(t.Context(), []string{brokers}, topic)
@@ -121,7 +121,7 @@ func readTopic(t *testing.T, brokers string) []record {
 	return records
 }
 
-// at returns the record at the place that an answer names.
+// at returns the record at an answer's place.
 func at(t *testing.T, records []record, s stored) record {
 	t.Helper()
 	i := slices.IndexFunc(records, func(r record) bool { return r.Partition == s.Partition && r.Offset == s.Offset })
@@ -134,7 +134,7 @@ func at(t *testing.T, records []record, s stored) record {
 	return records[i]
 }
 
-// partitionOf is where Kafka's own producers put a key.
+// partitionOf returns the partition that Kafka's own producers choose for a key.
 func partitionOf(key string) int32 {
 	partition := kgo.StickyKeyPartitioner(nil).ForTopic(topic).Partition(&kgo.Record{Key: []byte(key)}, partitions)
 	return int32(partition)

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// TestKilled kills a handler as the Functions host does, without a warning: what was answered 200 is in the topic, and
-// telemetry has all but the newest. (That it is a second behind at most is shown in virtual time.)
+// TestKilled kills a handler as the Functions host does, without a signal before: registrations that were answered 200
+// are in the topic, and telemetry has all except the newest. (Another test shows in virtual time that it is at most a
+// second behind.)
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	kafka, telemetry := startBroker(t), startTelemetry(t)

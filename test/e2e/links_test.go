@@ -18,7 +18,7 @@ func foreign(path string) bool {
 	return false
 }
 
-// TestLinks shows that the handler holds nothing that is for tests and local runs.
+// TestLinks shows that the handler contains no code for tests and local runs.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	t.Run("modules in the binary", func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestLocalEnds ends `go run ./local` in every way and looks for what is left.
+// TestLocalEnds ends `go run ./local` in every way and checks that nothing is left.
 func TestLocalEnds(t *testing.T) {
 	t.Parallel()
 	needProc(t)
@@ -83,7 +83,8 @@ func TestLocalData(t *testing.T) {
 	}
 }
 
-// TestLocalInterruptedEarly ends it while it builds, and at other moments of the start: that looks like an end, too.
+// TestLocalInterruptedEarly ends it during the build and at other moments of the start, which must look like a normal
+// end.
 func TestLocalInterruptedEarly(t *testing.T) {
 	t.Parallel()
 	needProc(t)
@@ -106,8 +107,8 @@ func TestLocalInterruptedEarly(t *testing.T) {
 	}
 }
 
-// TestLocalKafkaAway starts all of it for a broker that is not there: it says so once, registrations wait in the outbox, and
-// when the broker comes it is used.
+// TestLocalKafkaAway starts it with a missing broker: it reports that once, registrations wait in the outbox, and the
+// broker is used as soon as it is available.
 func TestLocalKafkaAway(t *testing.T) {
 	t.Parallel()
 	needSignals(t)
@@ -142,7 +143,7 @@ func TestLocalKafkaAway(t *testing.T) {
 	}
 }
 
-// TestLocalOpens shows that -open shows the page, and what else a newcomer sees: little.
+// TestLocalOpens checks that -open opens the page, and that the output for a new user is short.
 func TestLocalOpens(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -172,7 +173,7 @@ func TestLocalOpens(t *testing.T) {
 	url, path, _ := strings.Cut(command[1], "/api/")
 	l.client = newClient(t, url)
 	before := strings.Count(l.stdout.String(), "\n")
-	if before > 5 { // the build, three lines, and one for what a busy machine may have to say
+	if before > 5 { // the build, three lines, and one possible line about a busy machine
 		t.Errorf("the start is told in %d lines:\n%s", before, l.stdout)
 	}
 	const registrations = 5
@@ -185,7 +186,7 @@ func TestLocalOpens(t *testing.T) {
 	}
 }
 
-// TestNoHost shows that the settings that `-no-host` prints are all that a handler needs.
+// TestNoHost shows that a handler needs only the settings that `-no-host` prints.
 func TestNoHost(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "local.settings.json")

@@ -18,7 +18,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// localBinary is where `go run ./local` builds the handler.
+// localBinary is the handler's path in `go run ./local`.
 func localBinary() string {
 	if runtime.GOOS == "windows" {
 		return "bin/handler.exe"
@@ -35,7 +35,7 @@ type localRun struct {
 	temp      string // its folder for temporary files
 }
 
-// addresses is what -ready writes.
+// addresses is the content of the -ready file.
 type addresses struct {
 	URL     string `json:"url"`
 	Key     string `json:"key"`
@@ -49,8 +49,8 @@ type addresses struct {
 	} `json:"outbox"`
 }
 
-// startLocal starts `go run ./local` as a user does, but on a free port, and waits until all of it answers. It is ended at
-// the test's end as Ctrl-C ends it.
+// startLocal starts `go run ./local` as a user does, but with free ports, and waits until everything answers. At the
+// test's end it gets an interrupt, as from Ctrl-C.
 func startLocal(t *testing.T, args ...string) *localRun {
 	t.Helper()
 	l := &localRun{temp: t.TempDir()}
@@ -85,7 +85,7 @@ func localCommand(t *testing.T, temp, ready string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// end ends it where the test has not.
+// end ends it if the test has not.
 func (l *localRun) end(t *testing.T) {
 	t.Helper()
 	if !l.running() {

@@ -14,13 +14,13 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestLocal does what README.md tells a newcomer to do, with both ways in which the host hands requests to the handler.
+// TestLocal follows README.md's instructions, with both modes in which the host passes requests to the handler.
 func TestLocal(t *testing.T) {
 	t.Parallel()
 	const setting = "AzureFunctionsJobHost__customHandler__enableProxyingHttpRequest="
 	for name, c := range map[string]struct {
 		proxying string
-		chunked  int // status of a request in chunks, which only a proxying host hands on
+		chunked  int // status of a chunked request, which only a proxying host passes on
 	}{
 		"proxied":   {"true", http.StatusOK},
 		"forwarded": {"false", http.StatusInternalServerError},
@@ -43,8 +43,8 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// checkLargeBodies shows that the largest body passes, and that a refusal gets through the host, which sends a body whole
-// before it hears an answer.
+// checkLargeBodies shows that the largest body is accepted, and that a refusal passes the host, which sends the whole
+// body before it reads the answer.
 func (l *localRun) checkLargeBodies(t *testing.T) {
 	t.Helper()
 	path := "/api/RegisterUser?code=" + l.addresses.Key
@@ -59,14 +59,14 @@ func (l *localRun) checkLargeBodies(t *testing.T) {
 	r.problem(t, http.StatusUnsupportedMediaType, "unsupported-media-type", false, false)
 }
 
-// TestKeyInTelemetry shows what host.json's enableDependencyTracking is false for, and that the key would be seen.
+// TestKeyInTelemetry shows why host.json's enableDependencyTracking is false, and that the test would detect the key.
 func TestKeyInTelemetry(t *testing.T) {
 	t.Parallel()
 	l := startLocal(t, "-env", "AzureFunctionsJobHost__logging__applicationInsights__enableDependencyTracking=true")
 	l.checkTelemetryForKey(t, true)
 }
 
-// checkCommand sends what the printed curl line would, and follows the registration to the record and the telemetry.
+// checkCommand sends the request of the printed curl line, and checks the record and the telemetry.
 func (l *localRun) checkCommand(t *testing.T) {
 	t.Helper()
 	command := l.says(t, `^Register a user: +curl -i '([^']+)' -d '([^']+)'$`)
@@ -83,7 +83,7 @@ func (l *localRun) checkCommand(t *testing.T) {
 	l.checkTelemetry(t, s.stored(t), at(t, records, s.stored(t)), user)
 }
 
-// checkTelemetry finds the registration by its user id, as people do, and its items by what they have in common.
+// checkTelemetry finds the registration by its user id, as people do, and its other items by the common ids.
 func (l *localRun) checkTelemetry(t *testing.T, answer stored, r record, userID string) {
 	t.Helper()
 	items := l.page.wait(t, "userId", userID, 3)
@@ -129,7 +129,7 @@ func (l *localRun) checkTelemetry(t *testing.T, answer stored, r record, userID 
 	}
 }
 
-// hostsRequest waits for the row that the host writes of a call.
+// hostsRequest waits for the host's row of a call.
 func (l *localRun) hostsRequest(t *testing.T, invocation string) (request item) {
 	t.Helper()
 	wait.For(t, "the host's request", func() bool {
@@ -145,8 +145,8 @@ func (l *localRun) hostsRequest(t *testing.T, invocation string) (request item) 
 	return request
 }
 
-// checkTelemetryForKey looks for the function's key in all that the host and the handler have told: the last request that brought it
-// in its URL has been told of.
+// checkTelemetryForKey searches all items of the host and the handler for the function's key. The last request with
+// the key in its URL has already been reported.
 func (l *localRun) checkTelemetryForKey(t *testing.T, held bool) {
 	t.Helper()
 	answer := l.registerWithKey(t, `{"userId":"auth0|key"}`, "X-Functions-Key: "+l.addresses.Key).stored(t) // it is in the URL, too
@@ -168,7 +168,7 @@ func (l *localRun) checkTelemetryForKey(t *testing.T, held bool) {
 	}
 }
 
-// checkTrace shows that the registration stays in the trace of its caller, all the way to the record.
+// checkTrace shows that the registration and its record belong to the caller's trace.
 func (l *localRun) checkTrace(t *testing.T) {
 	t.Helper()
 	const userID = "auth0|traced"
@@ -186,7 +186,7 @@ func (l *localRun) checkTrace(t *testing.T) {
 	l.checkTelemetry(t, answer, r, userID)
 }
 
-// checkKeys shows that nobody gets in without the key.
+// checkKeys shows that requests without the key are refused.
 func (l *localRun) checkKeys(t *testing.T) {
 	t.Helper()
 	before := len(l.records(t))
@@ -212,7 +212,7 @@ func (l *localRun) checkKeys(t *testing.T) {
 	}
 }
 
-// checkHost shows what the host lets pass and what it answers itself.
+// checkHost checks which requests the host passes on and which it answers itself.
 func (l *localRun) checkHost(t *testing.T) {
 	t.Helper()
 	for _, c := range []struct {
@@ -233,10 +233,10 @@ func (l *localRun) checkHost(t *testing.T) {
 			t.Errorf("%s %s: got %q, want nothing", c.method, c.path, r.body)
 		}
 	}
-	// A refusal of what is too large arrives although the host sends all of it first.
+	// The refusal of a body that is too large arrives although the host sends all of it first.
 	large := l.registerWithKey(t, `{"userId":"a"}`+strings.Repeat(" ", 40<<20), "Content-Type: application/json")
 	large.problem(t, http.StatusRequestEntityTooLarge, "too-large", false, false)
-	// What the handler answers comes through whole.
+	// The handler's answer arrives completely.
 	r := l.registerWithKey(t, `{"userId":1}`, "Content-Type: application/json")
 	r.problem(t, http.StatusBadRequest, "invalid-registration", false, false)
 }

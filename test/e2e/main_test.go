@@ -19,16 +19,16 @@ import (
 )
 
 const (
-	// moduleRoot is where users run the commands of README.md, seen from the folder in which tests run.
+	// moduleRoot is the folder for the commands of README.md, relative to the folder of the tests.
 	moduleRoot = "../.."
-	buildLimit = 5 * time.Minute // with nothing in Go's cache
+	buildLimit = 5 * time.Minute // with an empty Go cache
 )
 
-// handlerBinary is the handler that TestMain has built.
+// handlerBinary is the handler from TestMain.
 var handlerBinary string //nolint:gochecknoglobals // TestMain has no other way to hand something to tests
 
-// TestMain builds the handler, with the race detector where the tests have it. Where a test starts this binary as a
-// parent for a handler, it is that.
+// TestMain builds the handler, with the race detector if the tests use it. If a test has started this binary as a
+// handler's parent, it acts as that.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == beParent {
 		os.Exit(runParent(os.Args[2]))
@@ -50,8 +50,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// moreParallel lets more tests run at a time than there are processors, unless -parallel says how many: most of what a
-// test here does is to wait for a time limit.
+// moreParallel permits more parallel tests than processors, unless -parallel is set, because these tests mostly wait
+// for time limits.
 func moreParallel() error {
 	flag.Duration(awayFlag, time.Minute, "how long the storage account is away in TestStorageAway")
 	flag.Parse()
@@ -63,8 +63,8 @@ func moreParallel() error {
 	return flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
 }
 
-// build builds the handler into dir for the tests, and all that `go run ./local` builds: several of these, started at
-// once, then find it in Go's cache and at its place, and write nothing.
+// build builds the handler into dir for the tests, and everything that `go run ./local` builds, so that concurrent
+// runs of it find everything and write nothing.
 func build(dir string) (string, error) {
 	binary := filepath.Join(dir, "handler.exe") // Windows wants the ending, the others do not mind
 	race := "-race=" + strconv.FormatBool(raceDetector())

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// chunked sends a body in chunks, some of which are unsound.
+// chunked sends a body in chunks, some of them invalid.
 func chunked(r *rand.Rand, seed []byte) input {
 	var b bytes.Buffer
 	b.WriteString("POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -36,7 +36,7 @@ func chunked(r *rand.Rand, seed []byte) input {
 	return input{bytes: b.Bytes(), end: half}
 }
 
-// repeatedHeader has headers twice that stand there once in what is sound.
+// repeatedHeader duplicates headers that may occur only once.
 func repeatedHeader(r *rand.Rand, seed []byte) input {
 	lines := []string{
 		"Content-Type: application/json\r\n", "Content-Type: text/html\r\n", "Content-Type: ;\r\n", "Content-Length: 5\r\n",
@@ -63,7 +63,7 @@ func idempotencyKey(r *rand.Rand, seed []byte) input {
 	return input{bytes: request("Idempotency-Key: "+key+"\r\n", seed)}
 }
 
-// garbage is no HTTP, or none of this century.
+// garbage is not HTTP, or a very old version.
 func garbage(r *rand.Rand, seed []byte) input {
 	return input{end: half, bytes: [][]byte{
 		noise(r, 5000), seed,
@@ -99,7 +99,7 @@ func pipeline(r *rand.Rand, seed []byte) input {
 	return input{bytes: b.Bytes(), end: half}
 }
 
-// headerFlood has more headers than anybody needs.
+// headerFlood has too many headers.
 func headerFlood(r *rand.Rand, seed []byte) input {
 	headers := []string{
 		strings.Repeat("X-Flood: y\r\n", r.IntN(10_000)), "X: " + strings.Repeat("z", r.IntN(120_000)) + "\r\n",

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// seeds returns sound bodies: those of the handler's own tests, and some more.
+// seeds returns valid bodies: those of the handler's tests, and some more.
 func seeds(t *testing.T) [][]byte {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(moduleRoot, "handler", "registration", "testdata", "requests", "*.json"))
@@ -65,7 +65,7 @@ func makers() []maker {
 	}
 }
 
-// makeInput makes the input of that number. Some numbers are for inputs too large to be sent often.
+// makeInput makes input n. Only some numbers have inputs that are too large to be sent often.
 func makeInput(r *rand.Rand, number int, seeds [][]byte) (in input) {
 	seed := seeds[r.IntN(len(seeds))]
 	switch number {

@@ -20,10 +20,10 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestOddInputs sends 10,000 odd inputs: the handler answers each with 200 or what is wrong with it, or closes the
-// connection, and stays up; and the topic has the records of the answers 200 and no other.
+// TestOddInputs sends 10,000 odd inputs: the handler answers each with 200 or an error, or closes the connection, and
+// keeps running. The topic has exactly the records of the answers 200.
 //
-// The inputs are the same at every run: input n is made by a generator that starts at n, whoever sends it.
+// The inputs are the same in every run: the generator of input n has the seed n.
 func TestOddInputs(t *testing.T) {
 	t.Parallel()
 	const inputs, workers = 10_000, 8
@@ -71,7 +71,7 @@ func TestOddInputs(t *testing.T) {
 	}
 }
 
-// oddRun is what the answers were.
+// oddRun has the answers.
 type oddRun struct {
 	h     *handlerRun
 	seeds [][]byte
@@ -81,14 +81,14 @@ type oddRun struct {
 	statuses map[int]int
 }
 
-// input is what one connection sends.
+// input is the data for one connection.
 type input struct {
 	kind  string
 	bytes []byte
 	end   ending
 }
 
-// ending is what a sender does when it has sent all.
+// ending is a sender's behaviour after it has sent everything.
 type ending int
 
 const (
@@ -136,7 +136,7 @@ func (o *oddRun) note(t *testing.T, name string, answers []reply) {
 	}
 }
 
-// exchange sends an input on a connection of its own and reads what is answered until the handler closes it.
+// exchange sends an input on a new connection and reads the answers until the handler closes it.
 func (o *oddRun) exchange(ctx context.Context, in input) ([]reply, error) {
 	conn, err := o.dial(ctx)
 	if err != nil {
@@ -145,7 +145,7 @@ func (o *oddRun) exchange(ctx context.Context, in input) ([]reply, error) {
 	defer func() { _ = conn.Close() }()
 	var writing sync.WaitGroup
 	defer writing.Wait()
-	writing.Go(func() { // beside the reading, for the answer may come before all is sent
+	writing.Go(func() { // concurrently with reading, because the answer may arrive before everything is sent
 		_, _ = conn.Write(in.bytes) // the handler may close the connection
 		switch in.end {
 		case half:
@@ -170,8 +170,8 @@ func (o *oddRun) dial(ctx context.Context) (*net.TCPConn, error) {
 	return tcp, tcp.SetDeadline(time.Now().Add(wait.Patience))
 }
 
-// readAnswers reads answers until the connection ends. That it ends is what is asked for, how does not matter; only that
-// it stays open is an error.
+// readAnswers reads answers until the connection ends. It may end in any way; only a connection that stays open is an
+// error.
 func readAnswers(conn net.Conn) (answers []reply, err error) {
 	r := bufio.NewReader(conn)
 	for {
@@ -190,7 +190,7 @@ func readAnswers(conn net.Conn) (answers []reply, err error) {
 	}
 }
 
-// slowSenders send a part of a request, and then bytes one by one until the server has had enough.
+// slowSenders send a part of a request, and then single bytes until the server closes the connection.
 func slowSenders() map[string]input {
 	const head = "POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\n"
 	return map[string]input{

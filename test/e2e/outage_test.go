@@ -11,7 +11,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// outage is a way in which a broker can be away.
+// outage is a way in which a broker can be unavailable.
 type outage struct {
 	name  string
 	begin func(t *testing.T, b *broker)
@@ -36,8 +36,8 @@ func outages() []outage {
 	}
 }
 
-// TestOutage takes the broker away, before the handler starts or while it runs, and gives it back: every answer comes in
-// time and says that the sender is to try again, and nobody has to start the handler again.
+// TestOutage makes the broker unavailable, before the handler starts or while it runs, and available again: every
+// answer arrives in time and tells the sender to try again, and the handler needs no restart.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	for _, o := range outages() {
@@ -70,7 +70,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// duringOutage checks what the handler answers while the broker is away.
+// duringOutage checks the handler's answers while the broker is unavailable.
 func (h *handlerRun) duringOutage(t *testing.T) {
 	t.Helper()
 	var all sync.WaitGroup

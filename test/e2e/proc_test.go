@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// child is a process that a test started by way of another.
+// child is a process that another process of the test started.
 type child struct {
 	pid   int
 	begin string // when it started, in ticks since the system did: ids are used again
 	name  string
 }
 
-// needProc skips a test where children cannot be found.
+// needProc skips a test if the system has no /proc.
 func needProc(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -24,7 +24,7 @@ func needProc(t *testing.T) {
 	}
 }
 
-// stat reads what the system knows of a process. dead says that it has ended, whether its parent has taken notice or not.
+// stat reads the state of a process. dead says that it has ended, including a zombie.
 func stat(pid int) (c child, parent int, dead bool) {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -64,7 +64,7 @@ func children(t *testing.T, of int) (all []child) {
 	return all
 }
 
-// lives says whether the process is still there.
+// lives says whether the process still exists.
 func (c child) lives() bool {
 	now, _, dead := stat(c.pid)
 	return !dead && now.begin == c.begin

@@ -18,8 +18,7 @@ type process struct {
 	ended          chan struct{} // closed when it has ended and its output is complete
 }
 
-// startProcess starts a program with an environment and nothing of this process's. It is killed at the test's end at the
-// latest.
+// startProcess starts a program with only the given environment. It is killed at the test's end at the latest.
 func startProcess(t *testing.T, env []string, path string, args ...string) *process {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), path, args...) // cleanups end it in their own order
@@ -80,7 +79,7 @@ func runHandler(t *testing.T, env []string, args ...string) (code int, stdout, s
 	return code, p.stdout.String(), p.stderr.String()
 }
 
-// lastLine returns the last line of what a program printed.
+// lastLine returns the last line of a program's output.
 func lastLine(text string) string {
 	text = strings.TrimSuffix(text, "\n")
 	return text[strings.LastIndexByte(text, '\n')+1:]

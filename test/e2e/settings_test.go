@@ -25,8 +25,8 @@ func readEnv(t *testing.T, file string) (env []string) {
 	return env
 }
 
-// TestTwelveWrong shows that all mistakes are named at once, on lines of their own and together on the last one, that no
-// value is printed, and that the handler does not start with them.
+// TestTwelveWrong shows that all mistakes are reported at once, on separate lines and together on the last line, that
+// no value is printed, and that the handler does not start.
 func TestTwelveWrong(t *testing.T) {
 	t.Parallel()
 	env := readEnv(t, "testdata/twelve-wrong.env")
@@ -74,7 +74,7 @@ func TestTwelveWrong(t *testing.T) {
 	}
 }
 
-// TestCommandLine shows what a run prints, on which stream, and its exit code.
+// TestCommandLine checks a run's output, its stream, and the exit code.
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	const broker = "KAFKA_BROKERS=127.0.0.1:9"
@@ -112,8 +112,8 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// noIdentity are settings of a platform that has no identity for telemetry of the kind that is asked for. It shows only when one
-// is set up.
+// noIdentity are settings of a platform without the requested kind of identity for telemetry, which is detected only
+// when the identity is set up.
 func noIdentity() []string {
 	return []string{
 		"APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=" + instrumentationKey,
@@ -122,7 +122,7 @@ func noIdentity() []string {
 	}
 }
 
-// TestWrongTelemetry shows that a handler that cannot send telemetry says so once, and stores registrations.
+// TestWrongTelemetry shows that a handler that cannot send telemetry logs that once, and stores registrations.
 func TestWrongTelemetry(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -168,8 +168,8 @@ func wantText(t *testing.T, stream, text, pattern string) {
 	}
 }
 
-// TestCheckConnect shows that -check -connect tells a broker that can be reached from one that cannot, and which setting
-// to look at.
+// TestCheckConnect shows that -check -connect distinguishes reachable and unreachable brokers, and names the setting
+// to check.
 func TestCheckConnect(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
@@ -186,7 +186,7 @@ func TestCheckConnect(t *testing.T) {
 	}
 }
 
-// TestPortTaken shows that the handler ends where somebody else has its port, and says why on the last line of stderr.
+// TestPortTaken shows that the handler exits if its port is taken, and gives the reason on the last line of stderr.
 func TestPortTaken(t *testing.T) {
 	t.Parallel()
 	taken, release := takePort(t)

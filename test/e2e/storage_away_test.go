@@ -16,9 +16,9 @@ import (
 // awayFlag is how long the storage account refuses connections. The host's queue listener gives up after half a minute.
 const awayFlag = "away"
 
-// TestStorageAway has the storage account refuse connections for a minute, under load and with Kafka in perfect health. The
-// outbox is what a registration needs only when Kafka is away: with the queue's trigger switched off nobody notices. With
-// the trigger the host ends, as the real one does, and the platform's part is to start it again.
+// TestStorageAway has a storage account that refuses connections for a minute, under load and while Kafka works.
+// Registrations need the outbox only while Kafka is unavailable: without the queue's trigger callers notice nothing.
+// With the trigger the host ends, as the real one does, and the platform must restart it.
 func TestStorageAway(t *testing.T) {
 	t.Parallel()
 	t.Run("trigger off", func(t *testing.T) {
@@ -83,7 +83,7 @@ func awayTime(t *testing.T) time.Duration {
 	return d
 }
 
-// startWithQueues starts all of it with a storage account of the test's own.
+// startWithQueues starts everything with the test's own storage account.
 func startWithQueues(t *testing.T, args ...string) (*localRun, *storagequeue.Server) {
 	t.Helper()
 	queues, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0"})
@@ -91,7 +91,7 @@ func startWithQueues(t *testing.T, args ...string) (*localRun, *storagequeue.Ser
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = queues.Close() }) // the test closes it
-	// Kafka gets nearly all of the time: on a busy machine it may need it, and no registration may need the outbox then.
+	// Kafka gets nearly all of the time, which it may need on a busy machine, so that no registration uses the outbox.
 	l := startLocal(t, append(args, "-env", "AzureWebJobsStorage="+queues.ConnectionString(),
 		"-env", "KAFKA_TIMEOUT=3.8s", "-env", "OUTBOX_TIMEOUT=200ms")...)
 	return l, queues
@@ -103,7 +103,7 @@ func (l *localRun) load(ctx context.Context) map[int]int {
 	defer pace.Stop()
 	answers := map[int]int{}
 	for ctx.Err() == nil {
-		// A registration under way at the end is waited for.
+		// It waits for registrations in flight at the end.
 		r, _ := l.try(context.WithoutCancel(ctx), http.MethodPost, "/api/RegisterUser?code="+l.addresses.Key, strings.NewReader(`{"userId":"auth0|away"}`))
 		answers[r.status]++
 		<-pace.C

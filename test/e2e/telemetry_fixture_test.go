@@ -15,10 +15,10 @@ import (
 // instrumentationKey names the node that the tests' telemetry belongs to; any GUID does.
 const instrumentationKey = "11111111-2222-3333-4444-555555555555"
 
-// page is a telemetry endpoint that can be searched.
+// page is a telemetry endpoint with a search.
 type page struct{ client }
 
-// startTelemetry starts an endpoint.
+// startTelemetry starts a telemetry endpoint.
 func startTelemetry(t *testing.T) page {
 	t.Helper()
 	p, err := portal.Start(t.Context(), portal.Config{})
@@ -57,7 +57,7 @@ type item struct {
 	} `json:"raw"`
 }
 
-// title is what people look for: the message of a trace, the name of a dependency.
+// title returns the text for which people search: the message of a trace, the name of a dependency.
 func (i item) title() string { return i.Raw.Data.BaseData.Message + i.Raw.Data.BaseData.Name }
 
 // find searches the endpoint, as /items?name=value does.
@@ -70,7 +70,7 @@ func (p page) find(t *testing.T, name, value string) (items []item, text string)
 	return items, r.body
 }
 
-// wait searches until there are so many items.
+// wait searches until there are n items.
 func (p page) wait(t *testing.T, name, value string, count int) (items []item) {
 	t.Helper()
 	wait.For(t, "telemetry of "+value, func() bool {
@@ -80,7 +80,7 @@ func (p page) wait(t *testing.T, name, value string, count int) (items []item) {
 	return items
 }
 
-// titled returns the one item of that title.
+// titled returns the only item with that title.
 func titled(t *testing.T, items []item, title string) item {
 	t.Helper()
 	var found []item

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestMistakesOnATerminal shows that a person reads each mistake once.
+// TestMistakesOnATerminal shows that a terminal shows each mistake once.
 func TestMistakesOnATerminal(t *testing.T) {
 	t.Parallel()
 	screen, terminal := openTerminal(t)
@@ -33,7 +33,7 @@ func TestMistakesOnATerminal(t *testing.T) {
 	}
 }
 
-// openTerminal opens a terminal of its own and what a screen shows of it.
+// openTerminal opens a new pseudo-terminal, and returns its output.
 func openTerminal(t *testing.T) (screen, terminal *os.File) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

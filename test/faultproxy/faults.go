@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Framing says how the proxy tells requests apart.
+// Framing says how the proxy separates requests.
 type Framing int
 
 // The framings.
@@ -26,7 +26,7 @@ const (
 	SaslAuthenticate int16 = 36
 )
 
-// Action is what happens to a connection because of a request.
+// Action is the effect of a rule on a connection.
 type Action int
 
 // The actions.
@@ -57,31 +57,31 @@ func (a Action) String() string {
 
 // Rule picks requests by number or at random.
 type Rule struct {
-	// Key is the kind of request. The zero value is Produce. With the framing Bytes it does not count.
+	// Key is the kind of request. The zero value is Produce. The framing Bytes ignores it.
 	Key int16
 	// Nth picks the n-th request of that kind, over all connections, counted from 1 when the rule was set. 0: none.
 	Nth int
-	// Share picks this share of them, 0 to 1.
+	// Share picks this share of the requests, 0 to 1.
 	Share float64
 	// Do lists the actions; one is drawn for every request picked. At least one.
 	Do []Action
 }
 
-// Faults is what goes wrong. The zero value forwards everything.
+// Faults are the faults to inject. The zero value forwards everything.
 type Faults struct {
-	// Refuse has new connections refused, as if nothing listened. Open ones go on; see CutAll.
+	// Refuse refuses new connections, as if nothing listened. Open ones continue; see CutAll.
 	Refuse bool
-	// BlackHole forwards nothing in either direction, on new connections and on open ones. New ones are accepted. What
-	// is held back passes once BlackHole is off again, as after a network partition.
+	// BlackHole forwards nothing in either direction, on new connections and on open ones. New ones are accepted. The
+	// held data passes when BlackHole is switched off, as after a network partition.
 	BlackHole bool
-	// Delay holds every piece of an answer for so long after it came from the target, whatever else is under way on the
-	// same connection or others. Go's timers make it up to a millisecond longer.
+	// Delay delays every piece of an answer by this time, independent of other data on the same or other connections.
+	// Go's timers make it up to a millisecond longer.
 	Delay time.Duration
-	// DripEvery has the bytes of answers trickle one by one at this interval.
+	// DripEvery delivers the bytes of answers one by one at this interval.
 	DripEvery time.Duration
 	// Reset cuts with a RST instead of a FIN. (A FIN also becomes a RST where the client's bytes lie unread.)
 	Reset bool
-	// Rules act on requests; of those that pick a request the first acts.
+	// Rules act on requests. If several pick a request, the first one acts.
 	Rules []Rule
 }
 
@@ -111,7 +111,7 @@ type Stats struct {
 	Malformed   int            // connections cut because their bytes were not Kafka's protocol
 }
 
-// Cuts is how many connections rules have cut.
+// Cuts is the number of connections that rules have cut.
 func (s Stats) Cuts() int {
 	return s.Actions[CutBefore] + s.Actions[CutAfter] + s.Actions[CutOnAnswer]
 }

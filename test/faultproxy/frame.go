@@ -17,7 +17,7 @@ const (
 
 var errMalformed = errors.New("not Kafka's protocol")
 
-// request is a whole request of Kafka's, or whatever bytes have come.
+// request is a complete Kafka request, or the received bytes.
 type request struct {
 	data []byte // valid until the next read
 	key  int16
@@ -53,7 +53,7 @@ func readRequest(r *bufio.Reader, f Framing, buf []byte) (request, error) {
 	}, nil
 }
 
-// answerReader cuts what the target sends into pieces, none of which holds bytes of two of Kafka's answers.
+// answerReader splits the target's data into pieces, none of which has bytes of two Kafka answers.
 type answerReader struct {
 	r       *bufio.Reader
 	framing Framing
@@ -88,7 +88,7 @@ func (a *answerReader) next() (data []byte, first, last bool, err error) {
 	return data, first, a.left == 0, nil
 }
 
-// readAvailable waits for bytes and reads all that have come.
+// readAvailable waits for bytes and reads all available ones.
 func readAvailable(r *bufio.Reader, buf []byte) ([]byte, error) {
 	if _, err := r.Peek(1); err != nil {
 		return nil, err

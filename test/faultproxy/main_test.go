@@ -37,7 +37,7 @@ func encode(head any) []byte {
 	return b
 }
 
-// target answers every request in Kafka's framing with its correlation id and a body, and remembers whom it heard.
+// target answers every request in Kafka's framing with its correlation id and a body, and records the requests.
 type target struct {
 	addr string
 	body []byte
@@ -96,7 +96,7 @@ func (tg *target) requests() []int32 {
 	return append([]int32{}, tg.heard...)
 }
 
-// client speaks Kafka's framing to a proxy.
+// client sends Kafka's framing to a proxy.
 type client struct {
 	t    *testing.T
 	conn net.Conn

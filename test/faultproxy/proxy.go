@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// Options says where to forward to and how. The zero value is Kafka without a target.
+// Options are the target and the framing. The zero value is Kafka without a target.
 type Options struct {
 	// Target is the host:port to forward to. It can be set later, see Proxy.SetTarget.
 	Target string
 	// Framing is Kafka or Bytes.
 	Framing Framing
-	// Seed makes draws repeatable: the same requests in the same order meet the same actions.
+	// Seed makes random choices repeatable: the same requests in the same order get the same actions.
 	Seed uint64
 }
 
@@ -58,7 +58,7 @@ func Listen(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// ForTest is Listen for the length of a test.
+// ForTest is Listen for the duration of a test.
 func ForTest(tb testing.TB, o Options) *Proxy {
 	tb.Helper()
 	p, err := Listen(o)
@@ -73,8 +73,8 @@ func ForTest(tb testing.TB, o Options) *Proxy {
 	return p
 }
 
-// listenAnywhere listens on a port below those that the system gives to outgoing connections: such a port could be gone
-// when Refuse ends, and while it is not listened on a client that dials it can be connected to itself.
+// listenAnywhere listens on a port below the range for outgoing connections: a port of that range could be taken when
+// Refuse ends, and a client that dials it while nothing listens can connect to itself.
 func listenAnywhere() (*net.TCPListener, *net.TCPAddr, error) {
 	const lowest, highest, tries = 15_000, 30_000, 100
 	var last error
@@ -90,18 +90,18 @@ func listenAnywhere() (*net.TCPListener, *net.TCPAddr, error) {
 	return nil, nil, fmt.Errorf("find a free port in %d tries: %w", tries, last)
 }
 
-// Addr is where the proxy listens, host:port.
+// Addr returns the proxy's address, host:port.
 func (p *Proxy) Addr() string { return p.addr.String() }
 
-// SetTarget has new connections forwarded to addr, host:port.
+// SetTarget forwards new connections to addr, host:port.
 func (p *Proxy) SetTarget(addr string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.target = addr
 }
 
-// SetFaults replaces the faults, and rules start to count anew. It fails when a rule makes no sense, or when Refuse
-// ends and somebody else took the port meanwhile; the faults are then as they were.
+// SetFaults replaces the faults, and resets the counts of rules. It fails if a rule is invalid, or if Refuse ends and
+// another process has taken the port; the faults do not change then.
 func (p *Proxy) SetFaults(f Faults) error {
 	if err := f.check(); err != nil {
 		return fmt.Errorf("set faults: %w", err)
@@ -133,7 +133,7 @@ func (p *Proxy) SetFaults(f Faults) error {
 // CutAll cuts every connection and returns how many there were.
 func (p *Proxy) CutAll() int { return p.cut(func(*session) bool { return true }) }
 
-// CloseIdle cuts the connections on which no request waits for its answer and returns how many there were.
+// CloseIdle cuts the connections without an unanswered request and returns how many there were.
 func (p *Proxy) CloseIdle() int { return p.cut((*session).idle) }
 
 func (p *Proxy) cut(which func(*session) bool) int {

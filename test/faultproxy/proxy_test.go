@@ -13,8 +13,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestDelaysAnswersSideBySide has many requests in flight on one connection. Delayed one after another they would take
-// longer than the test waits for any of them.
+// TestDelaysAnswersSideBySide has many requests in flight on one connection. With sequential delays they would take
+// longer than the test waits.
 func TestDelaysAnswersSideBySide(t *testing.T) {
 	const requests, delay = 1000, wait.Patience / 500
 	tg := newTarget(t, "world")
@@ -170,7 +170,7 @@ func TestNotKafka(t *testing.T) {
 	}
 }
 
-// TestLargeAnswers passes answers of several pieces through unharmed.
+// TestLargeAnswers checks that answers of several pieces pass unchanged.
 func TestLargeAnswers(t *testing.T) {
 	body := strings.Repeat("0123456789abcdef", 20_000)
 	tg := newTarget(t, body)

@@ -50,7 +50,8 @@ func (s *session) ask(ctx context.Context) {
 	}
 }
 
-// admit notes a request, waits while nothing may pass and says what to do. It reports false when the session has ended.
+// admit notes a request, waits while nothing may pass, and returns the action. It returns false if the session has
+// ended.
 func (s *session) admit(ctx context.Context, req request) (Action, bool) {
 	begins := s.expect(req.id)
 	if begins {
@@ -69,7 +70,7 @@ func (s *session) admit(ctx context.Context, req request) (Action, bool) {
 	return act, true
 }
 
-// expect notes that a request waits for its answer. It reports false when the bytes only continue the one before.
+// expect notes that a request waits for its answer. It returns false if the bytes only continue the previous request.
 func (s *session) expect(id int32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +81,7 @@ func (s *session) expect(id int32) bool {
 	return true
 }
 
-// mark has the connection cut when the answer to the request comes.
+// mark sets the connection to be cut when the answer to the request arrives.
 func (s *session) mark(id int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +136,7 @@ func (s *session) listen(ctx context.Context) {
 	}
 }
 
-// toCut reports whether the connection is to be cut instead of delivering the answer that begins.
+// toCut reports whether to cut the connection instead of delivering the answer that begins.
 func (s *session) toCut(id int32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,8 +144,8 @@ func (s *session) toCut(id int32) bool {
 	return i >= 0 && s.waiting[i].cut
 }
 
-// hold notes that a piece waits for its time. When it is the last of its answer, that request and, since answers come
-// in order, those before it wait no longer.
+// hold notes that a piece waits for its time. If it is the last piece of an answer, its request and, because answers
+// are in order, all earlier ones are answered.
 func (s *session) hold(id int32, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

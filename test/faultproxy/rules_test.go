@@ -87,7 +87,8 @@ func TestCutOnAnswerDeliversEarlierAnswers(t *testing.T) {
 	c.wantEnd()
 }
 
-// TestShareIsRepeatable cuts a fifth of the requests, in two ways, and does it again with the same seed and with another.
+// TestShareIsRepeatable cuts a fifth of the requests, in two ways, and repeats that with the same seed and with
+// another one.
 func TestShareIsRepeatable(t *testing.T) {
 	const requests = 300
 	run := func(seed uint64) (cut []int32, st faultproxy.Stats) {

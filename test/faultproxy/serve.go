@@ -53,7 +53,7 @@ func (p *Proxy) count(key int16) {
 	p.stats.Requests[key]++
 }
 
-// decide says what to do about a request.
+// decide returns the action for a request.
 func (p *Proxy) decide(key int16) Action {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,7 +69,7 @@ func (p *Proxy) decide(key int16) Action {
 	return forward
 }
 
-// did counts an action that was carried out and says whether cuts are resets.
+// did counts an action and says whether cuts are resets.
 func (p *Proxy) did(a Action) (reset bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,14 +77,14 @@ func (p *Proxy) did(a Action) (reset bool) {
 	return p.faults.Reset
 }
 
-// timing returns when an answer that comes now may be delivered, and the interval of its bytes.
+// timing returns when an answer that arrives now may be delivered, and the interval of its bytes.
 func (p *Proxy) timing() (due time.Time, drip time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return time.Now().Add(p.faults.Delay), p.faults.DripEvery
 }
 
-// hole says whether everything is held back, and returns a channel that is closed when that may have changed.
+// hole says whether everything is held back, and returns a channel that is closed when that may change.
 func (p *Proxy) hole() (bool, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

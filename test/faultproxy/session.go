@@ -13,9 +13,9 @@ const (
 	dialTimeout = 5 * time.Second
 )
 
-// session is one client's connection and the one to the target that belongs to it. Three goroutines serve it: ask
-// forwards requests, listen reads answers and notes when each came, deliver passes them on in time.
-// Its lock may be taken while the proxy's is held, never the other way round.
+// session is a client's connection with its connection to the target. Three goroutines serve it: ask forwards
+// requests, listen reads answers with their times, deliver passes them on in time. Its lock may be taken while the
+// proxy's is held, but not the reverse.
 type session struct {
 	proxy   *Proxy
 	client  *net.TCPConn
@@ -53,7 +53,7 @@ func (s *session) run(ctx context.Context, target string) {
 	d := net.Dialer{Timeout: dialTimeout}
 	conn, err := d.DialContext(ctx, "tcp", target)
 	if err != nil {
-		s.end(true) // as near to a refusal as an accepted connection comes
+		s.end(true) // the closest to a refusal for an accepted connection
 		return
 	}
 	if !s.connected(conn) {
@@ -77,8 +77,8 @@ func (s *session) connected(target net.Conn) bool {
 	return !s.ended
 }
 
-// end closes both connections, the client's by a RST if reset. What the target was sent still gets there. It reports
-// false where they were closed before.
+// end closes both connections, the client's with a RST if reset. Data that was sent to the target still arrives. It
+// returns false if they were already closed.
 func (s *session) end(reset bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *session) open(ctx context.Context) bool {
 	}
 }
 
-// idle reports whether every request has had its whole answer.
+// idle reports whether every request has been answered completely.
 func (s *session) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

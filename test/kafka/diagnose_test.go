@@ -21,7 +21,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// Ways into the cluster of TestDiagnose whose brokers 2 and 3 send clients to wrong addresses.
+// Listeners of TestDiagnose's cluster on which brokers 2 and 3 advertise wrong addresses.
 const (
 	right       = realkafka.Plaintext
 	rightLogin  = realkafka.SASLPlaintext
@@ -32,7 +32,7 @@ const (
 	unknownName = "kafka.invalid:9092"
 )
 
-// diagnosed is a cluster of three brokers with topics of all kinds.
+// diagnosed is a cluster of three brokers with several kinds of topics.
 type diagnosed struct {
 	*realkafka.Cluster
 }
@@ -72,7 +72,7 @@ func startDiagnosed(t *testing.T) diagnosed {
 	return c
 }
 
-// topic makes a topic whose configuration is a list of name=value.
+// topic creates a topic with a configuration, a list of name=value.
 func (c diagnosed) topic(t *testing.T, name string, partitions, copies int, config ...string) {
 	t.Helper()
 	rules := map[string]string{}
@@ -85,7 +85,7 @@ func (c diagnosed) topic(t *testing.T, name string, partitions, copies int, conf
 	}
 }
 
-// by is a configuration that goes by a listener of broker 1.
+// by returns a configuration for a listener of broker 1.
 func (c diagnosed) by(l realkafka.Listener, topic string, edit ...func(*kafka.Config)) kafka.Config {
 	config := kafka.Config{Brokers: []string{c.Node(1).Addr(l)}, Topic: topic, ClientID: "test"}
 	for _, f := range edit {
@@ -100,7 +100,7 @@ func as(user, password string) func(*kafka.Config) {
 
 func over(config *tls.Config) func(*kafka.Config) { return func(c *kafka.Config) { c.TLS = config } }
 
-// lines are findings as -check prints them.
+// lines returns findings as -check prints them.
 func lines(found []diagnose.Finding) string {
 	var b strings.Builder
 	for _, f := range found {
@@ -109,7 +109,7 @@ func lines(found []diagnose.Finding) string {
 	return b.String()
 }
 
-// wantLines wants a line for each pattern, in this order.
+// wantLines checks that each line matches its pattern, in this order.
 func wantLines(t *testing.T, found []diagnose.Finding, want ...string) {
 	t.Helper()
 	all := lines(found)
@@ -127,7 +127,7 @@ func wantLines(t *testing.T, found []diagnose.Finding, want ...string) {
 	}
 }
 
-// TestDiagnose looks at a cluster of three brokers by listeners of which some send clients to wrong addresses, and then at
+// TestDiagnose examines a cluster of three brokers through listeners of which some advertise wrong addresses, and then
 // the same cluster with one broker stopped.
 func TestDiagnose(t *testing.T) { //nolint:tparallel // one step follows the other
 	t.Parallel()
@@ -213,7 +213,8 @@ func (c diagnosed) allThere(t *testing.T) {
 	}
 }
 
-// sizes wants a topic that takes no registration to be called so, and one of the size that was told to take one.
+// sizes checks that a topic that is too small for registrations is reported, and that one with the recommended size
+// accepts a registration.
 func (c diagnosed) sizes(t *testing.T) {
 	t.Helper()
 	found := diagnose.Run(t.Context(), c.by(right, "tiny"))
@@ -234,7 +235,7 @@ func (c diagnosed) sizes(t *testing.T) {
 	}
 }
 
-// store stores a registration as Auth0 has them.
+// store stores a typical Auth0 registration.
 func (c diagnosed) store(t *testing.T, topic string) error {
 	t.Helper()
 	p := newProducer(t, c.Bootstrap(right), topic)

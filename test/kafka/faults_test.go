@@ -15,7 +15,7 @@ import (
 
 const topic = "user-events"
 
-// background is 64 callers that produce until stop is called, which waits for their last records.
+// background starts 64 callers that produce until stop is called, which waits for their last records.
 func background(t *testing.T, l *ledger.Ledger, p ledger.Producer, load ledger.Load) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -32,10 +32,10 @@ func background(t *testing.T, l *ledger.Ledger, p ledger.Producer, load ledger.L
 	}
 }
 
-// patient callers wait for the outcome of their records, whatever happens meanwhile; so all of them must be stored.
+// patient callers wait for the outcome of their records, whatever happens, so all records must be stored.
 func patient() ledger.Load { return ledger.Load{Timeout: patience, Pause: 2 * time.Millisecond} }
 
-// TestFaults puts a producer under load and breaks what is between it and its broker, and the broker.
+// TestFaults puts a producer under load and breaks the connections to its broker, and the broker.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	c, proxies := proxied(t, 1)
@@ -80,7 +80,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// inject has faults for a while, under load.
+// inject injects faults for a while, under load.
 func inject(t *testing.T, proxy *faultproxy.Proxy, f faultproxy.Faults) {
 	t.Helper()
 	if err := proxy.SetFaults(f); err != nil {
@@ -92,7 +92,8 @@ func inject(t *testing.T, proxy *faultproxy.Proxy, f faultproxy.Faults) {
 	}
 }
 
-// TestImpatientCallers has callers give up early and try again, as a relay's callers do. A copy is theirs then.
+// TestImpatientCallers has callers that give up early and try again, as a relay's callers do. Copies are permitted
+// then.
 func TestImpatientCallers(t *testing.T) {
 	t.Parallel()
 	c, proxies := proxied(t, 1)
@@ -119,7 +120,7 @@ func TestImpatientCallers(t *testing.T) {
 	}
 	inject(t, proxy, faultproxy.Faults{})
 	stop()
-	// What is unknown to its caller may be on its way still.
+	// Records with an unknown outcome may still be in flight.
 	wait.For(t, "the producer is done", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
@@ -133,7 +134,7 @@ func TestImpatientCallers(t *testing.T) {
 	}
 }
 
-// TestThreeNodes ends a leader under load, by force and in order, has it come back, and gives it its partitions again.
+// TestThreeNodes kills and stops a leader under load, restarts it, and returns its partitions.
 func TestThreeNodes(t *testing.T) {
 	t.Parallel()
 	c, proxies := proxied(t, 3)
@@ -167,7 +168,8 @@ func TestThreeNodes(t *testing.T) {
 	}
 }
 
-// changeLeaders ends the leader of the first partition, waits for another, has it come back and makes it the leader again.
+// changeLeaders ends the leader of the first partition, waits for another leader, restarts the first and makes it the
+// leader again.
 func changeLeaders(t *testing.T, c *realkafka.Cluster, partitions int, end func(*realkafka.Node) error) {
 	t.Helper()
 	leader := must[*realkafka.Node](t)(c.Leader(t.Context(), topic, 0))

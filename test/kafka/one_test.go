@@ -23,7 +23,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestOneNode does with one broker what needs no other settings: its start is what takes time.
+// TestOneNode has the tests that need no special settings, with one broker, because its start takes time.
 func TestOneNode(t *testing.T) {
 	t.Parallel()
 	proxies := map[realkafka.Listener]*faultproxy.Proxy{
@@ -48,7 +48,7 @@ func TestOneNode(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// One after the other: they count what goes through the proxies. The last one restarts the broker.
+	// Sequentially, because they count requests in the proxies. The last one restarts the broker.
 	testSizes(t, c, topic, registration.MaxRecord)
 	testSizes(t, c, "small", 50_000)
 	testReauth(t, c)
@@ -62,7 +62,7 @@ func TestOneNode(t *testing.T) {
 	testLateBroker(t, c, plain)
 }
 
-// testSizes delivers events whose profiles have sizes of chance, one of 2 MB among them.
+// testSizes delivers events with profiles of random sizes, including one of 2 MB.
 func testSizes(t *testing.T, c *realkafka.Cluster, topic string, limit int) {
 	t.Helper()
 	p := newProducer(t, c.Bootstrap(realkafka.Plaintext), topic)
@@ -92,8 +92,8 @@ func testSizes(t *testing.T, c *realkafka.Cluster, topic string, limit int) {
 	}
 }
 
-// testReauth produces for longer than a login lasts. The broker closes a connection at the first request after that,
-// which its caller does not notice.
+// testReauth produces for longer than a login is valid. The broker closes a connection at the first request after
+// that, which callers must not notice.
 func testReauth(t *testing.T, c *realkafka.Cluster) {
 	t.Helper()
 	p := kafka.New(kafka.Config{
@@ -108,7 +108,7 @@ func testReauth(t *testing.T, c *realkafka.Cluster) {
 	}
 }
 
-// testIdle has the broker close all connections while nothing is sent, and then sends each record in one request.
+// testIdle makes the broker close all idle connections, and then checks that each record needs one request.
 func testIdle(t *testing.T, config kafka.Config, proxy *faultproxy.Proxy, key int16) {
 	t.Helper()
 	p := kafka.New(config)
@@ -129,7 +129,7 @@ func testIdle(t *testing.T, config kafka.Config, proxy *faultproxy.Proxy, key in
 	}
 	after := proxy.Stats()
 	sent := after.Requests[key] - before.Requests[key]
-	if key == faultproxy.Any { // what is not a Produce request belongs to new connections, or is about metadata
+	if key == faultproxy.Any { // other requests belong to new connections or to metadata
 		sent -= 10 * (after.Connections - before.Connections)
 	}
 	if sent > 20 {
@@ -140,8 +140,8 @@ func testIdle(t *testing.T, config kafka.Config, proxy *faultproxy.Proxy, key in
 	}
 }
 
-// testTopics wants no topics but these: a producer that asked for its id as a transactional one does would have made the
-// broker create one.
+// testTopics checks that there are no other topics: if the producer requested its id as a transactional producer, the
+// broker would have created one.
 func testTopics(t *testing.T, c *realkafka.Cluster, want []string) {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Bootstrap(realkafka.Plaintext)...))

@@ -19,8 +19,8 @@ import (
 	"userrelay/test/kafka/ledger"
 )
 
-// TestPartitionsAsJava compares the partitions that records are stored in with the choice of Kafka's own producer, which
-// is asked.
+// TestPartitionsAsJava compares the partitions of stored records with the choice of Kafka's own producer, which the
+// test runs.
 func TestPartitionsAsJava(t *testing.T) {
 	t.Parallel()
 	partitions := []int{1, 3, 4, 32, 100}
@@ -87,7 +87,7 @@ func askJava(t *testing.T, keys [][]byte, partitions []int) [][]int {
 	return all
 }
 
-// kafkaHome returns where Kafka is. Without it, or without Java, the test is skipped, or fails when CI is set.
+// kafkaHome returns Kafka's folder. Without it, or without Java, the test is skipped, or fails if CI is set.
 func kafkaHome(t *testing.T) string {
 	t.Helper()
 	home := os.Getenv("KAFKA_HOME") //nolint:forbidigo // a test has no main to read settings in

@@ -16,8 +16,8 @@ import (
 	"userrelay/test/kafkatest"
 )
 
-// TestResumedSessions shows that a real broker resumes TLS sessions, and knows on a resumed one whose certificate it was: who
-// has no right has none there, either.
+// TestResumedSessions shows that a real broker resumes TLS sessions, and still knows the client's certificate in a
+// resumed one, so that missing rights stay missing.
 func TestResumedSessions(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.Start(t, realkafka.Options{Listeners: []realkafka.Listener{realkafka.SSL}})
@@ -49,7 +49,7 @@ func TestResumedSessions(t *testing.T) {
 				}
 				return nil
 			}
-			// All stay open: Java forgets a session whose connection ends without a goodbye.
+			// All stay open, because Java drops a session whose connection ends without a TLS close message.
 			for range 5 {
 				p := kafka.New(kafka.Config{Brokers: c.Bootstrap(realkafka.SSL), Topic: who.topic, ClientID: "test", TLS: config})
 				defer closeProducer(t, p)

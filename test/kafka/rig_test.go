@@ -55,7 +55,7 @@ func proxied(t *testing.T, nodes int) (*realkafka.Cluster, []*faultproxy.Proxy) 
 	return c, proxies
 }
 
-// newProducer makes a producer without TLS and login that is closed before the test ends.
+// newProducer returns a producer without TLS and login that is closed before the test ends.
 func newProducer(t *testing.T, brokers []string, topic string) *kafka.Producer {
 	t.Helper()
 	p := kafka.New(kafka.Config{Brokers: brokers, Topic: topic, ClientID: "test"})
@@ -63,8 +63,8 @@ func newProducer(t *testing.T, brokers []string, topic string) *kafka.Producer {
 	return p
 }
 
-// compare reads the topic by a client that is not ours, and holds what it found against what callers were told.
-// direct are addresses without a proxy.
+// compare reads the topic with an independent client, and compares it with the callers' results. direct are addresses
+// without a proxy.
 func compare(t *testing.T, l *ledger.Ledger, direct []string, topic string) ledger.Report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience) // a long run has millions

@@ -17,8 +17,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestTopicRule has Kafka refuse records for their timestamp, which is this machine's clock: that is a thing for an operator,
-// and no fault of the record. When the topic's rule is gone, the same record is stored.
+// TestTopicRule has Kafka refuse records because of their timestamp, which is this machine's clock: an operator must
+// fix that, and the record is not the cause. After the topic's rule has been removed the same record is stored.
 func TestTopicRule(t *testing.T) {
 	t.Parallel()
 	const rule = "message.timestamp.before.max.ms"

@@ -23,7 +23,7 @@ import (
 	"userrelay/test/recorder"
 )
 
-// way is a way to a broker.
+// way is a way to connect to a broker.
 type way struct {
 	name     string
 	listener realkafka.Listener
@@ -35,7 +35,7 @@ type way struct {
 	log   string         // part of the line that says why not
 }
 
-// TestSecurity goes each way that a broker offers, and for each at least one that must not lead there.
+// TestSecurity tries each way that a broker offers, and for each at least one that must fail.
 func TestSecurity(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.Start(t, realkafka.Options{Logins: slices.Collect(maps.Values(oddLogins()))})
@@ -60,7 +60,7 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// TestBrokerCertificate goes to brokers whose own certificate is wrong.
+// TestBrokerCertificate connects to brokers with wrong certificates.
 func TestBrokerCertificate(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -135,7 +135,7 @@ func passwords(t *testing.T, c *realkafka.Cluster) []way {
 	}
 }
 
-// oddLogins are names and passwords that SASLprep changes or refuses, and that Kafka takes as they are.
+// oddLogins are names and passwords that SASLprep changes or refuses, and that Kafka accepts unchanged.
 func oddLogins() map[string]realkafka.ScramLogin {
 	return map[string]realkafka.ScramLogin{
 		"a half":               {Name: "half", Password: "½-secret"},
@@ -161,7 +161,7 @@ func oddPasswords(c *realkafka.Cluster, comma realkafka.ScramLogin) []way {
 			})
 		}
 	}
-	// Not so names: the broker's pattern for them is ASCII only, and so is the setting's.
+	// Names must be ASCII in the broker's pattern, and in the setting's.
 	return append(ways, way{
 		name: "SCRAM-SHA-256, a name beyond ASCII", listener: realkafka.SASLSSL, tls: secure, sasl: kafka.SCRAM("SCRAM-SHA-256", "zoë", "name-secret"),
 		class: delivery.NotAuthorized, log: "refuses the login",
@@ -204,10 +204,10 @@ func tokens(t *testing.T, c *realkafka.Cluster) []way {
 	}
 }
 
-// marker is in passwords, and in nothing that a person may see.
+// marker is in passwords, and must not be in any output.
 const marker = "5ecr3t"
 
-// try stores a record that way, or sees that it is refused, with the class and the line that belong to it.
+// try stores a record in that way, or checks the class and the line of the refusal.
 func (w way) try(t *testing.T, brokers []string) {
 	t.Helper()
 	topic := w.topic

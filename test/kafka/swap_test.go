@@ -15,12 +15,12 @@ import (
 	"userrelay/test/wait"
 )
 
-// swapsFlag is how often TestClusterSwapped swaps the cluster.
+// swapsFlag is the number of swaps in TestClusterSwapped.
 const swapsFlag = "swaps"
 
-// TestClusterSwapped has two producers under load while their cluster is killed, wiped and started anew at the same
-// address with the same cluster id, again and again. Each new cluster hands the same producer ids out. What is acknowledged
-// after the old one has gone lies in the new one.
+// TestClusterSwapped puts two producers under load while their cluster is repeatedly killed, wiped and restarted at
+// the same address with the same cluster id. Each new cluster assigns the same producer ids. Records that are
+// acknowledged after the old cluster has ended are in the new one.
 func TestClusterSwapped(t *testing.T) {
 	t.Parallel()
 	swaps, err := strconv.Atoi(flag.Lookup(swapsFlag).Value.String())
@@ -70,7 +70,7 @@ func TestClusterSwapped(t *testing.T) {
 	t.Logf("%d swaps, %d records acknowledged by the new clusters", swaps, total)
 }
 
-// told is what callers were told.
+// told has the results for callers.
 type told struct {
 	mu     sync.Mutex
 	stored int
@@ -101,14 +101,14 @@ func (s *told) call(ctx context.Context, p *kafka.Producer, name string) {
 	}
 }
 
-// begin says that only the present cluster answers from now on.
+// begin notes that only the current cluster answers from now on.
 func (s *told) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.places = map[string]place{}
 }
 
-// wait waits until so many more records are acknowledged.
+// wait waits until n more records are acknowledged.
 func (s *told) wait(t *testing.T, n int) {
 	t.Helper()
 	count := func() int {
@@ -120,7 +120,7 @@ func (s *told) wait(t *testing.T, n int) {
 	wait.For(t, "records are stored", func() bool { return count() >= before+n })
 }
 
-// compare returns how many records the present cluster acknowledged, and how many of them do not lie at their place.
+// compare returns how many records the current cluster acknowledged, and how many of them are not at their place.
 func (s *told) compare(log []realkafka.Record) (acknowledged, lost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

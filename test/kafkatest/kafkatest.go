@@ -1,6 +1,6 @@
 // Package kafkatest gives a test a real Apache Kafka.
 //
-// It reads KAFKA_HOME and CI from the environment: a test has no main that could do so.
+// It reads KAFKA_HOME and CI from the environment, because a test has no main for that.
 package kafkatest
 
 import (
@@ -13,8 +13,8 @@ import (
 	"userrelay/local/realkafka"
 )
 
-// Start starts a cluster that ends with the test. Where opts.Home is empty it is that of Home, and where there is
-// no Java the test is skipped likewise. A failed test's log holds the end of the brokers' logs.
+// Start starts a cluster that ends with the test. If opts.Home is empty it uses Home. Without Java the test is skipped
+// likewise. The log of a failed test has the end of the brokers' logs.
 func Start(tb testing.TB, opts realkafka.Options) *realkafka.Cluster {
 	tb.Helper()
 	if opts.Home == "" {
@@ -42,7 +42,7 @@ func Start(tb testing.TB, opts realkafka.Options) *realkafka.Cluster {
 	return c
 }
 
-// Home returns KAFKA_HOME. Where it is not set the test is skipped, or fails when CI is set.
+// Home returns KAFKA_HOME. If it is not set the test is skipped, or fails if CI is set.
 func Home(tb testing.TB) string {
 	tb.Helper()
 	home := os.Getenv("KAFKA_HOME") //nolint:forbidigo // see the package comment

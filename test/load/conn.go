@@ -24,7 +24,7 @@ var (
 	errTooLarge = fmt.Errorf("an answer of more than %d bytes", maxAnswer)
 )
 
-// statusError is an answer that is not 200.
+// statusError is an answer other than 200.
 type statusError int
 
 func (e statusError) Error() string { return "status " + strconv.Itoa(int(e)) }
@@ -84,7 +84,7 @@ func (c *conn) close() {
 	}
 }
 
-// reset forgets what the last run measured.
+// reset forgets the measurements of the last run.
 func (c *conn) reset(deadline time.Time) {
 	c.latencies, c.failed, c.failure = c.latencies[:0], 0, nil
 	c.mu.Lock()
@@ -95,7 +95,7 @@ func (c *conn) reset(deadline time.Time) {
 	}
 }
 
-// interrupt ends what the connection waits for, and lets it wait for nothing more until reset.
+// interrupt ends the connection's current wait, and prevents further waits until reset.
 func (c *conn) interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +105,8 @@ func (c *conn) interrupt() {
 	}
 }
 
-// Send sends one registration that was due at at, notes how long its answer took from then on, and returns when it came.
+// Send sends a registration that was due at at, and records the time from then to the answer. It returns after the
+// answer.
 func (c *conn) Send(ctx context.Context, at time.Time) (done time.Time) {
 	err := c.exchange(ctx)
 	done = time.Now()
@@ -149,7 +150,7 @@ func (c *conn) exchange(ctx context.Context) error {
 	}
 }
 
-// parse says whether b is a whole answer, and what is wrong with it.
+// parse says whether b is a complete answer, and returns its error.
 func parse(b []byte) (whole bool, err error) {
 	const proto, length = "HTTP/1.1 ", "content-length: "
 	end := bytes.Index(b, []byte("\r\n\r\n"))
@@ -179,7 +180,7 @@ func parse(b []byte) (whole bool, err error) {
 	return false, errAnswer
 }
 
-// cutNumber reads the digits behind prefix, at most 6 of them.
+// cutNumber reads the digits after prefix, at most 6 of them.
 func cutNumber(b []byte, prefix string) (n int, ok bool) {
 	b, ok = bytes.CutPrefix(b, []byte(prefix))
 	if !ok {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// patience is how long an answer may take after the load has ended.
+// patience is the time limit for answers after the load has ended.
 const patience = time.Minute
 
-// Sample is what one run measured.
+// Sample has the measurements of a run.
 type Sample struct {
 	OK        int             // whole answers of status 200
 	Failed    int             // everything else
@@ -20,7 +20,7 @@ type Sample struct {
 	Latencies []time.Duration // of the OK, in no order
 }
 
-// PerSecond is how many answers came in a second.
+// PerSecond returns the number of answers a second.
 func (s *Sample) PerSecond() float64 {
 	if s.Elapsed <= 0 {
 		return 0
@@ -28,21 +28,21 @@ func (s *Sample) PerSecond() float64 {
 	return float64(s.OK) / s.Elapsed.Seconds()
 }
 
-// Generator is a number of connections to one relay over HTTP/1.1: its own client, one goroutine for a connection, no
-// allocation for a request. It knows just enough of HTTP for answers with a Content-Length.
+// Generator is a number of connections to a relay over HTTP/1.1. It has its own client, with one goroutine for each
+// connection and no allocations for requests. It implements just enough of HTTP for answers with a Content-Length.
 //
-// An answer counts when its status is 200 and it is whole; everything else is a failure and is counted as one.
+// An answer counts as OK if its status is 200 and it is complete; everything else counts as a failure.
 type Generator struct {
 	conns []*conn
 }
 
-// Target says where registrations are sent and how.
+// Target is the target of registrations.
 type Target struct {
 	Addr string // host:port
 	Gzip bool   // with Accept-Encoding: gzip, as the HTTP clients of Go and Node send it
 }
 
-// Dial opens n connections. The generator must be closed.
+// Dial opens n connections. The caller must close the generator.
 func Dial(ctx context.Context, to Target, n int) (*Generator, error) {
 	g := &Generator{}
 	for range n {
@@ -63,7 +63,7 @@ func (g *Generator) Close() {
 	}
 }
 
-// Once sends one registration over a connection of its own.
+// Once sends a registration over a new connection.
 func Once(ctx context.Context, to Target) error {
 	g, err := Dial(ctx, to, 1)
 	if err != nil {
@@ -74,7 +74,7 @@ func Once(ctx context.Context, to Target) error {
 	return s.Failure
 }
 
-// Closed runs a closed loop over the connections. When ctx ends the run ends early, and what is under way fails.
+// Closed runs a closed loop over the connections. If ctx ends the run ends early, and requests in flight fail.
 func (g *Generator) Closed(ctx context.Context, d time.Duration) Sample {
 	defer g.begin(ctx, d)()
 	start := time.Now()
@@ -82,9 +82,9 @@ func (g *Generator) Closed(ctx context.Context, d time.Duration) Sample {
 	return g.sample(start)
 }
 
-// Open runs an open loop over the connections. Latencies count from the time at which a registration was due: what waits
-// for a free connection, or for a generator that comes too late, counts as slow. When ctx ends the run ends early, and what
-// is under way fails.
+// Open runs an open loop over the connections. Latencies count from the time at which a registration was due, so
+// waiting for a free connection or for a late generator is included. If ctx ends the run ends early, and requests in
+// flight fail.
 func (g *Generator) Open(ctx context.Context, times []time.Duration) (Sample, error) {
 	var length time.Duration
 	if len(times) > 0 {
@@ -96,7 +96,7 @@ func (g *Generator) Open(ctx context.Context, times []time.Duration) (Sample, er
 	return g.sample(start), err
 }
 
-// begin forgets the last run and bounds this one in time. The function it returns takes the bound away.
+// begin forgets the last run and sets a time limit for this one. The returned function removes the limit.
 func (g *Generator) begin(ctx context.Context, d time.Duration) (end func()) {
 	deadline := time.Now().Add(d + patience)
 	for _, c := range g.conns {
@@ -110,7 +110,7 @@ func (g *Generator) begin(ctx context.Context, d time.Duration) (end func()) {
 	return func() { stop() }
 }
 
-// sample adds up what the connections saw.
+// sample adds up the measurements of the connections.
 func (g *Generator) sample(start time.Time) Sample {
 	s := Sample{Elapsed: time.Since(start)}
 	for _, c := range g.conns {

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// relay is a server that answers as it is told.
+// relay is a server with configurable answers.
 func relay(t *testing.T, h http.HandlerFunc) load.Target {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -125,8 +125,8 @@ func TestGoesOnAfterAFailure(t *testing.T) {
 	}
 }
 
-// TestOpenCountsFromWhenDue holds back the one connection's first answer until the second registration has been due
-// for a while: that wait belongs to the second one's latency, though it was sent late.
+// TestOpenCountsFromWhenDue delays the first answer of the only connection until the second registration has been due
+// for a while: this wait belongs to the second one's latency, although it was sent late.
 func TestOpenCountsFromWhenDue(t *testing.T) {
 	t.Parallel()
 	const late = 50 * time.Millisecond
@@ -145,7 +145,7 @@ func TestOpenCountsFromWhenDue(t *testing.T) {
 	}
 }
 
-// TestOpenDoesNotWait has a relay that answers nothing until as many registrations as there are connections have come.
+// TestOpenDoesNotWait has a relay that does not answer before every connection has sent a registration.
 func TestOpenDoesNotWait(t *testing.T) {
 	t.Parallel()
 	const conns = 32

@@ -14,12 +14,13 @@ import (
 
 // Caller sends registrations.
 type Caller interface {
-	// Send sends one that was due at due, notes what came of it, and returns when the caller is ready for the next one.
+	// Send sends a registration that was due at due, records the result, and returns when the caller is ready for the
+	// next one.
 	Send(ctx context.Context, due time.Time) (done time.Time)
 }
 
-// Closed has every caller send one registration after the other for the time d, at least one, and waits for the last
-// answers. When ctx ends no more are sent.
+// Closed makes every caller send registrations one after the other for the time d, at least one, and waits for the
+// last answers. After the end of ctx no more are sent.
 func Closed[C Caller](ctx context.Context, callers []C, d time.Duration) {
 	start := time.Now()
 	end := start.Add(d)
@@ -38,8 +39,8 @@ func Closed[C Caller](ctx context.Context, callers []C, d time.Duration) {
 	wg.Wait()
 }
 
-// Percentile returns the smallest of the values that is not exceeded by the share p of them, 0 < p <= 1 (nearest rank).
-// It is 0 where there are no values. It sorts them.
+// Percentile returns the smallest value that the share p of the values does not exceed, 0 < p <= 1 (nearest rank). It
+// returns 0 without values. It sorts the values.
 func Percentile(values []time.Duration, p float64) time.Duration {
 	if len(values) == 0 {
 		return 0

@@ -25,7 +25,7 @@ func Poisson(rate float64, d time.Duration, seed uint64) []time.Duration {
 	}
 }
 
-// Steady returns as many times as are wanted, with the same time between any two. The first is 0.
+// Steady returns n times with equal intervals. The first one is 0.
 func Steady(every time.Duration) iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		for at := time.Duration(0); yield(at); {
@@ -34,9 +34,9 @@ func Steady(every time.Duration) iter.Seq[time.Duration] {
 	}
 }
 
-// Open has a caller send a registration at each of the times, which are offsets from now, whether earlier ones are answered
-// or not, and waits for the last answers. What waits for a free caller, or comes too late from here, is sent when it can be;
-// its caller knows when it was due. When ctx ends no more are sent.
+// Open makes a caller send a registration at each of the times, which are offsets from now, whether or not earlier
+// ones are answered, and waits for the last answers. A registration without a free caller is sent late; its caller
+// knows when it was due. After the end of ctx no more are sent.
 func Open[C Caller](ctx context.Context, callers []C, times iter.Seq[time.Duration]) (err error) {
 	clock, err := alarm.New()
 	if err != nil {
@@ -61,8 +61,8 @@ func Open[C Caller](ctx context.Context, callers []C, times iter.Seq[time.Durati
 	return err
 }
 
-// pool hands registrations that are due to callers. The caller that was used last goes first, so that no more of them are in
-// use than have to be.
+// pool passes due registrations to callers. It prefers the most recently used caller, so that as few as possible are
+// in use.
 type pool[C Caller] struct {
 	mu      sync.Mutex
 	idle    []*worker[C]
@@ -70,7 +70,7 @@ type pool[C Caller] struct {
 	ended   bool
 }
 
-// worker is one caller and what it is to send next.
+// worker is a caller and its next registration.
 type worker[C Caller] struct {
 	caller C
 	due    chan time.Time // closed when there is no more
@@ -96,7 +96,7 @@ func (p *pool[C]) submit(due time.Time) {
 	p.idle = p.idle[:last]
 }
 
-// end has the workers return when all that was submitted is answered.
+// end makes the workers return when all submitted registrations are answered.
 func (p *pool[C]) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +115,7 @@ func (p *pool[C]) work(ctx context.Context, w *worker[C]) {
 	}
 }
 
-// next returns a registration that waits. Where there is none the worker is idle again, or has nothing more to do.
+// next returns a waiting registration. If there is none the worker becomes idle, or ends.
 func (p *pool[C]) next(w *worker[C]) (due time.Time, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

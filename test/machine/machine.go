@@ -1,4 +1,4 @@
-// Package machine says in words what a benchmark or a drill ran on.
+// Package machine describes the machine of a benchmark or a drill.
 package machine
 
 import (
@@ -23,7 +23,7 @@ func Words() string {
 	return s + ", " + runtime.GOOS + "/" + runtime.GOARCH
 }
 
-// memory is the machine's memory in bytes, 0 where it is not known.
+// memory returns the machine's memory in bytes, or 0 if unknown.
 func memory() int64 {
 	info, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
@@ -43,7 +43,7 @@ func memory() int64 {
 	return 0
 }
 
-// Load is how many processes ran or waited to run, on average over the last minute; 0 where it is not known.
+// Load returns the average number of running and waiting processes in the last minute, or 0 if unknown.
 func Load() float64 {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -59,8 +59,8 @@ func Load() float64 {
 
 var kafkaJar = regexp.MustCompile(`^kafka_[\d.]+-(\d+\.\d+\.\d+)\.jar$`)
 
-// Versions names what matters for figures, with versions: Go, the libraries of the programs, and the Kafka in kafkaHome, ""
-// for none.
+// Versions lists the versions that matter for figures: Go, the libraries of the programs, and the Kafka in kafkaHome,
+// "" for none.
 func Versions(kafkaHome string, programs ...string) ([]string, error) {
 	all := []string{runtime.Version()}
 	names := map[string]string{

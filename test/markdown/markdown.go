@@ -1,4 +1,4 @@
-// Package markdown makes pages of what a program has measured, and keeps what people add to them.
+// Package markdown writes pages with a program's measurements, and keeps the text that people add to them.
 package markdown
 
 import (
@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Page is a page in the making. Everything on it has an empty line behind it.
+// Page builds a page. Each part is followed by an empty line.
 type Page struct{ b strings.Builder }
 
 // Text adds a paragraph.
@@ -23,11 +23,11 @@ func (p *Page) Table(t *Table) { p.Text(t.String()) }
 // List adds a list.
 func (p *Page) List(items ...string) { p.Text("* " + strings.Join(items, "\n* ")) }
 
-// String is the page so far.
+// String returns the page so far.
 func (p *Page) String() string { return strings.TrimSuffix(p.b.String(), "\n") }
 
-// Update writes the page into a file. Behind it comes a mark that names the command which makes the page, and after the mark
-// what people wrote there since the last time.
+// Update writes the page into a file, followed by a mark that names the command that makes the page. It keeps the text
+// that people have added after the mark.
 func (p *Page) Update(file, command string) error {
 	mark := "<!-- What follows this line is kept by `" + command + "`. -->"
 	before, err := os.ReadFile(file)
@@ -42,16 +42,16 @@ func (p *Page) Update(file, command string) error {
 	return nil
 }
 
-// Table is a table of a page: its columns first, then its rows.
+// Table is a table. Add its columns first, then its rows.
 type Table struct {
 	head, rule []string
 	rows       [][]string
 }
 
-// Text adds columns that stand to the left.
+// Text adds left-aligned columns.
 func (t *Table) Text(heads ...string) *Table { return t.columns("---", heads) }
 
-// Figures adds columns that stand to the right.
+// Figures adds right-aligned columns.
 func (t *Table) Figures(heads ...string) *Table { return t.columns("---:", heads) }
 
 func (t *Table) columns(rule string, heads []string) *Table {
@@ -64,10 +64,10 @@ func (t *Table) columns(rule string, heads []string) *Table {
 // Row adds a row.
 func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// Rows is how many rows there are.
+// Rows returns the number of rows.
 func (t *Table) Rows() int { return len(t.rows) }
 
-// String is the table in Markdown.
+// String returns the table in Markdown.
 func (t *Table) String() string {
 	var b strings.Builder
 	for _, row := range append([][]string{t.head, t.rule}, t.rows...) {

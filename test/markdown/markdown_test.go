@@ -25,7 +25,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestUpdate has a page made, people add to it, and the page is made again from other figures.
+// TestUpdate writes a page, adds text to it, and writes the page again with other figures.
 func TestUpdate(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "page.md")

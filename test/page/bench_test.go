@@ -16,8 +16,8 @@ import (
 
 const many = 5000 // registrations
 
-// BenchmarkPage measures what 5,000 registrations cost in Chromium: a key that moves in the list, and a search, from the
-// event to the next picture.
+// BenchmarkPage measures the page with 5,000 registrations in Chromium: a key that moves in the list, and a search,
+// from the event to the next frame.
 //
 //	go test -run '^$' -bench . ./test/page
 func BenchmarkPage(b *testing.B) {

@@ -12,16 +12,16 @@ import (
 	"userrelay/handler/registration"
 )
 
-// showAll reads user ids from its input and writes how the page shows them. The page's module knows no package, so that it
-// is read as text.
+// showAll reads user ids from its input and writes how the page shows them. The page's module belongs to no package,
+// so it is read as text.
 const showAll = `
 import { readFileSync } from 'node:fs';
 const { shown } = await import('data:text/javascript,' + encodeURIComponent(readFileSync(process.argv[1], 'utf8')));
 console.log(JSON.stringify(JSON.parse(readFileSync(0, 'utf8')).map(shown)));
 `
 
-// TestShown holds the page's way to show user ids against that of the handler's messages: what nobody sees, or what turns
-// the text around, stands there as what it is.
+// TestShown compares how the page and the handler's messages show user ids: invisible characters, and characters that
+// reverse the text, must be escaped.
 func TestShown(t *testing.T) {
 	t.Parallel()
 	program := find(t).node

@@ -1,5 +1,6 @@
-// Package quiet has the parts of a relay that a test does not look at: an observer that hears all and keeps nothing, and an
-// outbox that takes nothing. They have every method, so that a new one shows here and not as a panic in a test.
+// Package quiet has fakes for parts of a relay that a test does not examine: an observer that ignores everything, and
+// an outbox that refuses everything. They implement every method, so that a new method causes a build error here and
+// not a panic in a test.
 package quiet
 
 import (
@@ -13,7 +14,7 @@ import (
 	"userrelay/handler/relay"
 )
 
-// Observer is an observer of everything.
+// Observer ignores all events.
 type Observer struct{}
 
 var (
@@ -79,7 +80,7 @@ func (Observer) Unhealthy(context.Context, error) {}
 // Healthy does nothing.
 func (Observer) Healthy(context.Context) {}
 
-// Outbox is an outbox for tests that need none: it fails whatever it is asked for.
+// Outbox is an outbox for tests that need none: all methods fail.
 type Outbox struct{}
 
 var _ relay.Outbox = Outbox{}

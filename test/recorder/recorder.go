@@ -1,4 +1,4 @@
-// Package recorder keeps what is written while it is being written, for tests that read along.
+// Package recorder records output, for tests that read it while it is written.
 package recorder
 
 import (
@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Recorder is a writer that remembers. It is safe for use by several goroutines; the zero value is empty.
+// Recorder is a writer that records the output. It is safe for use by several goroutines; the zero value is empty.
 type Recorder struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -19,7 +19,7 @@ func (r *Recorder) Write(p []byte) (int, error) {
 	return r.text.Write(p)
 }
 
-// String returns all that has been written.
+// String returns the output so far.
 func (r *Recorder) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package wait has tests wait for what must happen, with a patience that a busy machine does not exhaust: how long
-// something takes decides no test.
+// Package wait lets tests wait for expected events with a limit that is long enough for a busy machine: no test
+// depends on how long something takes.
 package wait
 
 import (
@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what must happen at all. Only a test that fails waits so long.
+// Patience is how long a test waits for an expected event. Only a failing test waits that long.
 const Patience = 3 * time.Minute
 
-// pause is the longest time between two looks; the first looks come sooner after another.
+// pause is the longest interval between two checks; the first intervals are shorter.
 const pause = 50 * time.Millisecond
 
-// For returns when holds reports true. It ends the test where that does not come.
+// For returns when holds returns true. Otherwise it ends the test after Patience.
 func For(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
 	end := time.After(Patience)
@@ -27,7 +27,7 @@ func For(tb testing.TB, what string, holds func() bool) {
 	}
 }
 
-// Receive returns the next value of a channel, the zero value where it is closed. It ends the test where nothing comes.
+// Receive returns the next value of a channel, or the zero value if it is closed. It ends the test after Patience.
 func Receive[T any](tb testing.TB, what string, from <-chan T) T {
 	tb.Helper()
 	select {
@@ -39,10 +39,10 @@ func Receive[T any](tb testing.TB, what string, from <-chan T) T {
 	}
 }
 
-// LongEnough runs a scenario that a time limit of the real clock ends, with a first limit and then with ever longer ones,
-// until the scenario reports that the limit was long enough for this machine, as it is now. It ends the test where even
-// Patience is not. What the scenario shows it checks by itself; it reports false only where the machine was too slow to
-// show anything. One whose limit cannot be set is just run again.
+// LongEnough runs a scenario with a time limit of the real clock, first with a short limit and then with longer ones,
+// until the scenario reports that the limit was long enough for this machine. It ends the test if even Patience is too
+// short. The scenario makes its own checks; it returns false only if the machine was too slow for a valid result. A
+// scenario whose limit cannot be set is simply run again.
 func LongEnough(tb testing.TB, what string, first time.Duration, scenario func(limit time.Duration) bool) {
 	tb.Helper()
 	for limit := first; !scenario(limit); limit *= 2 {
@@ -55,7 +55,7 @@ func LongEnough(tb testing.TB, what string, first time.Duration, scenario func(l
 	}
 }
 
-// Context returns a context for the rest of the test that ends after Patience.
+// Context returns a context that ends with the test, at the latest after Patience.
 func Context(tb testing.TB) context.Context {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), Patience)

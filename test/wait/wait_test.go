@@ -13,7 +13,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// failing is a test whose end can be looked at.
+// failing is a test whose result can be examined.
 type failing struct {
 	testing.TB
 	said string
@@ -26,7 +26,7 @@ func (f *failing) Fatalf(format string, _ ...any) {
 	runtime.Goexit()
 }
 
-// run runs a step of a test that may end, and returns what it said then.
+// run runs a step of a test that may end the test, and returns its message.
 func run(t *testing.T, step func(tb testing.TB)) (said string, took time.Duration) {
 	t.Helper()
 	f := &failing{TB: t}

@@ -1,7 +1,7 @@
-// Package audit holds what callers were answered against what lies in the topic.
+// Package audit compares the answers to callers with the topic.
 //
-// Records are known by their header ce_id. An event whose caller was answered 200 or 202 must lie there, once is best; what
-// lies there and was not answered so is no fault: the caller would try again, with the same id.
+// The header ce_id identifies records. An event whose caller was answered 200 or 202 must be in the topic, preferably
+// once. A record without such an answer is not a fault: the caller would try again with the same id.
 package audit
 
 import (
@@ -13,20 +13,20 @@ import (
 	"userrelay/test/load"
 )
 
-// Outcome is what a caller saw of one event. Every event is sent once.
+// Outcome is the result of an event for its caller. Every event is sent once.
 type Outcome struct {
 	ID     string
 	Status int           // of the answer; 0: none came
 	Start  time.Time     // when the request was due
-	Took   time.Duration // from then to the whole answer, or to the end of patience
-	// Partition and Offset are what an answer 200 says.
+	Took   time.Duration // from then to the complete answer, or to the time limit
+	// Partition and Offset are from an answer 200.
 	Partition int32
 	Offset    int64
-	// RetryAfter says that the answer has a header of that name.
+	// RetryAfter says that the answer has that header.
 	RetryAfter bool
 }
 
-// Stored says that the caller was promised that the event is stored.
+// Stored says that the answer promised that the event is stored.
 func (o *Outcome) Stored() bool { return o.Status == 200 || o.Status == 202 }
 
 // Report counts events.
@@ -42,10 +42,10 @@ type Report struct {
 	Foreign    int      // records with no id, or one that nobody sent
 }
 
-// Not2xx is how many events were not answered 200 or 202.
+// Not2xx is the number of events that were not answered 200 or 202.
 func (r *Report) Not2xx() int { return r.Requests - r.Stored }
 
-// Failed is how many answers had a status of 500 and more.
+// Failed is the number of answers with a status of 500 or more.
 func (r *Report) Failed() (n int) {
 	for status, count := range r.Status {
 		if status >= 500 {
@@ -65,7 +65,7 @@ type place struct {
 	offset    int64
 }
 
-// Compare holds the outcomes against all records of the topic.
+// Compare compares the outcomes with all records of the topic.
 func Compare(outcomes []Outcome, log []realkafka.Record) Report {
 	r := Report{Requests: len(outcomes), Status: map[int]int{}}
 	places := make(map[string][]place, len(log))
@@ -90,13 +90,13 @@ func Compare(outcomes []Outcome, log []realkafka.Record) Report {
 		}
 		r.Stored++
 	}
-	for _, at := range places { // what is left was sent by nobody
+	for _, at := range places { // the remaining ones were not sent
 		r.Foreign += len(at)
 	}
 	return r
 }
 
-// ID is a record's event id, "" where it has none.
+// ID returns a record's event id, or "".
 func ID(r *realkafka.Record) string {
 	for _, h := range r.Headers {
 		if h.Key == "ce_id" {
@@ -106,7 +106,8 @@ func ID(r *realkafka.Record) string {
 	return ""
 }
 
-// Percentile is the time within which the share p of the outcomes came, which may be in any order: 0 < p <= 1. It is 0 for none.
+// Percentile returns the time within which the share p of the outcomes arrived, 0 < p <= 1. They may be in any order.
+// It returns 0 without outcomes.
 func Percentile(outcomes []Outcome, p float64) time.Duration {
 	took := make([]time.Duration, len(outcomes))
 	for i := range outcomes {

@@ -1,5 +1,5 @@
 // Control is a relay that loses records: it answers 200 as soon as a record is written to a connection (acks=0). The
-// Functions host can run it in the handler's place. A drill that does not see its losses proves nothing.
+// Functions host can run it instead of the handler. A drill that does not detect its losses proves nothing.
 package main
 
 import (
@@ -62,7 +62,7 @@ func run(ctx context.Context, getenv func(string) string) error {
 	return err
 }
 
-// register answers as the handler does, but for the place, which nobody tells it.
+// register answers like the handler, except the place, which is unknown here.
 func register(rw http.ResponseWriter, r *http.Request, w *kafka.Writer) { //nolint:forbidigo // what must lose records
 	var event struct {
 		UserID  string `json:"userId"`

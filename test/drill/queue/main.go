@@ -1,5 +1,5 @@
-// Queue is the stand-in of the Storage queue in a process of its own, so that a drill can kill or halt it. It prints the
-// connection string, and ends with its parent.
+// Queue is the stand-in for the Storage queue in a separate process, so that a drill can kill or halt it. It prints
+// the connection string, and ends with its parent.
 package main
 
 import (

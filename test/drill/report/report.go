@@ -1,4 +1,4 @@
-// Package report holds what the drills found, and writes it: a table for a terminal, and the page.
+// Package report has the results of the drills, and writes them: a table for a terminal, and the page.
 package report
 
 import (
@@ -28,28 +28,28 @@ type Row struct {
 	Notes  []string // figures that have no limit
 	Sum    *Sum     // nil: the drill counts otherwise
 	Took   time.Duration
-	Err    error // why it could not be brought to its end
+	Err    error // why it could not be completed
 	Short  bool  // a run of seconds, whose times mean nothing
 }
 
-// Sum is what became of the events of a drill.
+// Sum has the outcomes of a drill's events.
 type Sum struct {
 	Stored int // answered 200 or 202
 	Lost   int // of these, not in the topic
 	Copies int // records beyond the first of an id
 }
 
-// Check is one figure of a drill, and its limit.
+// Check is a figure of a drill with its limit.
 type Check struct {
 	What   string
 	Limit  string
 	Figure string
 	Held   bool
-	// Control says that the figure is of something that must fail: the drill sees what it looks for.
+	// Control marks a figure of a control that must fail, which shows that the drill detects failures.
 	Control bool
 }
 
-// Count checks a number against the largest that it may be.
+// Count checks a number against a maximum.
 func (r *Row) Count(what string, n, most int) {
 	limit := fmt.Sprintf("≤ %d", most)
 	if most == 0 {
@@ -58,17 +58,17 @@ func (r *Row) Count(what string, n, most int) {
 	r.Checks = append(r.Checks, Check{What: what, Limit: limit, Figure: strconv.Itoa(n), Held: n <= most})
 }
 
-// AtLeast checks a number against the smallest that it may be.
+// AtLeast checks a number against a minimum.
 func (r *Row) AtLeast(what string, n, least int) {
 	r.Checks = append(r.Checks, Check{What: what, Limit: fmt.Sprintf("≥ %d", least), Figure: strconv.Itoa(n), Held: n >= least})
 }
 
-// Exactly checks a number against the only one that it may be.
+// Exactly checks that a number has a value.
 func (r *Row) Exactly(what string, n, want int) {
 	r.Checks = append(r.Checks, Check{What: what, Limit: strconv.Itoa(want), Figure: strconv.Itoa(n), Held: n == want})
 }
 
-// Time checks a time, but in a short run.
+// Time checks a time, except in a short run.
 func (r *Row) Time(what string, d, most time.Duration) {
 	if r.Short {
 		return
@@ -76,14 +76,14 @@ func (r *Row) Time(what string, d, most time.Duration) {
 	r.Checks = append(r.Checks, Check{What: what, Limit: "≤ " + Span(most), Figure: Span(d), Held: d <= most})
 }
 
-// Size checks a number of MiB.
+// Size checks a size in MiB.
 func (r *Row) Size(what string, mib, most float64) {
 	r.Checks = append(r.Checks, Check{
 		What: what, Limit: fmt.Sprintf("≤ %.0f MiB", most), Figure: fmt.Sprintf("%.1f MiB", mib), Held: mib <= most,
 	})
 }
 
-// Holds checks something that is so or not.
+// Holds checks a condition.
 func (r *Row) Holds(what string, held bool) {
 	figure := "no"
 	if held {
@@ -92,17 +92,17 @@ func (r *Row) Holds(what string, held bool) {
 	r.Checks = append(r.Checks, Check{What: what, Limit: "yes", Figure: figure, Held: held})
 }
 
-// MustShow checks a control: at least one of what the drill looks for.
+// MustShow checks that a control has at least one of the failures that the drill detects.
 func (r *Row) MustShow(what string, n int) {
 	r.Checks = append(r.Checks, Check{What: what, Limit: "≥ 1", Figure: strconv.Itoa(n), Held: n >= 1, Control: true})
 }
 
-// Note adds a figure that has no limit.
+// Note adds a figure without a limit.
 func (r *Row) Note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
-// Span writes a time with the digits that mean something.
+// Span formats a time with its significant digits.
 func Span(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -118,8 +118,8 @@ func Span(d time.Duration) string {
 	}
 }
 
-// Check returns an error that names every drill that missed a limit, whose control showed nothing, or that was not
-// brought to its end.
+// Check returns an error that names every drill that missed a limit, whose control detected nothing, or that was not
+// completed.
 func (r *Run) Check() error {
 	var errs []error
 	for _, row := range r.Rows {
@@ -135,7 +135,7 @@ func (r *Run) Check() error {
 	return errors.Join(errs...)
 }
 
-// held is how a check ended, in a word or two.
+// held describes the result of a check in a word or two.
 func (c Check) held() string {
 	switch {
 	case c.Held && c.Control:

@@ -11,7 +11,7 @@ import (
 	"userrelay/test/drill/report"
 )
 
-// row returns a row on which one check was made.
+// row returns a row with one check.
 func row(check func(*report.Row)) *report.Row {
 	r := &report.Row{Number: 1, Name: "name", About: "What is done."}
 	check(r)
@@ -64,7 +64,7 @@ func TestShortRunHasNoTimes(t *testing.T) {
 	}
 }
 
-// A drill that was not brought to its end is a failure, whatever its figures.
+// An incomplete drill is a failure, whatever its figures.
 func TestBrokenOff(t *testing.T) {
 	t.Parallel()
 	r := row(func(r *report.Row) { r.Count("lost", 0, 0) })

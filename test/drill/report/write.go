@@ -49,7 +49,7 @@ func (r *Run) Page() *markdown.Page {
 	return p.Page
 }
 
-// verdict says in a sentence how it went.
+// verdict returns a sentence about the result.
 func (r *Run) verdict() string {
 	checks, missed := 0, 0
 	for _, row := range r.Rows {
@@ -68,7 +68,7 @@ func (r *Run) verdict() string {
 
 type page struct{ *markdown.Page }
 
-// summary is a line for each drill.
+// summary returns a line for each drill.
 func (p *page) summary(r *Run) {
 	t := new(markdown.Table).Text("drill").Figures("events answered 2xx", "lost", "copies").Text("limits", "")
 	for _, row := range r.Rows {

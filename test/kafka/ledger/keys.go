@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// Keys makes more than 12,000 record keys, the same each time: ids as Auth0 has them, text in other scripts, and bytes
-// that are no text.
+// Keys makes more than 12,000 record keys, the same each time: ids in Auth0's format, text in other scripts, and bytes
+// that are not text.
 func Keys() [][]byte {
 	r := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // G404: the same each time
 	keys := [][]byte{

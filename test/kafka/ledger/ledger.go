@@ -1,8 +1,8 @@
-// Package ledger holds what the callers of a Kafka producer were told against what lies in the log.
+// Package ledger compares the results for the callers of a Kafka producer with the log.
 //
-// A caller notes the end of every attempt under the record's id; the record carries it in the header ce_id. Compare then
-// says which promise was broken: an acknowledged record lies at its place exactly once; a record of which was said that
-// it is not stored does not lie there; and there are no copies but where a caller tried again after an unknown outcome.
+// A caller notes the end of every attempt under the record's id; the record carries it in the header ce_id. Compare
+// then checks the promises: an acknowledged record is at its place exactly once; a record that was reported as not
+// stored is not in the log; and copies exist only if a caller tried again after an unknown outcome.
 package ledger
 
 import (
@@ -15,7 +15,7 @@ import (
 	"userrelay/local/realkafka"
 )
 
-// IDHeader is the header by which records are known.
+// IDHeader is the header that identifies records.
 const IDHeader = "ce_id"
 
 // Ledger is safe for use by several goroutines. The zero value is empty.
@@ -24,14 +24,14 @@ type Ledger struct {
 	entries map[string]*entry
 }
 
-// entry is what was told about one record.
+// entry has the results for a record.
 type entry struct {
 	stored  []delivery.RecordMetadata
 	unknown int
 	refused int
 }
 
-// Note takes down what a producer returned for a record.
+// Note records a producer's result for a record.
 func (l *Ledger) Note(id string, md delivery.RecordMetadata, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,11 +53,11 @@ func (l *Ledger) Note(id string, md delivery.RecordMetadata, err error) {
 	}
 }
 
-// Report counts records by what was told of them and what became of them.
+// Report counts records by their reported and actual outcome.
 type Report struct {
 	Acknowledged  int // records, not attempts
-	Unknown       int // records of which nothing but unknown outcomes, or refusals too, was told
-	UnknownStored int // of these, how many lie in the log
+	Unknown       int // records with only unknown outcomes, or with refusals as well
+	UnknownStored int // of these, how many are in the log
 	Refused       int // records that were only refused
 	Copies        int // records in the log beyond the first of each id
 }
@@ -72,10 +72,10 @@ type place struct {
 	offset    int64
 }
 
-const maxProblems = 20 // that are told, of any number
+const maxProblems = 20 // the largest number of reported ones
 
-// Compare holds the log against the notes. The error tells broken promises. Records of the log that have no id, or one
-// that was not noted, are such too.
+// Compare compares the log with the notes. The error lists broken promises, including records without an id or with an
+// unknown id.
 func (l *Ledger) Compare(log []realkafka.Record) (Report, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,7 +119,7 @@ func (e *entry) count(r *Report, found int) {
 	r.Copies += max(0, found-1)
 }
 
-// check holds what was told of a record against its places in the log.
+// check compares the results for a record with its places in the log.
 func (e *entry) check(places []place) error {
 	for i, md := range e.stored {
 		if !contains(places, place{md.Partition, md.Offset}) {

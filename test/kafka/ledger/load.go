@@ -10,22 +10,22 @@ import (
 	"userrelay/handler/registration"
 )
 
-// Producer is what is put under load.
+// Producer is the producer under load.
 type Producer interface {
 	Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error)
 }
 
-// Load is a number of callers, each with one record under way at a time.
+// Load is a number of callers, each with one record in flight at a time.
 type Load struct {
 	Callers int
 	Each    int           // records by caller
 	Timeout time.Duration // of one attempt
-	Retries int           // attempts after the first where one fails
-	Name    string        // what ids begin with, so that several loads may go to one topic
+	Retries int           // further attempts after a failure
+	Name    string        // prefix of ids, so that several loads can use one topic
 	Pause   time.Duration // between two records of a caller
 }
 
-// Run produces and notes until every caller has had an end for each of its records, or ctx has ended.
+// Run produces and records results until every record has a final result, or ctx has ended.
 func (l *Ledger) Run(ctx context.Context, p Producer, load Load) {
 	var callers sync.WaitGroup
 	for c := range load.Callers {
@@ -41,7 +41,7 @@ func (l *Ledger) Run(ctx context.Context, p Producer, load Load) {
 	callers.Wait()
 }
 
-// send produces a record and notes what came of each attempt. An attempt that has begun may last, whatever ctx says.
+// send produces a record and records the result of each attempt. An attempt that has begun goes on when ctx ends.
 func (l *Ledger) send(ctx context.Context, p Producer, load Load, id string) {
 	for range load.Retries + 1 {
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), load.Timeout)
@@ -63,7 +63,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Record makes a record that is known by id. Its key is id too, so that records spread over partitions.
+// Record makes a record identified by id. Its key is also id, so that records spread over partitions.
 func Record(id string) registration.Record {
 	e := registration.Event{ID: id, UserID: "auth0|" + id, Source: "urn:auth0:test", Time: time.Unix(1_700_000_000, 0)}
 	return e.Record()

@@ -10,7 +10,7 @@ import (
 	"userrelay/local/realkafka"
 )
 
-// Profiled is an event whose profile has about so many bytes.
+// Profiled returns an event with a profile of about n bytes.
 func Profiled(id string, size int) registration.Event {
 	return registration.Event{
 		ID: id, UserID: "auth0|" + id, Source: "urn:auth0:test", Time: time.Unix(1_700_000_000, 0),
@@ -18,8 +18,8 @@ func Profiled(id string, size int) registration.Event {
 	}
 }
 
-// CheckProfiles wants each of the events in the log once: with its profile if it fits a batch of limit bytes, and else
-// without it, and marked so.
+// CheckProfiles checks that each event is in the log once: with its profile if it fits a batch of limit bytes, and
+// otherwise without it and marked as such.
 func CheckProfiles(log []realkafka.Record, events []registration.Event, limit int) error {
 	byID := map[string][]*realkafka.Record{}
 	for i := range log {

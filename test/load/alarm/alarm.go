@@ -1,3 +1,3 @@
 // Package alarm waits until a point in time, to some 0.1 ms on Linux. Go's own timers are up to a millisecond late
-// there, because the runtime sleeps in epoll_wait, which counts in milliseconds; that is much where 5 ms are measured.
+// there, because the runtime sleeps in epoll_wait, which counts in milliseconds; that is too much for measuring 5 ms.
 package alarm

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Alarm waits for one goroutine at a time. Unlike a sleeping thread it holds up no other goroutine: the runtime waits
-// for the timer as it waits for a connection.
+// Alarm serves one goroutine at a time. Unlike a sleeping thread it does not block other goroutines: the runtime waits
+// for the timer as for a connection.
 type Alarm struct {
 	file *os.File
 	raw  syscall.RawConn
 }
 
-// New returns an alarm. It must be closed, once.
+// New returns an alarm. The caller must close it once.
 func New() (*Alarm, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
@@ -31,7 +31,7 @@ func New() (*Alarm, error) {
 	return &Alarm{file, raw}, nil
 }
 
-// Until returns at t, or at once when t is past. The error is of an alarm that was closed.
+// Until returns at t, or at once if t is past. It returns an error if the alarm was closed.
 func (a *Alarm) Until(t time.Time) error {
 	d := time.Until(t)
 	if d <= 0 {
@@ -50,5 +50,5 @@ func (a *Alarm) Until(t time.Time) error {
 	return nil
 }
 
-// Close ends the alarm, and a wait that is under way.
+// Close ends the alarm and a current wait.
 func (a *Alarm) Close() error { return a.file.Close() }

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Alarm waits for one goroutine at a time.
+// Alarm serves one goroutine at a time.
 type Alarm struct{ closed chan struct{} }
 
-// New returns an alarm. It must be closed, once.
+// New returns an alarm. The caller must close it once.
 func New() (*Alarm, error) { return &Alarm{make(chan struct{})}, nil }
 
-// Until returns at t, or at once when t is past. The error is of an alarm that was closed.
+// Until returns at t, or at once if t is past. It returns an error if the alarm was closed.
 func (a *Alarm) Until(t time.Time) error {
 	select {
 	case <-time.After(time.Until(t)):
@@ -23,7 +23,7 @@ func (a *Alarm) Until(t time.Time) error {
 	}
 }
 
-// Close ends the alarm, and a wait that is under way.
+// Close ends the alarm and a current wait.
 func (a *Alarm) Close() error {
 	close(a.closed)
 	return nil
