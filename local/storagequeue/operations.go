@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// account answers what concerns the account: List Queues.
+// account answers the requests about the account: List Queues.
 func (h *handler) account(r *request) (answer, error) {
 	if r.query.get("comp") != "list" {
 		return answer{}, unsupported(r)
@@ -38,7 +38,7 @@ func (h *handler) account(r *request) (answer, error) {
 	return answer{status: http.StatusOK, body: body}, nil
 }
 
-// queue answers what concerns a queue: Create and Delete Queue, Get and Set Queue Metadata.
+// queue answers the requests about a queue: Create and Delete Queue, Get and Set Queue Metadata.
 func (h *handler) queue(r *request) (answer, error) {
 	switch comp := r.query.get("comp"); {
 	case comp == "metadata":
@@ -84,7 +84,7 @@ func (h *handler) metadata(r *request) (answer, error) {
 	}
 }
 
-// messages answers what concerns a queue's messages: Put, Get, Peek and Clear.
+// messages answers the requests about a queue's messages: Put, Get, Peek and Clear.
 func (h *handler) messages(r *request) (answer, error) {
 	switch r.Method {
 	case http.MethodPost:
@@ -127,7 +127,7 @@ func (h *handler) put(r *request) (answer, error) {
 	return answer{status: http.StatusCreated, body: messagesBody{Messages: []messageBody{putBody(m)}}}, err
 }
 
-// message answers what concerns one message: Update and Delete.
+// message answers the requests about a message: Update and Delete.
 func (h *handler) message(r *request) (answer, error) {
 	if r.Method != http.MethodPut && r.Method != http.MethodDelete {
 		return answer{}, errVerb
@@ -139,7 +139,7 @@ func (h *handler) message(r *request) (answer, error) {
 	if r.Method == http.MethodDelete {
 		return answer{status: http.StatusNoContent}, h.store.Delete(r.queue, r.id, receipt)
 	}
-	// The reference calls visibilitytimeout required; its clients may leave it out, which Azurite takes for 30 s.
+	// The reference calls visibilitytimeout required, but its clients may omit it; Azurite then uses 30 s.
 	hidden, err := r.query.seconds("visibilitytimeout", defaultHidden, 0, week)
 	if err != nil {
 		return answer{}, err
@@ -153,7 +153,7 @@ func (h *handler) message(r *request) (answer, error) {
 	return answer{status: http.StatusNoContent, header: header}, err
 }
 
-// unsupported returns the error of a comp that there is not here, or anywhere.
+// unsupported returns the error for a comp that this stand-in does not support, or that does not exist.
 func unsupported(r *request) error {
 	return errParameterUnknown.wrong(parameter{name: "comp", value: r.query.get("comp"), reason: "This stand-in does not have it."})
 }

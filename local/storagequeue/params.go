@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Limits of query parameters, in seconds where they are times.
+// Limits of query parameters. Times are in seconds.
 const (
 	week           = 7 * 24 * 60 * 60
 	defaultLife    = week
@@ -25,7 +25,7 @@ const (
 // query is a request's query parameters: names in lower case, each with its values.
 type query map[string][]string
 
-// get returns a parameter's value, "" where there is none. Where there are several the first counts.
+// get returns a parameter's first value, or "".
 func (q query) get(name string) string {
 	if len(q[name]) == 0 {
 		return ""
@@ -33,7 +33,7 @@ func (q query) get(name string) string {
 	return q[name][0]
 }
 
-// number returns a parameter that is a number from minimum to maximum, or the value that holds without it.
+// number returns a numeric parameter from minimum to maximum, or the default.
 func (q query) number(name string, without, minimum, maximum int) (int, error) {
 	if len(q[name]) == 0 {
 		return without, nil
@@ -92,7 +92,7 @@ func (q query) receipt() (string, error) {
 	return receipt, nil
 }
 
-// checkName says what is wrong with a queue's name: 3 to 63 lower case letters, digits and single dashes, none at an end.
+// checkName checks a queue's name: 3 to 63 lower-case letters, digits and single dashes, none at an end.
 func checkName(name string) error {
 	if len(name) < 3 || len(name) > 63 {
 		return errNameLength
@@ -105,7 +105,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// metadata returns what the headers x-ms-meta-NAME say. A name is an identifier of C#, here one in ASCII.
+// metadata returns the metadata in the headers x-ms-meta-NAME. A name is a C# identifier, here in ASCII only.
 func metadata(h http.Header) (map[string]string, error) {
 	var found map[string]string
 	size := 0

@@ -15,19 +15,19 @@ import (
 	"userrelay/local/storagequeue/internal/store"
 )
 
-// account is the only one there is.
+// account is the only account.
 const account = devstorage.Account
 
-// Config says where the service listens and what it keeps.
+// Config is the configuration of the service.
 type Config struct {
-	// Addr is host:port; port 0 is a free one. Only a loopback address is taken: everybody knows the key.
+	// Addr is host:port; port 0 means a free one. It must be a loopback address, because the key is public.
 	Addr string
-	// Dir is the folder in which queues outlive the process, however it ends. It is made if need be, and belongs to one
-	// server at a time. "" keeps them in memory.
+	// Dir is the folder that keeps the queues after the process has ended in any way. It is created if missing, and
+	// belongs to one server at a time. "" keeps the queues in memory.
 	Dir string
-	// Listener is where it listens instead of Addr, which is then what clients call it.
+	// Listener replaces listening on Addr; clients still use Addr.
 	Listener net.Listener
-	// Certificate makes it an https service, which takes bearer tokens as well as the key. nil: http, and the key only.
+	// Certificate makes it an https service, which accepts bearer tokens and the key. nil: http, and only the key.
 	Certificate *tls.Certificate
 }
 
@@ -39,7 +39,7 @@ type Server struct {
 	stop   func() error
 }
 
-// Start starts a service, which answers when Start returns. Close must be called.
+// Start starts a service, which answers when Start returns. The caller must close it.
 func Start(c Config) (*Server, error) {
 	if err := onlyLoopback(c.Addr); err != nil {
 		return nil, fmt.Errorf("queue service: %w", err)
@@ -75,7 +75,7 @@ func onlyLoopback(address string) error {
 	return nil
 }
 
-// Times within which a client must say what it wants. An answer takes an fsync.
+// Time limits for requests. An answer takes an fsync.
 const (
 	headerLimit  = 10 * time.Second
 	requestLimit = 30 * time.Second
@@ -104,14 +104,14 @@ func (s *Server) serve(listener net.Listener, certificate *tls.Certificate) {
 		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
-			_ = server.Close() // whoever is still connected has had the time
+			_ = server.Close() // clients that are still connected have had enough time
 		}
 		serving.Wait()
 		return s.store.Close()
 	})
 }
 
-// ConnectionString returns what clients ask for: endpoint, account and key.
+// ConnectionString returns the connection string for clients: endpoint, account and key.
 func (s *Server) ConnectionString() string {
 	return "DefaultEndpointsProtocol=" + s.scheme + ";AccountName=" + account + ";AccountKey=" + devstorage.Key + ";QueueEndpoint=" + s.url + ";"
 }
@@ -119,6 +119,6 @@ func (s *Server) ConnectionString() string {
 // URL returns the service's endpoint, http://127.0.0.1:PORT/devstoreaccount1.
 func (s *Server) URL() string { return s.url }
 
-// Close ends the service. Requests that are under way have a moment to finish. The error is why something could not be
-// written to the folder, now or earlier; clients were told InternalError.
+// Close ends the service. Requests in progress get a moment to finish. The error says why the folder could not be
+// written, now or earlier; clients got InternalError.
 func (s *Server) Close() error { return s.stop() }

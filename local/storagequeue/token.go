@@ -10,7 +10,7 @@ import (
 
 const audience = "https://storage.azure.com"
 
-// claims are what is looked at in a token.
+// claims are the checked claims of a token.
 type claims struct {
 	Audience  string  `json:"aud"`
 	Issuer    string  `json:"iss"`
@@ -18,8 +18,8 @@ type claims struct {
 	NotBefore float64 `json:"nbf"`
 }
 
-// validToken reports whether a bearer token is a JSON Web Token for Azure Storage whose time has come and not passed.
-// Nobody's signature is asked for: this service has nothing to protect.
+// validToken reports whether a bearer token is a currently valid JSON Web Token for Azure Storage. It does not check
+// the signature, because this service has nothing to protect.
 func validToken(token string, now time.Time) bool {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

@@ -63,7 +63,7 @@ func bodies(messages []store.Message, body func(store.Message) messageBody) mess
 	return b
 }
 
-// date writes a time as the service does, in whole seconds.
+// date writes a time in the service's format, in whole seconds.
 func date(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 
 // queuesBody is the answer to List Queues.
@@ -82,7 +82,7 @@ type queueBody struct {
 	Metadata metadataBody `xml:",omitempty"`
 }
 
-// metadataBody has an element for each value, named after it. Names have been checked to be fit for that.
+// metadataBody has an element for each value, named after it. Names have been checked to be valid element names.
 type metadataBody map[string]string
 
 func (m metadataBody) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
@@ -99,7 +99,7 @@ func (m metadataBody) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 
 var errShape = errors.New("not the elements of a message")
 
-// messageParser takes the body of Put and Update Message apart.
+// messageParser parses the body of Put and Update Message.
 type messageParser struct {
 	path []string // the elements that are open
 	text *string
@@ -129,7 +129,7 @@ func parseMessage(body []byte) (text *string, err error) {
 	}
 }
 
-// take takes the next part of the document, if it is one that may come here.
+// take processes the next part of the document, if it is permitted here.
 func (p *messageParser) take(token xml.Token) bool {
 	switch t := token.(type) {
 	case xml.StartElement:
@@ -154,14 +154,14 @@ func (p *messageParser) take(token xml.Token) bool {
 	return true
 }
 
-// message reads the text in a request's body. A body of no bytes has none.
+// message reads the text in a request's body. An empty body has none.
 func message(r *http.Request) (text *string, err error) {
 	if r.ContentLength < 0 {
 		return nil, errLengthMissing
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		return nil, errXML // the client left in the middle of it
+		return nil, errXML // the client disconnected in the middle
 	}
 	if len(body) > maxBody {
 		return nil, errBodyTooLong

@@ -1,4 +1,4 @@
-// Package uuid makes the ids that the stand-ins give out.
+// Package uuid makes the ids of the stand-ins.
 package uuid
 
 import (

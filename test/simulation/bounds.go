@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Bounds of what a handler may hold.
+// Limits of a handler's resources.
 const (
-	// Connections to brokers at any time: eight lanes for each of three, those that repeat what is not answered, and spare ones.
+	// Connections to brokers at any time: eight lanes for each of three, repeating lanes, and spare connections.
 	maxConnections = 64
-	// Goroutines that may be left over when all has been quiet for a while, in all the run.
+	// Goroutines that may be left after an idle time, in the whole run.
 	spareGoroutines = 12
-	// Longer than idle connections are kept.
+	// Longer than the idle timeout of connections.
 	quiet = 200 * time.Second
 )
 
-// watch looks every second at what the handlers hold, until stop is called.
+// watch checks the handlers' resources every second, until stop is called.
 func (w *world) watch() (stop func()) {
 	done := make(chan struct{})
 	var watching sync.WaitGroup
@@ -48,7 +48,7 @@ func (w *world) watch() (stop func()) {
 	}
 }
 
-// rest waits until nothing is kept for a moment that may come, and looks whether more runs than before.
+// rest waits until all idle resources are released, and checks whether more goroutines run than before.
 func (w *world) rest(before int) {
 	<-time.After(quiet)
 	if now := w.goroutines(); now > before+spareGoroutines {
@@ -56,7 +56,8 @@ func (w *world) rest(before int) {
 	}
 }
 
-// goroutines counts those that there are besides those of kfake for open connections: a handler keeps some of these.
+// goroutines returns the number of goroutines, without those of kfake for open connections, of which a handler keeps
+// some.
 func (w *world) goroutines() int {
 	n := runtime.NumGoroutine()
 	w.net.each(func(c *conn) {

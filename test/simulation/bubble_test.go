@@ -12,8 +12,8 @@ import (
 	"userrelay/test/simulation"
 )
 
-// run runs a plan in a bubble of its own. It must be the only one in the process: what draws from the process' random
-// numbers draws the same each time.
+// run runs a plan in a separate bubble. No other may run in the process, so that the process' random numbers are the
+// same each time.
 func run(t *testing.T, p simulation.Plan) (r simulation.Result) {
 	t.Helper()
 	t.Run(strconv.FormatUint(p.Seed, 10), func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// attempt is one request of a caller, and what came of it.
+// attempt is a request of a caller, and its result.
 type attempt struct {
 	call     int
 	c        Call
@@ -37,7 +37,7 @@ type attempt struct {
 
 func (a *attempt) stored() bool { return a.status/100 == 2 }
 
-// call is one caller.
+// call is a caller.
 func (w *world) call(n int, c Call) {
 	<-time.After(c.At + time.Duration(n)*time.Microsecond)
 	host, again := c.Host, c.Again
@@ -47,7 +47,7 @@ func (w *world) call(n int, c Call) {
 		if c.Twice {
 			var second sync.WaitGroup
 			second.Go(func() {
-				<-time.After(w.jitter(strconv.Itoa(n), "second") / 16) // which of the two is first would be chance
+				<-time.After(w.jitter(strconv.Itoa(n), "second") / 16) // otherwise their order would be random
 				w.send(h, c, 100*n+10+try)
 			})
 			a = w.send(h, c, 100*n+try)
@@ -75,7 +75,7 @@ func (w *world) fronts() (all []*host) {
 	return all
 }
 
-// send makes one request. number tells it apart from all others.
+// send makes a request, which number identifies.
 func (w *world) send(h *host, c Call, number int) *attempt {
 	a := &attempt{call: number / 100, c: c, trace: fmt.Sprintf("%016x%016x", w.seed+1, number+1), sent: time.Since(w.begin)}
 	ctx := w.life
@@ -107,10 +107,10 @@ func (w *world) send(h *host, c Call, number int) *attempt {
 	return a
 }
 
-// created is when the user was created, as the caller says it.
+// created returns the user's time of creation in the caller's format.
 func created(c Call) string { return fmt.Sprintf("2026-01-01T00:00:00.%03dZ", c.Created) }
 
-// body is a registration as the caller writes it.
+// body returns a registration in the caller's form.
 func body(c Call) string {
 	user := fmt.Sprintf(`{"user_id":%q,"tenant":%q,"created_at":%q,"name":%q}`, c.User, c.Tenant, created(c), strings.Repeat("n", c.Profile))
 	switch c.Form {

@@ -15,17 +15,17 @@ import (
 	"userrelay/test/simulation"
 )
 
-// What a child is told by its environment.
+// The environment variables of a child.
 const (
 	childSeeds  = "SIMULATION_CHILD"  // first, step and number of seeds
 	childShrink = "SIMULATION_SHRINK" // a seed that failed
-	childTwice  = "SIMULATION_TWICE"  // set: each seed is run twice, and must come to the same
+	childTwice  = "SIMULATION_TWICE"  // set: each seed is run twice, with the same result
 )
 
-// report is a line of a child's.
+// report is a line of a child's output.
 type report struct {
 	Seed     uint64
-	Begun    bool // it is under way; the rest is not known yet
+	Begun    bool // it is running; the rest is not known yet
 	Events   int
 	Answers  int // 2xx
 	Faults   []string
@@ -44,7 +44,8 @@ func say(r report) {
 	_, _ = fmt.Fprintf(os.Stdout, "\n%s%s\n", reportPrefix, b)
 }
 
-// TestChild runs seeds in a process of its own, on one processor: the order of events must not be the system's.
+// TestChild runs seeds in a separate process, on one processor, so that the order of events does not depend on the
+// system.
 func TestChild(t *testing.T) {
 	seeds := strings.Split(os.Getenv(childSeeds), ",") //nolint:forbidigo // a test has no main to read settings in
 	if len(seeds) != 3 {
@@ -54,7 +55,7 @@ func TestChild(t *testing.T) {
 	for i, to := range []*uint64{&first, &step, &n} {
 		*to, _ = strconv.ParseUint(seeds[i], 10, 64)
 	}
-	debug.SetGCPercent(-1) // between runs, so that it is at no moment of a run
+	debug.SetGCPercent(-1) // between runs, so that it does not disturb a run
 	for i := range n {
 		seed := first + i*step
 		say(report{Seed: seed, Begun: true})
@@ -98,7 +99,7 @@ func difference(a, b string) string {
 	return ""
 }
 
-// TestShrink makes a short story of a seed that failed, in a process of its own.
+// TestShrink shrinks a failed seed to a short story, in a separate process.
 func TestShrink(t *testing.T) {
 	seed, err := strconv.ParseUint(os.Getenv(childShrink), 10, 64) //nolint:forbidigo // a test has no main to read settings in
 	if err != nil {

@@ -10,21 +10,20 @@ import (
 )
 
 const (
-	// The queue takes a request for this time after it was signed, and before
+	// The queue accepts a request whose signature is at most this much older or newer
 	// (https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key, "Specifying the Date header").
 	signedFor = 15 * time.Minute
-	// A broker takes records whose timestamp lies this far in the future (message.timestamp.after.max.ms of Apache Kafka 4;
-	// its default is an hour, and then the queue refuses, too).
+	// A broker accepts records whose timestamp is at most this far in the future (message.timestamp.after.max.ms of
+	// Apache Kafka 4; the default is an hour, with which the queue would also refuse).
 	aheadMost = time.Minute
 )
 
-// clock is the wall clock of a machine. It jumps; the time that has gone by since a moment is measured by another one, which
-// does not.
+// clock is the wall clock of a machine. It jumps; elapsed time is measured by the monotonic clock, which does not.
 type clock struct{ ahead atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())).Round(0) }
 
-// off is by how much the clock is wrong.
+// off returns by how much the clock is wrong.
 func (c *clock) off() time.Duration { return time.Duration(c.ahead.Load()).Abs() }
 
 // jump moves the clock, until the function that it returns is called.
@@ -34,7 +33,8 @@ func (c *clock) jump(code int) (back func()) {
 	return func() { c.ahead.Add(int64(-by)) }
 }
 
-// early answers a request whose records are of the future, as a broker does. ok says that it is one. kfake takes all records.
+// early answers a request with records of the future, as a broker does; kfake accepts all records. ok says that it is
+// such a request.
 func early(r *kmsg.ProduceRequest) (answer kmsg.Response, ok bool) {
 	const firstTimestamp = 27 // its place in a batch
 	latest := uint64(time.Now().Add(aheadMost).UnixMilli())

@@ -18,7 +18,7 @@ const (
 	firstPort = 9001
 )
 
-// brokers are the cluster that is there now, and what was in those that were before.
+// brokers are the current cluster, and the records of the earlier ones.
 type brokers struct {
 	w     *world
 	setup Setup
@@ -27,7 +27,7 @@ type brokers struct {
 	mu      patient // held while a cluster or the topic is changed
 	cluster *kfake.Cluster
 	node    map[int]int32 // of a broker, by its number in the plan
-	down    bool          // there is no cluster, or no topic
+	down    bool          // there is no cluster or no topic
 	number  int           // how many there have been
 	begun   time.Duration // the era of now
 	codes   []*kfake.FaultHandle
@@ -40,7 +40,7 @@ type era struct {
 	records  []stored
 }
 
-// stored is a record as it lies in the topic.
+// stored is a record in the topic.
 type stored struct {
 	partition int32
 	offset    int64
@@ -55,8 +55,7 @@ func (s stored) source() string { return s.header["ce_source"] }
 
 func brokerAddress(n int) string { return fmt.Sprintf("127.0.0.1:%d", firstPort+n) }
 
-// start starts a cluster whose leaders and producer ids are not by chance: the ids count from 1000, as in every new cluster
-// of Kafka's.
+// start starts a cluster with fixed leaders and producer ids: the ids begin at 1000, as in every new Kafka cluster.
 func (b *brokers) start() {
 	ports := make([]int, b.setup.Brokers)
 	b.node = map[int]int32{}
@@ -112,7 +111,7 @@ func (b *brokers) start() {
 	}
 }
 
-// acceptTokens makes a cluster take every token.
+// acceptTokens makes a cluster accept every token.
 func acceptTokens(c *kfake.Cluster) {
 	c.ControlKey(int16(kmsg.SASLHandshake), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
@@ -132,7 +131,7 @@ func acceptTokens(c *kfake.Cluster) {
 	})
 }
 
-// lead gives the partitions leaders by their number. b.mu is held, or nobody else is there yet.
+// lead sets the partitions' leaders by number. b.mu is held, unless the cluster is not shared yet.
 func (b *brokers) lead(partitions int) {
 	for p := range partitions {
 		b.w.must(b.cluster.MoveTopicPartition(topic, int32(p), b.present(p)))
@@ -147,13 +146,13 @@ func (b *brokers) nodes() []int32 {
 	return nodes
 }
 
-// partitions are those of now.
+// partitions returns the current number of partitions.
 func (b *brokers) partitions() int { return len(b.cluster.PartitionInfos(topic)) }
 
-// closeEra ends the era: it reads what the topic holds, and lets nothing more in until opened is called. b.mu is held.
+// closeEra ends the era: it reads the topic, and blocks further writes until opened is called. b.mu is held.
 func (b *brokers) closeEra() (opened func()) {
 	for _, h := range b.codes {
-		h.Remove() // they would meet the judge, too
+		h.Remove() // they would affect the judge as well
 	}
 	b.codes = nil
 	shut := b.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotLeaderForPartition, Count: -1})
@@ -163,7 +162,7 @@ func (b *brokers) closeEra() (opened func()) {
 	return shut.Remove
 }
 
-// replace puts another cluster in the place of this one.
+// replace replaces this cluster by another one.
 func (b *brokers) replace() (end func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -172,7 +171,7 @@ func (b *brokers) replace() (end func()) {
 	}
 	b.closeEra()
 	b.cluster.Close()
-	b.cluster = nil // what is asked of it any more is never answered
+	b.cluster = nil // later requests are never answered
 	for i := range b.setup.Brokers {
 		b.w.net.cut(func(c *conn) bool { return string(c.remote) == brokerAddress(i) })
 	}
@@ -184,7 +183,7 @@ func (b *brokers) replace() (end func()) {
 	}
 }
 
-// remake deletes the topic, and makes it again with the partitions given.
+// remake deletes the topic, and creates it again with the given number of partitions.
 func (b *brokers) remake(partitions int) (end func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -237,7 +236,7 @@ func (b *brokers) renumber(n int) (end func()) {
 	}
 }
 
-// present is the id of a broker that is there. b.mu is held.
+// present returns the id of a running broker. b.mu is held.
 func (b *brokers) present(n int) int32 {
 	for i := range b.setup.Brokers {
 		if id := b.node[(n+i)%b.setup.Brokers]; id >= 0 {
@@ -247,7 +246,7 @@ func (b *brokers) present(n int) int32 {
 	panic("no broker is left")
 }
 
-// finish returns all eras. Nobody writes any more.
+// finish returns all eras. No more records may be written.
 func (b *brokers) finish() []era {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// errorCodes are what a broker may answer to a Produce request, and what else can come of a fault.
+// errorCodes are the possible codes of a broker's answer to a Produce request, and the other effects of a fault.
 func errorCodes() []*kerr.Error {
 	return []*kerr.Error{
 		kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.KafkaStorageError, kerr.LeaderNotAvailable,
@@ -18,7 +18,7 @@ func errorCodes() []*kerr.Error {
 	}
 }
 
-// spent says that a broker that answers a code does not know the producer id, or not what was sent under it.
+// spent says that a code means that the broker does not know the producer id, or the batches sent with it.
 func spent(e *kerr.Error) bool {
 	switch e.Code {
 	case kerr.OutOfOrderSequenceNumber.Code, kerr.UnknownProducerID.Code, kerr.InvalidProducerEpoch.Code:
@@ -28,7 +28,7 @@ func spent(e *kerr.Error) bool {
 	}
 }
 
-// doubtfulCodes are those that a broker may answer although it has stored the records.
+// doubtfulCodes are the codes that a broker may answer although it has stored the records.
 func doubtfulCodes() []*kerr.Error {
 	return []*kerr.Error{
 		kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend, kerr.NotLeaderForPartition, kerr.KafkaStorageError,
@@ -36,7 +36,7 @@ func doubtfulCodes() []*kerr.Error {
 	}
 }
 
-// recode puts other codes into the answer to a Produce request, in place.
+// recode replaces the codes in the answer to a Produce request, in place.
 func recode(b []byte, version int16, codes map[int32]int16) {
 	resp := kmsg.NewPtrProduceResponse()
 	resp.Version = version

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// conn is one end of a connection, as TCP is one: what is written arrives later, also when the writer has closed it
-// meanwhile, and nobody waits for the reader.
+// conn is an end of a connection that behaves like TCP: written data arrives later, even if the writer has closed the
+// connection, and a writer does not wait for the reader.
 type conn struct {
 	net           *network
 	path          path
 	local, remote address
 	in, out       *stream
 	peer          *conn
-	far           bool // the end of whoever listens
+	far           bool // the listener's end
 
 	asked    frames      // of the near end: the requests of Kafka's protocol that were written
 	doomed   atomic.Bool // no answer arrives any more
@@ -31,7 +31,7 @@ type stream struct {
 	mu     sync.Mutex
 	chunks []chunk
 	last   time.Time // when the newest of them arrives
-	ended  bool      // nothing follows
+	ended  bool      // no more data follows
 	broken bool
 	wake   chan struct{}
 }
@@ -39,7 +39,7 @@ type stream struct {
 type chunk struct {
 	data []byte
 	at   time.Time
-	held bool // it does not arrive before it is let go
+	held bool // it does not arrive before release
 }
 
 func newStream() *stream { return &stream{wake: make(chan struct{}, 1)} }
@@ -51,7 +51,7 @@ func (s *stream) notify() {
 	}
 }
 
-// deadline of reads. Writes never wait.
+// deadline of reads. Writes never block.
 type deadline struct {
 	mu sync.Mutex // and for asked
 	at time.Time
@@ -78,7 +78,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 
 func (*conn) SetWriteDeadline(time.Time) error { return nil }
 
-// Close ends the connection. What was written before still arrives.
+// Close ends the connection. Data written before still arrives.
 func (c *conn) Close() error {
 	if c.closed.Swap(true) {
 		return net.ErrClosed
@@ -94,7 +94,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// reset breaks this end: reads and writes fail. What was written before still arrives at the other one.
+// reset breaks this end: reads and writes fail. Data written before still arrives at the other end.
 func (c *conn) reset() {
 	c.in.mu.Lock()
 	c.in.broken = true
@@ -141,7 +141,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Read waits for what arrives.
+// Read waits for data.
 func (c *conn) Read(b []byte) (int, error) {
 	var timer *time.Timer
 	defer func() {
@@ -184,7 +184,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 }
 
-// take returns what has arrived, or when something will: the zero time where nobody knows.
+// take returns the arrived data, or when more will arrive; the zero time means unknown.
 func (s *stream) take(b []byte, now time.Time) (n int, next time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -212,7 +212,7 @@ func (s *stream) take(b []byte, now time.Time) (n int, next time.Time, err error
 	return 0, time.Time{}, nil
 }
 
-// release lets go of what was held: it arrives at the time given.
+// release releases the held data, which arrives at the given time.
 func (s *stream) release(at time.Time) {
 	s.mu.Lock()
 	for i := range s.chunks {
@@ -228,7 +228,7 @@ func (s *stream) release(at time.Time) {
 	s.notify()
 }
 
-// drop loses what was held.
+// drop discards the held data.
 func (s *stream) drop() {
 	s.mu.Lock()
 	for i, c := range s.chunks {

@@ -13,8 +13,9 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// control is a fault that is put into the handler: the judge must see it, or it proves nothing. The handler is built with
-// these words in the place of those; where those are gone the control needs new ones.
+// control is a bug that is planted in the handler: if the judge did not detect it, the judge would prove nothing. The
+// handler is built with the text instead replaced by planted. If instead is not in the source any more, the control
+// must be updated.
 type control struct {
 	name, file       string
 	instead, planted string
@@ -89,7 +90,7 @@ var previous struct {
 
 const controlSeeds = 1000
 
-// TestReproducible: the same seed is the same run, to the byte of its log.
+// TestReproducible checks that the same seed gives the same run, with a byte-identical log.
 func TestReproducible(t *testing.T) {
 	n := number("SIMULATION_TWICE_SEEDS", 200)
 	s := newCampaign(t, build(t))
@@ -101,7 +102,7 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// TestControls: the judge sees faults that are planted, within 1,000 seeds each.
+// TestControls checks that the judge detects each planted bug within 1,000 seeds.
 func TestControls(t *testing.T) {
 	for _, c := range controls() {
 		t.Run(c.name, func(t *testing.T) {
@@ -115,7 +116,7 @@ func TestControls(t *testing.T) {
 	}
 }
 
-// build builds this test with the fault in the handler.
+// build builds this test with the bug in the handler.
 func (c control) build(t *testing.T) (binary string) {
 	t.Helper()
 	source, err := filepath.Abs(filepath.Join("..", "..", filepath.FromSlash(c.file)))
@@ -132,7 +133,7 @@ func (c control) build(t *testing.T) (binary string) {
 	return build(t, swap{source, c.instead, c.planted, c.also})
 }
 
-// firstFailed runs seeds until one fails, and returns how many it took.
+// firstFailed runs seeds until one fails, and returns their number.
 func firstFailed(t *testing.T, binary string) (seeds int, r report) {
 	t.Helper()
 	cmd, out := command(t.Context(), t, binary, "^TestChild$", fmt.Sprintf("%s=1,1,%d", childSeeds, controlSeeds))

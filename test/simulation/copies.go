@@ -10,7 +10,7 @@ import (
 	"userrelay/handler/outbox"
 )
 
-// Rows of docs/guarantees.md that explain a copy, by the names that they have there.
+// The rows of docs/guarantees.md that explain a copy, by name.
 const (
 	RowCaller   = "sent-again"
 	RowKilled   = "killed-late"
@@ -35,7 +35,7 @@ const (
 	giveUpAfter = 55 * time.Second // 60 s, less what a fault is late
 )
 
-// explain finds for each record beyond a call's first in an era the row that allows it.
+// explain finds the row that permits each copy: each record after a call's first one in an era.
 func (e *evidence) explain(era *era, copies map[string]int) {
 	type group struct {
 		trace   string
@@ -92,20 +92,20 @@ func (*evidence) places(records []stored) string {
 	return b.String()
 }
 
-// repeated is the row that allows a request to have been stored when others of the same call were.
+// repeated returns the row that permits a request to be stored in addition to others of the same call.
 func (e *evidence) repeated(a *attempt, before []*attempt) string {
 	if !chosen(a.c) {
 		return RowCaller // without an id of its own
 	}
 	for _, b := range before {
 		switch {
-		case b.by != a.by: // another instance, or it has gone
+		case b.by != a.by: // another instance, or it has ended
 		case a.sent-b.answered > rememberFor: // forgotten
 		case b.status == 0, b.status == 503: // its outcome was unknown
 			switch {
 			case e.doubtful(b):
 				return RowUnknown
-			case e.unproven(b.sent): // the producer gave it up at once, and the caller had left by then
+			case e.unproven(b.sent): // the producer gave it up at once, after the caller had given up
 				return RowOther
 			}
 			return unexplained
@@ -118,7 +118,7 @@ func (e *evidence) repeated(a *attempt, before []*attempt) string {
 
 func chosen(c Call) bool { return c.EventID != "" && c.Form != FormUser }
 
-// doubtful says that neither Kafka nor the queue told the handler what became of a request.
+// doubtful says that the handler got the outcome of a request neither from Kafka nor from the queue.
 func (e *evidence) doubtful(a *attempt) bool {
 	if strings.HasSuffix(a.body.Type, "outcome-unknown") {
 		return true
@@ -126,7 +126,7 @@ func (e *evidence) doubtful(a *attempt) bool {
 	return slices.ContainsFunc(e.operations, func(o operation) bool { return o.kind == "put" && o.trace == a.trace && o.doubtful })
 }
 
-// incidents are the rows that allow one more record of a request each.
+// incidents returns the rows of which each permits one more record of a request.
 func (e *evidence) incidents(a *attempt, in *era) (rows []string) {
 	messages, put := map[string]bool{}, time.Duration(-1)
 	for _, o := range e.operations {
@@ -157,7 +157,7 @@ func (e *evidence) incidents(a *attempt, in *era) (rows []string) {
 	return rows
 }
 
-// hidden are the rows of a request that was put into the outbox while Kafka might have it.
+// hidden returns the rows of a request that was put into the outbox while Kafka might have it.
 func (e *evidence) hidden(a *attempt, put time.Duration) (rows []string) {
 	if l, ok := e.lifeOf(a.by); ok && l.to > 0 && l.to < put+hiddenFor+5*time.Second {
 		rows = append(rows, RowKilled)
@@ -171,7 +171,7 @@ func (e *evidence) hidden(a *attempt, put time.Duration) (rows []string) {
 	return rows
 }
 
-// takes are the rows of a message: it was taken again although a drain of it may have stored it.
+// takes returns the rows of a message that was received again although a drain may have stored it.
 func (e *evidence) takes(id string) (rows []string) {
 	var takes []operation
 	for _, o := range e.operations {
@@ -198,14 +198,15 @@ func (e *evidence) takes(id string) (rows []string) {
 	return rows
 }
 
-// unproven says that by the time at which a record would have been given up another cluster or topic answered.
+// unproven says that another cluster or topic answered before the record would have been given up.
 func (e *evidence) unproven(at time.Duration) bool {
 	return slices.ContainsFunc(e.plan.Faults, func(f Fault) bool {
 		return (f.Kind == Replace || f.Kind == Remake) && f.At < at+time.Minute
 	})
 }
 
-// forgot says that a broker denied to know a producer while records that were sent then, or drained later, could be repeated.
+// forgot says that a broker did not know a producer while records that were sent then, or drained later, could be
+// repeated.
 func (e *evidence) forgot(sent time.Duration) bool {
 	codes := errorCodes()
 	return slices.ContainsFunc(e.plan.Faults, func(f Fault) bool {
@@ -213,7 +214,7 @@ func (e *evidence) forgot(sent time.Duration) bool {
 	})
 }
 
-// holder is the life of a handler that had a message after it was taken, and before it was taken again.
+// holder returns the life of the handler that had a message between two receipts.
 func (e *evidence) holder(take operation, next time.Duration) string {
 	by := take.by
 	for _, d := range e.drains {
@@ -233,7 +234,7 @@ func (e *evidence) lifeOf(name string) (lifetime, bool) {
 	return lifetime{}, false
 }
 
-// silent says that faults of Kafka lasted for so long within a time that a producer gives up.
+// silent says that faults of Kafka lasted long enough within a time for a producer to give up.
 func (e *evidence) silent(from, to time.Duration) bool {
 	type span struct{ from, to time.Duration }
 	var spans []span

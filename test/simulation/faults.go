@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// apply begins a fault. The function that it returns ends it.
+// apply begins a fault. The returned function ends it.
 func (w *world) apply(f Fault) (end func()) {
 	h := w.hosts[f.Node%len(w.hosts)]
 	switch f.Kind {
@@ -39,7 +39,7 @@ func (w *world) apply(f Fault) (end func()) {
 	panic("a fault of kind " + string(f.Kind))
 }
 
-// killAt lets the handler die at a step of its work, and starts it again at the end.
+// killAt kills the handler at a step of its work, and restarts it at the end.
 func (h *host) killAt(step string) (end func()) {
 	set := func(s string) {
 		h.wires.mu.Lock()
@@ -89,7 +89,7 @@ func (w *world) wireFault(x *wires, f Fault) (end func()) {
 	}
 }
 
-// someBrokers are the addresses of one broker or, mostly, of all.
+// someBrokers returns the addresses of one broker or, mostly, of all.
 func (w *world) someBrokers(code int) (addresses []string) {
 	n := w.plan.Setup.Brokers
 	if code%3 == 0 {
@@ -122,7 +122,7 @@ func (w *world) queueFault(f Fault) (end func()) {
 	return func() { set("") }
 }
 
-// apply begins a fault of the brokers. Where the cluster or the topic is away it does nothing.
+// apply begins a fault of the brokers. Without a cluster or a topic it does nothing.
 func (b *brokers) apply(f Fault) (end func()) {
 	switch f.Kind {
 	case Replace:
@@ -143,7 +143,7 @@ func (b *brokers) apply(f Fault) (end func()) {
 	}
 }
 
-// answers begins a fault that the brokers themselves make.
+// answers begins a fault in the brokers' answers.
 func (b *brokers) answers(f Fault) (end func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

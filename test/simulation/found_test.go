@@ -7,10 +7,10 @@ import (
 	"userrelay/test/simulation"
 )
 
-// What the simulation has found, each as the smallest plan that showed it. They run one after the other: each seeds the
-// random numbers of the process.
+// Bugs that the simulation has found, each with the smallest plan that showed it. The tests run sequentially, because
+// each seeds the random numbers of the process.
 
-// Another tenant's registration with the same event id got the answer of the first, and was stored nowhere.
+// Another tenant's registration with the same event id got the answer of the first, and was not stored.
 func TestFoundRepeatsWithoutTenant(t *testing.T) {
 	holds(t, simulation.Plan{
 		Seed: 1, Setup: simulation.Setup{Hosts: 1, Brokers: 1, Partitions: 1},
@@ -21,9 +21,9 @@ func TestFoundRepeatsWithoutTenant(t *testing.T) {
 	})
 }
 
-// A cluster took the place of another and gave out the same producer ids. A handler that had one of the old took a new record
-// for stored, since the broker took it for a repeat: nothing is called here but the registrations that follow the faults. It
-// failed in 6 of 10 runs.
+// A new cluster replaced the old one and assigned the same producer ids. A handler with an old id reported a new
+// record as stored, because the broker treated it as a repeat. This plan has only the registrations after the faults.
+// It failed in 6 of 10 runs.
 func TestFoundProducerIDOutlivesCluster(t *testing.T) {
 	holds(t, simulation.Plan{
 		Seed: 82, Setup: simulation.Setup{Hosts: 3, Brokers: 1, Partitions: 2, Login: "PLAIN", Profile: true},
@@ -35,8 +35,8 @@ func TestFoundProducerIDOutlivesCluster(t *testing.T) {
 	})
 }
 
-// A record may have been stored, its repeat was refused for good, and the producer gave it up at once: the outbox drained the
-// copy.
+// A record may have been stored, its repeat was refused permanently, and the producer gave it up at once: the outbox
+// drained a copy.
 func TestFoundRepeatRefused(t *testing.T) {
 	holds(t, simulation.Plan{
 		Seed: 880, Setup: simulation.Setup{Hosts: 3, Brokers: 3, Partitions: 1},

@@ -2,14 +2,14 @@ package simulation
 
 import "encoding/binary"
 
-// frames finds the requests of Kafka's protocol in what is written on a connection, in whatever pieces.
+// frames finds Kafka requests in the data written on a connection, in pieces of any size.
 type frames struct {
 	left   int // of the frame that is under way
 	header []byte
 	last   request // the newest whose header is known
 }
 
-// request is what the header of a request says.
+// request is the header of a request.
 type request struct {
 	size         int
 	key, version int16
@@ -19,7 +19,7 @@ type request struct {
 
 const headerSize = 4 + 2 + 2 + 4
 
-// see reads on. It calls begun for each request whose header is complete with these bytes, and where in them it is.
+// see reads more bytes. It calls begun with each request whose header is now complete, and its position in the bytes.
 func (f *frames) see(b []byte, begun func(r request)) {
 	for len(b) > 0 {
 		if len(f.header) < headerSize {

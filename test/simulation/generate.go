@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Calls and faults begin within this time; then all heals.
+// Calls and faults begin within this time; afterwards all faults end.
 const busyFor = 50 * time.Second
 
-// NewPlan makes a plan by chance.
+// NewPlan makes a random plan.
 func NewPlan(seed uint64) Plan {
 	r := rand.New(rand.NewPCG(seed, 17)) //nolint:gosec // G404: the same plan for the same seed
 	p := Plan{Seed: seed, Setup: newSetup(r)}
@@ -31,8 +31,8 @@ func NewPlan(seed uint64) Plan {
 	return p
 }
 
-// surround lets much be under way when another cluster or topic comes, and much come right after: what is answered late, or
-// not at all, is sent again to where it does not belong.
+// surround adds many calls before and after the change of the cluster or topic, so that records with a late answer or
+// none would be repeated to the wrong cluster.
 func (p *Plan) surround(r *rand.Rand, f Fault) {
 	before := Fault{
 		At: max(0, f.At-time.Duration(r.Int64N(int64(2*time.Second)))), For: time.Duration(r.Int64N(int64(4 * time.Second))),
@@ -101,7 +101,7 @@ func newCalls(r *rand.Rand, s Setup) (calls []Call) {
 func newFault(r *rand.Rand) Fault {
 	f := Fault{
 		At: time.Duration(r.Int64N(int64(busyFor))), For: time.Duration(r.Int64N(int64(20 * time.Second))),
-		// Clock, the last one, is drawn by itself: the other faults of a seed stay what they were.
+		// Clock, the last kind, is drawn separately, so that the other faults of a seed do not change.
 		Kind: Kinds()[r.IntN(len(Kinds())-1)], Node: r.IntN(12), Code: r.IntN(60),
 	}
 	switch {

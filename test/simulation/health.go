@@ -9,12 +9,12 @@ import (
 
 const (
 	healthEvery = 7 * time.Second
-	// One check takes 2 s at most. Who asks while one is made may have to wait for it, and for one more.
+	// A check takes 2 s at most. A request during a check may have to wait for it and for the next one.
 	healthWithin = 4*time.Second + 20*time.Millisecond
 )
 
-// askHealth asks each handler for its health now and then, as a load balancer does, until stop is called: it answers in
-// time, and says yes or no.
+// askHealth requests each handler's health now and then, as a load balancer does, until stop is called. It checks that
+// the answers arrive in time and are valid.
 func (w *world) askHealth() (stop func()) {
 	ctx, end := context.WithCancel(w.life)
 	var asking sync.WaitGroup

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// host is a machine with a Functions host, which starts the handler, hands it requests and messages, and starts it again
-// when it has died (local/funchost has it in full).
+// host is a machine with a Functions host, which starts the handler, passes it requests and messages, and restarts it
+// after a crash (local/funchost is a complete stand-in).
 type host struct {
 	w      *world
 	index  int
@@ -23,14 +23,14 @@ type host struct {
 	clock  clock // of the machine
 
 	mu      sync.Mutex
-	current *life // nil: none that takes requests
+	current *life // nil: none that accepts requests
 	number  int   // of lives
-	halted  int   // so many faults keep the handler from starting
+	halted  int   // number of faults that prevent the handler from starting
 	closed  bool
 	uptime  *uptime
 }
 
-// uptime is one life of the host itself.
+// uptime is a life of the host itself.
 type uptime struct {
 	alive   context.Context //nolint:containedctx // it is the life
 	end     context.CancelFunc
@@ -65,7 +65,7 @@ func (h *host) boot() {
 	h.start()
 }
 
-// start starts a handler, unless something keeps it from that.
+// start starts a handler, unless a fault prevents that.
 func (h *host) start() {
 	h.mu.Lock()
 	if h.halted > 0 || h.closed || h.current != nil || h.uptime.alive.Err() != nil {
@@ -89,7 +89,7 @@ func (h *host) lost(l *life) {
 	h.mu.Unlock()
 }
 
-// halt kills the handler, or tells it to end, and keeps it from starting until the function that it returns is called.
+// halt kills or stops the handler, and prevents its restart until the returned function is called.
 func (h *host) halt(end func(*life)) (again func()) {
 	h.mu.Lock()
 	h.halted++
@@ -106,7 +106,7 @@ func (h *host) halt(end func(*life)) (again func()) {
 	}
 }
 
-// fail kills the host and its handler at once.
+// fail kills the host and its handler at the same time.
 func (h *host) fail() (again func()) {
 	h.mu.Lock()
 	u := h.uptime
@@ -147,7 +147,7 @@ type answer struct {
 	took   time.Duration
 }
 
-// post hands a request to the handler, as soon as there is one.
+// post passes a request to the handler, as soon as there is one.
 func (h *host) post(ctx context.Context, path string, header http.Header, body []byte) answer {
 	return h.ask(ctx, http.MethodPost, path, header, body)
 }
@@ -183,7 +183,7 @@ func (h *host) ask(ctx context.Context, method, path string, header http.Header,
 	return a
 }
 
-// await waits for a handler, for as long as the real host tries. It returns nil where there is none by then.
+// await waits for a handler, for as long as the real host tries. It returns nil if there is none by then.
 func (h *host) await(ctx context.Context) *life {
 	for range 10 {
 		h.mu.Lock()

@@ -11,10 +11,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// An answer comes within this time, whatever is broken; the rest is the way between host and handler.
+// Every request must be answered within this time; the time between host and handler comes in addition.
 const answerWithin = 4*time.Second + 20*time.Millisecond
 
-// evidence is what the judge knows.
+// evidence is the judge's data.
 type evidence struct {
 	*world
 	eras      []era
@@ -31,7 +31,7 @@ type placed struct {
 	in *era
 }
 
-// judge says what was promised and not kept.
+// judge returns the broken promises.
 func (w *world) judge() Result {
 	e := &evidence{
 		world: w, byTrace: map[string]*attempt{}, byCall: map[int][]*attempt{}, byRequest: map[string][]placed{},
@@ -66,7 +66,7 @@ func (w *world) judge() Result {
 	return r
 }
 
-// sound looks at a record by itself: somebody sent it, and it says what they said.
+// sound checks a single record: a caller sent it, and its content is right.
 func (e *evidence) sound(s stored) {
 	a := e.byTrace[traceID(s.header["traceparent"])]
 	switch {
@@ -91,7 +91,7 @@ func (e *evidence) sound(s stored) {
 	}
 }
 
-// kept looks whether the promise of an answer was kept.
+// kept checks whether the promise of an answer was kept.
 func (e *evidence) kept(a *attempt) {
 	if a.took > answerWithin && !a.left {
 		e.problem("TOO LATE: call %d was answered %d by %s after %v", a.call, a.status, a.by, a.took)
@@ -107,7 +107,7 @@ func (e *evidence) kept(a *attempt) {
 	}
 }
 
-// refused looks whether what was certainly not stored was not.
+// refused checks that registrations that were answered as certainly not stored are not.
 func (e *evidence) refused(a *attempt) {
 	switch kind := a.body.Type[strings.LastIndexByte(a.body.Type, ':')+1:]; kind {
 	case "not-stored", "busy", "record-refused":
@@ -117,7 +117,7 @@ func (e *evidence) refused(a *attempt) {
 	}
 }
 
-// lies looks whether what was answered 2xx lies where it must.
+// lies checks that registrations that were answered 2xx are in the right place.
 func (e *evidence) lies(a *attempt) {
 	found, placed := false, a.body.Outbox != ""
 	for _, b := range e.byCall[a.call] {
@@ -147,7 +147,7 @@ func (e *evidence) isPoisoned(call int) bool {
 	return false
 }
 
-// readPoison reads what lies in the poison queue. Only what a broker rejects as invalid may.
+// readPoison reads the poison queue, which may have only registrations that a broker rejects as invalid.
 func (e *evidence) readPoison() {
 	most := int32(32)
 	for {
@@ -169,7 +169,7 @@ func (e *evidence) readPoison() {
 	}
 }
 
-// poisonedTrace is the trace of a message of the poison queue: as it was in the outbox, or with a reason around it.
+// poisonedTrace returns the trace of a message of the poison queue, in the outbox's format or wrapped with a reason.
 func poisonedTrace(text string) string {
 	if trace := traceOf(text); trace != "" {
 		return trace

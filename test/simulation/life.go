@@ -25,7 +25,7 @@ import (
 	"userrelay/handler/registration"
 )
 
-// life is one life of a handler: the program but for its process.
+// life is a life of a handler: the program without a process.
 type life struct {
 	host      *host
 	name      string
@@ -36,7 +36,7 @@ type life struct {
 	transport *http.Transport // the host's
 	end       context.CancelFunc
 	served    chan struct{}
-	up        atomic.Bool // it has answered the host's first question
+	up        atomic.Bool // it has answered the host's first probe
 	closing   atomic.Bool
 }
 
@@ -48,7 +48,7 @@ func newLife(h *host, name string) *life {
 	return l
 }
 
-// config is the handler's, as its settings would make it.
+// config returns the handler's configuration, as from its settings.
 func (l *life) config() app.Config {
 	w, s := l.host.w, l.host.w.plan.Setup
 	account, err := outbox.ParseConnectionString(w.queue.ConnectionString())
@@ -106,7 +106,7 @@ func (w *world) token(ctx context.Context) (string, time.Time, error) {
 	return "token", time.Now().Add(10 * time.Minute), nil
 }
 
-// start starts the handler, and asks it until it answers.
+// start starts the handler, and probes it until it answers.
 func (l *life) start() {
 	w := l.host.w
 	var err error
@@ -139,7 +139,7 @@ func (l *life) start() {
 
 func (l *life) ready() bool { return l.up.Load() && !l.link.gone() }
 
-// kill is kill -9: nothing that the handler still does is seen outside.
+// kill is like kill -9: nothing that the handler still does has an effect outside.
 func (l *life) kill() {
 	l.link.dead.Store(true)
 	w := l.host.w
@@ -159,7 +159,7 @@ func (l *life) kill() {
 	})
 }
 
-// owns says that a connection is one of this life's.
+// owns says that a connection belongs to this life.
 func (l *life) owns(c *conn) bool {
 	switch p := c.path.(type) {
 	case *link:
@@ -170,7 +170,7 @@ func (l *life) owns(c *conn) bool {
 	return false
 }
 
-// stop is SIGTERM. It returns when the handler has ended.
+// stop is like SIGTERM. It returns when the handler has ended.
 func (l *life) stop() {
 	if l.closing.Swap(true) {
 		return
@@ -202,7 +202,7 @@ func (w *world) died(name string, killed bool) {
 	w.logf("%s is gone, killed %v", name, killed)
 }
 
-// newCertificate is one for this run.
+// newCertificate makes a certificate for this run.
 func newCertificate() tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// wires lie between the machine of a host and the brokers. Faults are theirs, so that a handler that starts anew meets
-// them, too.
+// wires connect the machine of a host with the brokers. Faults belong to the wires, so that they also affect a
+// restarted handler.
 type wires struct {
 	w    *world
 	host int
 
 	mu        sync.Mutex
 	refuse    bool
-	silent    map[string]int // addresses from which and to which nothing comes through
+	silent    map[string]int // addresses without traffic in both directions
 	slow      time.Duration
 	slowStore time.Duration
-	next      string          // what happens to some Produce requests: before, middle, after, half
-	kill      string          // the step at which the handler dies
+	next      string          // fault of some Produce requests: before, middle, after, half
+	kill      string          // the step at which the handler is killed
 	hostDead  atomic.Bool     // never set: the host ends with its context
-	codes     map[int32]int16 // by partition: what answers to records that were stored say instead
+	codes     map[int32]int16 // by partition: the codes that replace those for stored records
 }
 
-// link is the way of one life of a handler to the brokers.
+// link connects a life of a handler with the brokers.
 type link struct {
 	*wires
 	name string
@@ -64,7 +64,7 @@ func (l *link) connect(ctx context.Context, at string) error {
 
 const produceKey = 0
 
-// send is the way of what is written, at either end.
+// send returns when data that is written at either end arrives.
 func (l *link) send(c *conn, b []byte) (arrives time.Time, held bool, n int, err error) {
 	if l.gone() {
 		return time.Time{}, false, 0, broken("write")
@@ -95,9 +95,8 @@ func (l *link) send(c *conn, b []byte) (arrives time.Time, held bool, n int, err
 	return time.Now().Add(l.takes(asked, at) + slow), silent, n, err
 }
 
-// takes is how long a message is on its way. For records it depends on which they are, so that two requests that were sent
-// at the same moment part in the same way in every run, whichever was sent first. Other requests are all alike, and take
-// the same time.
+// takes returns the latency of a message. For records it depends on their content, so that two requests sent at the
+// same time always arrive in the same order, whichever was sent first. All other requests have the same latency.
 func (l *link) takes(asked request, at string) time.Duration {
 	if asked.key != produceKey {
 		return 200*time.Microsecond + time.Duration(l.w.key(l.name, at)%300_000)
@@ -105,7 +104,7 @@ func (l *link) takes(asked request, at string) time.Duration {
 	return 200*time.Microsecond + time.Duration(l.w.hash(l.name, asked.what+at)%2_000_000)
 }
 
-// ask is the fate of a Produce request: so many bytes of it are sent.
+// ask decides how many bytes of a Produce request are sent.
 func (l *link) ask(near *conn, asked request, n int) (int, error) {
 	l.mu.Lock()
 	next := l.next
@@ -130,7 +129,7 @@ func (l *link) ask(near *conn, asked request, n int) (int, error) {
 	return n, nil
 }
 
-// answer is the fate of the answer to a Produce request.
+// answer decides what happens with the answer to a Produce request.
 func (l *link) answer(near *conn, asked request, b []byte) (int, error) {
 	if l.step("produce-answered") {
 		return 0, broken("write")
@@ -150,7 +149,7 @@ func (l *link) answer(near *conn, asked request, b []byte) (int, error) {
 	return len(b), nil
 }
 
-// step says that the handler dies at this step.
+// step says that the handler is killed at this step.
 func (l *link) step(name string) bool {
 	l.mu.Lock()
 	hit := l.kill == name
@@ -165,8 +164,8 @@ func (l *link) step(name string) bool {
 	return hit
 }
 
-// ask returns the request that is under way on a connection, of which c is the near end, and whether it begins with what
-// one of the ends writes now.
+// ask returns the request in flight on a connection with the near end c, and whether it begins with the data that an
+// end writes now.
 func (c *conn) ask(by *conn, b []byte) (asked request, begins bool) {
 	c.deadline.mu.Lock()
 	defer c.deadline.mu.Unlock()
@@ -177,7 +176,7 @@ func (c *conn) ask(by *conn, b []byte) (asked request, begins bool) {
 	return c.asked.last, begins
 }
 
-// traces are the traces of the records in a request.
+// traces returns the traces of the records in a request.
 func traces(b []byte) string {
 	var sum [32]byte
 	found := false
@@ -197,7 +196,7 @@ func traces(b []byte) string {
 	return string(sum[:])
 }
 
-// silence begins a silence with some addresses, or ends it. Where lost is set, the connections do not outlive it.
+// silence begins or ends a silence with some addresses. If lost is set the connections do not survive it.
 func (x *wires) silence(addresses []string, begin, lost bool) {
 	x.mu.Lock()
 	for _, at := range addresses {
@@ -246,7 +245,7 @@ func (n *network) each(f func(*conn)) {
 	}
 }
 
-// plainPath takes its time and nothing else.
+// plainPath has only a latency.
 type plainPath struct {
 	w    *world
 	name string

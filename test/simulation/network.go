@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// network is all wires of a run, in memory: who listens where, and which addresses do not answer now.
+// network is the network of a run, in memory: the listeners, and the addresses that do not answer now.
 type network struct {
 	mu        sync.Mutex
 	listeners map[string]*listener
-	down      map[string]bool // nobody gets through to them
-	conns     []*conn         // near ends, in the order in which they were made: what is done to all is done in the same order each time
+	down      map[string]bool // unreachable ones
+	conns     []*conn         // near ends in the order of their creation, so that operations on all have the same order each time
 }
 
 func newNetwork() *network {
@@ -29,7 +29,7 @@ type address string
 func (address) Network() string  { return "tcp" }
 func (a address) String() string { return string(a) }
 
-// listener hands out the connections to one address.
+// listener accepts the connections to an address.
 type listener struct {
 	net     *network
 	at      address
@@ -84,7 +84,7 @@ func (l *listener) Close() error {
 
 func (l *listener) Addr() net.Addr { return l.at }
 
-// dial connects to an address. Both ends of the connection are bound to the path, which says how long things take.
+// dial connects to an address. The path defines the latencies of both ends.
 func (n *network) dial(ctx context.Context, p path, at string) (*conn, error) {
 	if err := p.connect(ctx, at); err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (n *network) dial(ctx context.Context, p path, at string) (*conn, error) {
 	return near, nil
 }
 
-// cut resets the connections that one of the ends of which the function chooses.
+// cut resets the connections of which the function selects an end.
 func (n *network) cut(chosen func(near *conn) bool) {
 	n.mu.Lock()
 	var all []*conn
@@ -126,7 +126,7 @@ func (n *network) cut(chosen func(near *conn) bool) {
 	}
 }
 
-// setDown makes an address refuse, or lets it answer again.
+// setDown makes an address refuse connections, or accept them again.
 func (n *network) setDown(at string, down bool) {
 	n.mu.Lock()
 	n.down[at] = down
@@ -144,14 +144,14 @@ func (n *network) forget(c *conn) {
 	}
 }
 
-// path is what lies between two ends.
+// path is the connection between two ends.
 type path interface {
-	// connect waits as long as it takes to connect, and fails where that does not work.
+	// connect waits for the time of connecting, and returns an error if that fails.
 	connect(ctx context.Context, at string) error
-	// send says when what is written now arrives, or holds it: then it arrives some time after wake was called. The
-	// bytes are a beginning of what was written. An error breaks the connection: after n bytes have been sent.
+	// send returns when data that is written now arrives, or holds it until some time after wake is called. The bytes
+	// are the beginning of the data. An error breaks the connection after n bytes have been sent.
 	send(c *conn, b []byte) (arrives time.Time, held bool, n int, err error)
-	// gone says that the process at the near end does not run any more.
+	// gone says that the process at the near end has ended.
 	gone() bool
 }
 

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Plan is all that happens in a run and that the program under test does not do itself. The same plan is the same run. To
-// shrink it is to take calls and faults out of it.
+// Plan describes everything in a run that the program under test does not do itself. The same plan gives the same run.
+// Shrinking removes calls and faults from it.
 type Plan struct {
 	Seed   uint64
 	Setup  Setup
@@ -14,7 +14,7 @@ type Plan struct {
 	Faults []Fault
 }
 
-// Setup is what there is.
+// Setup is the environment.
 type Setup struct {
 	Hosts      int    // instances of the app
 	Split      bool   // as on Flex Consumption: the last one drains, the others take registrations
@@ -25,29 +25,29 @@ type Setup struct {
 	Login      string // "", PLAIN, SCRAM-SHA-256, OAUTHBEARER
 	Telemetry  bool   // items are sent
 	Profile    bool   // records hold the profile
-	Health     bool   // the handlers are asked for their health now and then, which makes them look at Kafka
+	Health     bool   // the handlers' health is requested now and then, which makes them check Kafka
 	BriefLease bool   // the trigger's messages become visible after 20 s and not after 10 minutes
 }
 
-// Call is a caller that registers a user, and sends again what was not answered 2xx.
+// Call is a caller that registers a user, and repeats the request until it is answered 2xx.
 type Call struct {
 	At      time.Duration
-	Host    int // that it asks first
+	Host    int // to which it sends first
 	Form    Form
 	Tenant  string
 	User    string
 	EventID string        // "": the function derives it
-	Created int           // tells the registrations of one user apart
-	Tries   int           // so often it is sent at most
-	Again   bool          // once more after a 2xx, as a caller does that did not see the answer
+	Created int           // distinguishes registrations of the same user
+	Tries   int           // maximum number of attempts
+	Again   bool          // once more after a 2xx, like a caller that did not get the answer
 	Other   bool          // a repeat goes to the next host
 	Pause   time.Duration // between two tries
-	Twice   bool          // every try is two requests at once
+	Twice   bool          // every attempt is two concurrent requests
 	Leaves  time.Duration // after this it hangs up, where it is not 0
 	Profile int           // bytes of it
 }
 
-// Form is how a registration is written.
+// Form is the form of a registration.
 type Form string
 
 // The forms.
@@ -58,11 +58,11 @@ const (
 	FormCloud Form = "cloud" // a CloudEvent
 )
 
-// Fault is something that goes wrong from At on, for For.
+// Fault is a fault that begins at At and lasts For.
 type Fault struct {
 	At, For time.Duration
 	Kind    Kind
-	Node    int // host, broker or partition: whatever the kind is about
+	Node    int // host, broker or partition, depending on the kind
 	Code    int // of several ways of the kind
 }
 
@@ -70,10 +70,10 @@ func (f Fault) String() string {
 	return fmt.Sprintf("%v+%v %s %d %d", f.At, f.For, f.Kind, f.Node, f.Code)
 }
 
-// Kind is what goes wrong.
+// Kind is the kind of a fault.
 type Kind string
 
-// The kinds. Where a host is meant, it is its machine.
+// The kinds. A host means its machine.
 const (
 	Cut         Kind = "cut"          // a host's connections to Kafka are cut, those with a request under way too
 	NextBefore  Kind = "next-before"  // every other Produce request: cut before anything is sent
@@ -119,7 +119,7 @@ func Kinds() []Kind {
 	}
 }
 
-// steps at which a handler can die.
+// steps at which a handler can be killed.
 func steps() []string {
 	return []string{
 		"produce-sent", "produce-answered", "put-sent", "put-answered", "take-sent", "take-answered", "delete-sent", "delete-answered",

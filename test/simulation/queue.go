@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// queueWires lie between the machine of a host and the queue.
+// queueWires connect the machine of a host with the queue.
 type queueWires struct {
 	clock *clock // of the machine
 	mu    sync.Mutex
 	mode  string // "", 500, 503, lost, refuse, silent, slow
 }
 
-// queueLink is the way of one process to the queue. It sees what is asked, and what is answered.
+// queueLink connects a process with the queue. It observes requests and answers.
 type queueLink struct {
 	w     *world
 	wires *queueWires
@@ -37,7 +37,7 @@ type operation struct {
 	trace string // of the registration that is put
 	by    string
 	at    time.Duration
-	// How it ended, as who asked sees it.
+	// The result for the client.
 	done     bool
 	doubtful bool // the queue may have done it all the same
 }
@@ -62,7 +62,7 @@ func operationOf(r *http.Request) operation {
 	return o
 }
 
-// RoundTrip makes a request, as far as the wires let it.
+// RoundTrip makes a request, subject to the faults of the wires.
 func (l *queueLink) RoundTrip(r *http.Request) (*http.Response, error) {
 	o, r, err := l.asked(r)
 	if err != nil {
@@ -77,7 +77,7 @@ func (l *queueLink) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, io.EOF
 	}
 	resp, doubtful, err := l.exchange(r)
-	if err == nil && (l.diesAt(o.kind+"-answered") || l.dead.Load()) { // what the queue says nobody hears
+	if err == nil && (l.diesAt(o.kind+"-answered") || l.dead.Load()) { // the queue's answer is lost
 		_ = resp.Body.Close()
 		resp, doubtful, err = nil, true, io.EOF
 	}
@@ -92,7 +92,7 @@ func (l *queueLink) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// asked returns what a request asks for, and the request, whose body has been read.
+// asked returns the operation of a request, and the request with its body already read.
 func (l *queueLink) asked(r *http.Request) (operation, *http.Request, error) {
 	o := operationOf(r)
 	o.by, o.trace = l.name, l.w.traceOf(o.id)
@@ -111,7 +111,8 @@ func (l *queueLink) asked(r *http.Request) (operation, *http.Request, error) {
 
 func (l *queueLink) diesAt(step string) bool { return l.step != nil && l.step(step) }
 
-// exchange asks the queue. doubtful says that it may have done what it was asked although there is an error.
+// exchange sends a request to the queue. doubtful says that the queue may have carried it out although there is an
+// error.
 func (l *queueLink) exchange(r *http.Request) (resp *http.Response, doubtful bool, err error) {
 	l.wires.mu.Lock()
 	mode := l.wires.mode
@@ -139,7 +140,7 @@ func (l *queueLink) exchange(r *http.Request) (resp *http.Response, doubtful boo
 	if err != nil {
 		return nil, true, err
 	}
-	// The answer is read whole: whether it arrives is decided once.
+	// The whole answer is read, because it arrives completely or not at all.
 	body, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
 	if err != nil {
@@ -157,7 +158,7 @@ func (l *queueLink) exchange(r *http.Request) (resp *http.Response, doubtful boo
 	return resp, false, nil
 }
 
-// refusal is the queue's answer to what it does not do.
+// refusal is the queue's answer to a request that it does not carry out.
 func refusal(r *http.Request, status int, code string) *http.Response {
 	return &http.Response{
 		StatusCode: status, Status: http.StatusText(status), ProtoMajor: 1, ProtoMinor: 1, Request: r,
@@ -165,7 +166,7 @@ func refusal(r *http.Request, status int, code string) *http.Response {
 	}
 }
 
-// read notes which messages an answer names.
+// read notes the messages in an answer.
 func (l *queueLink) read(resp *http.Response, o *operation) error {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -191,7 +192,7 @@ func (l *queueLink) read(resp *http.Response, o *operation) error {
 	}
 }
 
-// learn notes the trace of a message. Its id is drawn by turns, and differs from run to run.
+// learn notes the trace of a message. The message's id differs from run to run.
 func (w *world) learn(id, trace string) {
 	w.mu.Lock()
 	w.traces[id] = trace
@@ -231,7 +232,7 @@ func traceID(parent string) string {
 	return parts[1]
 }
 
-// queueDial connects to the queue's stand-in.
+// queueDial connects to the stand-in for the queue.
 func (w *world) queueDial(ctx context.Context, _, at string) (net.Conn, error) {
 	return w.net.dial(ctx, &plainPath{w: w, name: "queue"}, at)
 }

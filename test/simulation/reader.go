@@ -16,11 +16,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// judgeLogin is a login of the judge's own, by PLAIN.
+// judgeLogin is the judge's own login, with PLAIN.
 const judgeLogin = "judge"
 
-// asker asks one broker, past all faults, and takes the same time for it in every run, as a client of many goroutines does
-// not.
+// asker sends requests to a broker without faults. Unlike a client with many goroutines, it takes the same time in
+// every run.
 type asker struct {
 	conn   net.Conn
 	format *kmsg.RequestFormatter
@@ -57,7 +57,7 @@ func (b *brokers) asker(partition int) (*asker, error) {
 	return a, err
 }
 
-// ask makes a request, whose answer must have no flexible header.
+// ask makes a request. Its answer must not have a flexible header.
 func (a *asker) ask(r kmsg.Request) (kmsg.Response, error) {
 	a.number++
 	if _, err := a.conn.Write(a.format.AppendRequest(nil, r, a.number)); err != nil {
@@ -75,7 +75,7 @@ func (a *asker) ask(r kmsg.Request) (kmsg.Response, error) {
 	return resp, resp.ReadFrom(body)
 }
 
-// read reads the whole topic. Nobody may write meanwhile, and no broker may be down.
+// read reads the whole topic. During that time no record may be written, and no broker may be down.
 func (b *brokers) read() (records []stored) {
 	for _, p := range b.cluster.PartitionInfos(topic) {
 		if p.HighWatermark == 0 {
@@ -124,7 +124,7 @@ func (b *brokers) readPartition(partition int) (records []stored, err error) {
 	return b.decode(int32(partition), resp.Topics[0].Partitions[0].RecordBatches)
 }
 
-// decode reads batches of records that are not compressed.
+// decode reads uncompressed batches of records.
 func (b *brokers) decode(partition int32, raw []byte) (records []stored, err error) {
 	for len(raw) > 12 {
 		length := 12 + int(binary.BigEndian.Uint32(raw[8:]))
@@ -163,7 +163,7 @@ func (b *brokers) decode(partition int32, raw []byte) (records []stored, err err
 	return records, nil
 }
 
-// limit makes the topic take records of so many bytes; 0: as many as ever.
+// limit sets the topic's largest record in bytes; 0: the default.
 func (b *brokers) limit(bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -183,7 +183,7 @@ func (b *brokers) limit(bytes int) {
 	request.Resources = append(request.Resources, resource)
 	a, err := b.asker(0)
 	if err != nil {
-		return // where the broker is away it stays as it is
+		return // if the broker is down nothing changes
 	}
 	defer func() { _ = a.conn.Close() }()
 	_, _ = a.ask(request)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Shrink takes out of a plan what is not needed to make it fail: chunks first, then one by one.
+// Shrink removes the parts of a plan that are not needed for the failure: first chunks, then single parts.
 func Shrink(p Plan, fails func(Plan) bool) Plan {
 	withFaults := func(f []Fault) bool { q := p; q.Faults = f; return fails(q) }
 	withCalls := func(c []Call) bool { q := p; q.Calls = c; return fails(q) }
@@ -42,7 +42,7 @@ func without[T any](all []T, fails func([]T) bool) []T {
 	return all
 }
 
-// Story tells a plan, what happened, and a Go test that does it again.
+// Story describes a plan and what happened, with a Go test that repeats it.
 func Story(p Plan, r Result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Seed %d: %d hosts, %d brokers, %d partitions; %d calls and %d faults.\n", p.Seed, p.Setup.Hosts, p.Setup.Brokers,
@@ -59,7 +59,7 @@ func Story(p Plan, r Result) string {
 	return b.String()
 }
 
-// Test is a Go test of a plan.
+// Test returns a Go test of a plan.
 func Test(p Plan) string {
 	literal := func(v any) string {
 		return strings.NewReplacer("simulation.Setup", "Setup", "simulation.Call", "Call", "simulation.Fault", "Fault").Replace(fmt.Sprintf("%#v", v))

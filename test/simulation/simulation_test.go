@@ -27,9 +27,9 @@ func number(name string, otherwise uint64) uint64 {
 	return otherwise
 }
 
-// TestPromises: whatever goes wrong, what was answered 2xx is in the topic, and every copy has its reason. SIMULATION_SEEDS
-// says how many schedules are tried, SIMULATION_FIRST with which they begin; with SIMULATION_STEADY each is the same run
-// every time.
+// TestPromises checks that with any faults the registrations that were answered 2xx are in the topic, and that every
+// copy has a known reason. SIMULATION_SEEDS is the number of schedules, SIMULATION_FIRST the first one; with
+// SIMULATION_STEADY each run is exactly reproducible.
 func TestPromises(t *testing.T) {
 	program := os.Args[0]
 	if os.Getenv("SIMULATION_STEADY") != "" { //nolint:forbidigo // a test has no main to read settings in
@@ -43,7 +43,7 @@ func TestPromises(t *testing.T) {
 	t.Log(s.progress())
 }
 
-// campaign is many seeds in several processes.
+// campaign runs many seeds in several processes.
 type campaign struct {
 	t       *testing.T
 	program string
@@ -65,7 +65,7 @@ func newCampaign(t *testing.T, program string) *campaign {
 	return &campaign{t: t, program: program, began: time.Now(), faults: map[string]int{}, copies: map[string]int{}}
 }
 
-// run runs n seeds from first on, and tells the stories of some that fail.
+// run runs n seeds, beginning with first, and prints the stories of some that fail.
 func (s *campaign) run(first, n, processes, stories uint64) {
 	before := len(s.failed)
 	processes = min(processes, n)
@@ -103,7 +103,7 @@ func (s *campaign) run(first, n, processes, stories uint64) {
 	}
 }
 
-// progress tells how far it is.
+// progress prints the progress.
 func (s *campaign) progress() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,10 +120,10 @@ func counted(m map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// stuckAfter is how long a run may take, however busy the machine is: thousands of times what it takes.
+// stuckAfter is the time limit of a run: thousands of times its normal duration, for busy machines.
 const stuckAfter = 15 * time.Minute
 
-// child runs seeds in a process of their own, and returns how many it has dealt with.
+// child runs seeds in a separate process, and returns how many it has processed.
 func (s *campaign) child(first, step, n uint64) (done uint64) {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	defer cancel()
@@ -157,7 +157,7 @@ func (s *campaign) child(first, step, n uint64) (done uint64) {
 		s.add(r)
 	}
 	err := cmd.Wait()
-	if under { // it died on the way
+	if under { // it crashed
 		s.add(report{Seed: current, Problems: []string{fmt.Sprintf("CRASHED (%v):\n%s", err, strings.Join(tail[:min(len(tail), 60)], "\n"))}})
 		done++
 	} else if done < n {
@@ -189,7 +189,7 @@ func (s *campaign) add(r report) {
 	}
 }
 
-// story is what remains of a seed that failed.
+// story returns the story of the shrunk plan of a failed seed.
 func (s *campaign) story(seed uint64) string {
 	cmd, out := command(s.t.Context(), s.t, s.program, "^TestShrink$", fmt.Sprintf("%s=%d", childShrink, seed))
 	var b strings.Builder
@@ -202,7 +202,7 @@ func (s *campaign) story(seed uint64) string {
 	return b.String()
 }
 
-// command starts a test of a program like this one as a child, on one processor.
+// command starts a test of this program or a variant as a child, on one processor.
 func command(ctx context.Context, t *testing.T, program, test string, env ...string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, program, "-test.run="+test, "-test.timeout=0") //nolint:gosec // G204: it is itself
@@ -220,7 +220,7 @@ func command(ctx context.Context, t *testing.T, program, test string, env ...str
 	return cmd, lines
 }
 
-// failedBefore are the seeds that found something once.
+// failedBefore are the seeds that once found a bug.
 func failedBefore(t *testing.T) (seeds []uint64) {
 	t.Helper()
 	list, err := os.ReadFile("testdata/seeds.txt")
@@ -241,7 +241,7 @@ func failedBefore(t *testing.T) (seeds []uint64) {
 	return seeds
 }
 
-// holds runs a plan, which once made something fail.
+// holds runs a plan that once failed.
 func holds(t *testing.T, p simulation.Plan) {
 	t.Helper()
 	if r := run(t, p); len(r.Problems) > 0 {

@@ -22,7 +22,7 @@ type sink struct {
 	w         *world
 	server    *http.Server
 	transport *http.Transport
-	mode      atomic.Int32 // 0: it takes items; 1: refuses connections; 2: 503; 3: says nothing
+	mode      atomic.Int32 // 0: it accepts items; 1: refuses connections; 2: 503; 3: does not answer
 	items     atomic.Int64
 	served    chan struct{}
 }
@@ -64,7 +64,7 @@ func (s *sink) connection() ingest.Connection {
 	return c
 }
 
-// ServeHTTP takes items.
+// ServeHTTP accepts items.
 func (s *sink) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	unpacked, err := gzip.NewReader(r.Body)
 	if err != nil {
@@ -84,13 +84,13 @@ func (s *sink) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(rw, `{"itemsReceived":%d,"itemsAccepted":%d,"errors":[]}`, n, n)
 }
 
-// sinkLink is a handler's way to the endpoint.
+// sinkLink connects a handler with the endpoint.
 type sinkLink struct {
 	w    *world
 	dead *atomic.Bool
 }
 
-// RoundTrip makes a request, as far as the endpoint lets it.
+// RoundTrip makes a request, subject to the endpoint's faults.
 func (l *sinkLink) RoundTrip(r *http.Request) (*http.Response, error) {
 	mode := l.w.sink.mode.Load()
 	switch {

@@ -9,8 +9,8 @@ import (
 	"userrelay/test/simulation"
 )
 
-// TestSlowKafka has a Kafka whose answers take longer than an attempt of the producer, which is 3 s, for ten minutes: nothing
-// is lost or poisoned. What is drained meanwhile is in the log.
+// TestSlowKafka has a Kafka whose answers take longer than an attempt of the producer, which is 3 s, for ten minutes:
+// nothing is lost or poisoned. The log has the number of drained messages.
 func TestSlowKafka(t *testing.T) {
 	for _, takes := range []time.Duration{2500 * time.Millisecond, 5 * time.Second, 15 * time.Second} {
 		t.Run(takes.String(), func(t *testing.T) {

@@ -10,16 +10,16 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// swap puts words in the place of others, in a source file of Go's or of the handler's.
+// swap replaces text in a source file of Go or of the handler.
 type swap struct {
 	file             string // beneath GOROOT/src, or absolute
 	instead, planted string
 	also             string // more of the file, behind its end
 }
 
-// steadySwaps take the lots out of Go's runtime: timers that end at the same moment fire in the order in which they were
-// set, a select takes the first case that can go on, and a map is walked in the same order each time. Without them one seed in
-// twelve is another run the second time, with them none in 200.
+// steadySwaps remove the randomness of Go's runtime: simultaneous timers fire in the order in which they were set, a
+// select takes the first ready case, and the iteration order of a map is always the same. Without them one seed in
+// twelve gives another run the second time, with them none in 200.
 func steadySwaps() []swap {
 	return []swap{
 		{file: "runtime/time.go", instead: "t.rand = cheaprand()", planted: "t.rand = 0"},
@@ -29,8 +29,8 @@ func steadySwaps() []swap {
 	}
 }
 
-// build builds this test with a steady runtime, and with what else is swapped. It takes a minute or two where Go's cache has
-// nothing of that runtime yet.
+// build builds this test with a steady runtime and the other swaps. It takes a minute or two if this runtime is not in
+// Go's cache yet.
 func build(t *testing.T, more ...swap) (binary string) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
@@ -52,7 +52,7 @@ func build(t *testing.T, more ...swap) (binary string) {
 		if !strings.Contains(string(text), s.instead) {
 			t.Fatalf("%s has no %q any more: find what stands there now", source, s.instead)
 		}
-		// Beneath a name of its own: some files are for one system, by their name.
+		// With its own name, because some file names select a system.
 		planted := filepath.Join(dir, string(rune('a'+i))+".go")
 		swapped := strings.ReplaceAll(string(text), s.instead, s.planted) + s.also
 		if err := os.WriteFile(planted, []byte(swapped), 0o600); err != nil { //nolint:gosec // G703: a folder of the test's own

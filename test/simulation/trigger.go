@@ -14,7 +14,7 @@ import (
 	"userrelay/handler/outbox"
 )
 
-// The queue trigger, as host.json sets it up (local/funchost has it in full).
+// The queue trigger, as configured by host.json (local/funchost is a complete stand-in).
 const (
 	batchSize         = 16
 	newBatchThreshold = 8
@@ -34,7 +34,7 @@ type drained struct {
 	status   int
 }
 
-// trigger hands the messages of the outbox to the handler until the host's life ends.
+// trigger passes the messages of the outbox to the handler until the host's life ends.
 func (h *host) trigger(u *uptime) {
 	w, alive := h.w, u.alive
 	way := &queueLink{w: w, wires: h.queue, name: h.name(), dead: &h.wires.hostDead}
@@ -77,7 +77,7 @@ func (h *host) trigger(u *uptime) {
 	}
 }
 
-// drain hands one message to the handler. What it says decides what becomes of the message.
+// drain passes a message to the handler. The answer decides whether the message is deleted.
 func (h *host) drain(alive context.Context, queue *azqueue.QueueClient, m *azqueue.DequeuedMessage) {
 	w := h.w
 	trace := traceOf(*m.MessageText)

@@ -22,7 +22,7 @@ import (
 
 const queueAddress = "127.0.0.1:10001"
 
-// patient is a mutex whose waiters let virtual time go on.
+// patient is a mutex whose waiters do not stop virtual time.
 type patient chan struct{}
 
 func newPatient() patient { return make(chan struct{}, 1) }
@@ -33,7 +33,7 @@ func (p patient) Lock() { p <- struct{}{} }
 // Unlock lets the next one in.
 func (p patient) Unlock() { <-p }
 
-// world is one run.
+// world is the state of a run.
 type world struct {
 	seed  uint64
 	plan  Plan
@@ -49,7 +49,7 @@ type world struct {
 	hosts          []*host
 	initCode       atomic.Int32
 	noTokens       atomic.Bool
-	wg             sync.WaitGroup  // all that runs besides
+	wg             sync.WaitGroup  // all other goroutines
 	life           context.Context //nolint:containedctx // the run is a life
 	end            context.CancelFunc
 
@@ -108,7 +108,7 @@ func (*world) must(err error) {
 	}
 }
 
-// hash is a number that depends on the seed, on what it is for and on the time, and on nothing else.
+// hash returns a number that depends only on the seed, its purpose and the time.
 func (w *world) hash(who, what string) uint64 {
 	return mix(w.key(who, what) ^ uint64(time.Since(w.begin))*0x9e3779b97f4a7c15)
 }
@@ -133,10 +133,10 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// jitter is a time of 0.2 to 2.2 ms that depends on the seed, on what it is for and on the time, and on nothing else:
-// neither on who asks first nor on which of several equal connections it is. So hardly anything happens at the same
-// moment as anything else, and the order of events is the plan's and not the scheduler's. Equals that ask at the same
-// moment (the lanes of a producer) part here: which of them is the first does not matter, but one must be.
+// jitter returns a time of 0.2 to 2.2 ms that depends only on the seed, its purpose and the time: neither on the order
+// of calls nor on which of several equal connections calls it. So hardly any two events happen at the same time, and
+// the plan determines the order of events instead of the scheduler. Simultaneous calls of equal parts (the lanes of a
+// producer) get different times: their order does not matter, but there must be one.
 func (w *world) jitter(who, what string) time.Duration {
 	now, key := time.Since(w.begin), w.key(who, what)
 	w.mu.Lock()
@@ -151,7 +151,7 @@ func (w *world) jitter(who, what string) time.Duration {
 	return 200*time.Microsecond + time.Duration(x%2_000_000)
 }
 
-// Result is what a run came to.
+// Result is the result of a run.
 type Result struct {
 	Log      string
 	Events   int
@@ -198,7 +198,7 @@ func Run(p Plan) Result {
 	w.sink.close()
 	w.end()
 	w.wg.Wait()
-	<-time.After(time.Minute) // what a library began on its own ends by itself; the clock stands still once we return
+	<-time.After(time.Minute) // goroutines of libraries end by themselves; the clock stops when this function returns
 	return r
 }
 
@@ -219,7 +219,7 @@ func (w *world) startQueue() {
 	w.must(err)
 }
 
-// happen lets callers call and faults come and go.
+// happen runs the calls and the faults.
 func (w *world) happen() {
 	var busy sync.WaitGroup
 	for n, c := range w.plan.Calls {
@@ -243,7 +243,7 @@ const (
 	normalSpeed     = 50 * time.Millisecond // of an answer on a network that takes up to 2.2 ms for each way
 )
 
-// recover waits until the outbox is empty and all works as ever.
+// recover waits until the outbox is empty and everything works again.
 func (w *world) recover() {
 	healed := time.Now()
 	for n := 0; ; n++ {
@@ -275,14 +275,14 @@ func (w *world) recover() {
 	<-time.After(2 * time.Second) // the last deletions may have freed a message before its drain was answered
 }
 
-// kept is how many messages the outbox has, hidden ones too.
+// kept returns the number of messages in the outbox, including hidden ones.
 func (w *world) kept() int {
 	p, err := w.messages.GetProperties(w.life, nil)
 	w.must(err)
 	return int(*p.ApproximateMessagesCount)
 }
 
-// text returns the log. What happens at the same moment has no order of its own.
+// text returns the log. Simultaneous events are in no particular order.
 func (w *world) text() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
