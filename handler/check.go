@@ -121,7 +121,7 @@ func checkKafka(ctx context.Context, s settings, stdout io.Writer) bool {
 func checkOutbox(ctx context.Context, s settings, stdout io.Writer) bool {
 	const subject = "outbox"
 	if s.Outbox == nil {
-		return say(stdout, diagnose.Warning, subject, "Switched off: while Kafka is away, registrations are refused.")
+		return say(stdout, diagnose.Warning, subject, "Switched off: while Kafka is unavailable, registrations are refused.")
 	}
 	q, err := newOutbox(s) //nolint:contextcheck // it ends with Close
 	if err != nil {
@@ -156,9 +156,9 @@ func checkBacklog(ctx context.Context, q *outbox.Queue, stdout io.Writer) bool {
 	case waiting == 0:
 		say(stdout, diagnose.Good, subject, "Nothing waits.")
 	case oldest.IsZero():
-		say(stdout, diagnose.Warning, subject, fmt.Sprintf("About %d messages wait, all of them in hand or between two tries.", waiting))
+		say(stdout, diagnose.Warning, subject, fmt.Sprintf("About %d messages wait; all of them are in progress or wait for the next attempt.", waiting))
 	default:
-		say(stdout, diagnose.Warning, subject, fmt.Sprintf("About %d messages wait, the oldest that can be seen since %s.", waiting, oldest.UTC().Format(time.RFC3339)))
+		say(stdout, diagnose.Warning, subject, fmt.Sprintf("About %d messages wait, the oldest visible one since %s.", waiting, oldest.UTC().Format(time.RFC3339)))
 	}
 	if poisoned > 0 {
 		say(stdout, diagnose.Warning, subject, fmt.Sprintf("About %d messages are in the poison queue: handler -poison list.", poisoned))

@@ -68,7 +68,7 @@ func outboxConfig(s settings) (outbox.Config, error) {
 	if s.Outbox.Account.ByIdentity() {
 		var err error
 		if c.Tokens, err = s.Outbox.Identity.Tokens(outbox.Scope); err != nil {
-			return outbox.Config{}, fmt.Errorf("enter the storage account: %w", err)
+			return outbox.Config{}, fmt.Errorf("set up access to the storage account: %w", err)
 		}
 	}
 	return c, nil

@@ -60,7 +60,7 @@ func listPoison(ctx context.Context, q *outbox.Queue, stdout io.Writer) error {
 	case total == 0 && len(list) == 0:
 		_, _ = fmt.Fprintln(stdout, "The poison queue is empty.")
 	case total > len(list):
-		_, _ = fmt.Fprintf(stdout, "%d messages shown of about %d: the queue shows its first 32, and none that somebody has in hand. All of them stay there.\n", len(list), total)
+		_, _ = fmt.Fprintf(stdout, "%d messages shown of about %d: the queue shows only its first 32, and no hidden ones. All of them stay in the queue.\n", len(list), total)
 	default:
 		_, _ = fmt.Fprintf(stdout, "%d messages shown; all of them stay there.\n", len(list))
 	}

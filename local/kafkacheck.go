@@ -88,7 +88,7 @@ func (s *stack) askSeed(ctx context.Context, client *kgo.Client, seed *kgo.Broke
 	case !errors.Is(err, kerr.UnknownTopicOrPartition):
 		return fmt.Sprintf("Kafka says of the topic %s: %v.", s.topic, err), nil
 	case !onLoopback(s.kafka):
-		return fmt.Sprintf("The topic %s is not there. This makes it: kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d",
+		return fmt.Sprintf("The topic %s does not exist. This creates it: kafka-topics.sh --bootstrap-server %s --create --topic %s --partitions %d",
 			s.topic, s.kafka, s.topic, topicPartitions), nil
 	default:
 		return s.makeTopic(ctx, client), nil
@@ -119,7 +119,7 @@ func (s *stack) makeTopic(ctx context.Context, client *kgo.Client) string {
 		err = kerr.ErrorForCode(answer.Topics[0].ErrorCode)
 	}
 	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
-		return fmt.Sprintf("The topic %s is not there, and cannot be made: %v.", s.topic, err)
+		return fmt.Sprintf("The topic %s does not exist, and cannot be created: %v.", s.topic, err)
 	}
 	s.say("Made the topic %s, with %d partitions.", s.topic, topicPartitions)
 	return ""

@@ -43,7 +43,7 @@ func (s *stack) writeSettings(text []byte) error {
 	case err == nil && bytes.Equal(old, text):
 		return nil
 	case err == nil:
-		return fmt.Errorf("%s is there and says something else; move it away first", s.settings)
+		return fmt.Errorf("%s exists with other content; move it away first", s.settings)
 	case !errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("read the settings: %w", err)
 	}

@@ -19,7 +19,7 @@ func (o *options) lockData() (unlock func(), err error) {
 	}
 	f, err := lockFile(filepath.Join(o.data, "lock"))
 	if errors.Is(err, errLocked) {
-		return nil, fmt.Errorf("another go run ./local has -data %s; end that one, or take another folder", o.data)
+		return nil, fmt.Errorf("another go run ./local has -data %s; end that one, or use another folder", o.data)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the folder of -data: %w", err)

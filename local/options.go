@@ -46,12 +46,12 @@ func readOptions(args, env []string, out io.Writer) (options, error) {
 	o := options{env: env}
 	flags := flag.NewFlagSet("local", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.IntVar(&o.port, "port", functionPort, "port of the function, as func has it; 0 takes free ones for all")
-	flags.IntVar(&o.pagePort, "page", pagePort, "port of the page; 0 takes a free one")
-	flags.StringVar(&o.ready, "ready", "", "write the addresses to this `file` as JSON when all of it answers")
+	flags.IntVar(&o.port, "port", functionPort, "port of the function; 0 means free ports for everything")
+	flags.IntVar(&o.pagePort, "page", pagePort, "port of the page; 0 means a free one")
+	flags.StringVar(&o.ready, "ready", "", "write the addresses to this `file` as JSON when everything answers")
 	flags.StringVar(&o.settings, "settings", "", "write the settings for func start to this `file`, such as local.settings.json")
 	flags.StringVar(&o.data, "data", "", "keep the topic, the outbox and the key in this `folder` between runs")
-	flags.StringVar(&o.key, "key", "", "key of the function, instead of one by chance; letters, digits, - and _")
+	flags.StringVar(&o.key, "key", "", "key of the function, instead of a random one; letters, digits, - and _")
 	flags.StringVar(&o.kafka, "kafka", "", "use the broker at this `host:port` instead of one of its own, or \"apache\": a real one from KAFKA_HOME, which needs Java")
 	flags.StringVar(&o.topic, "topic", "user-events", "Kafka topic")
 	flags.BoolVar(&o.azurite, "azurite", false, "keep the outbox in Azurite, which has blobs for func start, too; needs Node.js and npm ci --prefix test/azurite")
@@ -66,7 +66,7 @@ func readOptions(args, env []string, out io.Writer) (options, error) {
 		return nil
 	})
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		_, _ = fmt.Fprintln(out, "go run ./local starts all of it on this machine. Flags:")
+		_, _ = fmt.Fprintln(out, "go run ./local runs everything on this machine. Flags:")
 		flags.SetOutput(out)
 		flags.PrintDefaults()
 		return o, err //nolint:wrapcheck // the caller knows it

@@ -138,7 +138,7 @@ func (a *api) call(ctx context.Context, method, path string, body []byte, into a
 		return 0, wrap(withoutAddress(ctx, err))
 	}
 	if err := json.Unmarshal(text, into, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
-		return 0, wrap(errors.New("an answer that is no such JSON"))
+		return 0, wrap(errors.New("an answer that is not the expected JSON"))
 	}
 	return res.StatusCode, nil
 }

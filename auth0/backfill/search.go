@@ -55,7 +55,7 @@ func (s *search) users(ctx context.Context, from, to time.Time) iter.Seq2[user, 
 			case slow && next.to-next.from >= shortestSlow, err == nil && total >= maxResults && middle < next.to:
 				if slow && !s.told {
 					s.told = true
-					s.tell("a search took Auth0 more than 2 seconds and was given up (HTTP 503): its span is halved")
+					s.tell("Auth0 aborted a search after 2 seconds (HTTP 503): its time span is halved")
 				}
 				waiting = append(waiting, span{middle + 1, next.to}, span{next.from, middle})
 				continue

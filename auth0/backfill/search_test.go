@@ -211,7 +211,7 @@ func TestSearchFails(t *testing.T) {
 		"search for users: GET /api/v2/users: HTTP 400":                                                  {before: status(400)},
 		"search for users: GET /api/v2/users: HTTP 500":                                                  {before: status(500)},
 		"search for users: GET /api/v2/users: connection reset":                                          {before: status(broken)},
-		"search for users: GET /api/v2/users: an answer that is no such JSON": {before: func(w http.ResponseWriter, _ int) bool {
+		"search for users: GET /api/v2/users: an answer that is not the expected JSON": {before: func(w http.ResponseWriter, _ int) bool {
 			_, _ = w.Write([]byte(`{"users":"jane@example.com`))
 			return true
 		}},
@@ -246,7 +246,7 @@ func TestSearchFails(t *testing.T) {
 // nothing helps it reports that as well.
 func TestSearchSlow(t *testing.T) {
 	t.Parallel()
-	const slow = "a search took Auth0 more than 2 seconds and was given up (HTTP 503): its span is halved"
+	const slow = "Auth0 aborted a search after 2 seconds (HTTP 503): its time span is halved"
 	synctest.Test(t, func(t *testing.T) {
 		d := &directory{users: usersAt(150, day(), time.Minute)}
 		d.before = func(w http.ResponseWriter, _ int) bool {

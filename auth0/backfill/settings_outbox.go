@@ -28,7 +28,7 @@ func readOutbox(text func(name string) string, login func(scope string) (*identi
 		c := &outbox.Config{Account: account}
 		if account.ByIdentity() {
 			if c.Tokens, err = login(outbox.Scope); err != nil {
-				return nil, errors.New(name + ": needs an identity of Azure's: log in with az login")
+				return nil, errors.New(name + ": needs an Azure identity: log in with az login")
 			}
 		}
 		return c, nil

@@ -167,6 +167,6 @@ func (a *App) closeProducer() {
 	ctx, cancel := context.WithTimeout(context.Background(), producerLimit)
 	defer cancel()
 	if err := a.producer.Close(ctx); err != nil {
-		a.log.WarnContext(ctx, "Records were under way at the end", "error", err)
+		a.log.WarnContext(ctx, "Records were in flight at the end", "error", err)
 	}
 }

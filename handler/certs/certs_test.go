@@ -196,9 +196,9 @@ func TestSentences(t *testing.T) {
 		s    certs.Settings
 		want problems
 	}{
-		"no file":                      {certs.Settings{CA: "/nowhere/" + secret}, problems{"KAFKA_TLS_CA: is no PEM text, which begins with -----BEGIN, and no file of that name exists"}},
-		"a password":                   {certs.Settings{CA: secret}, problems{"KAFKA_TLS_CA: is no PEM text"}},
-		"something long":               {certs.Settings{CA: strings.Repeat(secret, 1000)}, problems{"KAFKA_TLS_CA: is no PEM text, which begins with -----BEGIN, and not the path"}},
+		"no file":                      {certs.Settings{CA: "/nowhere/" + secret}, problems{"KAFKA_TLS_CA: is not PEM text, which begins with -----BEGIN, and no file of that name exists"}},
+		"a password":                   {certs.Settings{CA: secret}, problems{"KAFKA_TLS_CA: is not PEM text"}},
+		"something long":               {certs.Settings{CA: strings.Repeat(secret, 1000)}, problems{"KAFKA_TLS_CA: is neither PEM text, which begins with -----BEGIN, nor the path"}},
 		"a folder":                     {certs.Settings{CA: folder}, problems{"KAFKA_TLS_CA: is the path of a folder"}},
 		"a device":                     {certs.Settings{CA: os.DevNull}, problems{"KAFKA_TLS_CA: is not the path of an ordinary file"}},
 		"an empty file":                {certs.Settings{CA: file(t, "empty.pem", []byte("\n"))}, problems{"KAFKA_TLS_CA: is the path of an empty file"}},
@@ -208,8 +208,8 @@ func TestSentences(t *testing.T) {
 		"a Java keystore":              {certs.Settings{CA: file(t, "ca.jks", []byte("\xFE\xED\xFE\xED\x00\x02"+secret))}, problems{"KAFKA_TLS_CA: is binary, not PEM text: convert it"}},
 		"a key as CA":                  {certs.Settings{CA: keyPEM}, problems{"KAFKA_TLS_CA: holds a private key where a certificate belongs"}},
 		"PKCS#7":                       {certs.Settings{CA: strings.ReplaceAll(certPEM, "CERTIFICATE", "PKCS7")}, problems{"KAFKA_TLS_CA: holds PKCS#7"}},
-		"a request":                    {certs.Settings{CA: strings.ReplaceAll(certPEM, "CERTIFICATE", "CERTIFICATE REQUEST")}, problems{"KAFKA_TLS_CA: holds a request for a certificate"}},
-		"OpenSSL's own form":           {certs.Settings{CA: strings.ReplaceAll(certPEM, "CERTIFICATE", "TRUSTED CERTIFICATE")}, problems{"KAFKA_TLS_CA: holds a certificate in a form of OpenSSL's own"}},
+		"a request":                    {certs.Settings{CA: strings.ReplaceAll(certPEM, "CERTIFICATE", "CERTIFICATE REQUEST")}, problems{"KAFKA_TLS_CA: holds a certificate signing request"}},
+		"OpenSSL's own form":           {certs.Settings{CA: strings.ReplaceAll(certPEM, "CERTIFICATE", "TRUSTED CERTIFICATE")}, problems{"KAFKA_TLS_CA: holds a certificate in OpenSSL's own format"}},
 		"only the first line":          {certs.Settings{CA: "-----BEGIN CERTIFICATE-----"}, problems{"KAFKA_TLS_CA: holds a certificate that is damaged"}},
 		"cut off":                      {certs.Settings{CA: certPEM[:len(certPEM)-40]}, problems{"KAFKA_TLS_CA: holds a certificate that is damaged"}},
 		"from a word processor":        {certs.Settings{CA: strings.ReplaceAll(certPEM, "-----", "\u2013\u2013")}, problems{"KAFKA_TLS_CA: holds a certificate that is damaged"}},
@@ -222,7 +222,7 @@ func TestSentences(t *testing.T) {
 		"encrypted":                    {certs.Settings{Cert: certPEM, Key: relabel("PRIVATE", "ENCRYPTED PRIVATE")}, problems{"KAFKA_TLS_KEY: is encrypted"}},
 		"encrypted, the old way":       {certs.Settings{Cert: certPEM, Key: legacy}, problems{"KAFKA_TLS_KEY: is encrypted"}},
 		"encrypted, without line ends": {certs.Settings{Cert: certPEM, Key: strings.ReplaceAll(legacy, "\n", " ")}, problems{"KAFKA_TLS_KEY: is encrypted"}},
-		"OpenSSH":                      {certs.Settings{Cert: certPEM, Key: relabel("PRIVATE", "OPENSSH PRIVATE")}, problems{"KAFKA_TLS_KEY: is in a form of OpenSSH's own"}},
+		"OpenSSH":                      {certs.Settings{Cert: certPEM, Key: relabel("PRIVATE", "OPENSSH PRIVATE")}, problems{"KAFKA_TLS_KEY: is in OpenSSH's own format"}},
 		"a public key":                 {certs.Settings{Cert: certPEM, Key: relabel("PRIVATE", "PUBLIC")}, problems{"KAFKA_TLS_KEY: holds a public key"}},
 		"a damaged key":                {certs.Settings{Cert: certPEM, Key: strings.Replace(keyPEM, "MI", "", 1)}, problems{"KAFKA_TLS_KEY: is damaged"}},
 		"a key cut off":                {certs.Settings{Cert: certPEM, Key: keyPEM[:len(keyPEM)-30]}, problems{"KAFKA_TLS_KEY: is damaged"}},

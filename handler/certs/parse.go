@@ -28,7 +28,7 @@ func certificatesOf(text string) ([]*x509.Certificate, error) {
 			which = fmt.Sprintf("certificate %d of %d", i+1, len(candidates))
 		}
 		if b.label == "TRUSTEDCERTIFICATE" {
-			return nil, fmt.Errorf("holds %s in a form of OpenSSL's own: convert it with openssl x509 -in FILE -out NEWFILE", which)
+			return nil, fmt.Errorf("holds %s in OpenSSL's own format: convert it with openssl x509 -in FILE -out NEWFILE", which)
 		}
 		c, err := x509.ParseCertificate(b.der)
 		if b.damaged || err != nil {
@@ -53,7 +53,7 @@ func whyNoCertificate(text string, all []block) error {
 	case has("PRIVATEKEY"):
 		return errors.New("holds a private key where a certificate belongs: is it swapped with " + KeyName + "?")
 	case has("CERTIFICATEREQUEST"):
-		return errors.New("holds a request for a certificate: what the authority made of it belongs here")
+		return errors.New("holds a certificate signing request: the certificate that the authority issued for it belongs here")
 	case has("PKCS7"), has("CMS"):
 		return errors.New("holds PKCS#7: convert it with openssl pkcs7 -print_certs -in FILE -out NEWFILE")
 	default:
@@ -100,7 +100,7 @@ func keyOf(b block) (crypto.Signer, error) {
 	case b.encrypted, b.label == "ENCRYPTEDPRIVATEKEY":
 		return nil, errors.New("is encrypted, and there is no setting for its password: decrypt it with openssl pkey -in FILE -out NEWFILE, and keep that in Key Vault")
 	case b.label == "OPENSSHPRIVATEKEY":
-		return nil, errors.New("is in a form of OpenSSH's own: convert it with ssh-keygen -p -m PKCS8 -f FILE")
+		return nil, errors.New("is in OpenSSH's own format: convert it with ssh-keygen -p -m PKCS8 -f FILE")
 	case b.damaged:
 		return nil, errDamagedKey
 	}

@@ -51,22 +51,22 @@ func (s source) read() (string, error) {
 	case err != nil:
 		return "", errUnreadable
 	case len(text) > maxFile:
-		return "", errors.New("is the path of a file of more than 1 MiB, which is no certificate and no key: name another one")
+		return "", errors.New("is the path of a file of more than 1 MiB, which is neither a certificate nor a key: name another one")
 	case strings.TrimSpace(string(text)) == "":
 		return "", errors.New("is the path of an empty file: write the PEM text into it")
 	}
 	return clean(string(text)), nil
 }
 
-var errUnreadable = errors.New("is the path of a file that cannot be read: look at the file system that it is on")
+var errUnreadable = errors.New("is the path of a file that cannot be read: check its file system")
 
 func openRule(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return errors.New("is the path of a file that this program may not read: give its user the right to")
 	case errors.Is(err, fs.ErrNotExist):
-		return errors.New("is no PEM text, which begins with -----BEGIN, and no file of that name exists: look at the path, which counts from the folder that the program runs in, in Azure the app's")
+		return errors.New("is not PEM text, which begins with -----BEGIN, and no file of that name exists: check the path, which is relative to the folder in which the program runs, in Azure the app's")
 	default:
-		return errors.New("is no PEM text, which begins with -----BEGIN, and not the path of a file that can be opened")
+		return errors.New("is neither PEM text, which begins with -----BEGIN, nor the path of a file that can be opened")
 	}
 }

@@ -22,7 +22,7 @@ func (p *Producer) Close(ctx context.Context) error {
 	select {
 	case <-p.dispatcher.finished:
 	case <-ctx.Done():
-		err = fmt.Errorf("wait for records under way: %w", ctx.Err())
+		err = fmt.Errorf("wait for records in flight: %w", ctx.Err())
 	}
 	p.dispatcher.stop()
 	p.letGo()

@@ -197,7 +197,7 @@ func TestDiagnoseMetadata(t *testing.T) {
 	host := func(host string) func(*kmsg.MetadataResponse) {
 		return func(m *kmsg.MetadataResponse) { m.Brokers[1].Host = host }
 	}
-	nowhere := []string{"FAIL broker 1 at an address that is no host:port: leads partition 1, ", "advertised.listeners"}
+	nowhere := []string{"FAIL broker 1 at an address that is not host:port: leads partition 1, ", "advertised.listeners"}
 	for name, c := range map[string]struct {
 		edit func(*kmsg.MetadataResponse)
 		want [][]string

@@ -38,11 +38,11 @@ func ParseConnectionString(s string) (Account, error) {
 	a := Account{name: parts["accountname"], key: parts["accountkey"], sas: strings.TrimPrefix(parts["sharedaccesssignature"], "?")}
 	switch {
 	case a.name != "" && !validAccountName(a.name):
-		return Account{}, errors.New("must have an AccountName of 3 to 24 small letters and digits")
+		return Account{}, errors.New("must have an AccountName of 3 to 24 lower-case letters and digits")
 	case a.key == "" && a.sas == "":
-		return Account{}, errors.New("must have AccountKey or SharedAccessSignature; a string of neither is none, see the settings that begin with AzureWebJobsStorage__ for access by identity")
+		return Account{}, errors.New("must have AccountKey or SharedAccessSignature; for access by identity use the settings that begin with AzureWebJobsStorage__ instead")
 	case a.key != "" && a.name == "":
-		return Account{}, errors.New("must have AccountName beside AccountKey")
+		return Account{}, errors.New("must have AccountName together with AccountKey")
 	case a.key != "":
 		if _, err := base64.StdEncoding.DecodeString(a.key); err != nil {
 			return Account{}, errors.New("must have an AccountKey in base64, as the portal shows it")
@@ -116,7 +116,7 @@ func accountURL(scheme, name, suffix string) (string, error) {
 // NamedAccount returns the account of that name in Azure's public cloud, with access by identity.
 func NamedAccount(name string) (Account, error) {
 	if !validAccountName(name) {
-		return Account{}, errors.New("must be the name of a Storage account: 3 to 24 small letters and digits")
+		return Account{}, errors.New("must be the name of a Storage account: 3 to 24 lower-case letters and digits")
 	}
 	u, err := accountURL("", name, "")
 	return Account{url: u, name: name}, err

@@ -121,7 +121,7 @@ func readOAuth(value Values, brokers []string, login Login) (sasl.Mechanism, err
 	}
 	tokens, err := login(scope)
 	if err != nil {
-		return nil, errors.New("KAFKA_SASL_MECHANISM: OAUTHBEARER needs an identity of Azure's: log in with az login")
+		return nil, errors.New("KAFKA_SASL_MECHANISM: OAUTHBEARER needs an Azure identity: log in with az login")
 	}
 	extensions := map[string]string{}
 	for pair := range strings.SplitSeq(value.text("KAFKA_OAUTH_EXTENSIONS"), ",") {

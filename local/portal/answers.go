@@ -46,7 +46,7 @@ type topicState struct {
 }
 
 func (p *Portal) records(w http.ResponseWriter, _ *http.Request) {
-	state := topicState{Reason: "no Kafka is known to this program"}
+	state := topicState{Reason: "no Kafka is configured"}
 	if p.topic != nil {
 		newest, failed := p.topic.latest()
 		state = topicState{Readable: failed == nil, Records: newest}
@@ -66,7 +66,7 @@ func (p *Portal) record(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if p.topic == nil {
-		http.Error(w, "no Kafka is known to this program", http.StatusNotFound)
+		http.Error(w, "no Kafka is configured", http.StatusNotFound)
 		return
 	}
 	record, err := p.topic.read(r.Context(), int32(partition), offset)

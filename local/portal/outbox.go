@@ -151,7 +151,7 @@ func (p *Portal) outbox(w http.ResponseWriter, _ *http.Request) {
 		s.Drained = append(s.Drained, newDrained(item))
 	}
 	if p.queues == nil {
-		s.Reason = "no outbox is known to this program"
+		s.Reason = "no outbox is configured"
 		writeJSON(w, http.StatusOK, s)
 		return
 	}

@@ -150,7 +150,7 @@ type resent struct {
 
 func (p *Portal) resend(w http.ResponseWriter, r *http.Request) {
 	if p.config.Outbox == nil {
-		http.Error(w, "no outbox is known to this program", http.StatusNotFound)
+		http.Error(w, "no outbox is configured", http.StatusNotFound)
 		return
 	}
 	sent, left, err := p.config.Outbox.Resend(r.Context())

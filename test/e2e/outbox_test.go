@@ -309,7 +309,7 @@ func TestCheckConnectOutbox(t *testing.T) {
 		}
 	}
 	code, stdout, _ = runHandler(t, env, "-check", "-connect")
-	for _, want := range []string{"WARN  outbox: About 1 messages wait, the oldest that can be seen since 20", "WARN  outbox: About 1 messages are in the poison queue"} {
+	for _, want := range []string{"WARN  outbox: About 1 messages wait, the oldest visible one since 20", "WARN  outbox: About 1 messages are in the poison queue"} {
 		if code != 0 || !strings.Contains(stdout, want) {
 			t.Errorf("code %d, stdout %q, want %q", code, stdout, want)
 		}

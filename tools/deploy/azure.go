@@ -182,7 +182,7 @@ func (p program) may(ctx context.Context, t app, resource string, actions ...str
 			found = found || covers(v.Actions, action) && !covers(v.NotActions, action)
 		}
 		if !found {
-			return fmt.Errorf("no right to %s on %s: Website Contributor on the resource group has it; on the app alone it lacks the plan", action, path.Base(resource))
+			return fmt.Errorf("no right to %s on %s: assign Website Contributor on the resource group, because on the app alone it lacks the plan", action, path.Base(resource))
 		}
 	}
 	return nil

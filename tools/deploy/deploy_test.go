@@ -193,7 +193,7 @@ func TestDeploy(t *testing.T) {
 		"refused":             {change: script(slices.Repeat([]azure.Answer{refused}, 99)...), code: exitFailed, tries: 21, says: []string{"given up", "Status Code: 403"}},
 		"no way to the storage account": {
 			change: script(azure.Answer{Call: "az " + configZip, Code: 1, Stderr: "ERROR: BlobUploadFailedException: 403"}),
-			code:   exitOK, tries: twice, says: []string{"could not lay the package", "Network in docs/deploy.md"},
+			code:   exitOK, tries: twice, says: []string{"could not store the package", "Network in docs/deploy.md"},
 		},
 		"a health check that fails": {
 			change: script(azure.Answer{Call: "az " + configZip, Code: 1, Stderr: "ERROR: Deployment was successful but the app appears to be unhealthy."}),
@@ -202,7 +202,7 @@ func TestDeploy(t *testing.T) {
 		"az hangs":                     {hang: true, code: exitOK, says: []string{"az has said nothing", "The app runs"}},
 		"the old one runs for a while": {answers: []answer{old, {status: http.StatusNotFound}, {status: http.StatusServiceUnavailable}}, code: exitOK, tries: once, says: []string{"still runs commit 0123456789ab", "answers 404", "answers 503"}},
 		"the old one runs":             {last: &old, code: exitFailed, tries: once, says: []string{"after 5m0s the app does not run it", "still runs commit 0123456789ab"}},
-		"nonsense":                     {last: &answer{http.StatusOK, "<html>", nil}, code: exitFailed, tries: once, says: []string{"is no version"}},
+		"nonsense":                     {last: &answer{http.StatusOK, "<html>", nil}, code: exitFailed, tries: once, says: []string{"is not a version"}},
 		"no key yet":                   {change: script(azure.Answer{Call: "az functionapp function keys list", Code: 1, Stderr: "ERROR: Not Found"}), code: exitOK, tries: once, says: []string{"no key yet"}},
 		"shut out":                     {last: &shut, code: exitUnseen, tries: once, says: []string{"allowed_ips", "192.0.2.1"}},
 		"shut out, and content":        {last: &shut, args: []string{"-unseen"}, code: exitOK, tries: once, says: []string{"allowed_ips"}},

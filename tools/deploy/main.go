@@ -69,8 +69,8 @@ func (p program) main(ctx context.Context, args []string) int {
 	flags.StringVar(&o.app.name, "name", "", "the app's `name`")
 	flags.StringVar(&o.infra, "infra", "infra", "the `folder` with Terraform's configuration")
 	flags.DurationVar(&o.patience, "patience", 10*time.Minute, "how long to try again while Azure refuses")
-	flags.BoolVar(&o.print, "n", false, "print the commands, and run none but terraform output")
-	flags.BoolVar(&o.unseen, "unseen", false, "be content where the app cannot be asked from here, for its access restrictions")
+	flags.BoolVar(&o.print, "n", false, "only print the commands; terraform output is run")
+	flags.BoolVar(&o.unseen, "unseen", false, "succeed although the app's access restrictions prevent the version check from here")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK

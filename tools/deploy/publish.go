@@ -97,7 +97,7 @@ func packed(source string) (b build, err error) {
 	defer func() { _ = archive.Close() }()
 	f, err := archive.Open("bin/handler")
 	if err != nil {
-		return b, fmt.Errorf("%s is no package of this app: %w", source, err)
+		return b, fmt.Errorf("%s is not a package of this app: %w", source, err)
 	}
 	defer func() { _ = f.Close() }()
 	program, err := io.ReadAll(f)
@@ -141,14 +141,14 @@ func (p program) publish(ctx context.Context, t app, source string, want build, 
 			p.say("az says: %v", err)
 			return nil
 		case strings.Contains(err.Error(), "BlobUploadFailed"), strings.Contains(err.Error(), "Failed to upload"):
-			return fmt.Errorf("%w (the app could not lay the package into its storage account: its role is new, or a network shuts it out, see Network in docs/deploy.md)", err)
+			return fmt.Errorf("%w (the app could not store the package in its storage account: its role is new, or a network blocks it, see Network in docs/deploy.md)", err)
 		}
 		return err
 	})
 }
 
 // errUnseen says that the app cannot be reached from here.
-var errUnseen = errors.New("published, but which version runs cannot be seen from here: the app's access restrictions shut this machine out. " +
+var errUnseen = errors.New("published, but the running version cannot be checked from here: the app's access restrictions block this machine.  " +
 	"Add its address to allowed_ips for the time, or look for \"The handler listens\" in the app's log stream; with -unseen this is no failure")
 
 // awaitVersion requests the app's version until it is the wanted one.
@@ -212,7 +212,7 @@ func (p program) running(ctx context.Context, t app, host string) (b build, err 
 		return b, fmt.Errorf("it answers %d", answer.StatusCode)
 	}
 	if err := json.UnmarshalRead(io.LimitReader(answer.Body, 4096), &b); err != nil {
-		return b, errors.New("what it answers is no version")
+		return b, errors.New("its answer is not a version")
 	}
 	return b, nil
 }

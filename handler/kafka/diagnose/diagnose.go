@@ -190,7 +190,7 @@ func shown(address string) (string, bool) {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._:%", r)
 	})
 	if err != nil || host == "" || len(host) > longest || odd || number < 1 || number > 65535 {
-		return "an address that is no host:port", false
+		return "an address that is not host:port", false
 	}
 	return address, true
 }

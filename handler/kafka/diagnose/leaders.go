@@ -109,7 +109,7 @@ func (d *diagnosis) holders() []*holder {
 	return holders
 }
 
-var errAddress = errors.New("an address that is no host:port")
+var errAddress = errors.New("an address that is not host:port")
 
 // try connects to a broker. A broker that leads no partition is not asked more.
 func (d *diagnosis) try(ctx context.Context, h *holder) error {

@@ -14,7 +14,7 @@ import (
 // Reasons for not repeating a batch.
 var (
 	ErrOtherLog = errors.New("another cluster or another topic answers")
-	ErrNoProof  = errors.New("nobody can tell whether the same cluster answers")
+	ErrNoProof  = errors.New("it is unknown whether the same cluster answers")
 )
 
 // ErrToken says that the identity service gave no token.

@@ -67,7 +67,7 @@ var (
 	// ErrAnswer says that a broker violates the protocol.
 	ErrAnswer   = errors.New("the broker's answer does not fit the request")
 	errWantsTLS = errors.New("a TLS record came")
-	errNotKafka = errors.New("something else than an answer of Kafka came")
+	errNotKafka = errors.New("the data is not an answer of Kafka")
 	errVersion  = errors.New("the broker knows no version of a request that this program knows")
 )
 

@@ -50,7 +50,7 @@ func ExplainAt(err error, by string) string {
 	case errors.Is(err, errVersion):
 		return "the broker is too old or too new: " + errVersion.Error()
 	case errors.Is(err, ErrOtherLog), errors.Is(err, ErrNoProof):
-		return "the cluster behind KAFKA_BROKERS may be another one than before: whether it has what was under way is not known"
+		return "the cluster behind KAFKA_BROKERS may be another one than before: whether it has the records in flight is unknown"
 	case at == phaseLogin:
 		return "the login fails: the broker's answer to it does not fit; see KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
 	default:

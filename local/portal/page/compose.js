@@ -56,7 +56,7 @@ function outcomeOf({ statuses, first, tookMs }) {
   }
   const answer = read(first.answer);
   if (first.status === 200 && answer?.topic) return ['good', `Stored as ${placeOf(answer)}`];
-  if (first.status === 202) return ['warn', 'Kept in the outbox until Kafka takes it'];
+  if (first.status === 202) return ['warn', 'Kept in the outbox until Kafka accepts it'];
   if (first.status === 200) return ['plain', 'Answered 200'];
   return ['bad', `${first.status}: ${answer?.detail ?? (first.status === 401 ? 'the function\'s key is missing or wrong' : 'not stored')}`];
 }

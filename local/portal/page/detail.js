@@ -11,8 +11,8 @@ import { address, view } from './view.js';
 // Why there is no record.
 const missing = {
   refused: 'There is none: this registration was not stored.',
-  waiting: 'There is none yet: the event waits in the outbox until Kafka takes it.',
-  poisoned: 'There is none: the event was given up and lies in the poison queue.',
+  waiting: 'There is none yet: the event waits in the outbox until Kafka accepts it.',
+  poisoned: 'There is none: the event was given up and is in the poison queue.',
   repeated: 'The one of the first request with this event id.',
   ignored: 'There is none: events of this type are forwarded nowhere.',
 };

@@ -8,11 +8,11 @@ const hints = {
   404: (x) => (x && x.method !== 'POST' ? `The function takes POST only, and this was ${x.method}.`
     : 'There is no function at this path: it is /api/RegisterUser. A client that appends a path to the address needs a # at its end (docs/http.md).'),
   400: () => 'The answer names the member and the rule. docs/http.md has all forms.',
-  408: () => 'The body did not come in time.',
-  413: () => 'The body is larger than the function takes. Send the user id alone.',
+  408: () => 'The body did not arrive in time.',
+  413: () => 'The body is larger than the function accepts. Send only the user id.',
   415: () => 'Send application/json, or no Content-Type at all.',
   422: () => 'This event id was used for another user. Make a new Idempotency-Key for each registration.',
-  503: () => 'Neither Kafka nor the outbox took it, or that is not known. Send it again, with the same Idempotency-Key or none.',
+  503: () => 'Neither Kafka nor the outbox stored it, or the outcome is unknown. Send it again, with the same Idempotency-Key or none.',
   500: () => 'The handler or the host failed. The terminal says more.',
 };
 
