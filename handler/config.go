@@ -38,7 +38,7 @@ type settings struct {
 	Warnings []string // about settings that look like a mistake but do not prevent a start
 }
 
-// purpose is what the settings are read for.
+// purpose says for what the settings are read.
 type purpose int
 
 const (

@@ -31,7 +31,7 @@ func variablesOf(environ []string) variables {
 
 func fold(name string) string { return strings.ToLower(strings.ReplaceAll(name, "__", ":")) }
 
-// get returns the value of a variable, "" where there is none.
+// get returns the value of a variable, or "".
 func (v variables) get(name string) string {
 	if value, ok := v.exact[name]; ok {
 		return value

@@ -97,7 +97,7 @@ func kafkaConfig(k kafkaSettings) (kafka.Config, error) {
 	return c, err
 }
 
-// mechanism returns the login, or nil where there is none.
+// mechanism returns the login, or nil without one.
 func mechanism(k kafkaSettings) (sasl.Mechanism, error) {
 	switch k.Mechanism {
 	case "":

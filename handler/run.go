@@ -90,7 +90,7 @@ func misused(arguments int, check, connect bool, poison string) string {
 	return ""
 }
 
-// serve answers the Functions host until the process is told to end.
+// serve answers the Functions host until the process gets a signal to end.
 func serve(s settings, log *slog.Logger) (int, error) {
 	ctx, reason, stop := untilTold()
 	defer stop()

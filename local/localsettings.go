@@ -62,7 +62,7 @@ func (s *stack) isExtra(name string) bool {
 	return false
 }
 
-// quoted returns a string in JSON. What is no UTF-8 becomes U+FFFD.
+// quoted returns a string in JSON. Invalid UTF-8 becomes U+FFFD.
 func quoted(s string) []byte {
 	text, _ := jsontext.AppendQuote(nil, s) // its error speaks of that
 	return text

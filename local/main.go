@@ -1,6 +1,5 @@
-// Local runs the whole system on this machine, with only Go installed: a Kafka broker in this process, an endpoint
-// that takes the telemetry and can be searched, and a stand-in of the Functions host that starts the handler. Nothing
-// leaves the machine.
+// Local runs the whole system on this machine, with only Go installed: a Kafka broker in this process, a telemetry
+// endpoint with a search, and a stand-in for the Functions host that starts the handler. Nothing leaves the machine.
 //
 //	go run ./local
 package main

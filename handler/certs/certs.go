@@ -24,7 +24,7 @@ const (
 	KeyName  = "KAFKA_TLS_KEY"
 )
 
-// Settings are the values of the settings, "" where there is none: PEM text, or the path of a file that holds it.
+// Settings are the values of the settings, "" if not set: PEM text, or the path of a file with it.
 type Settings struct {
 	CA   string // that sign the servers' certificates; "": the system's
 	Cert string // of the client, with what leads to its authority; "": none
@@ -37,7 +37,7 @@ type Problem struct {
 	Text string // of it: "is encrypted: …"
 }
 
-// Certificates are what a client needs for TLS. They are safe for use by several goroutines.
+// Certificates are the certificates of a TLS client. They are safe for use by several goroutines.
 type Certificates struct {
 	ca, cert, key source
 	log           *slog.Logger

@@ -97,7 +97,7 @@ type server struct {
 	config *tls.Config
 }
 
-// serve starts a server that wants the clients' certificates, where clients is an authority.
+// serve starts a server. If clients is set it requires client certificates from that authority.
 func serve(t *testing.T, cert realkafka.Cert, clients *realkafka.CA, maxVersion uint16) *server {
 	t.Helper()
 	s := &server{}

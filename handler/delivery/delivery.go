@@ -48,7 +48,7 @@ type Received struct {
 	Until   time.Time // it is visible again from then on
 }
 
-// ErrSeen says that a message of the outbox is gone, or that somebody else has received it.
+// ErrSeen says that a message of the outbox is gone, or that another receiver has it.
 var ErrSeen = errors.New("the message is gone, or somebody else has received it")
 
 // Poisoned names a message of the poison queue, and why it is there.

@@ -36,7 +36,7 @@ func writeJSON(w http.ResponseWriter, status int, mediaType string, v any) {
 	write(w, status, mediaType, body)
 }
 
-// write sends a whole answer. Its length is set: the host relays the answer only when it has all of it.
+// write sends a whole answer. It sets the length, because the host relays an answer only after its end.
 func write(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	h, values := w.Header(), []string{mediaType, strconv.Itoa(len(body)), "no-store"} // one piece of memory for three headers
 	h["Content-Type"], h["Content-Length"], h["Cache-Control"] = values[0:1:1], values[1:2:2], values[2:3:3]

@@ -26,7 +26,7 @@ func (instant) Produce(context.Context, registration.Record) (delivery.RecordMet
 
 func (instant) Check(context.Context) error { return nil }
 
-// discard is an answer that nobody reads.
+// discard is a response writer that discards the answer.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }

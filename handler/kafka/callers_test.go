@@ -189,7 +189,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestOrder has a caller send records of one key one after the other while others send as well: in the log they have
+// TestOrder sends records with the same key one after the other while other callers send as well: in the log they have
 // the same order.
 func TestOrder(t *testing.T) {
 	t.Parallel()

@@ -33,8 +33,8 @@ var (
 	errFull   = errors.New("the queue is full")
 )
 
-// dispatcher decides what is sent when. It holds the queues, the books, and the states of partitions and lanes; it does
-// no I/O and has no goroutine. It is told what happens, and has lanes run by start.
+// dispatcher decides what is sent when. It holds the queues, the books, and the states of partitions and lanes; it
+// does no I/O and has no goroutine. Its methods are called for each event, and it calls start to run a lane.
 //
 // mu guards all of it, the items, and the idle lanes. It is never held during a wait.
 //

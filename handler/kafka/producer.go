@@ -1,7 +1,7 @@
 // Package kafka stores records in one Kafka topic.
 //
 // It promises that Produce returns a record's place only after every in-sync replica has it (acks=all); that its own
-// repeats make no copies; and that every error says whether the record may be stored all the same (delivery.Class). It
+// repeats make no copies; and that every error says whether the record may be stored nevertheless (delivery.Class). It
 // never returns or logs text of a broker.
 //
 // A record is sent at once, in one request with all others that wait for the same broker (group commit). Each broker
@@ -9,9 +9,10 @@
 // connection and one request in flight (KIP-98). Records that are certainly not stored go back into the queue. Records
 // that may be stored are repeated with the same bytes, for as long as the same cluster answers.
 //
-// The way of a record: queue.go, dispatcher.go (what is sent when), lane.go (one attempt), batch.go (its verdict), settle.go
-// (what follows from it), repeat.go (where the verdict is unknown). keeper.go knows the cluster, and keeps lanes connected.
-// Connections and what answers mean are in the package wire; the package diagnose looks at a cluster for an operator.
+// The path of a record: queue.go, dispatcher.go (the order of sending), lane.go (an attempt), batch.go (its verdict),
+// settle.go (the consequences), repeat.go (after an unknown verdict). keeper.go refreshes the metadata, and keeps
+// lanes connected. The package wire has the connections and the meaning of answers; the package diagnose examines a
+// cluster for an operator.
 package kafka
 
 import (

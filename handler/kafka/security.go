@@ -54,7 +54,7 @@ func (s *scramLogin) Start(context.Context) (sasl.StateMachine, []byte, error) {
 	return (*scramSession)(conversation), []byte(first), err
 }
 
-// scramSession is a login under way.
+// scramSession is a login in progress.
 type scramSession scram.ClientConversation
 
 // Next answers the broker's challenge, and then checks the broker's own proof that it knows the password.
@@ -64,7 +64,8 @@ func (s *scramSession) Next(_ context.Context, challenge []byte) (bool, []byte, 
 	return conversation.Done(), []byte(answer), err
 }
 
-// OAuthBearer logs in with tokens of an identity (RFC 7628). Extensions are for brokers that want to be told more (KIP-342).
+// OAuthBearer logs in with tokens of an identity (RFC 7628). Extensions are for brokers that require more data
+// (KIP-342).
 func OAuthBearer(tokens *identity.Tokens, extensions map[string]string) sasl.Mechanism {
 	return &oauthBearer{tokens: tokens, extensions: extensions}
 }
@@ -92,11 +93,11 @@ func (o *oauthBearer) Start(ctx context.Context) (sasl.StateMachine, []byte, err
 	return &oauthSession{}, []byte(b.String()), nil
 }
 
-// oauthSession is a login under way.
+// oauthSession is a login in progress.
 type oauthSession struct{}
 
-// Next reads the broker's answer: nothing means that the token is accepted, else it is a reason in JSON, to be answered
-// with a single 0x01, upon which the broker fails the login with an error code of its own.
+// Next reads the broker's answer. An empty answer means that the token is accepted. Otherwise the answer is a reason
+// in JSON; the client must answer with a single 0x01, and then the broker refuses the login with an error code.
 func (s *oauthSession) Next(_ context.Context, challenge []byte) (bool, []byte, error) {
 	if len(challenge) == 0 {
 		return true, nil, nil

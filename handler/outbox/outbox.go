@@ -48,7 +48,7 @@ type Config struct {
 	Profile bool             // whether the messages that Resend writes keep the profile
 }
 
-// Scope is what tokens must be for.
+// Scope is the scope of tokens for the queue service.
 const Scope = "https://storage.azure.com/.default"
 
 // Queue is the outbox. It is safe for use by several goroutines.

@@ -83,14 +83,14 @@ func count(ctx context.Context, client *azqueue.QueueClient) (int, error) {
 	return int(valueOf(resp.ApproximateMessagesCount)), err
 }
 
-// Delete deletes a message. The error is delivery.ErrSeen where it is gone, or somebody else has received it.
+// Delete deletes a message. The error is delivery.ErrSeen if it is gone, or if another receiver has it.
 func (q *Queue) Delete(ctx context.Context, kept delivery.Kept) error {
 	_, err := q.messages.DeleteMessage(ctx, kept.ID, kept.Receipt, nil)
 	return seen(wrap("delete the message", err))
 }
 
-// Show makes a hidden message visible after a time, in whole seconds. The error is delivery.ErrSeen where it is gone, or
-// somebody else has received it.
+// Show makes a hidden message visible after a time, in whole seconds. The error is delivery.ErrSeen if it is gone, or
+// if another receiver has it.
 func (q *Queue) Show(ctx context.Context, kept delivery.Kept, after time.Duration) error {
 	at := int32(after / time.Second)
 	_, err := q.messages.UpdateMessage(context.WithValue(ctx, textlessKey{}, true), kept.ID, kept.Receipt, "",

@@ -38,7 +38,7 @@ func Wait(ctx context.Context) error {
 	}
 }
 
-// Context returns a context that ends when this process is told to end (SIGINT, SIGTERM) or its parent is gone. stop must
+// Context returns a context that ends when this process gets SIGINT or SIGTERM, or when its parent is gone. stop must
 // be called.
 func Context() (ctx context.Context, stop func()) {
 	ctx, stopSignals := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -13,9 +13,9 @@ import (
 //   - Auth0's event.user as it is: has "user_id";
 //   - {"value": "…"} with the JSON text of event.user, or with event.user itself: what clients of Kafka REST services send.
 //
-// A member that is null is absent, members that are not known are ignored. A member that is known must be of its type
-// and stand there once. A profile may hold anything that is JSON; only its user_id must be sound. A tenant that cannot
-// be one is left out, and so is what is unsound of a CloudEvent beside its type and its user: nobody is lost for it.
+// A null member counts as absent, and unknown members are ignored. A known member must have the right type and occur
+// once. A profile may hold any JSON; only its user_id must be valid. An invalid tenant is ignored, and so are invalid
+// members of a CloudEvent other than its type and its user: they must not cost the registration.
 type Decoder struct {
 	// Tenant is the Auth0 tenant of requests that name none, or empty.
 	Tenant string

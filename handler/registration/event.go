@@ -1,8 +1,8 @@
 // Package registration defines the registration of a user.
 //
 // It reads the four forms in which a registration reaches the function (see Decoder) into one Event, and writes an
-// Event as the Kafka record that consumers rely on (see Event.Record). It promises that whatever Decode accepts has a
-// user id, an event id and a record that fits Kafka, and that no error it returns repeats anything of what was sent.
+// Event as the Kafka record that consumers rely on (see Event.Record). It promises that every event from Decode has a
+// user id, an event id and a record that fits Kafka, and that no error repeats anything of the request.
 package registration
 
 import (

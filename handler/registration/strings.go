@@ -99,7 +99,7 @@ func escaped(c byte) (rune, bool) {
 	}
 }
 
-// unicode reads \uXXXX, two of them where they are a surrogate pair.
+// unicode reads \uXXXX, or both parts of a surrogate pair.
 func (s *scanner) unicode() (rune, error) {
 	r, ok := hexRune(s.ahead(6))
 	if !ok {

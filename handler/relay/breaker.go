@@ -32,8 +32,8 @@ var (
 // breaker knows whether Kafka is unavailable, so that registrations do not wait for it in vain.
 //
 //	closed  registrations go to Kafka, until tripAfter of them in a row fail
-//	open    registrations go straight to the outbox, and Kafka is asked once a second. While it answers, tripAfter of
-//	        them at a time are sent to it: it may store nothing all the same, or refuse one partition only
+//	open    registrations go directly to the outbox, and Kafka is checked once a second. While it answers, tripAfter of
+//	        them at a time are sent to it: it may still store nothing, or refuse only one partition
 //
 // A record that is stored in time closes it, from a registration or from a drain. Failed drains do not open it: the
 // messages in the outbox may all belong to the one partition that is dead. Drains wait only while Kafka does not

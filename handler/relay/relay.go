@@ -1,7 +1,7 @@
 // Package relay decides where a registration goes: to Kafka; while Kafka does not accept it, to the outbox; or nowhere.
 //
-// It promises that Deliver returns within its time limits, and that it returns an Outcome only when the registration is
-// stored durably. What is in the outbox, Drain moves to Kafka.
+// It promises that Deliver returns within its time limits, and that it returns an Outcome only when the registration
+// is stored durably. Drain moves messages from the outbox to Kafka.
 package relay
 
 import (

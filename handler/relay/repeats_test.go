@@ -89,7 +89,7 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-// A CloudEvent is known by its own source and id, whatever its record has in their place.
+// A CloudEvent is identified by its own source and id, even if its record has others.
 func TestRepeatsOfAStream(t *testing.T) {
 	t.Parallel()
 	stream := func(source, id string) registration.Event {

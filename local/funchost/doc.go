@@ -1,4 +1,4 @@
-// Package funchost is a stand-in of the Azure Functions host (v4) for apps with a custom handler. It starts the
+// Package funchost is a stand-in for the Azure Functions host (v4), for apps with a custom handler. It starts the
 // handler of a function app folder, keeps it running and passes it HTTP requests and the messages of Storage queues as
 // the real host does, so that the app can be run and tested with only Go installed.
 //

@@ -144,7 +144,7 @@ func (h *Host) executing(op *operation) {
 	h.say(op, fmt.Sprintf("Executing 'Functions.%s' (Reason='%s', Id=%s)", op.function, op.trigger, op.id))
 }
 
-// executed tells how an invocation ended.
+// executed reports the end of an invocation.
 func (h *Host) executed(op *operation, err error) {
 	outcome, at := "Succeeded", information
 	switch {
@@ -163,7 +163,7 @@ func (h *Host) executed(op *operation, err error) {
 	h.rows.ended(op, err)
 }
 
-// calls takes a run's request to the handler and tells of it.
+// calls passes a run's request to the handler and reports it.
 func (h *Host) calls(op *operation) http.RoundTripper { return told{h.transport, h.rows, op} }
 
 type told struct {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// authLevel is what a caller must show.
+// authLevel is the kind of key that a function requires.
 type authLevel string
 
 const (
@@ -53,7 +53,7 @@ type binding struct {
 func (b binding) isTrigger() bool { return hasSuffixFold(b.Type, "trigger") }
 func (b binding) isInput() bool   { return b.Direction == "" || strings.EqualFold(b.Direction, "in") }
 
-// functions are the app's, as far as the stand-in can run them.
+// functions are the app's functions that the stand-in can run.
 type functions struct {
 	http    []function
 	queue   []queueFunction
@@ -224,9 +224,8 @@ func (f function) allows(method string) bool {
 	return len(f.methods) == 0 || slices.Contains(f.methods, strings.ToUpper(method))
 }
 
-// match returns the function for a request, nil where there is none. It matches without regard to case
-// and with or without a trailing slash. A method that no function has is no different from an unknown
-// path: the real host answers 404, not 405.
+// match returns the function for a request, or nil. It matches without regard to case and with or without a trailing
+// slash. A method that no function has is like an unknown path: the real host answers 404, not 405.
 func match(functions []function, method string, u *url.URL) *function {
 	if strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
 		return nil // an encoded slash stays encoded when the host matches

@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// ownGroup puts the handler into a process group of its own. Ctrl-C in a terminal goes to every process
-// of the foreground group; in the group of the program that embeds the host, the handler would end by
-// itself while the host still has requests for it, and its exit would be taken for a crash. Apart from
-// it, the program decides: it drains and then kills the handler, which, as on Azure, sees no signal.
+// ownGroup puts the handler into a separate process group. Ctrl-C in a terminal goes to every process of the
+// foreground group. In the group of the program that embeds the host, the handler would end while the host still has
+// requests for it, and its exit would count as a crash. Apart from it, the program decides: it drains and then kills
+// the handler, which, as on Azure, sees no signal.
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // exitCode is the code as .NET has it: 128 + n where signal n ended the process.

@@ -81,7 +81,7 @@ type launch struct {
 	pid      int                     // 0 when there is no process; guarded by worker.mu
 }
 
-// unstarted stands for the handler before its first start; requests already wait for it.
+// unstarted is the launch before the handler's first start; requests already wait for it.
 func unstarted() *launch {
 	return &launch{
 		kill:     func(error) {},

@@ -10,9 +10,9 @@
 // [Cluster.Close] ends every broker. When the process dies without it (a panic, a test's time limit, SIGKILL), the
 // kernel ends the brokers on Linux: they are started with a parent-death signal. That signal follows the thread which
 // started the child, not the process, and the Go runtime may end a thread that another goroutine had locked, so each
-// broker is started and awaited by a goroutine of its own that keeps its thread until the broker is gone.
-// Other systems have nothing like it: there a broker outlives a process that died without calling Close. A temporary
-// folder stays behind on all of them.
+// broker has a goroutine that starts it, waits for it, and keeps its thread until the broker is gone. Other systems
+// have nothing like it: there a broker outlives a process that died without calling Close. A temporary folder stays
+// behind on all of them.
 //
 // # Time
 //

@@ -73,7 +73,7 @@ func (s target) testSignatures(t *testing.T) {
 	}
 }
 
-// token is a credential that always gives the same token.
+// token is a credential that always returns the same token.
 type token string
 
 func (s token) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
@@ -91,7 +91,7 @@ func jwt(audience string, begins, ends int) string {
 
 const storage = "https://storage.azure.com"
 
-// withToken returns the client of a queue that shows a token.
+// withToken returns the client of a queue that uses a token.
 func (s target) withToken(t *testing.T, name, shown string) *azqueue.QueueClient {
 	t.Helper()
 	o := s.options()
@@ -127,7 +127,7 @@ func (s target) testTokens(t *testing.T) {
 	}
 }
 
-// TestAuthentication is a service over TLS: tokens on the stand-in and on Azurite, and the key as well. See also
+// TestAuthentication uses a service over TLS, with tokens on the stand-in and on Azurite, and with the key. See also
 // TestConformance.
 func TestAuthentication(t *testing.T) {
 	t.Parallel()
@@ -143,8 +143,8 @@ func TestAuthentication(t *testing.T) {
 	})
 }
 
-// TestRefusedCredentials holds the stand-in against the reference: Azurite looks at no dates, answers 403 to a request
-// without credentials, and 403 or 500 to a header that it cannot read.
+// TestRefusedCredentials compares the stand-in with the reference. Azurite differs: it checks no dates, answers 403 to
+// a request without credentials, and 403 or 500 to an unreadable header.
 func TestRefusedCredentials(t *testing.T) {
 	t.Parallel()
 	s := start(t, storagequeue.Config{Certificate: certificate(t)})
@@ -204,7 +204,7 @@ func TestRefusedCredentials(t *testing.T) {
 	}
 }
 
-// TestDates shows that a signed request is not good for ever.
+// TestDates shows that a signed request expires.
 func TestDates(t *testing.T) {
 	t.Parallel()
 	s := start(t, storagequeue.Config{})

@@ -16,7 +16,7 @@ import (
 	"userrelay/local/storagequeue/internal/store"
 )
 
-// backlog is a store with messages that wait, of 700 bytes as in the outbox.
+// backlog is a store with waiting messages of 700 bytes, as in the outbox.
 func backlog(b *testing.B, dir string, waiting int) *store.Store {
 	b.Helper()
 	s, err := store.Open(dir)
@@ -42,8 +42,8 @@ func backlog(b *testing.B, dir string, waiting int) *store.Store {
 	return s
 }
 
-// BenchmarkStore puts, gets and deletes one message after the other, with others waiting. What it takes must not grow
-// with their number.
+// BenchmarkStore puts, gets and deletes one message after the other while others wait. The time must not grow with
+// their number.
 func BenchmarkStore(b *testing.B) {
 	for _, waiting := range []int{1000, 100_000} {
 		for _, where := range []string{"memory", "folder"} {
@@ -71,8 +71,8 @@ func BenchmarkStore(b *testing.B) {
 	}
 }
 
-// BenchmarkService does each operation by itself, through azqueue, with 32 clients at the same time. The clients use most
-// of the processors' time.
+// BenchmarkService measures each operation separately, through azqueue, with 32 concurrent clients. The clients use
+// most of the processors' time.
 func BenchmarkService(b *testing.B) {
 	for _, waiting := range []int{1000, 100_000} {
 		for _, where := range []string{"memory", "folder"} {

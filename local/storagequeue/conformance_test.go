@@ -16,8 +16,8 @@ import (
 	"userrelay/local/storagequeue"
 )
 
-// What these tests expect holds for the stand-in and for Azurite; see TestConformance. Where Azurite is not what Microsoft's
-// reference says, the stand-in alone is held against the reference, in reference_test.go.
+// The expectations of these tests hold for the stand-in and for Azurite; see TestConformance. If Azurite differs from
+// Microsoft's reference, reference_test.go compares only the stand-in with the reference.
 
 // want checks the outcome of a call. want is "201", or "404 QueueNotFound" for an error.
 func want(t *testing.T, what, want string, res *http.Response, err error) {
@@ -47,7 +47,7 @@ func want(t *testing.T, what, want string, res *http.Response, err error) {
 	}
 }
 
-// capture returns a context with which a call leaves its response in res.
+// capture returns a context with which a call stores its response in res.
 func capture(t *testing.T, res **http.Response) context.Context {
 	t.Helper()
 	return policy.WithCaptureResponse(t.Context(), res)
@@ -65,7 +65,7 @@ func put(t *testing.T, q *azqueue.QueueClient, text string, o *azqueue.EnqueueMe
 	return res.Messages[0]
 }
 
-// get takes at most n messages for so many seconds.
+// get receives at most n messages and hides them for some seconds.
 func get(t *testing.T, q *azqueue.QueueClient, n, hidden int32) []*azqueue.DequeuedMessage {
 	t.Helper()
 	res, err := q.DequeueMessages(t.Context(), &azqueue.DequeueMessagesOptions{NumberOfMessages: &n, VisibilityTimeout: &hidden})

@@ -15,7 +15,7 @@ import (
 	"userrelay/local/storagequeue/internal/store"
 )
 
-// The decoders, which clients reach only behind a signature that a fuzzer cannot make.
+// These tests call the decoders directly, because a fuzzer cannot sign requests.
 
 func FuzzMessage(f *testing.F) {
 	for _, body := range []string{

@@ -19,7 +19,7 @@ import (
 
 const dirVar = "STORAGEQUEUE_TEST_DIR" // set in the process of a server: its folder
 
-// serve is the server's process. It says where it listens and ends when its standard input does, or when it is killed.
+// serve is the server's process. It prints its address, and ends when its standard input ends or when it is killed.
 func serve(dir string) int {
 	s, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0", Dir: dir})
 	if err != nil {
@@ -34,7 +34,7 @@ func serve(dir string) int {
 	return 0
 }
 
-// process is a server in a process of its own.
+// process is a server in a separate process.
 type process struct {
 	target
 	kill func()
@@ -73,7 +73,7 @@ func startProcess(t *testing.T, dir string) process {
 	return process{target{url: strings.TrimSpace(url), client: client(t, nil)}, kill}
 }
 
-// ledger is what clients were told.
+// ledger has the answers to clients.
 type ledger struct {
 	mu      sync.Mutex
 	stored  map[string]bool // texts whose put was acknowledged
@@ -88,7 +88,7 @@ func (l *ledger) note(m map[string]bool, text string) int {
 	return len(m)
 }
 
-// TestKilled kills a server while clients put, get and delete, again and again. Whatever a client was told must hold.
+// TestKilled repeatedly kills a server while clients put, get and delete. Every answer to a client must stay true.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	const (
@@ -132,7 +132,7 @@ func TestKilled(t *testing.T) {
 	t.Logf("%d puts and %d deletes were acknowledged", len(l.stored), len(l.deleted))
 }
 
-// deleteOne takes a message and deletes it. It returns false when the server is gone.
+// deleteOne receives a message and deletes it. It returns false if the server is gone.
 func deleteOne(t *testing.T, q *azqueue.QueueClient, l *ledger) bool {
 	t.Helper()
 	res, err := q.DequeueMessage(t.Context(), &azqueue.DequeueMessageOptions{VisibilityTimeout: new(int32(1))})
@@ -148,7 +148,7 @@ func deleteOne(t *testing.T, q *azqueue.QueueClient, l *ledger) bool {
 	return true
 }
 
-// check reads the whole queue and compares it with what clients were told.
+// check reads the whole queue and compares it with the answers to clients.
 func check(t *testing.T, q *azqueue.QueueClient, l *ledger) {
 	t.Helper()
 	found := make(map[string]bool)

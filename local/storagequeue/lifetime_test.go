@@ -16,7 +16,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// Part of TestConformance: messages, and what becomes of them.
+// Part of TestConformance: the lifetime of messages.
 
 func (s target) testLife(t *testing.T) {
 	t.Parallel()
@@ -109,7 +109,7 @@ func (s target) testUpdate(t *testing.T) {
 	}
 }
 
-// testDeleteUnread is what becomes of a message that was put for the case that Kafka does not answer, when it does.
+// testDeleteUnread deletes a message that was not received, as the handler does after Kafka's late answer.
 func (s target) testDeleteUnread(t *testing.T) {
 	t.Parallel()
 	q := s.queue(t)

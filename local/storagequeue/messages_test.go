@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Part of TestConformance: messages, as they are put and got.
+// Part of TestConformance: putting and getting messages.
 
 func (s target) testRoundTrip(t *testing.T) {
 	t.Parallel()

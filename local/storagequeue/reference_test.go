@@ -16,17 +16,17 @@ import (
 	"userrelay/local/storagequeue"
 )
 
-// These tests hold the stand-in against Microsoft's REST reference alone, where azqueue cannot send such a request or
-// Azurite does not do what is written: it answers wrong parameters and bodies with a 400 that has no code, or a 500.
+// These tests compare only the stand-in with Microsoft's REST reference, because azqueue cannot send such requests or
+// Azurite differs from the reference: it answers wrong parameters and bodies with a 400 without a code, or a 500.
 
-// sent is a request that azqueue signs but would not send by itself.
+// sent is a request that azqueue signs but does not offer.
 type sent struct {
 	method, path, body string
 	headers            []string // lines; "Name:" removes one
 	chunked            bool
 }
 
-// Do makes what azqueue was about to send into what is to be sent, before it is signed.
+// Do replaces azqueue's request by the wanted one before it is signed.
 func (s sent) Do(req *policy.Request) (*http.Response, error) {
 	r := req.Raw()
 	u, err := r.URL.Parse(s.path)
@@ -53,7 +53,7 @@ func (s sent) Do(req *policy.Request) (*http.Response, error) {
 	return req.Next()
 }
 
-// answer is a response, all of which has been read.
+// answer is a completely read response.
 type answer struct {
 	status int
 	header http.Header
@@ -97,7 +97,7 @@ func (s target) send(t *testing.T, request sent) answer {
 	return read(t, res)
 }
 
-// do sends a request as it is.
+// do sends a request unchanged.
 func do(t *testing.T, c *http.Client, req *http.Request) answer {
 	t.Helper()
 	res, err := c.Do(req)
@@ -194,7 +194,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// TestUnsigned is about what is wrong before a signature is looked at.
+// TestUnsigned has requests that are refused before the signature is checked.
 func TestUnsigned(t *testing.T) {
 	t.Parallel()
 	s := start(t, storagequeue.Config{})
@@ -218,7 +218,7 @@ func TestUnsigned(t *testing.T) {
 	}
 }
 
-// TestAnswer holds the whole of some answers against the reference.
+// TestAnswer compares some complete answers with the reference.
 func TestAnswer(t *testing.T) {
 	t.Parallel()
 	s := start(t, storagequeue.Config{})
@@ -246,8 +246,9 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// TestUpdateAlone is what Azurite takes and the reference does not: a message cannot be hidden for longer than it lives.
-// And what azqueue cannot send: an update that leaves the text as it is, which the Functions host sends to keep a message.
+// TestUpdateAlone has an update that Azurite accepts against the reference: a message cannot be hidden beyond its
+// expiry. It also has an update that azqueue cannot send: one without a text, with which the Functions host renews a
+// message.
 func TestUpdateAlone(t *testing.T) {
 	t.Parallel()
 	s := start(t, storagequeue.Config{})

@@ -11,7 +11,7 @@ import (
 	"userrelay/local/storagequeue"
 )
 
-// connect returns the client of a queue, from what a server says of itself.
+// connect returns the client of a queue, from a server's connection string.
 func connect(t *testing.T, s *storagequeue.Server) *azqueue.QueueClient {
 	t.Helper()
 	q, err := azqueue.NewQueueClientFromConnectionString(s.ConnectionString(), "userrelay-outbox", target{client: client(t, nil)}.options())

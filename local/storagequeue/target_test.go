@@ -28,7 +28,7 @@ import (
 
 const (
 	account = "devstoreaccount1"
-	// The key that everybody knows.
+	// The well-known key.
 	key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 	azuriteFolder = "../../test/azurite"
@@ -72,7 +72,7 @@ func client(t *testing.T, certificate *tls.Certificate) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// azurite starts an Azurite; with a certificate one that takes bearer tokens.
+// azurite starts an Azurite. With a certificate it accepts bearer tokens.
 func azurite(t *testing.T, certificate *tls.Certificate) target {
 	t.Helper()
 	node, err := exec.LookPath("node")
@@ -128,7 +128,7 @@ func azurite(t *testing.T, certificate *tls.Certificate) target {
 	return target{url: scheme + "://" + address + "/" + account, client: client(t, certificate), azurite: true}
 }
 
-// freeAddress returns an address that nobody listens on.
+// freeAddress returns a free address.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -139,7 +139,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// options are those of a client that tries once.
+// options are the options of a client without retries.
 func (s target) options() *azqueue.ClientOptions {
 	return &azqueue.ClientOptions{ClientOptions: policy.ClientOptions{
 		Transport: s.client, Retry: policy.RetryOptions{MaxRetries: -1},
@@ -175,7 +175,7 @@ func (s target) queue(t *testing.T) *azqueue.QueueClient {
 	return q
 }
 
-// certificate returns one for loopback.
+// certificate returns a certificate for loopback.
 func certificate(t *testing.T) *tls.Certificate {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,5 +1,5 @@
 // Package auth0 tests the Auth0 side of the project with its real tools: the Action's code in its own runtime, against
-// all that `go run ./local` starts; the deployment with auth0-deploy-cli; the callers from articles.
+// a running `go run ./local`; the deployment with auth0-deploy-cli; the callers from articles.
 package auth0
 
 import (

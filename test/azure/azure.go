@@ -1,7 +1,7 @@
-// Package azure has stand-ins of the programs that people deploy with: az, azd, terraform, func and gh. They accept
-// the commands and flags that the project's documents use, like the real ones, and refuse all others. They simulate a
-// small world: one tenant with two subscriptions, the logged in user with roles, Terraform's resources and the
-// location of its state.
+// Package azure has stand-ins for the deployment programs: az, azd, terraform, func and gh. They accept the commands
+// and flags that the project's documents use, like the real ones, and refuse all others. They simulate a small world:
+// one tenant with two subscriptions, the logged in user with roles, Terraform's resources and the location of its
+// state.
 //
 // Their purpose is to detect commands that cannot work: commands that they accept may still fail in Azure.
 //

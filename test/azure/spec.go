@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// command is a command of a tool. Its flags are listed as in the tool's help: "name,n=!" has a short form, takes a
-// value and is required. A star means arguments other than flags.
+// command is a tool's command. Its flags are listed as in the tool's help: "name,n=!" has a short form, takes a value
+// and is required. A star means arguments other than flags.
 type command struct {
 	name  string
 	flags string

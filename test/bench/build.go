@@ -16,7 +16,7 @@ import (
 	"userrelay/test/bench/report"
 )
 
-// programs are what runs beside the load generator. The reference relays are built as the handler is shipped.
+// programs are the programs besides the load generator. The reference relays are built like the released handler.
 func programs() []string {
 	return []string{"userrelay/handler", "userrelay/test/bench/relay", "userrelay/test/bench/broker", "userrelay/test/bench/ingest", "userrelay/test/bench/host"}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// A killed broker stays away for at least this long. It then takes some seconds to start.
+	// A killed broker stays stopped for at least this long. It then takes some seconds to start.
 	downFor = 500 * time.Millisecond
 	// Messages in progress stay invisible for this long after a host has ended.
 	abandoned = 10 * time.Minute

@@ -16,7 +16,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// hosted is a handler under the stand-in of the Functions host.
+// hosted is a handler under the stand-in for the Functions host.
 type hosted struct {
 	*funchost.Host
 	client

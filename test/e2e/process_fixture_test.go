@@ -11,7 +11,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// process is a child process and what it prints.
+// process is a child process with its output.
 type process struct {
 	cmd            *exec.Cmd
 	stdout, stderr *recorder.Recorder

@@ -79,7 +79,7 @@ type Faults struct {
 	Delay time.Duration
 	// DripEvery delivers the bytes of answers one by one at this interval.
 	DripEvery time.Duration
-	// Reset cuts with a RST instead of a FIN. (A FIN also becomes a RST where the client's bytes lie unread.)
+	// Reset cuts with a RST instead of a FIN. (A FIN also becomes a RST if bytes of the client are unread.)
 	Reset bool
 	// Rules act on requests. If several pick a request, the first one acts.
 	Rules []Rule

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ask forwards the client's requests until the client leaves or the session ends.
+// ask forwards the client's requests until the client disconnects or the session ends.
 func (s *session) ask(ctx context.Context) {
 	r := bufio.NewReaderSize(s.client, bufferSize)
 	var buf []byte
@@ -106,7 +106,7 @@ func (s *session) clientLeft(err error) {
 	}
 }
 
-// listen reads answers until the target leaves, the connection is to be cut or the session ends.
+// listen reads answers until the target disconnects, the connection must be cut or the session ends.
 func (s *session) listen(ctx context.Context) {
 	a := answerReader{r: bufio.NewReaderSize(s.target, bufferSize), framing: s.proxy.framing}
 	for {
@@ -203,7 +203,7 @@ func (s *session) write(ctx context.Context, p piece) bool {
 	return true
 }
 
-// sleep reports false when the session ended meanwhile.
+// sleep returns false if the session ended during the sleep.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

@@ -1,7 +1,8 @@
-// Package load has callers send registrations: in a closed loop, where each waits for an answer before it sends again, or in
-// an open one, where they are due at certain times whatever is answered.
+// Package load generates load: in a closed loop, where each caller waits for an answer before it sends again, or in an
+// open loop, where registrations are due at certain times, whatever the answers.
 //
-// A Generator has callers of its own, as lean as Go allows, since they share the machine with what they measure.
+// A Generator has its own callers, which use as little processor time as possible, because they share the machine with
+// the measured program.
 package load
 
 import (

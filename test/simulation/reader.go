@@ -27,7 +27,7 @@ type asker struct {
 	number int32
 }
 
-// ask connects to the broker that leads a partition.
+// ask connects to a partition's leader.
 func (b *brokers) asker(partition int) (*asker, error) {
 	port := 0
 	for n, id := range b.node {

@@ -1,4 +1,4 @@
-// Deploy publishes the app into Azure and waits until it runs.
+// Deploy publishes the app to Azure and waits until it runs.
 //
 //	go run ./tools/deploy
 //
