@@ -169,7 +169,7 @@ func TestRefuses(t *testing.T) {
 		"protocol":         {settings{"KAFKA_SECURITY_PROTOCOL": secret}, []string{"KAFKA_SECURITY_PROTOCOL: must be"}},
 		"login, not meant": {settings{"KAFKA_SASL_MECHANISM": "PLAIN", "KAFKA_SECURITY_PROTOCOL": "SSL"}, []string{"KAFKA_SECURITY_PROTOCOL: must be", "KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD: must be set for PLAIN"}},
 		"mechanism":        {settings{"KAFKA_SASL_MECHANISM": secret}, []string{"KAFKA_SASL_MECHANISM: must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER"}},
-		"no identity":      {settings{"KAFKA_SASL_MECHANISM": "OAUTHBEARER"}, []string{"KAFKA_SASL_MECHANISM: OAUTHBEARER needs an identity"}},
+		"no identity":      {settings{"KAFKA_SASL_MECHANISM": "OAUTHBEARER"}, []string{"KAFKA_SASL_MECHANISM: OAUTHBEARER needs an Azure identity"}},
 		"no certificate":   {settings{"KAFKA_TLS_CA": secret}, []string{"KAFKA_TLS_CA: must be certificates in PEM", "KAFKA_TLS_CA is not PEM text"}},
 		"half a pair":      {settings{"KAFKA_TLS_KEY": key}, []string{certificates, "KAFKA_TLS_CERT is missing", "KAFKA_TLS_KEY is damaged"}},
 	} {
