@@ -26,13 +26,13 @@ import (
 	"userrelay/local/storagequeue"
 )
 
-// The node that stands for this app in Application Insights; any GUID does.
+// The node of this app in Application Insights; any GUID does.
 const instrumentationKey = "00000000-0000-0000-0000-000000000000"
 
-// All of it ends within 5 s. A delivery takes at most 4 s.
+// The time limit for shutdown. A delivery takes at most 4 s.
 const shutdownLimit = 3500 * time.Millisecond
 
-// stack is all that runs.
+// stack is everything that runs.
 type stack struct {
 	options
 	console *quiet       // of the host and the handler
@@ -51,7 +51,7 @@ type stack struct {
 	page    string // address of the portal
 }
 
-// runStack starts all of it and runs until ctx ends.
+// runStack starts everything and runs until ctx ends.
 func runStack(ctx context.Context, o options, out io.Writer) (err error) {
 	unlock, err := o.lockData()
 	if err != nil {
@@ -101,7 +101,7 @@ func runStack(ctx context.Context, o options, out io.Writer) (err error) {
 	return s.host(ctx)
 }
 
-// startKafka starts the broker, where the user has none.
+// startKafka starts the broker, unless the user has one.
 func (s *stack) startKafka(ctx context.Context) (stop func() error, err error) {
 	switch s.kafka {
 	case apacheName:
@@ -123,7 +123,7 @@ func (s *stack) startKafka(ctx context.Context) (stop func() error, err error) {
 	}
 }
 
-// folder is where something keeps its data, "" for one that goes with it.
+// folder returns the data folder of a part, "" for a temporary one.
 func (s *stack) folder(name string) string {
 	if s.data == "" {
 		return ""
@@ -137,13 +137,13 @@ func (s *stack) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.out, format+"\n", args...)
 }
 
-// queues are those of a storage account.
+// queues are the queues of a storage account.
 type queues interface {
 	ConnectionString() string
 	Close() error
 }
 
-// startQueues serves the storage account's queues, in which the outbox is.
+// startQueues serves the storage account's queues, including the outbox.
 func (s *stack) startQueues(ctx context.Context) error {
 	if s.azurite {
 		s.say("Starting Azurite …")
@@ -207,14 +207,14 @@ func (s *stack) startPortal(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
-// queueAddress is the host:port of the queues that a connection string names.
+// queueAddress returns the host:port of the queues in a connection string.
 func queueAddress(connection string) string {
 	_, endpoint, _ := strings.Cut(connection, "QueueEndpoint=http://")
 	address, _, _ := strings.Cut(endpoint, "/")
 	return address
 }
 
-// handlerPath is where README's build line puts the handler.
+// handlerPath is the handler's path after README's build line.
 func handlerPath() string {
 	if runtime.GOOS == "windows" {
 		return "bin/handler.exe"
@@ -235,9 +235,9 @@ func (s *stack) build(ctx context.Context) error {
 	return nil
 }
 
-// host runs the stand-in of the Functions host, and starts it again when it gives up, as the platform does.
+// host runs the stand-in for the Functions host, and restarts it when it gives up, as the platform does.
 func (s *stack) host(ctx context.Context) error {
-	_ = s.kafkaTrouble(ctx) // makes a topic that is missing; what else is missing is told once the handler runs
+	_ = s.kafkaTrouble(ctx) // creates a missing topic; other problems are reported when the handler runs
 	env, port := s.handlerEnv(), s.port
 	if port == 0 {
 		var err error
@@ -265,7 +265,7 @@ func (s *stack) host(ctx context.Context) error {
 		select {
 		case <-h.Done():
 		case <-ctx.Done():
-			s.console.start() // what says that all is well at the end is of no use
+			s.console.start() // routine lines at the end are not needed
 			defer s.console.release(true)
 			return shutDown(ctx, h)
 		}
@@ -297,7 +297,7 @@ func (s *stack) pauseFor(ctx context.Context, port int) bool {
 	}
 }
 
-// shutDown lets requests under way have their answers.
+// shutDown waits until requests in progress are answered.
 func shutDown(ctx context.Context, h *funchost.Host) error {
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
 	defer cancel()

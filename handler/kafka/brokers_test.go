@@ -24,7 +24,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 
 func record(id string) registration.Record { return ledger.Record(id) }
 
-// three starts three brokers, of which each leads the partitions that have its place as the remainder.
+// three starts three brokers. Broker i leads the partitions whose number modulo 3 is i.
 func (v *virtual) three(t *testing.T, partitions int32, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	c := v.broker(t, append([]kfake.Opt{kfake.NumBrokers(3), kfake.Ports(9001, 9002, 9003), kfake.SeedTopics(partitions, topic)}, opts...)...)
@@ -36,7 +36,7 @@ func (v *virtual) three(t *testing.T, partitions int32, opts ...kfake.Opt) *kfak
 	return c
 }
 
-// TestFirstBrokerDies has the only broker of KAFKA_BROKERS die, and its partitions move to brokers that are known.
+// TestFirstBrokerDies stops the only broker of KAFKA_BROKERS, and its partitions move to known brokers.
 func TestFirstBrokerDies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -59,7 +59,8 @@ func TestFirstBrokerDies(t *testing.T) {
 	})
 }
 
-// TestSilentBrokers starts with brokers that accept and say nothing, one, or all but one.
+// TestSilentBrokers starts with one silent broker, or with only one that answers. Silent brokers accept connections
+// but do not answer.
 func TestSilentBrokers(t *testing.T) {
 	t.Parallel()
 	for _, silents := range []int{1, 2, 5} {
@@ -82,7 +83,8 @@ func TestSilentBrokers(t *testing.T) {
 	}
 }
 
-// TestStorageError has a leader answer KAFKA_STORAGE_ERROR once its disk has failed: the next leader is looked for at once.
+// TestStorageError has a leader answer KAFKA_STORAGE_ERROR after its disk has failed: the producer looks for the next
+// leader at once.
 func TestStorageError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -106,7 +108,7 @@ func TestStorageError(t *testing.T) {
 	})
 }
 
-// TestFrozenLeader has a leader freeze, and another take its place while an attempt waits: it costs that attempt.
+// TestFrozenLeader freezes a leader, and another becomes leader while an attempt waits: only that attempt is lost.
 func TestFrozenLeader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -127,8 +129,8 @@ func TestFrozenLeader(t *testing.T) {
 	})
 }
 
-// TestManyPartitionsOnAFrozenBroker has 60 batches under way to a broker that freezes: their partitions move to two others,
-// and all are stored, long before they would be given up.
+// TestManyPartitionsOnAFrozenBroker freezes a broker with 60 batches in flight: their partitions move to two others,
+// and all are stored long before they would be given up.
 func TestManyPartitionsOnAFrozenBroker(t *testing.T) {
 	t.Parallel()
 	const partitions = 60
@@ -166,8 +168,8 @@ func TestManyPartitionsOnAFrozenBroker(t *testing.T) {
 	})
 }
 
-// TestAlternatingTroubles has a broker give two reasons in turns: each is told at most once a minute, and the end of the
-// outage once, with how long it was.
+// TestAlternatingTroubles has a broker give two reasons alternately: each is logged at most once a minute, and the end
+// of the outage once, with its duration.
 func TestAlternatingTroubles(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -214,8 +216,8 @@ func TestAlternatingTroubles(t *testing.T) {
 	})
 }
 
-// TestSlowerThanAnAttempt has a broker that takes longer for every batch than the first attempts wait: the record is stored
-// once, and its caller hears of it.
+// TestSlowerThanAnAttempt has a broker that needs longer for every batch than the first attempts wait: the record is
+// stored once, and its caller gets the result.
 func TestSlowerThanAnAttempt(t *testing.T) {
 	t.Parallel()
 	for _, takes := range []time.Duration{5 * time.Second, 15 * time.Second} {

@@ -25,7 +25,7 @@ import (
 	"userrelay/test/wait"
 )
 
-// secure makes a broker's TLS configuration and the one of a client that trusts it, for one version of TLS.
+// secure returns a broker's TLS configuration and that of a client that trusts it, for one version of TLS.
 func secure(t *testing.T, version uint16) (server, client *tls.Config) {
 	t.Helper()
 	ca, err := realkafka.NewCA("test")
@@ -43,8 +43,8 @@ func secure(t *testing.T, version uint16) (server, client *tls.Config) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: version, MaxVersion: version}, ca.Client()
 }
 
-// TestIdleConnectionsCut cuts all connections while they are idle. What is sent next finds others, and its outcome is
-// known: the broker knows no idempotent producers here, so that a producer that does not know may not send again.
+// TestIdleConnectionsCut cuts all idle connections. The next records use new connections and have a known outcome. The
+// broker has no idempotent producers here, so a batch with an unknown outcome could not be repeated.
 func TestIdleConnectionsCut(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]uint16{"plain": 0, "TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
@@ -59,8 +59,8 @@ func TestIdleConnectionsCut(t *testing.T) {
 	}
 }
 
-// idleConnectionsCut says whether this machine was fast enough for every attempt: one that takes too long has an unknown
-// outcome, too.
+// idleConnectionsCut says whether this machine was fast enough for every attempt: a timeout would cause an unknown
+// outcome as well.
 func idleConnectionsCut(t *testing.T, version uint16, reset bool) bool {
 	t.Helper()
 	connections := &listener{}
@@ -99,7 +99,7 @@ func idleConnectionsCut(t *testing.T, version uint16, reset bool) bool {
 	return true
 }
 
-// timed is a producer that remembers whether an attempt took too long.
+// timed is a producer that notes whether an attempt took too long.
 type timed struct {
 	*kafka.Producer
 	late atomic.Bool
@@ -113,7 +113,7 @@ func (p *timed) Produce(ctx context.Context, r registration.Record) (delivery.Re
 	return md, err
 }
 
-// openMany has a producer open a connection for each of its lanes, by answers that do not come for a moment.
+// openMany makes a producer open a connection for each of its lanes, by delaying answers.
 func openMany(t *testing.T, connections *listener, p *timed) error {
 	t.Helper()
 	ctx := wait.Context(t)
@@ -145,7 +145,7 @@ func openMany(t *testing.T, connections *listener, p *timed) error {
 	}
 }
 
-// withoutIDs is a broker's versions where it knows no InitProducerID.
+// withoutIDs are the versions of a broker without InitProducerID.
 func withoutIDs() *kversion.Versions {
 	v := kversion.Stable()
 	var kept kversion.Versions
@@ -157,8 +157,8 @@ func withoutIDs() *kversion.Versions {
 	return &kept
 }
 
-// TestRestedConnection stores a record on a real connection that has rested for longer than the last request's deadline: it
-// is used again. In virtual time there is no socket that could be looked at.
+// TestRestedConnection stores a record on a real connection that was idle beyond the last request's deadline: it is
+// used again. The tests in virtual time have no socket to check.
 func TestRestedConnection(t *testing.T) {
 	t.Parallel()
 	for name, secure := range map[string]bool{"plain": false, "TLS and login": true} {
@@ -183,8 +183,8 @@ func TestRestedConnection(t *testing.T) {
 	}
 }
 
-// TestOldConnections has connections reach their greatest age again and again under load: they are replaced, and nobody
-// notices. The broker knows no idempotent producers, so that a lost request would be seen.
+// TestOldConnections has connections reach their maximum age repeatedly under load: they are replaced without an
+// effect on callers. The broker has no idempotent producers, so that a lost request would be noticed.
 func TestOldConnections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -208,7 +208,7 @@ func TestOldConnections(t *testing.T) {
 	})
 }
 
-// TestSilentLogin has a broker answer nothing in the middle of the login, from the start or later.
+// TestSilentLogin has a broker stop answering during the login, from the start or later.
 func TestSilentLogin(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -290,7 +290,7 @@ func TestStartBeforeTheBroker(t *testing.T) {
 	})
 }
 
-// TestLeaderChangeKeepsConnections moves partitions between brokers that are known, and looks at the connections.
+// TestLeaderChangeKeepsConnections moves partitions between known brokers, and counts the connections.
 func TestLeaderChangeKeepsConnections(t *testing.T) {
 	t.Parallel()
 	connections := &listener{}
@@ -323,8 +323,9 @@ func TestLeaderChangeKeepsConnections(t *testing.T) {
 		}
 		store(n + 1)
 	}
-	// One for each lane and for each broker's metadata, and now and then one because that before is not given back yet. If
-	// each change made the producer connect anew, it were four times as many as there are changes, beside those of the lanes.
+	// One for each lane and for each broker's metadata, and now and then one more because the previous one is still in
+	// use. If the producer reconnected at each change, there would be four connections for each change, besides those
+	// of the lanes.
 	if n, _ := connections.count(); n > lanes+3+moves {
 		t.Errorf("%d connections were made in %d changes", n, moves)
 	}

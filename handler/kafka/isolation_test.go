@@ -17,8 +17,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// TestOnePartitionStopsNoOther has a broker not take what goes to one partition, for several reasons. Records of the
-// others are stored meanwhile.
+// TestOnePartitionStopsNoOther has a broker refuse the records of one partition, for several reasons. Records of the
+// others are stored during that time.
 func TestOnePartitionStopsNoOther(t *testing.T) {
 	t.Parallel()
 	const partitions, waiters = 4, 40 // more than there are lanes
@@ -102,7 +102,7 @@ func TestPartitionWithoutLeader(t *testing.T) {
 		return resp, nil, true
 	})
 	p := newProducer(t, c.ListenAddrs())
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // less than the time after which it is looked anyway
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // less than the interval of the regular looks
 	defer cancel()
 	waits := begin(ctx, p, keyed("x", keyIn(0, 2, 0)))
 	if _, err := p.Produce(ctx, keyed("y", keyIn(1, 2, 0))); err != nil {
@@ -124,7 +124,7 @@ func TestPartitionWithoutLeader(t *testing.T) {
 	}
 }
 
-// TestBlackHoleStopsNoOther has one of three brokers answer nothing, not even to a new connection.
+// TestBlackHoleStopsNoOther has one of three brokers drop all packets, including those of new connections.
 func TestBlackHoleStopsNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@ func hostPort(t *testing.T, address string) (string, int32) {
 	return host, int32(port)
 }
 
-// listener counts the connections that are open at a broker, and can cut them.
+// listener counts a broker's open connections, and can cut them.
 type listener struct {
 	mu       sync.Mutex
 	accepted int
@@ -44,7 +44,7 @@ func (l *listener) count() (accepted, open int) {
 	return l.accepted, len(l.open)
 }
 
-// hold has all answers wait until release is called. waiting tells how many do.
+// hold delays all answers until release is called. waiting returns how many are delayed.
 func (l *listener) hold() (waiting func() int, release func()) {
 	gate := make(chan struct{})
 	l.mu.Lock()

@@ -32,8 +32,8 @@ const (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startBroker starts an in-process cluster that ends with the test: one broker and a topic of one partition, unless told
-// otherwise.
+// startBroker starts an in-process cluster that ends with the test. By default it has one broker and a topic of one
+// partition.
 func startBroker(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(1, topic)}, opts...)...)
@@ -48,7 +48,7 @@ func threeBrokers() []kfake.Opt {
 	return []kfake.Opt{kfake.NumBrokers(3), kfake.SeedTopics(8, topic)}
 }
 
-// newProducer makes a producer for these brokers that is closed before the test ends.
+// newProducer returns a producer for these brokers that is closed before the test ends.
 func newProducer(t *testing.T, brokers []string, edit ...func(*kafka.Config)) *kafka.Producer {
 	t.Helper()
 	config := kafka.Config{Brokers: brokers, Topic: topic, ClientID: "test"}
@@ -60,7 +60,7 @@ func newProducer(t *testing.T, brokers []string, edit ...func(*kafka.Config)) *k
 	return p
 }
 
-// closeNow closes a producer that should have nothing under way.
+// closeNow closes a producer that should have no records in progress.
 func closeNow(t *testing.T, p *kafka.Producer) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -82,7 +82,7 @@ func produce(t *testing.T, p *kafka.Producer, id string) delivery.RecordMetadata
 	return md
 }
 
-// keyIn returns the n-th of the keys that go to a partition of so many, by a hash that is not ours.
+// keyIn returns the n-th key that belongs to a partition, according to an independent hash function.
 func keyIn(partition, partitions, n int) string {
 	toPartition := kgo.StickyKeyPartitioner(nil).ForTopic(topic)
 	for i := 0; ; i++ {
@@ -96,14 +96,14 @@ func keyIn(partition, partitions, n int) string {
 	}
 }
 
-// keyed makes a record that is known by id, with a key.
+// keyed makes a record with a key, identified by id.
 func keyed(id, key string) registration.Record {
 	r := ledger.Record(id)
 	r.Key = []byte(key)
 	return r
 }
 
-// pending is a call of Produce that is under way.
+// pending is a call of Produce in progress.
 type pending struct {
 	done chan struct{}
 	md   delivery.RecordMetadata
@@ -120,7 +120,7 @@ func begin(ctx context.Context, p *kafka.Producer, r registration.Record) *pendi
 	return c
 }
 
-// wait returns what the call returned.
+// wait returns the result of the call.
 func (c *pending) wait(t *testing.T) (delivery.RecordMetadata, error) {
 	t.Helper()
 	select {
@@ -139,7 +139,7 @@ func wantClass(t *testing.T, err error, want delivery.Class) {
 	}
 }
 
-// readLog reads all that the topic holds, with a client that is not ours.
+// readLog reads the whole topic with an independent client.
 func readLog(t *testing.T, c *kfake.Cluster) []realkafka.Record {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -151,7 +151,7 @@ func readLog(t *testing.T, c *kfake.Cluster) []realkafka.Record {
 	return records
 }
 
-// compare holds the log against what callers were told.
+// compare compares the log with the answers to callers.
 func compare(t *testing.T, l *ledger.Ledger, c *kfake.Cluster) ledger.Report {
 	t.Helper()
 	report, err := l.Compare(readLog(t, c))
@@ -162,7 +162,7 @@ func compare(t *testing.T, l *ledger.Ledger, c *kfake.Cluster) ledger.Report {
 	return report
 }
 
-// faultOf answers Produce requests with a code: count of them, or all where it is -1.
+// faultOf answers count Produce requests with a code, or all if count is -1.
 func faultOf(code int16, count int) kfake.Fault {
 	err := &kerr.Error{Code: code}
 	if e, ok := errors.AsType[*kerr.Error](kerr.ErrorForCode(code)); ok && e.Code == code {
@@ -185,7 +185,7 @@ func answerOf(r kmsg.Request, code int16, offset int64) *kmsg.ProduceResponse {
 	return resp
 }
 
-// requests counts the requests that a broker gets, by their key. It begins when it is made.
+// requests counts a broker's requests by their key.
 type requests struct {
 	mu sync.Mutex
 	by map[int16]int
@@ -219,7 +219,7 @@ func (r *requests) all() int {
 	return n
 }
 
-// lines is what a producer logs.
+// lines collects a producer's log.
 type lines struct{ recorder.Recorder }
 
 func (l *lines) all() []string {
@@ -240,12 +240,12 @@ func (l *lines) with(text string) int {
 	return n
 }
 
-// logTo has a producer log to l.
+// logTo makes a producer log to l.
 func logTo(l *lines) func(*kafka.Config) {
 	return func(c *kafka.Config) { c.Log = slog.New(slog.NewTextHandler(l, nil)) }
 }
 
-// login has a producer log in by PLAIN.
+// login makes a producer log in with PLAIN.
 func login(user, password string) func(*kafka.Config) {
 	return func(c *kafka.Config) { c.SASL = kafka.Plain(user, password) }
 }

@@ -44,7 +44,7 @@ func newQueue(t *testing.T, c outbox.Config) *outbox.Queue {
 	return q
 }
 
-// take returns the messages of a queue that can be seen, which it hides for longer than the test takes.
+// take returns the visible messages of a queue, and hides them for longer than the test takes.
 func take(t *testing.T, q *azqueue.QueueClient) []*azqueue.DequeuedMessage {
 	t.Helper()
 	most, hold := int32(32), int32(3600)
@@ -55,7 +55,7 @@ func take(t *testing.T, q *azqueue.QueueClient) []*azqueue.DequeuedMessage {
 	return resp.Messages
 }
 
-// text is what a message holds.
+// text returns the content of a message.
 func text(t *testing.T, m *azqueue.DequeuedMessage) string {
 	t.Helper()
 	b, err := base64.StdEncoding.DecodeString(*m.MessageText)
@@ -72,7 +72,7 @@ func message(i int) registration.Envelope {
 	}
 }
 
-// tokens is an identity that has a token, or not.
+// tokens is an identity with or without a token.
 func tokens(t string) *identity.Tokens {
 	return identity.NewTokens(func(context.Context) (string, time.Time, error) {
 		if t == "" {
@@ -84,7 +84,7 @@ func tokens(t string) *identity.Tokens {
 
 var errNoIdentity = errors.New("no identity")
 
-// secured starts a service of https that takes tokens, and returns a client that trusts it.
+// secured starts an https service that accepts tokens, and returns a client that trusts it.
 func secured(t *testing.T) (*storagequeue.Server, *http.Client) {
 	t.Helper()
 	certificate := httptest.NewUnstartedServer(nil)
@@ -100,7 +100,7 @@ func secured(t *testing.T) (*storagequeue.Server, *http.Client) {
 	return s, &http.Client{Transport: transport}
 }
 
-// bearer makes a token as Entra ID does, but for its signature.
+// bearer makes a token like Entra ID's, without a valid signature.
 func bearer(audience string, expires time.Time) string {
 	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	return part(`{"alg":"none","typ":"JWT"}`) + "." + part(`{"aud":"`+audience+`","iss":"https://sts.windows.net/00000000-0000-0000-0000-000000000000/",`+

@@ -18,8 +18,8 @@ import (
 	"userrelay/test/wait"
 )
 
-// queueApp is an app with one function beside the standard ones: Drain, which a message in the queue "jobs" starts.
-// The members are those of host.json's extensions.queues, and change what makes the tests fast.
+// queueApp is the standard app with one more function: Drain, with a trigger for the queue "jobs". The members are
+// those of host.json's extensions.queues; the defaults make the tests fast.
 func queueApp(members map[string]any) app {
 	queues := map[string]any{"maxPollingInterval": "00:00:00.1"}
 	maps.Copy(queues, members)
@@ -34,15 +34,14 @@ func drain(members string) string {
 	return `{"bindings":[{"type":"queueTrigger","direction":"in","name":"job","queueName":"jobs","connection":"AzureWebJobsStorage"` + members + `}]}`
 }
 
-// queues are a host, its handler's notes, and the queues beside it.
+// queues are a host, its handler's records, and its queues.
 type queues struct {
 	*rig
 	jobs, poison *azqueue.QueueClient
-	seen         string // the file in which the handler notes what it saw
+	seen         string // the file in which the handler records invocations
 }
 
-// queueConfig hosts the app with a queue service of its own, whose queue is there. It returns the host's
-// configuration and the rest of the rig.
+// queueConfig starts a queue service with the queue. It returns the host's configuration and the rest of the rig.
 func queueConfig(t *testing.T, a app, probe string) (funchost.Config, *queues) {
 	t.Helper()
 	connection := queuetest.Start(t, storagequeue.Config{}).ConnectionString()
@@ -70,7 +69,7 @@ func (q *queues) put(t *testing.T, text string) {
 	queuetest.Put(t, q.jobs, base64.StdEncoding.EncodeToString([]byte(text)))
 }
 
-// visible are the texts of a queue's messages that can be seen.
+// visible returns the texts of a queue's visible messages.
 func visible(t *testing.T, queue *azqueue.QueueClient) []string {
 	t.Helper()
 	number := int32(32)
@@ -94,13 +93,13 @@ type noted struct {
 	invocation struct{ Data, Metadata map[string]any }
 }
 
-// text is a value of the invocation's metadata, which is a string.
+// text returns a string of the invocation's metadata.
 func (n noted) text(name string) string {
 	text, _ := n.invocation.Metadata[name].(string)
 	return text
 }
 
-// calls waits until the handler has been called n times for messages, and returns what it saw.
+// calls waits until the handler has been called n times for messages, and returns the invocations.
 func (q *queues) calls(t *testing.T, n int) []noted {
 	t.Helper()
 	var lines []string
@@ -129,7 +128,7 @@ func (q *queues) calls(t *testing.T, n int) []noted {
 	return all
 }
 
-// executed waits until so many invocations have ended.
+// executed waits until n invocations have ended.
 func (q *queues) executed(t *testing.T, n int) {
 	t.Helper()
 	wait.For(t, "the end of the invocations", func() bool { return q.console.count("Executed 'Functions.Drain'") >= n })

@@ -11,15 +11,15 @@ import (
 	"userrelay/test/drill/report"
 )
 
-// What may be more than before. Besides a connection of each caller the handler keeps up to 64 to the queue and 16 to a
-// broker; threads come with what waits in the kernel, and stay.
+// Permitted growth. In addition to a connection of each caller the handler keeps up to 64 to the queue and 16 to a
+// broker. Blocking system calls create threads, which stay.
 const (
 	moreMiB     = 20
 	moreFiles   = 100
 	moreThreads = 20
 )
 
-// allDown takes Kafka and the queue away: first they do not answer, then nobody is there.
+// allDown makes Kafka and the queue unavailable: first they do not answer, then nothing listens.
 func allDown(ctx context.Context, r *rig, row *report.Row) (err error) {
 	s, err := r.stand(ctx, standOptions{})
 	if err != nil {
@@ -33,8 +33,8 @@ func allDown(ctx context.Context, r *rig, row *report.Row) (err error) {
 	before := child.UsageOf(s.pid())
 	halts := func() error { return errors.Join(r.broker().Pause(), r.queue.process.Halt()) }
 	resumes := func() error { return errors.Join(r.queue.process.Resume(), r.broker().Resume()) }
-	// A halted queue stores later what lies unread in it, and what is there in doubt stays invisible for 90 s: not in a
-	// short run.
+	// A halted queue later stores the unread requests, and messages in doubt stay invisible for 90 s. A short run does
+	// not wait for that.
 	if !r.short {
 		if err := r.refused(ctx, row, s, "halted", before, halts, resumes); err != nil {
 			return err
@@ -53,7 +53,7 @@ func allDown(ctx context.Context, r *rig, row *report.Row) (err error) {
 	return nil
 }
 
-// refused sends events while nothing can be stored, and waits until they are stored again.
+// refused sends events while nothing can be stored, and waits until events are stored again.
 func (r *rig) refused(ctx context.Context, row *report.Row, s *stand, how string, before child.Usage, down, up func() error) error {
 	if err := down(); err != nil {
 		return errors.Join(err, up())

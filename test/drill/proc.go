@@ -5,7 +5,7 @@ import (
 	"userrelay/test/drill/report"
 )
 
-// flat checks that a process has not grown by more than so much.
+// flat checks that a process has not grown by more than the limits.
 func flat(row *report.Row, what string, before, after child.Usage, mib float64, files, threads int) {
 	if !before.Known || !after.Known {
 		row.Note("%s: memory, descriptors and threads are not measured on this system.", what)

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// descriptors is how many files and connections this process, and any child of it, may have open.
+// descriptors returns the limit of open files and connections of this process and each child.
 func descriptors() (int, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -44,8 +44,8 @@ func (r reply) kept(t *testing.T) kept {
 	return k
 }
 
-// TestOutbox takes the broker away from all that a user starts, and gives it back: what was answered 202 is in the topic
-// soon, once, and the telemetry tells the way.
+// TestOutbox stops and restarts the broker of `go run ./local`: registrations that were answered 202 are soon in the
+// topic, once, and telemetry has all their steps.
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	l := startLocal(t)
@@ -89,7 +89,7 @@ func TestOutbox(t *testing.T) {
 	}
 }
 
-// TestApache runs all of it with a real Kafka, twice on the same folder.
+// TestApache runs it with a real Kafka, twice with the same folder.
 func TestApache(t *testing.T) {
 	t.Parallel()
 	kafkatest.Home(t)
@@ -103,7 +103,8 @@ func TestApache(t *testing.T) {
 	}
 }
 
-// TestAzurite shows that the queues may be those of Azurite, whose blobs func needs, and that it ends with all the rest.
+// TestAzurite shows that Azurite can provide the queues, and the blobs that func needs, and that it ends with the
+// rest.
 func TestAzurite(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("../azurite/node_modules"); err != nil {
@@ -127,8 +128,8 @@ func TestAzurite(t *testing.T) {
 	}
 }
 
-// TestLateAnswer cuts the broker's answers off: the registrations go into the outbox, and come out of it when the answers
-// come after all, without anybody to drain it.
+// TestLateAnswer cuts off the broker's answers: registrations go into the outbox, and are deleted there when the
+// answers arrive, without a drain.
 func TestLateAnswer(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
@@ -154,7 +155,8 @@ func TestLateAnswer(t *testing.T) {
 	}
 }
 
-// TestRepeats shows that an id of the caller's choice is stored once, and one that is derived as often as it comes.
+// TestRepeats shows that a registration with the caller's own id is stored once, and with a derived id as often as it
+// is sent.
 func TestRepeats(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
@@ -177,8 +179,8 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-// TestRepeatOfUnknown cuts the broker's answers off and gives them back: the repeat has the first one's outcome, and there
-// is one record.
+// TestRepeatOfUnknown delays the broker's answers: the repeat gets the outcome of the first request, and there is one
+// record.
 func TestRepeatOfUnknown(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
@@ -202,12 +204,12 @@ func TestRepeatOfUnknown(t *testing.T) {
 	}
 }
 
-// TestQueueIsAway takes the storage account away from a handler that has Kafka: every registration is stored, and one line
-// says what is missing and what to do.
+// TestQueueIsAway makes the storage account unavailable while Kafka works: every registration is stored, and one line
+// says what is missing and how to fix it.
 func TestQueueIsAway(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
-	// Nobody listens on port 1.
+	// Nothing listens on port 1.
 	h := startHandler(t, kafka.setting(), "OUTBOX=on", "KAFKA_TIMEOUT=2s",
 		"AzureWebJobsStorage=AccountName=abc;AccountKey=c2VjcmV0;QueueEndpoint=http://127.0.0.1:1/abc")
 	wait.For(t, "the warning", func() bool { return strings.Contains(h.stderr.String(), "The outbox cannot be reached") })
@@ -219,8 +221,8 @@ func TestQueueIsAway(t *testing.T) {
 	}
 }
 
-// TestDrainWithoutProfile leaves a registration with its profile in the outbox and starts the handler anew, without a host
-// and with another RECORD_PROFILE: it drains by itself, and the setting at that moment counts.
+// TestDrainWithoutProfile leaves a registration with its profile in the outbox and restarts the handler without a host
+// and with another RECORD_PROFILE: it drains the outbox with the current setting.
 func TestDrainWithoutProfile(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
@@ -237,7 +239,7 @@ func TestDrainWithoutProfile(t *testing.T) {
 	}
 }
 
-// TestPoisonCommands shows what lies in the poison queue, and moves back what can be drained.
+// TestPoisonCommands lists the poison queue, and moves back the messages that can be drained.
 func TestPoisonCommands(t *testing.T) {
 	t.Parallel()
 	queues, setting := startQueues(t)
@@ -284,7 +286,7 @@ func TestPoisonCommands(t *testing.T) {
 	}
 }
 
-// TestCheckConnectOutbox shows that -check -connect tries the queue and the telemetry endpoint.
+// TestCheckConnectOutbox shows that -check -connect tests the queue and the telemetry endpoint.
 func TestCheckConnectOutbox(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)

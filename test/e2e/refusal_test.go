@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// marker stands in the values of what is refused. It must be seen nowhere.
+// marker is in the values of refused requests. It must not appear anywhere.
 const marker = "m4rk3r"
 
 const maxBody = 16 << 20
@@ -67,7 +67,7 @@ func refusals() []refused {
 	return cases
 }
 
-// TestRefusals shows what is refused, with which words, and that these repeat nothing of what was sent.
+// TestRefusals checks which requests are refused, with which texts, and that these repeat nothing of the request.
 func TestRefusals(t *testing.T) { //nolint:tparallel // afterwards nothing must have been stored or told
 	t.Parallel()
 	kafka := startBroker(t)
@@ -97,7 +97,7 @@ func TestRefusals(t *testing.T) { //nolint:tparallel // afterwards nothing must 
 	}
 }
 
-// TestLimits shows what is just small enough.
+// TestLimits has requests that are just small enough.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)
@@ -116,7 +116,8 @@ func TestLimits(t *testing.T) {
 			r   reply
 			err error
 		)
-		// A machine that needs more than ten seconds for the body is told so; it may be faster the next time.
+		// If this machine needs more than ten seconds for the body, the answer says so; the next attempt may be
+		// faster.
 		for tries := 0; tries == 0 || r.status == http.StatusRequestTimeout && tries < 10; tries++ {
 			r, err = h.try(t.Context(), http.MethodPost, "/api/RegisterUser", io.MultiReader(strings.NewReader(c.body)))
 		}

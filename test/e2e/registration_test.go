@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What a test cannot know beforehand stands in expectations as one of these.
+// Expectations use these placeholders for values that a test cannot know beforehand.
 const (
 	derived = "derived" // an event id that the handler made
 	receipt = "receipt" // the time of the request
@@ -23,7 +23,7 @@ const (
 	traceparent = "00-" + traceID + "-b7ad6b7169203331-01"
 )
 
-// event says which headers the record of a registration has.
+// event returns the headers of a registration's record.
 type event struct {
 	id, source, time, subject string
 	extra                     []string // between content-type and traceparent
@@ -41,7 +41,7 @@ func (e event) headers() []string {
 	}, e.extra, trace)
 }
 
-// form is one row of the tables: a request, and the record that it becomes.
+// form is a row of the tables: a request and its record.
 type form struct {
 	name    string
 	headers []string // of the request
@@ -54,7 +54,7 @@ const user = "auth0|61de2511fd334200aa221dff"
 
 const profile = `{"user_id":"auth0|61de2511fd334200aa221dff","email":"jane@example.com","tenant":"acme","created_at":"2026-11-21T19:00:00.123Z","n":1.50,"x":[null]}`
 
-// bareID are the forms whatever RECORD_PROFILE says: the record holds the user id alone.
+// bareID are the forms whose record holds only the user id, for every value of RECORD_PROFILE.
 func bareID() []form {
 	const value = `{"userId":"` + user + `"}`
 	unknown := event{derived, "urn:auth0:unknown", receipt, user, nil, nil}
@@ -126,7 +126,7 @@ func bareID() []form {
 	return forms
 }
 
-// withProfile are the forms that carry a profile, and their records where RECORD_PROFILE is full and AUTH0_TENANT is house.
+// withProfile are the forms with a profile, and their records if RECORD_PROFILE is full and AUTH0_TENANT is house.
 func withProfile() []form {
 	const (
 		value   = `{"userId":"` + user + `","user":` + profile + `}`
@@ -234,8 +234,7 @@ func (f form) check(t *testing.T, s sending, records []record) {
 	}
 }
 
-// hideUnknown returns the record's headers with what a test cannot know beforehand replaced by the words for it, where it
-// is sound.
+// hideUnknown returns the record's headers, with valid unpredictable values replaced by placeholders.
 func (f form) hideUnknown(r record, s sending) []string {
 	headers := slices.Clone(r.Headers)
 	hide := func(name, word string, sound func(string) bool) {
@@ -266,8 +265,8 @@ func (f form) hideUnknown(r record, s sending) []string {
 	return headers
 }
 
-// TestDerivedID shows that the same registration sent again has the same event id, and is a record of its own, and that
-// another registration has another id.
+// TestDerivedID shows that a repeat of a registration has the same event id and makes another record, and that another
+// registration has another id.
 func TestDerivedID(t *testing.T) {
 	t.Parallel()
 	kafka := startBroker(t)

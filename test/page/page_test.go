@@ -1,4 +1,4 @@
-// Package page tests the local page as people use it: all of it runs on this machine, and Chromium looks at it.
+// Package page tests the local page as people use it: everything runs on this machine, and Chromium shows the page.
 package page
 
 import (
@@ -31,7 +31,7 @@ var screenshot = flag.Bool("screenshot", false, "write docs/page.png and docs/pa
 // tools are the programs that this test needs.
 type tools struct{ node, chromium string }
 
-// find returns the tools, or skips the test, which fails where CI is set.
+// find returns the tools, or skips the test, which fails if CI is set.
 func find(tb testing.TB) tools {
 	tb.Helper()
 	node, missing := exec.LookPath("node")
@@ -53,7 +53,7 @@ func find(tb testing.TB) tools {
 	return tools{}
 }
 
-// addresses is what go run ./local writes with -ready.
+// addresses is the content of the -ready file of go run ./local.
 type addresses struct {
 	URL    string `json:"url"`
 	Key    string `json:"key"`
@@ -64,7 +64,7 @@ type addresses struct {
 	} `json:"outbox"`
 }
 
-// poison puts a message into the poison queue as the handler does with what it cannot read.
+// poison puts a message into the poison queue, as the handler does with an unreadable one.
 func (a addresses) poison(t *testing.T, text string) {
 	t.Helper()
 	message, err := json.Marshal(map[string]string{
@@ -83,7 +83,7 @@ type stack struct {
 	stop func()
 }
 
-// start runs the program and waits until all of it answers.
+// start runs the program and waits until everything answers.
 func start(ctx context.Context, t *testing.T, program, port, data string) *stack {
 	t.Helper()
 	ready := filepath.Join(t.TempDir(), "ready.json")
@@ -123,7 +123,7 @@ func start(ctx context.Context, t *testing.T, program, port, data string) *stack
 	}
 }
 
-// build returns the program that go run ./local runs.
+// build returns the program of go run ./local.
 func build(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "local.exe") // a name that all systems run
