@@ -3,7 +3,6 @@ package infra_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -228,21 +227,6 @@ func TestMistakesAreFound(t *testing.T) {
 func copied(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
-	for _, pattern := range []string{"*.tf", "templates/*.json", "queries/*.kql", "tests/*.hcl", "tests/mocks/*.hcl"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("nothing fits %s: %v", pattern, err)
-		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			path := filepath.Join(folder, file)
-			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, text, 0o600)); err != nil { //nolint:gosec // G703: the same
-				t.Fatal(fmt.Errorf("copy %s: %w", file, err))
-			}
-		}
-	}
+	copyFiles(t, folder, "*.tf", "templates/*.json", "queries/*.kql", "tests/*.hcl", "tests/mocks/*.hcl")
 	return folder
 }

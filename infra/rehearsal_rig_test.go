@@ -3,7 +3,6 @@ package infra_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -100,19 +99,7 @@ func rehearse(t *testing.T, deploy string, w azure.World) *rehearsal {
 		t.Fatal(err)
 	}
 	r.environ = slices.Concat(environ, []string{"PATH=" + r.tools + ":/usr/bin:/bin", "HOME=" + r.project, "DEPLOY=" + deploy})
-	for _, pattern := range []string{"*.tf", "*.tfvars", "*.tfvars.json", "../azure.yaml"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("nothing fits %s: %v", pattern, err)
-		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.write(filepath.Join("infra", file), string(text)) // ../azure.yaml lands beside
-		}
-	}
+	copyFiles(t, filepath.Join(r.project, "infra"), "*.tf", "*.tfvars", "*.tfvars.json", "../azure.yaml") // which lands beside
 	// The tools whose work is not rehearsed. Deploy prints its commands, and they are run.
 	r.script("go", `case "$1 $2" in
 "run ./tools/deploy") shift 2; "$DEPLOY" -n "$@" > deploy.sh; sh -eu deploy.sh;;
@@ -135,10 +122,7 @@ func (r *rehearsal) script(name, text string) {
 
 func (r *rehearsal) write(name, text string) {
 	r.t.Helper()
-	path := filepath.Join(r.project, name)
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil { //nolint:gosec // G703: the test's own folder
-		r.t.Fatal(err)
-	}
+	writeFile(r.t, filepath.Join(r.project, name), []byte(text))
 }
 
 // run types commands, with what a page leaves to its reader filled in. The error has what was said.

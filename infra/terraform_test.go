@@ -15,6 +15,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"userrelay/test/skip"
 )
 
 // terraform runs Terraform with the provider that was built from its source.
@@ -35,10 +37,7 @@ func newTerraform(t *testing.T) terraform {
 		err = missing
 	}
 	if err != nil {
-		if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
-			t.Fatalf("CI is set and nothing may be skipped: %s (%v)", terraformHowTo, err)
-		}
-		t.Skipf("skipped: %s (%v)", terraformHowTo, err)
+		skip.For(t, fmt.Sprintf("%s (%v)", terraformHowTo, err))
 	}
 	config := filepath.Join(t.TempDir(), "terraform.tfrc")
 	text := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"hashicorp/azurerm\" = %q\n  }\n}\ndisable_checkpoint = true\n", folder)
@@ -123,6 +122,32 @@ func (tf terraform) test(ctx context.Context, folder, file string) error {
 	}
 	_, err := tf.run(ctx, folder, args...)
 	return err
+}
+
+// copyFiles copies files of this folder, or of others beside it, to the same places in another one. Each pattern fits some.
+func copyFiles(t *testing.T, folder string, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("nothing fits %s: %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, filepath.Join(folder, file), text)
+		}
+	}
+}
+
+// writeFile writes a file, and makes its folder.
+func writeFile(t *testing.T, path string, text []byte) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, text, 0o600)); err != nil { //nolint:gosec // G703: in a temporary folder of the test
+		t.Fatal(err)
+	}
 }
 
 func TestTerraform(t *testing.T) {
