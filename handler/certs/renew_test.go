@@ -160,14 +160,14 @@ func TestNewClientCertificate(t *testing.T) {
 			refused()
 			refused()
 			if n := log.count("KAFKA_TLS_KEY"); n != 1 || log.count("level=WARN") != 1 {
-				t.Errorf("that the key is another one is told %d times, want once:\n%s", n, log.text.String())
+				t.Errorf("that the key is another one is told %d times, want once:\n%s", n, log.String())
 			}
 			write(t, key, fresh.KeyPEM)
 			if state, err := connect(t, keeper.TLS(), srv.addr, "localhost"); err != nil || state.DidResume {
 				t.Errorf("resumed %t, error %v", state.DidResume, err)
 			}
 			if log.count("level=INFO") != 1 || log.count("level=WARN") != 1 {
-				t.Errorf("got:\n%s", log.text.String())
+				t.Errorf("got:\n%s", log.String())
 			}
 		})
 	}
@@ -190,7 +190,7 @@ func TestBrokenFiles(t *testing.T) {
 			}
 		}
 		if n := log.count("level=WARN"); n != warnings {
-			t.Errorf("%d warnings, want %d:\n%s", n, warnings, log.text.String())
+			t.Errorf("%d warnings, want %d:\n%s", n, warnings, log.String())
 		}
 	}
 	works(0)
@@ -214,10 +214,10 @@ func TestBrokenFiles(t *testing.T) {
 	write(t, path, append([]byte("\n"), ca.PEM()...))
 	works(4)
 	if log.count("level=INFO") != 0 { // white space is no change
-		t.Errorf("got:\n%s", log.text.String())
+		t.Errorf("got:\n%s", log.String())
 	}
-	if strings.Contains(log.text.String(), "v4lue") || strings.Contains(log.text.String(), path) {
-		t.Errorf("more is told than should be:\n%s", log.text.String())
+	if strings.Contains(log.String(), "v4lue") || strings.Contains(log.String(), path) {
+		t.Errorf("more is told than should be:\n%s", log.String())
 	}
 }
 

@@ -1,7 +1,6 @@
 package certs_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,6 +18,7 @@ import (
 
 	"userrelay/handler/certs"
 	"userrelay/local/realkafka"
+	"userrelay/test/recorder"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -70,22 +70,9 @@ func sound(tb testing.TB, s certs.Settings) *certs.Certificates {
 }
 
 // told is a log.
-type told struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
+type told struct{ recorder.Recorder }
 
-func (l *told) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *told) count(what string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), what)
-}
+func (l *told) count(what string) int { return strings.Count(l.String(), what) }
 
 func (l *told) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 

@@ -237,12 +237,7 @@ func TestWhatIsStored(t *testing.T) {
 		produce(t, p, strconv.Itoa(i))
 	}
 	for _, r := range readLog(t, c) {
-		var id string
-		for _, h := range r.Headers {
-			if h.Key == ledger.IDHeader {
-				id = string(h.Value)
-			}
-		}
+		id := r.Header(ledger.IDHeader)
 		want := ledger.Record(id)
 		if string(r.Key) != string(want.Key) || string(r.Value) != string(want.Value) || len(r.Headers) != len(want.Headers) {
 			t.Errorf("record %s is %+v", id, r)

@@ -225,24 +225,9 @@ func store(t *testing.T, p *kafka.Producer, id string, limit time.Duration) (del
 // compareVirtual compares the log of a topic of one partition with the answers to callers.
 func compareVirtual(t *testing.T, v *virtual, l *ledger.Ledger, c *kfake.Cluster) ledger.Report {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.Dialer(v.network.DialContext), kgo.ConsumeTopics(topic))
+	log, err := realkafka.Read(t.Context(), c.ListenAddrs(), topic, kgo.Dialer(v.network.DialContext))
 	if err != nil {
 		t.Fatal(err)
-	}
-	defer client.Close()
-	var log []realkafka.Record
-	for end := c.PartitionInfo(topic, 0).HighWatermark; int64(len(log)) < end; {
-		fetched := client.PollFetches(t.Context())
-		if err := fetched.Err(); err != nil {
-			t.Fatal(err)
-		}
-		fetched.EachRecord(func(r *kgo.Record) {
-			found := realkafka.Record{Partition: r.Partition, Offset: r.Offset}
-			for _, h := range r.Headers {
-				found.Headers = append(found.Headers, realkafka.Header{Key: h.Key, Value: h.Value})
-			}
-			log = append(log, found)
-		})
 	}
 	report, err := l.Compare(log)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/local/funchost"
+	"userrelay/test/must"
 	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
@@ -51,7 +52,7 @@ func TestInvocation(t *testing.T) {
 		{"empty", "", "", `""`, metadata()},
 		{"not UTF-8", "", "a\xff", "\"a\uFFFD\"", metadata()},
 		{"JSON that is no object", "string", `["id"]`, `"[\"id\"]"`, metadata()},
-		{"object", "string", object, string(must(json.Marshal(object))), replaced},
+		{"object", "string", object, string(must.Get[[]byte](t)(json.Marshal(object))), replaced},
 		{"bytes", "binary", object, base64.StdEncoding.EncodeToString([]byte(object)), metadata()},
 		{"no bytes", "Binary", "", "", metadata()},
 	} {
@@ -95,13 +96,6 @@ func TestInvocation(t *testing.T) {
 			}
 		})
 	}
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
 }
 
 // TestInvocationAnswers shows the effect of the handler's answers on the message: with only one attempt, a failed

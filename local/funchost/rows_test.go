@@ -1,7 +1,6 @@
 package funchost_test
 
 import (
-	"bytes"
 	"io"
 	"maps"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -59,36 +57,26 @@ func (r row) short() string {
 }
 
 // ingestion is an endpoint that keeps its items.
-type ingestion struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
+type ingestion struct{ recorder }
 
 func startIngestion(t *testing.T) (*ingestion, string) {
 	t.Helper()
 	in := &ingestion{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		in.mu.Lock()
-		defer in.mu.Unlock()
 		if r.URL.Path != "/v2.1/track" {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		_, _ = io.Copy(&in.text, r.Body)
+		body, _ := io.ReadAll(r.Body)
+		_, _ = in.Write(body) // all at once
 	}))
 	t.Cleanup(server.Close)
 	return in, "APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=1-2;IngestionEndpoint=" + server.URL + "/"
 }
 
-func (in *ingestion) all() string {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.text.String()
-}
-
 func (in *ingestion) rows(t *testing.T) (rows []row) {
 	t.Helper()
-	for line := range strings.Lines(in.all()) {
+	for line := range strings.Lines(in.String()) {
 		var r row
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			t.Fatalf("%v: %s", err, line)
@@ -190,7 +178,7 @@ func TestRowsHoldTheKey(t *testing.T) {
 				if err := r.Shutdown(t.Context()); err != nil {
 					t.Error(err)
 				}
-				if text := in.all(); strings.Contains(text, functionKey) != c.held || !strings.Contains(text, "RequestData") {
+				if text := in.String(); strings.Contains(text, functionKey) != c.held || !strings.Contains(text, "RequestData") {
 					t.Errorf("the key is in what was sent: %v, want %v:\n%s", !c.held, c.held, text)
 				}
 			})
@@ -264,7 +252,7 @@ func TestRowsOfQueues(t *testing.T) {
 	q.put(t, "x=y")
 	call := q.calls(t, 1)[0]
 	q.put(t, "status=500")
-	wait.For(t, "the failure's row", func() bool { return strings.Contains(in.all(), "FunctionInvocationException") })
+	wait.For(t, "the failure's row", func() bool { return strings.Contains(in.String(), "FunctionInvocationException") })
 	if err := q.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"userrelay/handler/identity"
 	"userrelay/local/kafkasettings"
 	"userrelay/local/realkafka"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -28,28 +29,17 @@ func (s settings) value(name string) string { return s[name] }
 
 func noLogin(string) (*identity.Tokens, error) { return nil, errors.New("none here") }
 
-func must[T any](t *testing.T) func(T, error) T {
-	t.Helper()
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 // broker is a broker that requires a certificate and, with users, a login.
 func broker(t *testing.T, ca *realkafka.CA, users ...kfake.Opt) string {
 	t.Helper()
-	cert := must[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))
+	cert := must.Get[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))
 	trusted := x509.NewCertPool()
 	trusted.AppendCertsFromPEM(ca.PEM())
 	config := &tls.Config{
-		Certificates: []tls.Certificate{must[tls.Certificate](t)(tls.X509KeyPair(cert.CertPEM, cert.KeyPEM))},
+		Certificates: []tls.Certificate{must.Get[tls.Certificate](t)(tls.X509KeyPair(cert.CertPEM, cert.KeyPEM))},
 		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: trusted, MinVersion: tls.VersionTLS12,
 	}
-	c := must[*kfake.Cluster](t)(kfake.NewCluster(append(users, kfake.NumBrokers(1), kfake.TLS(config))...))
+	c := must.Get[*kfake.Cluster](t)(kfake.NewCluster(append(users, kfake.NumBrokers(1), kfake.TLS(config))...))
 	t.Cleanup(c.Close)
 	return c.ListenAddrs()[0]
 }
@@ -60,7 +50,7 @@ func enters(t *testing.T, s settings) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := must[*kgo.Client](t)(kgo.NewClient(append(read.Login, kgo.SeedBrokers(read.Brokers...), kgo.RequestRetries(0))...))
+	client := must.Get[*kgo.Client](t)(kgo.NewClient(append(read.Login, kgo.SeedBrokers(read.Brokers...), kgo.RequestRetries(0))...))
 	defer client.Close()
 	return client.Ping(wait.Context(t))
 }
@@ -68,9 +58,9 @@ func enters(t *testing.T, s settings) error {
 // TestLogin connects to brokers with the handler's settings.
 func TestLogin(t *testing.T) {
 	t.Parallel()
-	ca := must[*realkafka.CA](t)(realkafka.NewCA("test"))
+	ca := must.Get[*realkafka.CA](t)(realkafka.NewCA("test"))
 	addr := broker(t, ca, kfake.EnableSASL(), kfake.Superuser("PLAIN", "u", " p "), kfake.Superuser("SCRAM-SHA-256", "v", "q"), kfake.Superuser("SCRAM-SHA-512", "w", "r"))
-	client := must[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))
+	client := must.Get[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))
 	for name, tt := range map[string]struct {
 		mechanism, user, password, protocol string
 		enters                              bool
@@ -99,10 +89,10 @@ func TestLogin(t *testing.T) {
 // TestCertificates reads certificates in some forms that the handler accepts; the tests of certs have all of them.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
-	ca, stranger := must[*realkafka.CA](t)(realkafka.NewCA("test")), must[*realkafka.CA](t)(realkafka.NewCA("another"))
+	ca, stranger := must.Get[*realkafka.CA](t)(realkafka.NewCA("test")), must.Get[*realkafka.CA](t)(realkafka.NewCA("another"))
 	addr := broker(t, ca)
-	client := must[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))
-	foreign := must[realkafka.Cert](t)(stranger.Issue(realkafka.CertSpec{}))
+	client := must.Get[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))
+	foreign := must.Get[realkafka.Cert](t)(stranger.Issue(realkafka.CertSpec{}))
 	text := func(pem []byte) string { return string(pem) }
 	for name, tt := range map[string]struct {
 		ca     *realkafka.CA

@@ -15,6 +15,7 @@ import (
 
 	"userrelay/local/realkafka"
 	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -41,7 +42,7 @@ func helper() {
 
 // TestNothingStaysBehind kills a process that runs a broker, and checks that the broker ends as well.
 func TestNothingStaysBehind(t *testing.T) {
-	self := must[string](t)(os.Executable())
+	self := must.Get[string](t)(os.Executable())
 	cmd := exec.CommandContext(t.Context(), self, helperName, kafkatest.Home(t), t.TempDir())
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -55,7 +56,7 @@ func TestNothingStaysBehind(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v, %v", err, cmd.Wait())
 	}
-	pid := must[int](t)(strconv.Atoi(strings.TrimSpace(line)))
+	pid := must.Get[int](t)(strconv.Atoi(strings.TrimSpace(line)))
 	if err := syscall.Kill(pid, 0); err != nil {
 		t.Fatalf("the broker does not run: %v", err)
 	}

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"userrelay/local/realkafka"
+	"userrelay/test/must"
 )
 
 // TestWrongCertificates checks a client's reaction to a server's wrong certificate.
 func TestWrongCertificates(t *testing.T) {
-	ca, other := must[*realkafka.CA](t)(realkafka.NewCA("one")), must[*realkafka.CA](t)(realkafka.NewCA("other"))
+	ca, other := must.Get[*realkafka.CA](t)(realkafka.NewCA("one")), must.Get[*realkafka.CA](t)(realkafka.NewCA("other"))
 	tests := []struct {
 		name string
 		by   *realkafka.CA
@@ -33,11 +34,11 @@ func TestWrongCertificates(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cert := must[realkafka.Cert](t)(tt.by.Issue(tt.spec))
-			pair := must[tls.Certificate](t)(tls.X509KeyPair(cert.CertPEM, cert.KeyPEM))
+			cert := must.Get[realkafka.Cert](t)(tt.by.Issue(tt.spec))
+			pair := must.Get[tls.Certificate](t)(tls.X509KeyPair(cert.CertPEM, cert.KeyPEM))
 			cfg := ca.Client()
 			cfg.ServerName = "localhost"
-			l := must[net.Listener](t)((&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0"))
+			l := must.Get[net.Listener](t)((&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0"))
 			var wg sync.WaitGroup
 			wg.Go(func() {
 				conn, err := l.Accept()

@@ -82,14 +82,3 @@ func (b bearer) Next(_ context.Context, challenge []byte) (done bool, response [
 	}
 	return false, []byte{1}, nil // the broker gave the reason, and now returns it as an error
 }
-
-func must[T any](t *testing.T) func(T, error) T {
-	t.Helper()
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}

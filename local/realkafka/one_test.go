@@ -21,6 +21,7 @@ import (
 	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -62,13 +63,13 @@ func TestOneNode(t *testing.T) {
 
 func testLogins(t *testing.T, c *realkafka.Cluster, topic string) {
 	t.Helper()
-	ca, otherCA := c.CA(), must[*realkafka.CA](t)(realkafka.NewCA("other"))
-	signer, otherSigner := c.Signer(), must[*realkafka.Signer](t)(realkafka.NewSigner("test"))
+	ca, otherCA := c.CA(), must.Get[*realkafka.CA](t)(realkafka.NewCA("other"))
+	signer, otherSigner := c.Signer(), must.Get[*realkafka.Signer](t)(realkafka.NewSigner("test"))
 	with := func(by *realkafka.CA, spec realkafka.CertSpec) login {
-		return login{tls: must[*tls.Config](t)(ca.ClientWith(must[realkafka.Cert](t)(by.Issue(spec))))}
+		return login{tls: must.Get[*tls.Config](t)(ca.ClientWith(must.Get[realkafka.Cert](t)(by.Issue(spec))))}
 	}
 	scramAs := func(algo scram.Algorithm, password string) login {
-		return login{tls: ca.Client(), sasl: must[sasl.Mechanism](t)(scram.Mechanism(algo, realkafka.User, password))}
+		return login{tls: ca.Client(), sasl: must.Get[sasl.Mechanism](t)(scram.Mechanism(algo, realkafka.User, password))}
 	}
 	plainAs := func(password string) sasl.Mechanism {
 		return plain.Mechanism{Username: realkafka.User, Password: password}
@@ -76,7 +77,7 @@ func testLogins(t *testing.T, c *realkafka.Cluster, topic string) {
 	token := func(s *realkafka.Signer, edit func(*realkafka.Claims)) login {
 		claims := realkafka.NewClaims(realkafka.User)
 		edit(&claims)
-		return login{tls: ca.Client(), sasl: bearer(must[string](t)(s.Token(claims)))}
+		return login{tls: ca.Client(), sasl: bearer(must.Get[string](t)(s.Token(claims)))}
 	}
 	unsecured := func(edit func(*realkafka.Claims)) login {
 		claims := realkafka.NewClaims(realkafka.User)
@@ -245,7 +246,7 @@ func testPause(t *testing.T, c *realkafka.Cluster, topic string) {
 func testRestart(t *testing.T, c *realkafka.Cluster, topic string) {
 	t.Helper()
 	n := c.Node(1)
-	before := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
+	before := must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
 	pid, addr := n.PID(), n.Addr(realkafka.Plaintext)
 	if err := n.Restart(t.Context()); err == nil {
 		t.Error("restart of a running node: no error")
@@ -265,7 +266,7 @@ func testRestart(t *testing.T, c *realkafka.Cluster, topic string) {
 	if n.PID() == pid || n.Addr(realkafka.Plaintext) != addr {
 		t.Errorf("after Restart: process %d as before or another address, %s", n.PID(), n.Addr(realkafka.Plaintext))
 	}
-	after := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
+	after := must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
 	if diff := cmp.Diff(before, after); diff != "" || len(before) == 0 {
 		t.Errorf("%d records before, after the restart:\n%s", len(before), diff)
 	}

@@ -22,6 +22,16 @@ type Record struct {
 	Headers   []Header  // in the record's order
 }
 
+// Header returns the value of the record's first header of a name, "" where it has none.
+func (r *Record) Header(name string) string {
+	for _, h := range r.Headers {
+		if h.Key == name {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
 // Header is one header of a record.
 type Header struct {
 	Key   string
@@ -29,10 +39,10 @@ type Header struct {
 }
 
 // Read returns all records that a topic holds at the time of the call, ordered by partition and offset. It reads from
-// any Kafka, with franz-go. The brokers must accept clients without TLS and login.
-func Read(ctx context.Context, brokers []string, topic string) ([]Record, error) {
+// any Kafka, with franz-go. Brokers that require TLS or a login need options for it.
+func Read(ctx context.Context, brokers []string, topic string, opts ...kgo.Opt) ([]Record, error) {
 	// Control records are counted only: without them the end of a partition might never be reached.
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.KeepControlRecords())
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(brokers...), kgo.KeepControlRecords())...)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}

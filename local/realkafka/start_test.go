@@ -13,6 +13,7 @@ import (
 
 	"userrelay/local/realkafka"
 	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 	"userrelay/test/recorder"
 )
 
@@ -46,7 +47,7 @@ func TestPortsAndFolder(t *testing.T) {
 	}
 
 	second := kafkatest.Start(t, opts)
-	got := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), second.Bootstrap(realkafka.Plaintext), topic))
+	got := must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), second.Bootstrap(realkafka.Plaintext), topic))
 	if len(got) != 1 {
 		t.Errorf("read %d records of the first cluster, want 1", len(got))
 	}
@@ -85,7 +86,7 @@ func TestArchiveIsMadeOnce(t *testing.T) {
 	if n := strings.Count(log.String(), "making the class archive"); n != 1 || strings.Contains(log.String(), "WARN") {
 		t.Errorf("the archive was made %d times, want once:\n%s", n, log.String())
 	}
-	made := must[[]string](t)(filepath.Glob(filepath.Join(cache, "userrelay", "kafka-classes", "*.jsa*")))
+	made := must.Get[[]string](t)(filepath.Glob(filepath.Join(cache, "userrelay", "kafka-classes", "*.jsa*")))
 	if len(made) != 2 || filepath.Ext(made[0]) != ".jsa" || filepath.Ext(made[1]) != ".lock" {
 		t.Errorf("in the cache folder: %v, want the archive and its lock", made)
 	}

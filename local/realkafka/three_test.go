@@ -7,6 +7,7 @@ import (
 
 	"userrelay/local/realkafka"
 	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -19,7 +20,7 @@ func TestThreeNodes(t *testing.T) {
 	}
 	record := func(v string) *kgo.Record { return &kgo.Record{Topic: topic, Value: []byte(v)} }
 	write(t, c, record("before"))
-	first := must[*realkafka.Node](t)(c.Leader(t.Context(), topic, 0))
+	first := must.Get[*realkafka.Node](t)(c.Leader(t.Context(), topic, 0))
 	if err := first.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,7 @@ func TestThreeNodes(t *testing.T) {
 	})
 	write(t, c, record("after"))
 
-	got := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
+	got := must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
 	if len(got) != 3 {
 		t.Errorf("read %d records, want 3: %v", len(got), got)
 	}

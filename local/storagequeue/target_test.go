@@ -2,27 +2,26 @@ package storagequeue_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/pem"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 
+	"userrelay/local/freeport"
+	"userrelay/local/realkafka"
 	"userrelay/local/storagequeue"
+	"userrelay/test/skip"
 	"userrelay/test/wait"
 )
 
@@ -80,20 +79,18 @@ func azurite(t *testing.T, certificate *tls.Certificate) target {
 		_, err = os.Stat(azuriteMain)
 	}
 	if err != nil {
-		if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
-			t.Fatal("CI is set and nothing may be skipped: " + howTo)
-		}
-		t.Skip("skipped: " + howTo)
+		skip.For(t, howTo)
 	}
 	main, err := filepath.Abs(azuriteMain)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
-	host, port, err := net.SplitHostPort(address)
+	free, err := freeport.Find(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	host, port := "127.0.0.1", strconv.Itoa(free)
+	address := net.JoinHostPort(host, port)
 	dir := t.TempDir()
 	args := []string{main, "--silent", "--skipApiVersionCheck", "--disableTelemetry", "--location", dir, "--queueHost", host, "--queuePort", port}
 	scheme := "http"
@@ -126,17 +123,6 @@ func azurite(t *testing.T, certificate *tls.Certificate) target {
 		return err == nil && c.Close() == nil
 	})
 	return target{url: scheme + "://" + address + "/" + account, client: client(t, certificate), azurite: true}
-}
-
-// freeAddress returns a free address.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // options are the options of a client without retries.
@@ -178,24 +164,19 @@ func (s target) queue(t *testing.T) *azqueue.QueueClient {
 // certificate returns a certificate for loopback.
 func certificate(t *testing.T) *tls.Certificate {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca, err := realkafka.NewCA("queue")
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "queue"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true, IsCA: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	made, err := ca.Issue(realkafka.CertSpec{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := x509.ParseCertificate(der)
+	pair, err := tls.X509KeyPair(made.CertPEM, made.KeyPEM)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private, Leaf: leaf}
+	return &pair
 }
 
 // writePEM writes a certificate and its key to files.

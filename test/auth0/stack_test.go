@@ -6,24 +6,18 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"userrelay/local/realkafka"
-	"userrelay/test/wait"
+	"userrelay/test/localrun"
 )
 
-const (
-	topic      = "user-events"
-	buildLimit = 5 * time.Minute // with an empty Go cache
-)
+const topic = "user-events"
 
 // The programs that tests start: localBinary is the program of `go run ./local`, backfillBinary that of `go run
 // ./auth0/backfill`.
@@ -49,75 +43,19 @@ func TestMain(m *testing.M) {
 // buildThem builds the programs, and the handler that local starts, so that concurrent runs of local find it and write
 // nothing.
 func buildThem() error {
-	handler := "bin/handler"
-	if runtime.GOOS == "windows" {
-		handler += ".exe"
-	}
-	return errors.Join(build(localBinary, "./local"), build(backfillBinary, "./auth0/backfill"), build(filepath.FromSlash(handler), "./handler"))
-}
-
-func build(to, what string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
-	defer cancel()
-	command := exec.CommandContext(ctx, "go", "build", "-pgo=off", "-o", to, what)
-	command.Dir = root
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", what, err, out)
-	}
-	return nil
+	ctx := context.Background() // of no test alone
+	return errors.Join(localrun.Build(ctx, localBinary), localrun.Compile(ctx, backfillBinary, "./auth0/backfill"))
 }
 
 // stack is a running go run ./local.
-type stack struct {
-	URL     string `json:"url"`
-	Key     string `json:"key"`
-	Page    string `json:"page"`
-	Brokers string `json:"brokers"`
-	Outbox  struct {
-		ConnectionString string `json:"connectionString"`
-	} `json:"outbox"`
+type stack struct{ *localrun.Stack }
 
-	stop func() // ends all of it, and waits
-}
-
-// startStack starts it and waits until everything answers. Without the argument -port the function uses a free port.
 func startStack(t *testing.T, args ...string) *stack {
 	t.Helper()
 	if err := programs(); err != nil {
 		t.Fatal(err)
 	}
-	ready := filepath.Join(t.TempDir(), "ready.json")
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	command := exec.CommandContext(ctx, localBinary, append([]string{"-port", "0", "-ready", ready}, args...)...)
-	command.Dir = root
-	command.Env = environment()
-	command.Stdout, command.Stderr = t.Output(), t.Output()
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = 10 * time.Second
-	if err := command.Start(); err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = command.Wait() // what ends it is told by its output
-	}()
-	s := &stack{stop: func() { cancel(); <-ended }}
-	t.Cleanup(s.stop)
-	wait.For(t, "local is ready", func() bool {
-		select {
-		case <-ended:
-			t.Fatal("local ended before it was ready")
-		default:
-		}
-		_, err := os.Stat(ready)
-		return err == nil
-	})
-	if err := json.Unmarshal(read(t, ready), s); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return &stack{localrun.Start(t, localBinary, environment(), args...)}
 }
 
 // secrets are those of an Action that calls the stack.

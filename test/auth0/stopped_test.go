@@ -57,7 +57,7 @@ func TestLocalStopped(t *testing.T) {
 	logged, _ := runAction(t, before, secrets, 1)
 	matches(t, logged, sent200)
 	g.stack.Store(nil)
-	s.stop()
+	s.Stop()
 
 	e := event(t, "database-signup")
 	_, id := userOf(t, e)

@@ -47,7 +47,7 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%q: %d users are named, want %d", what, n, count)
 		}
 	}
-	s.stop()
+	s.Stop()
 
 	// The suggested command and a drain deliver the others.
 	s = startStack(t, "-data", data)

@@ -27,6 +27,7 @@ import (
 	"userrelay/handler/relay"
 	"userrelay/local/funchost"
 	"userrelay/local/storagequeue"
+	"userrelay/test/must"
 	"userrelay/test/quiet"
 	"userrelay/test/wait"
 )
@@ -166,15 +167,15 @@ func own(t *testing.T, k relay.Producer, q relay.Outbox) (stop func()) {
 func trigger(t *testing.T, k *kafka, connection string) (stop func()) {
 	t.Helper()
 	store := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { k.note(r.URL.Query().Get("user")) }))
-	dir, self := t.TempDir(), must(os.Executable())
+	dir, self := t.TempDir(), must.Get[string](t)(os.Executable())
 	var host map[string]any
-	if err := json.Unmarshal(must(os.ReadFile(filepath.Join("..", "..", "host.json"))), &host); err != nil {
+	if err := json.Unmarshal(must.Get[[]byte](t)(os.ReadFile(filepath.Join("..", "..", "host.json"))), &host); err != nil {
 		t.Fatal(err)
 	}
 	host["customHandler"] = map[string]any{"description": map[string]any{"defaultExecutablePath": self}, "enableForwardingHttpRequest": true}
 	for name, content := range map[string][]byte{
-		"host.json":                 must(json.Marshal(host)),
-		"DrainOutbox/function.json": must(os.ReadFile(filepath.Join("..", "..", "DrainOutbox", "function.json"))),
+		"host.json":                 must.Get[[]byte](t)(json.Marshal(host)),
+		"DrainOutbox/function.json": must.Get[[]byte](t)(os.ReadFile(filepath.Join("..", "..", "DrainOutbox", "function.json"))),
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
 			t.Fatal(err)
@@ -195,13 +196,6 @@ func trigger(t *testing.T, k *kafka, connection string) (stop func()) {
 		}
 		store.Close()
 	}
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
 }
 
 // Each way alone, both concurrently, and with two processes: every message is drained exactly once. The rates are in

@@ -15,7 +15,6 @@ import (
 
 	"userrelay/handler/registration"
 	"userrelay/local/realkafka"
-	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
 )
 
@@ -103,7 +102,7 @@ func event(id string) registration.Envelope {
 func (s *stand) arrives(ctx context.Context, id string) bool {
 	return poll(ctx, "wait for record "+id, taken, func(ctx context.Context) (bool, error) {
 		records, err := s.records(ctx)
-		return slices.ContainsFunc(records, func(r realkafka.Record) bool { return audit.ID(&r) == id }), err
+		return slices.ContainsFunc(records, func(r realkafka.Record) bool { return r.Header("ce_id") == id }), err
 	}) == nil
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
 	"userrelay/test/faultproxy"
 )
@@ -85,7 +84,7 @@ func storm(ctx context.Context, r *rig, row *report.Row) (err error) {
 			keyless++
 			continue
 		}
-		byID[audit.ID(&records[i])]++
+		byID[records[i].Header("ce_id")]++
 	}
 	row.Count("messages left in the outbox after "+report.Span(r.plan.drain), left, 0)
 	row.Exactly("events in the topic", len(byID), r.plan.keys)

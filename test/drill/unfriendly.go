@@ -83,7 +83,7 @@ func unfriendly(ctx context.Context, r *rig, row *report.Row) (err error) {
 	row.Count("lost", max(0, len(rep.Lost)-rep.Status[http.StatusAccepted]), 0)
 	malformed := 0
 	for i := range log {
-		if !strings.HasPrefix(audit.ID(&log[i]), "normal-") && !strings.HasPrefix(audit.ID(&log[i]), largeName) {
+		if !strings.HasPrefix(log[i].Header("ce_id"), "normal-") && !strings.HasPrefix(log[i].Header("ce_id"), largeName) {
 			malformed++
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"userrelay/local/freeport"
 	"userrelay/test/wait"
 )
 
@@ -100,8 +101,10 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 // freePort returns a free port.
 func freePort(t *testing.T) int {
 	t.Helper()
-	port, release := takePort(t)
-	release()
+	port, err := freeport.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	return port
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"userrelay/test/localrun"
 	"userrelay/test/wait"
 )
 
@@ -30,23 +31,9 @@ func localBinary() string {
 type localRun struct {
 	*process
 	client    // of the function's host
-	addresses addresses
+	addresses localrun.Addresses
 	page      page
 	temp      string // its folder for temporary files
-}
-
-// addresses is the content of the -ready file.
-type addresses struct {
-	URL     string `json:"url"`
-	Key     string `json:"key"`
-	Page    string `json:"page"`
-	Brokers string `json:"brokers"`
-	Topic   string `json:"topic"`
-	Outbox  struct {
-		ConnectionString string `json:"connectionString"`
-		Queue            string `json:"queue"`
-		Poison           string `json:"poison"`
-	} `json:"outbox"`
 }
 
 // startLocal starts `go run ./local` as a user does, but with free ports, and waits until everything answers. At the
@@ -61,12 +48,9 @@ func startLocal(t *testing.T, args ...string) *localRun {
 		_, err := os.Stat(ready)
 		return err == nil || !l.running()
 	})
-	text, err := os.ReadFile(ready)
-	if err != nil {
-		t.Fatalf("local is not ready: %v", err)
-	}
-	if err := json.Unmarshal(text, &l.addresses); err != nil {
-		t.Fatalf("read %s: %v", text, err)
+	var err error
+	if l.addresses, err = localrun.Read(ready); err != nil {
+		t.Fatal(err)
 	}
 	l.page = page{newClient(t, l.addresses.Page)}
 	if base, ok := strings.CutSuffix(l.addresses.URL, "/api/RegisterUser"); ok {

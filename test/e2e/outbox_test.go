@@ -15,6 +15,7 @@ import (
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafkatest"
 	"userrelay/test/queuetest"
+	"userrelay/test/skip"
 	"userrelay/test/wait"
 )
 
@@ -108,10 +109,7 @@ func TestApache(t *testing.T) {
 func TestAzurite(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat("../azurite/node_modules"); err != nil {
-		if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
-			t.Fatal("Azurite is missing: npm ci --prefix test/azurite")
-		}
-		t.Skip("skipped: Azurite is missing; it needs Node.js, and `make test-queue` installs it")
+		skip.For(t, "Azurite is missing; it needs Node.js, and `make test-queue` installs it")
 	}
 	l := startLocal(t, "-azurite", "-no-host")
 	connection := l.addresses.Outbox.ConnectionString

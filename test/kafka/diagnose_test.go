@@ -18,6 +18,7 @@ import (
 	"userrelay/handler/registration"
 	"userrelay/local/realkafka"
 	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -149,7 +150,7 @@ func (c diagnosed) allThere(t *testing.T) {
 		copies  = "ok topic .*: acks=all means at least 2 copies: 3 replicas"
 	)
 	ca := c.CA()
-	certified := must[*tls.Config](t)(ca.ClientWith(must[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))))
+	certified := must.Get[*tls.Config](t)(ca.ClientWith(must.Get[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))))
 	alice, mallory := as(realkafka.User, realkafka.Password), as(realkafka.OtherUser, realkafka.OtherPassword)
 	with := func(brokers ...string) func(*kafka.Config) {
 		return func(k *kafka.Config) { k.Brokers = append(k.Brokers, brokers...) }
@@ -225,7 +226,7 @@ func (c diagnosed) sizes(t *testing.T) {
 	if err := c.store(t, "tiny"); delivery.ClassOf(err) != delivery.TooLarge {
 		t.Errorf("error %v, want too large", err)
 	}
-	need := must[int](t)(strconv.Atoi(told[1]))
+	need := must.Get[int](t)(strconv.Atoi(told[1]))
 	c.topic(t, "enough", 1, 3, "max.message.bytes="+strconv.Itoa(need+20)) // a source of another length
 	if found := diagnose.Run(t.Context(), c.by(right, "enough")); strings.Contains(lines(found), "FAIL") {
 		t.Errorf("found %s", lines(found))

@@ -10,6 +10,7 @@ import (
 	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -172,7 +173,7 @@ func TestThreeNodes(t *testing.T) {
 // leader again.
 func changeLeaders(t *testing.T, c *realkafka.Cluster, partitions int, end func(*realkafka.Node) error) {
 	t.Helper()
-	leader := must[*realkafka.Node](t)(c.Leader(t.Context(), topic, 0))
+	leader := must.Get[*realkafka.Node](t)(c.Leader(t.Context(), topic, 0))
 	if err := end(leader); err != nil {
 		t.Fatal(err)
 	}

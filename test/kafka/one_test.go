@@ -19,6 +19,7 @@ import (
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 	"userrelay/test/quiet"
 	"userrelay/test/wait"
 )
@@ -86,7 +87,7 @@ func testSizes(t *testing.T, c *realkafka.Cluster, topic string, limit int) {
 		})
 	}
 	all.Wait()
-	log := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
+	log := must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), c.Bootstrap(realkafka.Plaintext), topic))
 	if err := ledger.CheckProfiles(log, events, limit); err != nil {
 		t.Error(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/hex"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,8 @@ import (
 
 	"userrelay/handler/registration"
 	"userrelay/test/kafka/ledger"
+	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 )
 
 // TestPartitionsAsJava compares the partitions of stored records with the choice of Kafka's own producer, which the
@@ -58,7 +59,7 @@ func TestPartitionsAsJava(t *testing.T) {
 // askJava returns the partition of each key for each number of partitions.
 func askJava(t *testing.T, keys [][]byte, partitions []int) [][]int {
 	t.Helper()
-	home := kafkaHome(t)
+	home := kafkatest.Home(t)
 	args := []string{"-cp", filepath.Join(home, "libs", "*"), filepath.Join("testdata", "Mur.java")}
 	for _, n := range partitions {
 		args = append(args, strconv.Itoa(n))
@@ -77,7 +78,7 @@ func askJava(t *testing.T, keys [][]byte, partitions []int) [][]int {
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		var row []int
 		for field := range strings.FieldsSeq(lines.Text()) {
-			row = append(row, must[int](t)(strconv.Atoi(field)))
+			row = append(row, must.Get[int](t)(strconv.Atoi(field)))
 		}
 		all = append(all, row)
 	}
@@ -85,17 +86,4 @@ func askJava(t *testing.T, keys [][]byte, partitions []int) [][]int {
 		t.Fatalf("%d answers to %d keys", len(all), len(keys))
 	}
 	return all
-}
-
-// kafkaHome returns Kafka's folder. Without it, or without Java, the test is skipped, or fails if CI is set.
-func kafkaHome(t *testing.T) string {
-	t.Helper()
-	home := os.Getenv("KAFKA_HOME") //nolint:forbidigo // a test has no main to read settings in
-	if _, err := exec.LookPath("java"); home == "" || err != nil {
-		if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
-			t.Fatal("CI is set and nothing may be skipped: needs Java 17 and KAFKA_HOME")
-		}
-		t.Skip("skipped: needs Java 17 and KAFKA_HOME; see CONTRIBUTING.md or `make test-kafka`")
-	}
-	return home
 }

@@ -14,6 +14,7 @@ import (
 	"userrelay/handler/registration"
 	"userrelay/local/realkafka"
 	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 )
 
 // TestResumedSessions shows that a real broker resumes TLS sessions, and still knows the client's certificate in a
@@ -36,7 +37,7 @@ func TestResumedSessions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cert := must[realkafka.Cert](t)(c.CA().Issue(realkafka.CertSpec{CommonName: who.user}))
+			cert := must.Get[realkafka.Cert](t)(c.CA().Issue(realkafka.CertSpec{CommonName: who.user}))
 			keeper, problems := certs.New(certs.Settings{CA: string(c.CA().PEM()), Cert: string(cert.CertPEM), Key: string(cert.KeyPEM)})
 			if len(problems) > 0 {
 				t.Fatal(problems)

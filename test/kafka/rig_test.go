@@ -14,6 +14,7 @@ import (
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -69,7 +70,7 @@ func compare(t *testing.T, l *ledger.Ledger, direct []string, topic string) ledg
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience) // a long run has millions
 	defer cancel()
-	log := must[[]realkafka.Record](t)(realkafka.Read(ctx, direct, topic))
+	log := must.Get[[]realkafka.Record](t)(realkafka.Read(ctx, direct, topic))
 	report, err := l.Compare(log)
 	if err != nil {
 		t.Error(err)
@@ -93,17 +94,5 @@ func deny(t *testing.T, c *realkafka.Cluster, topic string, operations ...kmsg.A
 		if err := c.Deny(t.Context(), realkafka.OtherUser, topic, op); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// must returns a function that returns its first argument, or ends the test for the second.
-func must[T any](t *testing.T) func(T, error) T {
-	t.Helper()
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
 	}
 }

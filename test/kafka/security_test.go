@@ -20,6 +20,7 @@ import (
 	"userrelay/handler/registration"
 	"userrelay/local/realkafka"
 	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 	"userrelay/test/recorder"
 )
 
@@ -85,9 +86,9 @@ func TestBrokerCertificate(t *testing.T) {
 
 func certificates(t *testing.T, c *realkafka.Cluster) []way {
 	t.Helper()
-	ca, other := c.CA(), must[*realkafka.CA](t)(realkafka.NewCA("other"))
+	ca, other := c.CA(), must.Get[*realkafka.CA](t)(realkafka.NewCA("other"))
 	with := func(by *realkafka.CA, spec realkafka.CertSpec) *tls.Config {
-		return must[*tls.Config](t)(ca.ClientWith(must[realkafka.Cert](t)(by.Issue(spec))))
+		return must.Get[*tls.Config](t)(ca.ClientWith(must.Get[realkafka.Cert](t)(by.Issue(spec))))
 	}
 	const refused = "rules for clients' certificates"
 	return []way{
@@ -180,13 +181,13 @@ func tokens(t *testing.T, c *realkafka.Cluster) []way {
 		return c
 	}
 	signed := func(s *realkafka.Signer, edit func(*realkafka.Claims)) sasl.Mechanism {
-		return bearer(must[string](t)(s.Token(claims(edit))))
+		return bearer(must.Get[string](t)(s.Token(claims(edit))))
 	}
 	asIs := func(*realkafka.Claims) {}
 	expired := func(c *realkafka.Claims) {
 		c.IssuedAt, c.Expires = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
 	}
-	other := must[*realkafka.Signer](t)(realkafka.NewSigner("other"))
+	other := must.Get[*realkafka.Signer](t)(realkafka.NewSigner("other"))
 	none := kafka.OAuthBearer(identity.NewTokens(func(context.Context) (string, time.Time, error) { return "", time.Time{}, context.DeadlineExceeded }), nil)
 	const refused = "refuses the login"
 	return []way{

@@ -12,6 +12,7 @@ import (
 	"userrelay/local/realkafka"
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/kafkatest"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -60,7 +61,7 @@ func TestClusterSwapped(t *testing.T) {
 		s.wait(t, 2000)
 		cancel()
 		callers.Wait()
-		log := must[[]realkafka.Record](t)(realkafka.Read(t.Context(), []string{node.Addr(realkafka.Plaintext)}, topic))
+		log := must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), []string{node.Addr(realkafka.Plaintext)}, topic))
 		n, lost := s.compare(log)
 		total += n
 		if lost > 0 {
@@ -126,11 +127,7 @@ func (s *told) compare(log []realkafka.Record) (acknowledged, lost int) {
 	defer s.mu.Unlock()
 	at := map[place]string{}
 	for i := range log {
-		for _, h := range log[i].Headers {
-			if h.Key == ledger.IDHeader {
-				at[place{int(log[i].Partition), log[i].Offset}] = string(h.Value)
-			}
-		}
+		at[place{int(log[i].Partition), log[i].Offset}] = log[i].Header(ledger.IDHeader)
 	}
 	for id, p := range s.places {
 		if at[p] != id {

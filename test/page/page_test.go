@@ -16,7 +16,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"userrelay/test/localrun"
 	"userrelay/test/queuetest"
+	"userrelay/test/skip"
 )
 
 const (
@@ -46,26 +48,12 @@ func find(tb testing.TB) tools {
 	if missing == nil && err == nil && chromium != "" {
 		return tools{node, chromium}
 	}
-	if os.Getenv("CI") != "" { //nolint:forbidigo // a test has no main to read settings in
-		tb.Fatal("CI is set and nothing may be skipped: " + howTo)
-	}
-	tb.Skip("skipped: " + howTo)
+	skip.For(tb, howTo)
 	return tools{}
 }
 
-// addresses is the content of the -ready file of go run ./local.
-type addresses struct {
-	URL    string `json:"url"`
-	Key    string `json:"key"`
-	Page   string `json:"page"`
-	Outbox struct {
-		ConnectionString string `json:"connectionString"`
-		Poison           string `json:"poison"`
-	} `json:"outbox"`
-}
-
 // poison puts a message into the poison queue, as the handler does with an unreadable one.
-func (a addresses) poison(t *testing.T, text string) {
+func poison(t *testing.T, a localrun.Addresses, text string) {
 	t.Helper()
 	message, err := json.Marshal(map[string]string{
 		"reason": "no event", "message": base64.StdEncoding.EncodeToString([]byte(text)), "poisonedtime": time.Now().UTC().Format(time.RFC3339),
@@ -77,66 +65,14 @@ func (a addresses) poison(t *testing.T, text string) {
 	queuetest.Put(t, queue, base64.StdEncoding.EncodeToString(message))
 }
 
-// stack is a running go run ./local.
-type stack struct {
-	addresses
-	stop func()
-}
-
 // start runs the program and waits until everything answers.
-func start(ctx context.Context, t *testing.T, program, port, data string) *stack {
+func start(t *testing.T, program, port, data string) *localrun.Stack {
 	t.Helper()
-	ready := filepath.Join(t.TempDir(), "ready.json")
-	ctx, cancel := context.WithCancel(ctx)
-	command := exec.CommandContext(ctx, program, "-port", "0", "-page", port, "-key", "test-key", "-data", data, "-ready", ready)
-	command.Dir = root
-	command.Stdout, command.Stderr = t.Output(), t.Output()
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	command.WaitDelay = 10 * time.Second
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = command.Wait() // what ends it is told by its output
-	}()
-	s := &stack{stop: func() { cancel(); <-ended }}
-	t.Cleanup(s.stop)
-
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if text, err := os.ReadFile(ready); err == nil {
-			if err := json.Unmarshal(text, &s.addresses); err != nil {
-				t.Fatal(err)
-			}
-			return s
-		}
-		select {
-		case <-tick.C:
-		case <-ended:
-			t.Fatal("the program ended before it was ready")
-		case <-ctx.Done():
-			t.Fatal("the program was not ready in time")
-		}
-	}
-}
-
-// build returns the program of go run ./local.
-func build(ctx context.Context, t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "local.exe") // a name that all systems run
-	command := exec.CommandContext(ctx, "go", "build", "-o", program, "./local")
-	command.Dir = root
-	if out, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-	return program
+	return localrun.Start(t, program, nil, "-page", port, "-key", "test-key", "-data", data)
 }
 
 // instructions are page.mjs's argument.
-func instructions(t *testing.T, with tools, s *stack) string {
+func instructions(t *testing.T, with tools, s *localrun.Stack) string {
 	t.Helper()
 	wanted := map[string]string{
 		"page": s.Page, "function": s.URL + "?code=" + s.Key, "chromium": with.chromium,
@@ -158,11 +94,13 @@ func instructions(t *testing.T, with tools, s *stack) string {
 
 func TestPage(t *testing.T) {
 	with := find(t)
+	program, data := filepath.Join(t.TempDir(), "local.exe"), t.TempDir() // a name that all systems run
+	if err := localrun.Build(t.Context(), program); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	program := build(ctx, t)
-	data := t.TempDir()
-	running := start(ctx, t, program, "0", data)
+	running := start(t, program, "0", data)
 	port := running.Page[strings.LastIndexByte(running.Page, ':')+1:]
 
 	browser := exec.CommandContext(ctx, with.node, "page.mjs", instructions(t, with, running))
@@ -187,11 +125,11 @@ func TestPage(t *testing.T) {
 		}
 		switch line.Ask {
 		case "stop":
-			running.stop()
+			running.Stop()
 		case "start":
-			running = start(ctx, t, program, port, data)
+			running = start(t, program, port, data)
 		case "poison":
-			running.poison(t, line.Text)
+			poison(t, running.Addresses, line.Text)
 		default:
 			checks++
 			t.Run(strconv.Itoa(checks)+" "+line.Check, func(t *testing.T) {

@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"userrelay/handler/insights/ingest"
+	"userrelay/local/freeport"
 	"userrelay/test/wait"
 )
 
@@ -100,14 +102,11 @@ func TestCloseWithoutTime(t *testing.T) {
 
 // TestDeadEndpoint uses a real network: at first nothing listens, later the endpoint does.
 func TestDeadEndpoint(t *testing.T) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // a port to be had
+	port, err := freeport.Find(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	console := &console{}
 	s := newSender(t, ingest.Config{Connection: connection(t, "http://"+address), Log: console.log()})
 	for i := range 50 {
@@ -116,7 +115,7 @@ func TestDeadEndpoint(t *testing.T) {
 	wait.For(t, "a failure", func() bool { return console.String() != "" })
 	addUp(t, s.Stats())
 
-	l, err = net.Listen("tcp4", address) //nolint:noctx // the same port
+	l, err := net.Listen("tcp4", address) //nolint:noctx // the same port
 	if err != nil {
 		t.Fatal(err)
 	}

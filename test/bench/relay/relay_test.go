@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,10 +14,10 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
 	"userrelay/handler/registration"
+	"userrelay/local/realkafka"
 	"userrelay/test/wait"
 )
 
@@ -145,24 +146,17 @@ func valueOf(r registration.Record, key string) string {
 }
 
 // read returns the record at the answered place.
-func read(t *testing.T, cluster *kfake.Cluster, a answer) *kgo.Record {
+func read(t *testing.T, cluster *kfake.Cluster, a answer) realkafka.Record {
 	t.Helper()
-	ctx := wait.Context(t)
-	from := map[int32]kgo.Offset{int32(a.Partition): kgo.NewOffset().At(a.Offset)}
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
+	all, err := realkafka.Read(wait.Context(t), cluster.ListenAddrs(), topic)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	fetches := client.PollRecords(ctx, 1)
-	if err := fetches.Err(); err != nil {
-		t.Fatal(err)
+	i := slices.IndexFunc(all, func(r realkafka.Record) bool { return r.Partition == int32(a.Partition) && r.Offset == a.Offset })
+	if i < 0 {
+		t.Fatalf("no record at offset %d", a.Offset)
 	}
-	r := fetches.Records()[0]
-	if r.Offset != a.Offset {
-		t.Fatalf("the record at offset %d is gone, the next is %d", a.Offset, r.Offset)
-	}
-	return r
+	return all[i]
 }
 
 // TestBareAnswersAsLong checks that the answer of the relay without a broker is as long as a real one.

@@ -70,7 +70,7 @@ func Compare(outcomes []Outcome, log []realkafka.Record) Report {
 	r := Report{Requests: len(outcomes), Status: map[int]int{}}
 	places := make(map[string][]place, len(log))
 	for i := range log {
-		id := ID(&log[i])
+		id := log[i].Header("ce_id")
 		places[id] = append(places[id], place{log[i].Partition, log[i].Offset})
 	}
 	for i := range outcomes {
@@ -94,16 +94,6 @@ func Compare(outcomes []Outcome, log []realkafka.Record) Report {
 		r.Foreign += len(at)
 	}
 	return r
-}
-
-// ID returns a record's event id, or "".
-func ID(r *realkafka.Record) string {
-	for _, h := range r.Headers {
-		if h.Key == "ce_id" {
-			return string(h.Value)
-		}
-	}
-	return ""
 }
 
 // Percentile returns the time within which the share p of the outcomes arrived, 0 < p <= 1. They may be in any order.

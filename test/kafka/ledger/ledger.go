@@ -90,7 +90,7 @@ func (l *Ledger) Compare(log []realkafka.Record) (Report, error) {
 		}
 	}
 	for i := range log {
-		id := idOf(&log[i])
+		id := log[i].Header(IDHeader)
 		if l.entries[id] == nil {
 			problem("%d@%d: a record with id %q, which nobody sent", log[i].Partition, log[i].Offset, id)
 			continue
@@ -142,13 +142,4 @@ func (e *entry) check(places []place) error {
 
 func contains(places []place, p place) bool {
 	return slices.Contains(places, p)
-}
-
-func idOf(r *realkafka.Record) string {
-	for _, h := range r.Headers {
-		if h.Key == IDHeader {
-			return string(h.Value)
-		}
-	}
-	return ""
 }

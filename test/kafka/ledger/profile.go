@@ -23,7 +23,7 @@ func Profiled(id string, size int) registration.Event {
 func CheckProfiles(log []realkafka.Record, events []registration.Event, limit int) error {
 	byID := map[string][]*realkafka.Record{}
 	for i := range log {
-		id := idOf(&log[i])
+		id := log[i].Header(IDHeader)
 		byID[id] = append(byID[id], &log[i])
 	}
 	var problems []error
@@ -39,10 +39,7 @@ func CheckProfiles(log []realkafka.Record, events []registration.Event, limit in
 
 func checkProfile(r *realkafka.Record, size, limit int) error {
 	const around = 900 // key, headers, batch, and what a record's size is overestimated by
-	omitted := false
-	for _, h := range r.Headers {
-		omitted = omitted || h.Key == "ce_profileomitted" && string(h.Value) == "true"
-	}
+	omitted := r.Header("ce_profileomitted") == "true"
 	has := strings.Contains(string(r.Value), `"bio"`)
 	switch fits, over := size+around <= limit, size > limit; {
 	case has == omitted:
