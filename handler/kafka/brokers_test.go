@@ -59,6 +59,26 @@ func TestFirstBrokerDies(t *testing.T) {
 	})
 }
 
+// TestBrokerComesBack: a leader refuses connections for half a minute and then leads again. The record that waits for it is
+// stored at the next try.
+func TestBrokerComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newVirtual(t)
+		c := v.three(t, 3)
+		p := v.producer(t, c.ListenAddrs())
+		store(t, p, "before", patience)
+		v.set(c.ListenAddrs()[0], refuses)
+		call := begin(t.Context(), p, keyed("waits", keyIn(0, 3, 0)))
+		pass(30 * time.Second)
+		v.set(c.ListenAddrs()[0], normal)
+		start := time.Now()
+		if _, err := call.wait(t); err != nil || time.Since(start) > 2*time.Second {
+			t.Errorf("stored %v after the broker was back: %v", time.Since(start), err)
+		}
+	})
+}
+
 // TestSilentBrokers starts with one silent broker, or with only one that answers. Silent brokers accept connections
 // but do not answer.
 func TestSilentBrokers(t *testing.T) {
@@ -83,29 +103,34 @@ func TestSilentBrokers(t *testing.T) {
 	}
 }
 
-// TestStorageError has a leader answer KAFKA_STORAGE_ERROR after its disk has failed: the producer looks for the next
-// leader at once.
-func TestStorageError(t *testing.T) {
+// TestStaleCodes has a leader answer a code that means another broker may lead now, such as after a disk has failed: the
+// producer looks for the next leader at once.
+func TestStaleCodes(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		v := newVirtual(t)
-		c := v.three(t, 1)
-		p := v.producer(t, c.ListenAddrs())
-		store(t, p, "before", patience)
-		c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			if c.CurrentNode() != 0 {
-				c.KeepControl()
-				return nil, nil, false
-			}
-			if err := c.MoveTopicPartition(topic, 0, 1); err != nil {
-				t.Error(err)
-			}
-			return answerOf(r, 56, 0), nil, true
+	for name, code := range map[string]int16{"KAFKA_STORAGE_ERROR": 56, "REPLICA_NOT_AVAILABLE": 9} { // perhaps stored, and not
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				v := newVirtual(t)
+				c := v.three(t, 1)
+				p := v.producer(t, c.ListenAddrs())
+				store(t, p, "before", patience)
+				c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+					c.KeepControl()
+					if c.CurrentNode() != 0 {
+						return nil, nil, false
+					}
+					if err := c.MoveTopicPartition(topic, 0, 1); err != nil {
+						t.Error(err)
+					}
+					return answerOf(r, code, 0), nil, true
+				})
+				if _, took := store(t, p, "x", patience); took > time.Second {
+					t.Errorf("the new leader was found after %v", took)
+				}
+			})
 		})
-		if _, took := store(t, p, "x", patience); took > time.Second {
-			t.Errorf("the new leader was found after %v", took)
-		}
-	})
+	}
 }
 
 // TestFrozenLeader freezes a leader, and another becomes leader while an attempt waits: only that attempt is lost.
