@@ -140,7 +140,7 @@ func (v *values) str() error {
 	}
 }
 
-// skip reads to the first of these bytes, and leaves it.
+// skip reads up to the first of these bytes, which it does not consume.
 func (v *values) skip(to string) error {
 	for {
 		b, err := v.read()

@@ -12,8 +12,8 @@ import (
 	"userrelay/local/uuid"
 )
 
-// command returns the command of a launch of the handler, as host.json describes it. The process is killed without a
-// signal before when ctx ends, as the real host does.
+// command returns the command of a launch of the handler, as host.json describes it. When ctx ends the process is
+// killed at once, as the real host does, without an earlier signal.
 func (a *app) command(ctx context.Context, port int) *exec.Cmd {
 	id, number := uuid.New(), strconv.Itoa(port)
 	env := append(environment{}, a.env...)

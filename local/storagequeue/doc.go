@@ -5,11 +5,11 @@
 //
 // It differs from the service in this:
 //
-//   - There is one account, devstoreaccount1, with the key that everybody knows. No shared access signatures, access
+//   - There is one account, devstoreaccount1, with the well-known key. No shared access signatures, access
 //     policies, service properties, CORS, statistics or secondary endpoints.
 //   - A bearer token's signature and issuer are not checked, only its form, audience and time.
 //   - A queue that was deleted can be created again at once.
-//   - Messages that are visible come in the order in which they became visible, and those that were visible from the
-//     beginning in the order in which they were put. The service promises no order, and mostly keeps that one.
-//   - Names of metadata are kept in lower case: that is how net/http gives them out.
+//   - Visible messages are returned in the order in which they became visible, and those that were visible from the
+//     beginning in the order in which they were put. The service promises no order, but mostly uses this one.
+//   - Names of metadata are in lower case, as net/http returns them.
 package storagequeue

@@ -49,7 +49,7 @@ func kindOf(name report.Relay) string {
 	}
 }
 
-// topicOf is the topic of a relay, its own.
+// topicOf returns the name of a relay's topic. Each relay has a separate one.
 func topicOf(name report.Relay) string {
 	switch name {
 	case report.Bare:

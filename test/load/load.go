@@ -15,8 +15,8 @@ import (
 
 // Caller sends registrations.
 type Caller interface {
-	// Send sends a registration that was due at due, records the result, and returns when the caller is ready for the
-	// next one.
+	// Send sends a registration and records the result. due is when it was due. Send returns when the caller is ready
+	// for the next one.
 	Send(ctx context.Context, due time.Time) (done time.Time)
 }
 

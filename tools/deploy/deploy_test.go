@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// scope of the roles that tests give.
+// The scope of the roles in tests.
 const group = "/subscriptions/" + azure.Subscription + "/resourceGroups/rg"
 
 // world has an app from Terraform, whose owner is logged in with another default subscription.

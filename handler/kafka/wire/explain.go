@@ -28,7 +28,7 @@ func Explain(trouble *delivery.Error) string {
 	return ExplainAt(trouble.Err, byEitherOf)
 }
 
-// ExplainAt is Explain for an address with a known source, by.
+// ExplainAt is Explain for an address whose source, by, is known.
 func ExplainAt(err error, by string) string {
 	if errors.Is(err, ErrToken) { // first: names and certificates in this error belong to the identity service
 		return explainToken(err)

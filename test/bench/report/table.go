@@ -102,7 +102,7 @@ func (s *Stage) versus(other Relay) (t *markdown.Table, found bool) {
 	return t, found
 }
 
-// comparison is a figure by which relays are compared.
+// comparison is a figure for comparing relays.
 type comparison struct {
 	name       string
 	of         metric
