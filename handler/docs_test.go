@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // documented is a row of the table in docs/settings.md.
@@ -72,6 +73,23 @@ func named(page, name string) bool {
 	}
 	section, part := name[:max(0, strings.LastIndexByte(name, ':'))], name[strings.LastIndexByte(name, ':')+1:]
 	return strings.HasSuffix(section, "azurewebjobsstorage") && strings.Contains(page, "__"+part+"`")
+}
+
+// The time limits in the guarantees are the defaults.
+func TestGuaranteesPage(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/guarantees.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := load(variablesOf([]string{"KAFKA_BROKERS=127.0.0.1:9", "AzureWebJobsStorage=UseDevelopmentStorage=true"}), toCheck)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seconds := func(d time.Duration) string { return strings.Replace(d.String(), "s", " s", 1) }
+	if limits := "the time limit for Kafka is " + seconds(s.Kafka.Timeout) + ", for the outbox " + seconds(s.Outbox.Timeout) + "\n"; !strings.Contains(string(text), limits) {
+		t.Errorf("the page does not say %q", limits)
+	}
 }
 
 // The defaults on the page are those of the code.

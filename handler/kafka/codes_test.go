@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -11,6 +12,7 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
+	"userrelay/handler/kafka/wire"
 	"userrelay/test/kafka/ledger"
 	"userrelay/test/wait"
 )
@@ -61,6 +63,30 @@ func TestCodes(t *testing.T) {
 			t.Parallel()
 			testCodeAlways(t, c.code, c.always)
 		})
+	}
+}
+
+// The names of the codes are those of Kafka's protocol guide.
+func TestCodeNames(t *testing.T) {
+	t.Parallel()
+	renamed := map[int16]string{kerr.NotLeaderForPartition.Code: "NOT_LEADER_OR_FOLLOWER"} // since Kafka 2.6
+	known := 0
+	for code := int16(-1); code < 300; code++ {
+		name := strings.TrimPrefix(wire.Code(code).Error(), fmt.Sprintf("Kafka error %d ", code))
+		if strings.HasPrefix(name, "(") {
+			continue // not in the table
+		}
+		known++
+		want, other := renamed[code]
+		if !other {
+			want = kerr.TypedErrorForCode(code).Message
+		}
+		if name != want {
+			t.Errorf("%d is called %s, not %s", code, want, name)
+		}
+	}
+	if known < 40 {
+		t.Errorf("%d codes", known)
 	}
 }
 

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"userrelay/handler/registration"
 )
 
 const (
@@ -140,6 +144,28 @@ func TestDeployAgain(t *testing.T) {
 			"subscriptions": []any{map[string]any{"event_type": "user.created"}},
 			"destination":   map[string]any{"type": "action", "configuration": map[string]any{"action_id": "act-7"}},
 		}})
+}
+
+// TestSubscriptions checks that all streams, deployed from files or by Terraform, subscribe to exactly the types that the function
+// forwards.
+func TestSubscriptions(t *testing.T) {
+	t.Parallel()
+	streams, types := 0, regexp.MustCompile(`[a-z]+(\.[a-z]+)+`)
+	for file, list := range map[string]string{
+		"event-stream.yaml":        `(?m)subscriptions:\n((?: +- event_type: .+\n)+)`,
+		"event-stream-action.yaml": `(?m)subscriptions:\n((?: +- event_type: .+\n)+)`,
+		"terraform/main.tf":        `subscriptions += \[(.+)\]`,
+	} {
+		for _, found := range regexp.MustCompile(list).FindAllStringSubmatch(string(read(t, filepath.Join(sources, file))), -1) {
+			streams++
+			if got := types.FindAllString(found[1], -1); !slices.Equal(got, []string{registration.Type}) {
+				t.Errorf("%s subscribes to %q", file, got)
+			}
+		}
+	}
+	if streams != 4 {
+		t.Errorf("%d streams", streams)
+	}
 }
 
 func theStreamAction(t *testing.T) map[string]any {

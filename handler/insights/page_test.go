@@ -1,0 +1,72 @@
+package insights_test
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"userrelay/handler/insights"
+)
+
+// TestTelemetryPage compares the table in docs/telemetry.md with the items: wording, events, properties and error classes.
+func TestTelemetryPage(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/telemetry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	table, _, _ := strings.Cut(page, "\n\nThe property")
+	written := regexp.MustCompile(`^(.*?)(?:user-events|"?auth0\||\d|$)`) // the part that is the same for all registrations
+	told := map[string]bool{"telemetry-stats": true, "read": true}
+	for name, p := range promises() {
+		if p.want.Kind == "exception" {
+			continue
+		}
+		row := ""
+		for line := range strings.Lines(table) {
+			if strings.Contains(line, "`"+written.FindStringSubmatch(p.want.Text)[1]) {
+				row = line
+				break
+			}
+		}
+		if row == "" {
+			t.Errorf("%s: the page does not have %q", name, p.want.Text)
+			continue
+		}
+		for key, value := range p.want.Properties {
+			if key == "event" {
+				told[value] = true
+				key += "=" + value
+			}
+			if !strings.Contains(row, "`"+key+"`") {
+				t.Errorf("%s: the page does not have `%s` in\n%s", name, key, row)
+			}
+			if key == "errorClass" && !strings.Contains(page, "`"+value+"`") {
+				t.Errorf("the page does not have the class %s", value)
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile("`event=([^`]+)`").FindAllStringSubmatch(table, -1) {
+		if !told[m[1]] {
+			t.Errorf("the page has the event %s, which no item has", m[1])
+		}
+	}
+}
+
+// Each method of Telemetry has an item in promises, and so in the golden file and on the page.
+func TestEveryItemIsPromised(t *testing.T) {
+	t.Parallel()
+	promised := map[string]bool{"read": true} // makes an item only after Unread
+	for name := range promises() {
+		name, _, _ = strings.Cut(strings.ReplaceAll(name, ",", ":"), ":")
+		promised[strings.ReplaceAll(name, " ", "")] = true
+	}
+	for method := range reflect.TypeFor[*insights.Telemetry]().Methods() {
+		if !promised[strings.ToLower(method.Name)] {
+			t.Errorf("promises has none of Telemetry.%s", method.Name)
+		}
+	}
+}
