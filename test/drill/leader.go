@@ -16,7 +16,8 @@ const (
 	leaderKills  = 2
 )
 
-// leaderKilled kills the leader of a partition under load, together with a control that cannot delete messages.
+// leaderKilled kills the leader of a partition under load, together with a control that cannot delete messages
+// and is killed before they show.
 func leaderKilled(ctx context.Context, r *rig, row *report.Row) (err error) {
 	r.say("  starting three brokers")
 	cluster, err := realkafka.Start(ctx, realkafka.Options{Home: r.kafkaHome, Nodes: 3, SessionTimeout: kafkaSession})
@@ -50,6 +51,10 @@ func leaderKilled(ctx context.Context, r *rig, row *report.Row) (err error) {
 		return c.load.during(ctx, r.plan.callers/2, func(ctx context.Context) error { return r.killLeaders(ctx, s) })
 	})
 	if err != nil {
+		return err
+	}
+	// A handler that goes on recognises its messages when they show, and deletes them: the control must have forgotten them.
+	if err := c.kill(ctx); err != nil {
 		return err
 	}
 	rep, err := s.audit(ctx, row, s.load, r.plan.drain)
