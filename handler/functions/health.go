@@ -3,7 +3,6 @@ package functions
 import (
 	"context"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -18,10 +17,10 @@ type health struct {
 	observer Observer
 	now      func() time.Time
 
-	mu      sync.Mutex // held during a check: concurrent requests share its result
-	checked time.Time
-	err     error
-	known   bool
+	checking chan struct{} // holds one during a check: concurrent requests share its result
+	checked  time.Time
+	err      error
+	known    bool
 }
 
 func (h *health) serve(ctx context.Context, w http.ResponseWriter, _ *http.Request) {
@@ -35,8 +34,12 @@ func (h *health) serve(ctx context.Context, w http.ResponseWriter, _ *http.Reque
 }
 
 func (h *health) check(ctx context.Context) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	select {
+	case h.checking <- struct{}{}:
+		defer func() { <-h.checking }()
+	case <-ctx.Done():
+		return ctx.Err() // the client has left
+	}
 	if h.known && h.now().Sub(h.checked) < healthEvery {
 		return h.err
 	}

@@ -173,3 +173,23 @@ func TestHealthIsNoGate(t *testing.T) {
 		t.Errorf("probe: %d", got.status)
 	}
 }
+
+// A client that leaves does not wait for the check that another one's request makes.
+func TestHealthIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &parts{check: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+		h := p.handler(t)
+		var first sync.WaitGroup
+		first.Go(func() { serve(t, h, health(t)) })
+		synctest.Wait()
+		start := time.Now()
+		left, leave := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer leave()
+		serve(t, h, health(t).WithContext(left))
+		if waited := time.Since(start); waited != 100*time.Millisecond {
+			t.Errorf("it waited %v", waited)
+		}
+		first.Wait()
+	})
+}
