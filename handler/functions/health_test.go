@@ -178,7 +178,10 @@ func TestHealthIsNoGate(t *testing.T) {
 func TestHealthIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := &parts{check: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+		p := &parts{
+			check:     func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+			unhealthy: func(context.Context, error) {},
+		}
 		h := p.handler(t)
 		var first sync.WaitGroup
 		first.Go(func() { serve(t, h, health(t)) })
