@@ -1,33 +1,12 @@
 package kafkatest_test
 
 import (
-	"fmt"
-	"runtime"
-	"sync"
 	"testing"
 
 	"userrelay/local/realkafka"
 	"userrelay/test/kafkatest"
+	"userrelay/test/outcome"
 )
-
-// outcome is how a test ended that Start was called for.
-type outcome struct {
-	testing.TB
-
-	skipped, failed string
-}
-
-func (o *outcome) Helper() {}
-
-func (o *outcome) Skip(args ...any) {
-	o.skipped = fmt.Sprint(args...)
-	runtime.Goexit()
-}
-
-func (o *outcome) Fatal(args ...any) {
-	o.failed = fmt.Sprint(args...)
-	runtime.Goexit()
-}
 
 func TestStartWithoutKafka(t *testing.T) {
 	const (
@@ -41,25 +20,21 @@ func TestStartWithoutKafka(t *testing.T) {
 		}
 	}
 	tests := []struct {
-		name, ci        string
-		call            func(testing.TB)
-		skipped, failed string
+		name, ci string
+		call     func(testing.TB)
+		want     outcome.Outcome
 	}{
-		{name: "no home", call: start(realkafka.Options{}), skipped: "skipped: " + how},
-		{name: "no home, in CI", call: start(realkafka.Options{}), ci: "true", failed: inCI + how},
-		{name: "no java", call: start(realkafka.Options{Home: "x", Java: "no-such-java"}), skipped: "skipped: " + how},
+		{name: "no home", call: start(realkafka.Options{}), want: outcome.Outcome{Skipped: "skipped: " + how}},
+		{name: "no home, in CI", call: start(realkafka.Options{}), ci: "true", want: outcome.Outcome{Failed: inCI + how}},
+		{name: "no java", call: start(realkafka.Options{Home: "x", Java: "no-such-java"}), want: outcome.Outcome{Skipped: "skipped: " + how}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("KAFKA_HOME", "")
 			t.Setenv("CI", tt.ci)
 			t.Setenv("PATH", "")
-			var wg sync.WaitGroup
-			got := &outcome{TB: t}
-			wg.Go(func() { tt.call(got) })
-			wg.Wait()
-			if got.skipped != tt.skipped || got.failed != tt.failed {
-				t.Errorf("skipped with %q, failed with %q; want %q and %q", got.skipped, got.failed, tt.skipped, tt.failed)
+			if got := outcome.Of(t, tt.call); got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
 	}

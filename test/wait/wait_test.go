@@ -3,41 +3,21 @@ package wait_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"userrelay/test/outcome"
 	"userrelay/test/wait"
 )
-
-// failing is a test whose result can be examined.
-type failing struct {
-	testing.TB
-	said string
-}
-
-func (f *failing) Helper() {}
-
-func (f *failing) Fatalf(format string, _ ...any) {
-	f.said = format
-	runtime.Goexit()
-}
 
 // run runs a step of a test that may end the test, and returns its message.
 func run(t *testing.T, step func(tb testing.TB)) (said string, took time.Duration) {
 	t.Helper()
-	f := &failing{TB: t}
 	begin := time.Now()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		step(f)
-	}()
-	<-done
-	return f.said, time.Since(begin)
+	return outcome.Of(t, step).Failed, time.Since(begin)
 }
 
 func TestFor(t *testing.T) {
