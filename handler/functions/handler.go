@@ -85,7 +85,7 @@ func New(c Config) *Handler {
 		decoder:  c.Decoder,
 		deliver:  c.Deliver,
 		drainer:  c.Drain,
-		health:   health{checker: c.Kafka, observer: c.Observer, now: time.Now, checking: make(chan struct{}, 1)},
+		health:   health{checker: c.Kafka, observer: c.Observer, checking: make(chan struct{}, 1)},
 		build:    c.Build,
 		now:      c.Now,
 		observer: c.Observer,

@@ -15,7 +15,6 @@ const (
 type health struct {
 	checker  Checker
 	observer Observer
-	now      func() time.Time
 
 	checking chan struct{} // holds one during a check: concurrent requests share its result
 	checked  time.Time
@@ -40,7 +39,7 @@ func (h *health) check(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err() // the client has left
 	}
-	if h.known && h.now().Sub(h.checked) < healthEvery {
+	if h.known && time.Since(h.checked) < healthEvery {
 		return h.err
 	}
 	check, cancel := context.WithTimeout(context.WithoutCancel(ctx), healthTimeout) // the result is for others too
@@ -52,6 +51,6 @@ func (h *health) check(ctx context.Context) error {
 	case err == nil && h.err != nil:
 		h.observer.Healthy(ctx)
 	}
-	h.err, h.known, h.checked = err, true, h.now()
+	h.err, h.known, h.checked = err, true, time.Now()
 	return err
 }
