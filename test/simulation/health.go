@@ -16,12 +16,12 @@ const (
 // askHealth requests each handler's health now and then, as a load balancer does, until stop is called. It checks that
 // the answers arrive in time and are valid.
 func (w *world) askHealth() (stop func()) {
+	if !w.plan.Setup.Health {
+		return func() {}
+	}
 	ctx, end := context.WithCancel(w.life)
 	var asking sync.WaitGroup
 	for _, h := range w.hosts {
-		if !w.plan.Setup.Health {
-			break
-		}
 		asking.Go(func() {
 			for {
 				select {
