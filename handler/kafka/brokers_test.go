@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"userrelay/handler/kafka"
 	"userrelay/handler/registration"
 	"userrelay/test/kafka/ledger"
 )
@@ -34,6 +35,15 @@ func (v *virtual) three(t *testing.T, partitions int32, opts ...kfake.Opt) *kfak
 		}
 	}
 	return c
+}
+
+// serving starts three brokers and a producer, which has stored a record.
+func (v *virtual) serving(t *testing.T, partitions int32) (*kfake.Cluster, *kafka.Producer) {
+	t.Helper()
+	c := v.three(t, partitions)
+	p := v.producer(t, c.ListenAddrs())
+	store(t, p, "before", patience)
+	return c, p
 }
 
 // TestFirstBrokerDies stops the only broker of KAFKA_BROKERS, and its partitions move to known brokers.
@@ -65,9 +75,7 @@ func TestBrokerComesBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		v := newVirtual(t)
-		c := v.three(t, 3)
-		p := v.producer(t, c.ListenAddrs())
-		store(t, p, "before", patience)
+		c, p := v.serving(t, 3)
 		v.set(c.ListenAddrs()[0], refuses)
 		call := begin(t.Context(), p, keyed("waits", keyIn(0, 3, 0)))
 		pass(30 * time.Second)
@@ -112,9 +120,7 @@ func TestStaleCodes(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				v := newVirtual(t)
-				c := v.three(t, 1)
-				p := v.producer(t, c.ListenAddrs())
-				store(t, p, "before", patience)
+				c, p := v.serving(t, 1)
 				c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
 					c.KeepControl()
 					if c.CurrentNode() != 0 {
@@ -138,9 +144,7 @@ func TestFrozenLeader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		v := newVirtual(t)
-		c := v.three(t, 1)
-		p := v.producer(t, c.ListenAddrs())
-		store(t, p, "before", patience)
+		c, p := v.serving(t, 1)
 		v.set(c.ListenAddrs()[0], mute)
 		go func() {
 			pass(time.Second)
