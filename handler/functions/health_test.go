@@ -138,17 +138,17 @@ func TestHealthCheckHasItsOwnTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var op trace.Operation
+		gone, leave := context.WithCancel(t.Context())
 		p := &parts{
 			check: func(ctx context.Context) error {
 				op = trace.FromContext(ctx)
+				leave()
 				<-ctx.Done()
 				return ctx.Err()
 			},
 			unhealthy: func(_ context.Context, err error) { wantErr(t, err, context.DeadlineExceeded) },
 		}
 		h := p.handler(t)
-		gone, leave := context.WithCancel(t.Context())
-		leave()
 		r := health(t).WithContext(gone)
 		r.Header.Set("X-Azure-Functions-InvocationId", "6b1a")
 		start := time.Now()
