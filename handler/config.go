@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,7 @@ type settings struct {
 	Insights       *ingest.Connection // nil: console only
 	Identity       *identity.Identity // for sending telemetry; nil: items are sent without a token
 	Role, Instance string             // of this program on the application map
+	Site           string             // the function app, with its slot; "" outside of Azure
 
 	LogLevel slog.Level
 	JSON     bool // console lines are JSON
@@ -78,7 +80,8 @@ func loadAll(env *environment, what purpose) settings {
 	if s.Tenant != "" && !registration.ValidTenant(s.Tenant) {
 		env.fail("AUTH0_TENANT", "must be the tenant's name: 1 to 128 of the characters a-z A-Z 0-9 . _ -")
 	}
-	s.Role, s.Instance = role(env), instance(env)
+	s.Site, s.Instance = site(env), instance(env)
+	s.Role = cmp.Or(env.text("WEBSITE_CLOUD_ROLENAME"), s.Site, "userrelay")
 	if err := s.LogLevel.UnmarshalText([]byte(env.oneOf("LOG_LEVEL", "info", "debug", "warn", "error"))); err != nil {
 		env.fail("LOG_LEVEL", "must be one of debug, info, warn, error") // oneOf lets none of these pass
 	}
@@ -163,18 +166,12 @@ func loadPort(env *environment, what purpose) int {
 	return port
 }
 
-// role is the name of the node on the application map. It is the name that the Functions host uses, so that both are
-// one node (azure-webjobs-sdk, WebJobsRoleEnvironmentTelemetryInitializer).
-func role(env *environment) string {
-	if name := env.text("WEBSITE_CLOUD_ROLENAME"); name != "" {
-		return name
-	}
+// site is the name of the function app. The Functions host uses the same name for the node on the application map, so
+// that host and handler are one node (azure-webjobs-sdk, WebJobsRoleEnvironmentTelemetryInitializer).
+func site(env *environment) string {
 	name := env.text("WEBSITE_SITE_NAME")
 	if slot := env.text("WEBSITE_SLOT_NAME"); name != "" && slot != "" && !strings.EqualFold(slot, "production") {
 		name += "-" + slot
-	}
-	if name == "" {
-		return "userrelay"
 	}
 	return strings.ToLower(name)
 }

@@ -20,7 +20,7 @@ func appConfig(s settings, console *slog.Logger) (app.Config, error) {
 	c := app.Config{
 		KafkaTimeout: s.Kafka.Timeout,
 		Decoder:      registration.Decoder{Tenant: s.Tenant, Profile: s.Profile},
-		Role:         s.Role, Instance: s.Instance, Lines: s.Lines,
+		Origin:       s.origin(), Role: s.Role, Instance: s.Instance, Lines: s.Lines,
 		Version: buildVersion(), Build: sync.OnceValue(thisBuild), Console: console,
 	}
 	if s.Kafka.Certificates != nil {
@@ -49,6 +49,11 @@ func appConfig(s settings, console *slog.Logger) (app.Config, error) {
 	return c, nil
 }
 
+// origin says which app this is, and which Kafka it uses.
+func (s settings) origin() registration.Origin {
+	return registration.Origin{App: s.Site, Topic: s.Kafka.Topic, Brokers: s.Kafka.Brokers}
+}
+
 // telemetryConfig returns the configuration of the sender to Application Insights.
 func telemetryConfig(s settings) (ingest.Config, error) {
 	c := ingest.Config{Connection: *s.Insights}
@@ -64,7 +69,7 @@ func telemetryConfig(s settings) (ingest.Config, error) {
 
 // outboxConfig makes the outbox's configuration of the settings.
 func outboxConfig(s settings) (outbox.Config, error) {
-	c := outbox.Config{Account: s.Outbox.Account, Profile: s.Profile}
+	c := outbox.Config{Account: s.Outbox.Account, Profile: s.Profile, Origin: s.origin()}
 	if s.Outbox.Account.ByIdentity() {
 		var err error
 		if c.Tokens, err = s.Outbox.Identity.Tokens(outbox.Scope); err != nil {

@@ -34,6 +34,8 @@ const (
 
 // Config says what the handler works with.
 type Config struct {
+	Origin registration.Origin // of this app
+
 	Kafka        kafka.Config // its Log is the handler's
 	KafkaTimeout time.Duration
 
@@ -94,7 +96,9 @@ func New(c Config) (*App, error) {
 	cluster := c.Kafka
 	cluster.Log, cluster.Now = a.log, c.Now
 	a.producer = kafka.New(cluster)
-	where := relay.Config{Producer: a.producer, Observer: telemetry, KafkaTimeout: c.KafkaTimeout, Profile: c.Decoder.Profile, Now: c.Now}
+	where := relay.Config{
+		Producer: a.producer, Observer: telemetry, KafkaTimeout: c.KafkaTimeout, Profile: c.Decoder.Profile, Origin: c.Origin, Now: c.Now,
+	}
 	if a.outbox != nil {
 		where.Outbox, where.OutboxTimeout = a.outbox, c.OutboxTimeout
 	}

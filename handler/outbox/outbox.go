@@ -43,9 +43,10 @@ const (
 // Config says which account holds the queue.
 type Config struct {
 	Account Account
-	Tokens  *identity.Tokens // tokens for Scope, if an identity gives access to the account
-	Client  *http.Client     // nil: one of its own
-	Profile bool             // whether the messages that Resend writes keep the profile
+	Tokens  *identity.Tokens    // tokens for Scope, if an identity gives access to the account
+	Client  *http.Client        // nil: one of its own
+	Profile bool                // whether the messages that Resend writes keep the profile
+	Origin  registration.Origin // of this app: Resend leaves the messages of others
 }
 
 // Scope is the scope of tokens for the queue service.
@@ -57,13 +58,14 @@ type Queue struct {
 	transport        *http.Transport  // nil where the client is not its own
 	tokens           *identity.Tokens // nil: access by key or signature
 	profile          bool
+	origin           registration.Origin
 	end              context.CancelFunc
 	background       sync.WaitGroup
 }
 
 // New returns the outbox, which begins to get a token if it needs one. The caller must close it.
 func New(c Config) (*Queue, error) {
-	q := &Queue{profile: c.Profile}
+	q := &Queue{profile: c.Profile, origin: c.Origin}
 	if c.Account.ByIdentity() {
 		q.tokens = c.Tokens
 	}

@@ -53,7 +53,17 @@ func (q *Queue) ListPoisoned(ctx context.Context) ([]Poisoned, error) {
 		return nil, err
 	}
 	list, err := peek(ctx, q.poison)
+	for i := range list {
+		q.claim(&list[i])
+	}
 	return list, wrap("look at the poison queue", err)
+}
+
+// claim notes whether a message is another app's.
+func (q *Queue) claim(p *Poisoned) {
+	if p.Err == nil && p.Message.Origin.Foreign(q.origin) {
+		p.Err = registration.ErrForeign
+	}
 }
 
 // peek returns the first messages of a queue, at most 32. All of them stay in the queue.
@@ -131,11 +141,13 @@ func (q *Queue) Resend(ctx context.Context, tell func(Poisoned)) error {
 	}
 }
 
-// again returns the message to write into the outbox. The current setting decides whether it keeps the profile.
+// again returns the message to write into the outbox. The current settings decide whether it keeps the profile, and
+// for which Kafka it is.
 func (q *Queue) again(m registration.Envelope) []byte {
 	if !q.profile {
 		m.Event = m.Event.IDOnly()
 	}
+	m.Origin = q.origin
 	return m.Encode()
 }
 
@@ -153,7 +165,9 @@ func (q *Queue) nextPoisoned(ctx context.Context) (Poisoned, bool, error) {
 		return Poisoned{}, false, nil
 	}
 	m := resp.Messages[0]
-	return readPoisoned(m.MessageID, m.PopReceipt, m.MessageText, m.InsertionTime), true, nil
+	p := readPoisoned(m.MessageID, m.PopReceipt, m.MessageText, m.InsertionTime)
+	q.claim(&p)
+	return p, true, nil
 }
 
 // putBack makes messages that stay in the poison queue visible again. Without it they would be after resendHold.

@@ -24,6 +24,8 @@ type Envelope struct {
 	Queued time.Time
 	// Reason is one word that says why it was not stored in Kafka.
 	Reason string
+	// Origin says which app accepted it, and for which Kafka.
+	Origin Origin
 }
 
 // envelopeVersion is the version of the format. A release must read the format of the previous one. A format that the
@@ -53,6 +55,9 @@ type structured struct {
 	Tracestate      string         `json:"tracestate,omitzero"`
 	QueuedTime      string         `json:"queuedtime"`
 	ErrorClass      string         `json:"errorclass,omitzero"`
+	OriginApp       string         `json:"originapp,omitzero"`
+	OriginTopic     string         `json:"origintopic,omitzero"`
+	OriginBrokers   string         `json:"originbrokers,omitzero"`
 	Data            jsontext.Value `json:"data"`
 }
 
@@ -64,6 +69,7 @@ func (m Envelope) Encode() []byte {
 		Time: m.Event.Time.UTC().Format(time.RFC3339Nano), Subject: m.Event.UserID, DataContentType: "application/json", DataSchema: Schema,
 		ProfileOmitted: m.Event.ProfileOmitted, Auth0Source: m.Event.Auth0Source, Auth0ID: m.Event.Auth0ID, Traceparent: m.Traceparent, Tracestate: m.Tracestate,
 		QueuedTime: m.Queued.UTC().Format(time.RFC3339Nano), ErrorClass: m.Reason, Data: m.Event.value(),
+		OriginApp: m.Origin.App, OriginTopic: m.Origin.Topic, OriginBrokers: m.Origin.brokers(),
 	}
 	if m.Event.Test {
 		s.Purpose = "test"
@@ -101,6 +107,7 @@ func ParseEnvelope(b []byte) (Envelope, error) {
 			ProfileOmitted: s.ProfileOmitted,
 		},
 		Traceparent: s.Traceparent, Tracestate: s.Tracestate, Reason: s.ErrorClass,
+		Origin: originOf(s.OriginApp, s.OriginTopic, s.OriginBrokers),
 	}
 	switch {
 	case s.SpecVersion != "1.0":

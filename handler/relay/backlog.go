@@ -2,11 +2,13 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/registration"
 )
 
 // Times of the handler's own drain.
@@ -205,7 +207,11 @@ func (d *ownDrain) finish(ctx, life context.Context, one *drained, m delivery.Re
 	err := d.r.close(ctx, one)
 	class := delivery.ClassOf(err)
 	if err != nil && class != delivery.UnknownOutcome && m.Tries >= maxTries && m.Message != nil {
-		err = d.r.poison(ctx, one.event, one.message, triesReason)
+		reason := triesReason
+		if errors.Is(err, registration.ErrForeign) {
+			reason = foreignReason
+		}
+		err = d.r.poison(ctx, one.event, one.message, reason)
 	}
 	switch {
 	case err == nil:

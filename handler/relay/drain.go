@@ -68,6 +68,10 @@ func (r *Relay) open(ctx context.Context, message []byte) (context.Context, drai
 		d.err = &delivery.Error{Class: delivery.Invalid, Op: "read the message", Err: err}
 		d.unread = "It cannot be read: " + err.Error()
 		return ctx, d
+	case m.Origin.Foreign(r.origin):
+		d.event = registration.Event{} // it is not for this app's telemetry
+		d.err = &delivery.Error{Class: delivery.Fatal, Op: "drain the message", Err: registration.ErrForeign}
+		return ctx, d
 	}
 	if !r.profile && (m.Event.Profile != nil || m.Event.ProfileOmitted) { // the current setting counts
 		m.Event = m.Event.IDOnly()
@@ -134,7 +138,10 @@ func (r *Relay) close(ctx context.Context, d *drained) error {
 
 var errAsked = errors.New("kafka is being asked to store it")
 
-const invalidReason = "Kafka rejects the record as invalid."
+const (
+	invalidReason = "Kafka rejects the record as invalid."
+	foreignReason = "It is the message of another app that uses another Kafka."
+)
 
 var errNoOutbox = errors.New("the outbox is switched off")
 
@@ -161,7 +168,7 @@ func (r *Relay) poisonInvalid(ctx context.Context, e registration.Event) {
 		return
 	}
 	span := trace.FromContext(ctx)
-	m := registration.Envelope{Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: r.now(), Reason: string(delivery.Invalid)}
+	m := registration.Envelope{Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: r.now(), Reason: string(delivery.Invalid), Origin: r.origin}
 	if r.poison(ctx, e, m.Encode(), invalidReason) != nil {
 		r.invalid.forget(key) // the next attempt may succeed
 	}

@@ -62,7 +62,8 @@ type Config struct {
 	OutboxTimeout time.Duration
 	// Profile says whether records have profiles. It also applies to messages that are already in the outbox.
 	Profile bool
-	Now     func() time.Time // the wall clock, for when a message was put into a queue; nil: the system's
+	Origin  registration.Origin // of this app: messages of other apps that use another Kafka stay in the outbox
+	Now     func() time.Time    // the wall clock, for when a message was put into a queue; nil: the system's
 }
 
 // Relay delivers registrations. It is safe for use by several goroutines.
@@ -73,6 +74,7 @@ type Relay struct {
 	kafkaTimeout  time.Duration
 	outboxTimeout time.Duration
 	profile       bool
+	origin        registration.Origin
 	now           func() time.Time
 	breaker       *breaker // nil without an outbox
 	repeats       repeats
@@ -116,7 +118,7 @@ func keyOf(e registration.Event, queued time.Time) messageKey {
 func New(c Config) *Relay {
 	r := &Relay{
 		producer: c.Producer, outbox: c.Outbox, observer: c.Observer,
-		kafkaTimeout: c.KafkaTimeout, outboxTimeout: c.OutboxTimeout, profile: c.Profile, now: c.Now,
+		kafkaTimeout: c.KafkaTimeout, outboxTimeout: c.OutboxTimeout, profile: c.Profile, origin: c.Origin, now: c.Now,
 		repeats: newRepeats(),
 		inKafka: newRecent[messageKey, storedMessage](storedMost, storedLasts),
 		invalid: newRecent[messageKey, struct{}](rememberMost, rememberFor),

@@ -148,6 +148,7 @@ func (r *Relay) keep(ctx, limit context.Context, e registration.Event, why error
 	span, start, queued := trace.FromContext(ctx).Child(), time.Now(), r.now()
 	kept, err = r.outbox.Put(limit, registration.Envelope{
 		Event: e, Traceparent: span.Traceparent(), Tracestate: span.State, Queued: queued, Reason: string(delivery.ClassOf(why)),
+		Origin: r.origin,
 	}, hidden)
 	r.observer.Put(ctx, delivery.PutAttempt{Event: e, Span: span, Start: start, Duration: time.Since(start), Err: err})
 	if err != nil {
