@@ -46,18 +46,51 @@ func TestArchitecture(t *testing.T) {
 	}
 }
 
-// handlerImports returns the imports of each of the handler's packages, by their names below handler/.
-func handlerImports(t *testing.T) map[string][]string {
+// TestImportRules requires a rule of depguard that names each package of the handler and of local runs. Under the rules for
+// all of them alone a package could import its neighbours.
+func TestImportRules(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(moduleRoot, ".golangci.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named, packages := map[string]bool{}, map[string]bool{}
+	for _, m := range regexp.MustCompile(`"\*\*/((?:handler|local)(?:/\w+)*)(?:/\{([\w,]+)\})?/\*\.go"`).FindAllStringSubmatch(string(text), -1) {
+		for below := range strings.SplitSeq(m[2], ",") {
+			named[strings.TrimSuffix("userrelay/"+m[1]+"/"+below, "/")] = true
+		}
+	}
+	for _, p := range slices.Concat(imports(t, "./handler/..."), imports(t, "./local/...")) {
+		packages[p[0]] = true
+	}
+	if d := cmp.Diff(packages, named); d != "" {
+		t.Errorf("packages with a rule in .golangci.yml (-code +rules):\n%s", d)
+	}
+}
+
+// imports returns the packages that fit a pattern, each followed by its imports.
+func imports(t *testing.T, pattern string) (all [][]string) {
 	t.Helper()
-	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./handler/...")
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, pattern)
 	list.Dir = moduleRoot
 	out, err := list.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := map[string][]string{}
 	for line := range strings.Lines(string(out)) {
-		fields := strings.Fields(line)
+		all = append(all, strings.Fields(line))
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list found %v", all)
+	}
+	return all
+}
+
+// handlerImports returns the imports of each of the handler's packages, by their names below handler/.
+func handlerImports(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, fields := range imports(t, "./handler/...") {
 		name := strings.TrimPrefix(strings.TrimPrefix(fields[0], "userrelay/handler"), "/")
 		if name == "" {
 			name = "handler"
@@ -69,9 +102,6 @@ func handlerImports(t *testing.T) map[string][]string {
 			}
 		}
 		slices.Sort(all[name])
-	}
-	if len(all) < 10 {
-		t.Fatalf("go list found %v", all)
 	}
 	return all
 }
