@@ -91,7 +91,7 @@ func (a *api) authorize(ctx context.Context) error {
 		return err
 	}
 	if answer.Token == "" {
-		return errors.New("POST /oauth/token: an answer without a token")
+		return errors.New("POST /oauth/token: the answer has no token")
 	}
 	a.token = answer.Token
 	return nil
@@ -138,7 +138,7 @@ func (a *api) call(ctx context.Context, method, path string, body []byte, into a
 		return 0, wrap(withoutAddress(ctx, err))
 	}
 	if err := json.Unmarshal(text, into, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
-		return 0, wrap(errors.New("an answer that is not the expected JSON"))
+		return 0, wrap(errors.New("the answer is not the expected JSON"))
 	}
 	return res.StatusCode, nil
 }

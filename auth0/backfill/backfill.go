@@ -55,7 +55,7 @@ func (b *backfill) run(ctx context.Context, users func(context.Context) iter.Seq
 		return stopped
 	}
 	if ctx.Err() != nil {
-		return errors.New("interrupted; with -state the next run leaves out who was delivered")
+		return errors.New("interrupted; with -state the next run skips the delivered users")
 	}
 	if err == nil && b.verifier != nil && b.verifier.counts().unclear > 0 {
 		return errUnclear
@@ -209,7 +209,7 @@ func (b *backfill) progress(begin time.Time, done <-chan struct{}) {
 			}
 			b.mu.Lock()
 			r := b.report
-			_, _ = fmt.Fprintf(b.stderr, "%s%d read, %d delivered, %d not; %.1f a second\n",
+			_, _ = fmt.Fprintf(b.stderr, "%s%d read, %d delivered, %d not delivered; %.1f per second\n",
 				topic, r.read, r.delivered, r.missed(), float64(r.delivered)/time.Since(begin).Seconds())
 			b.mu.Unlock()
 		case <-done:

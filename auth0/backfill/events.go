@@ -65,7 +65,7 @@ func (r *replay) users(ctx context.Context) iter.Seq2[user, error] {
 				return
 			case errors.Is(err, errExpired) && before != "" && before == kept:
 				kept = ""
-				r.tell("the offset of the state file has expired: all is read from -from again, and who was delivered is left out")
+				r.tell("the offset in the state file has expired: reading from -from again, and skipping delivered users")
 				r.offset = ""
 				continue
 			}
@@ -93,7 +93,7 @@ type finalError struct{ error }
 func (e *finalError) Unwrap() error { return e.error }
 
 // errExpired says that Auth0 no longer has the events after an offset, or of a time.
-var errExpired = errors.New("HTTP 410: Auth0 keeps no events of that time any more; use a search or an export")
+var errExpired = errors.New("HTTP 410: Auth0 no longer has the events of that time; use a search or an export")
 
 // connection reads the events of one connection. Auth0 ends connections every few minutes: that is no error.
 func (r *replay) connection(ctx context.Context, yield func(user, error) bool) error {

@@ -77,7 +77,7 @@ func readFile(name string, stdin io.Reader, yield func(user, error) bool) bool {
 // whereIs describes the position of a value.
 func whereIs(name string, v value) string {
 	if v.nth > 1 {
-		return fmt.Sprintf("%s, line %d, value %d of it", name, v.line, v.nth)
+		return fmt.Sprintf("%s, line %d, value %d", name, v.line, v.nth)
 	}
 	return fmt.Sprintf("%s, line %d", name, v.line)
 }
@@ -123,10 +123,10 @@ func lookAt(r *bufio.Reader, head []byte) (io.Reader, error) {
 	case starts("PK"):
 		return nil, &unfitError{"is a zip archive: unpack it"}
 	case starts("\xff\xfe"), starts("\xfe\xff"), bytes.IndexByte(head[:min(4, len(head))], 0) >= 0:
-		return nil, &unfitError{"is UTF-16 or another encoding than UTF-8, as PowerShell's > writes it: save it as UTF-8"}
+		return nil, &unfitError{"is not UTF-8: save it as UTF-8; PowerShell's > writes UTF-16"}
 	case first[0] == '<':
-		return nil, &unfitError{"is a page and no export: an export's link lives for 60 seconds, ask for the job again"}
+		return nil, &unfitError{"is a web page, not an export: an export's link expires after 60 seconds, request the job again"}
 	default:
-		return nil, &unfitError{`is no JSON: the export job needs "format": "json", CSV does not do`}
+		return nil, &unfitError{`is not JSON: the export job needs "format": "json"; CSV is not supported`}
 	}
 }

@@ -1,4 +1,4 @@
-// Backfill sends Auth0's users to the function, so that those arrive that the Action or Auth0 gave up.
+// Backfill sends Auth0's users to the function, for registrations that the Action or Auth0 could not deliver.
 //
 // It reads users as Auth0's export job writes them, or from the Management API's search for a time span, and posts
 // each as the Action does, with the same event id: a user that had arrived before becomes a copy that consumers drop
@@ -23,25 +23,25 @@ import (
 	"userrelay/handler/parent"
 )
 
-const usage = `Sends users that Auth0 has through the function, with the event ids of the Action.
+const usage = `Sends users from Auth0 to the function, with the same event ids as the Action.
 
-  backfill [flags] FILE…                     users of an export job (JSON: one a line, or arrays; gzip too; - is stdin)
-  backfill [flags] -from TIME [-to TIME]     users of the Management API who were created in the time span
-  backfill [flags] -events -from TIME        users of whom Auth0's Events API tells, from a time on
-  backfill -verify …                         of any, those alone who are not in the topic
+  backfill [flags] FILE…                   users in the files of an export job: JSON, also compressed with gzip; - is stdin
+  backfill [flags] -from TIME [-to TIME]   users created in the time span, from the Management API
+  backfill [flags] -events -from TIME      users from the events since a time, from Auth0's Events API
+  backfill -verify …                       of these users, only those that are missing in the topic
 
 Environment:
-  FUNCTION_URL         the function's address; one with ?code=… will do too
-  FUNCTION_KEY         the function's key, where it is not in FUNCTION_URL
-  AUTH0_TENANT         the tenant's name, as the Action's event.tenant.id has it: a part of the event ids
+  FUNCTION_URL         the function's address, with or without ?code=…
+  FUNCTION_KEY         the function's key, if it is not in FUNCTION_URL
+  AUTH0_TENANT         the tenant's name, as in the Action's event.tenant.id: a part of the event ids
   AUTH0_DOMAIN         the tenant's own domain, for the Management API; not a custom domain
-  AUTH0_CLIENT_ID      of an application that may read:users, or read:events
-  AUTH0_CLIENT_SECRET  or instead of both
-  AUTH0_TOKEN          a token of the Management API
-  KAFKA_…, AzureWebJobsStorage…, OUTBOX      for -verify, as the function app has them; a login that reads the topic will do
+  AUTH0_CLIENT_ID      of an application with the permission read:users, or read:events for -events
+  AUTH0_CLIENT_SECRET  of the same application
+  AUTH0_TOKEN          a token for the Management API, instead of the client id and secret
+  KAFKA_…, AzureWebJobsStorage…, OUTBOX      for -verify: as in the function app; the Kafka login only needs to read the topic
 
-Exit code: 0 everybody was delivered; 1 somebody was not, or it was interrupted; 2 it was not understood. With -verify also 1
-where somebody has to be looked after: in the poison queue, or with -dry-run missing.
+Exit code: 0 if all users were delivered; 1 if some were not, or the run was interrupted; 2 for wrong flags or settings. With
+-verify also 1 if users are in the poison queue or, with -dry-run, missing.
 
 Flags:
 `
@@ -159,14 +159,14 @@ func readOptions(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(io.Discard) // the caller reports the error
 	flags.Func("from", "users created at this `time` (RFC 3339) or later", timeFlag(&o.from))
 	flags.Func("to", "users created before this `time` (RFC 3339); with only -from: now", timeFlag(&o.to))
-	flags.Float64Var(&o.rate, "rate", 10, "users a second, at most")
-	flags.IntVar(&o.parallel, "parallel", 4, "largest `number` of users in progress at a time")
+	flags.Float64Var(&o.rate, "rate", 10, "send at most this `number` of users per second")
+	flags.IntVar(&o.parallel, "parallel", 4, "send at most this `number` of users at the same time")
 	flags.BoolVar(&o.profile, "profile", false, "send the profiles too, as the Action does with SEND_PROFILE")
-	flags.BoolVar(&o.dryRun, "dry-run", false, "read and count the users, and send nothing")
-	flags.BoolVar(&o.events, "events", false, "read the events of new users (Auth0's Events API) and no search; -state continues an earlier run")
-	flags.BoolVar(&o.verify, "verify", false, "look who is in the topic, name who is not, and send those alone")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "read and count the users, but send nothing")
+	flags.BoolVar(&o.events, "events", false, "read the events of new users from Auth0's Events API, and do not search; with -state continue an earlier run")
+	flags.BoolVar(&o.verify, "verify", false, "compare the users with the topic, list the missing ones, and send only those")
 	flags.Func("since", "with -verify: read the topic from this `time` (RFC 3339) on; default: an hour before -from, or the whole topic", timeFlag(&o.since))
-	flags.StringVar(&o.state, "state", "", "remember in this `file` who was delivered, and leave them out the next time")
+	flags.StringVar(&o.state, "state", "", "keep the event ids of delivered users in this `file`, and skip these users in the next run")
 	err := flags.Parse(args)
 	o.files = flags.Args()
 	if errors.Is(err, flag.ErrHelp) {
@@ -184,9 +184,9 @@ func readOptions(args []string, stderr io.Writer) (options, error) {
 		o.since = o.from.Add(-time.Hour) // clocks differ
 	}
 	return o, errors.Join(
-		when(o.events && (o.from.IsZero() || len(o.files) > 0), "-events needs -from, and no files"),
-		when(o.verify && o.state != "", "-verify looks into the topic: it needs no -state"),
-		when(len(o.files) == 0 && o.from.IsZero(), "name the files of an export job, or a time span with -from; see -help"),
+		when(o.events && (o.from.IsZero() || len(o.files) > 0), "-events needs -from and takes no files"),
+		when(o.verify && o.state != "", "-verify reads the topic and cannot be used with -state"),
+		when(len(o.files) == 0 && o.from.IsZero(), "give the files of an export job, or a time span with -from; see -help"),
 		when(!o.from.IsZero() && !o.from.Before(o.to), "-from must be before -to"),
 		when(!(0 < o.rate && o.rate <= 1000), "-rate must be more than 0 and at most 1000"),
 		when(o.parallel < 1 || o.parallel > 100, "-parallel must be 1 to 100"),

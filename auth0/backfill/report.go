@@ -43,7 +43,7 @@ func (r *report) write(w io.Writer, dryRun bool, where *reconciled) {
 		}
 	}
 	line(true, r.read, "users read")
-	line(false, r.unreadable, "not understood, not sent")
+	line(false, r.unreadable, "unreadable, not sent")
 	line(false, r.outside, "created outside the time span")
 	line(false, r.twice, "read more than once")
 	line(false, r.before, "delivered by an earlier run")
@@ -69,12 +69,12 @@ func (r *report) write(w io.Writer, dryRun bool, where *reconciled) {
 // write writes where the expected users are. The first number is the sum of the later ones, except the second number,
 // which includes users from other times and users that are no longer in Auth0.
 func (c *reconciled) write(line func(always bool, count int, what string), due int) {
-	line(true, due, "users in Auth0, of those that were read")
+	line(true, due, "users to look for")
 	line(true, c.topic, "users in the topic")
-	line(true, c.both, "in both")
-	line(true, c.waiting, "in Auth0 and in the outbox, from where they get into the topic by themselves")
-	line(true, c.poison, "in Auth0 and in the poison queue: "+resendCommand)
-	line(false, c.unclear, "in Auth0, perhaps in a queue")
+	line(true, c.both, "found in the topic")
+	line(true, c.waiting, "found in the outbox, which drains into the topic by itself")
+	line(true, c.poison, "found in the poison queue; to resend them: "+resendCommand)
+	line(false, c.unclear, "not in the topic, possibly in a queue")
 	line(true, c.missing, "missing")
-	line(false, due-c.both-c.waiting-c.poison-c.unclear-c.missing, "not looked for")
+	line(false, due-c.both-c.waiting-c.poison-c.unclear-c.missing, "not checked")
 }

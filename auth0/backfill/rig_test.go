@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +13,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"userrelay/handler/registration"
+	"userrelay/test/must"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,6 +29,9 @@ const (
 	key      = "k3y/of+the=function=="
 	secret   = "s3cr3t-of-the-application"
 	apiToken = "t0ken-of-the-api"
+
+	functionURL = "https://fn.example/api/RegisterUser"
+	broken      = 999 // this answer breaks the connection
 )
 
 // world has the hosts that the program can reach, by name. It needs no network, so that tests can use virtual time.
@@ -57,50 +64,70 @@ func (w world) client() *http.Client {
 	return &http.Client{Transport: w, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-const (
-	functionURL = "https://fn.example/api/RegisterUser"
-	broken      = 999 // this answer breaks the connection
-)
-
-// post is a request that the function got.
+// post is a request that the function got, and what the handler makes of it.
 type post struct {
-	key, id string
-	userID  string
-	body    string
+	key, id, body       string
+	user, event, source string
+	auth0ID             string
 }
 
-// target is the function. answer may answer in its place; false leaves it to the function.
+// answer answers a request in place of the function. It returns false to leave that to the function. n counts from 1.
+type answer func(w http.ResponseWriter, r *http.Request, p post, n int) bool
+
+// target is the function. It decodes requests as the handler does.
 type target struct {
 	mu     sync.Mutex
 	posts  []post
-	answer func(w http.ResponseWriter, r *http.Request, p post, number int) bool
+	answer answer
 }
 
 func (f *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body) // it is a buffer
-	var registration struct {
-		UserID string `json:"userId"`
-	}
-	_ = json.Unmarshal(body, &registration) // a profile may hold data that this does not read
-	p := post{r.Header.Get("X-Functions-Key"), r.Header.Get("Idempotency-Key"), registration.UserID, string(body)}
+	p := post{key: r.Header.Get("X-Functions-Key"), id: r.Header.Get("Idempotency-Key"), body: string(body)}
+	e, err := registration.Decoder{}.Decode(registration.Body{Reader: bytes.NewReader(body)}, p.id, time.Now())
+	p.user, p.event, p.source, p.auth0ID = e.UserID, e.ID, e.Source, e.Auth0ID
 	f.mu.Lock()
 	f.posts = append(f.posts, p)
-	number := len(f.posts)
+	n := len(f.posts)
 	f.mu.Unlock()
-	if f.answer != nil && f.answer(w, r, p, number) {
-		return
+	switch {
+	case f.answer != nil && f.answer(w, r, p, n):
+	case err != nil:
+		w.WriteHeader(http.StatusBadRequest)
+	default:
+		_, _ = fmt.Fprintf(w, `{"eventId":%q,"topic":"user-events","partition":0,"offset":%d,"timestamp":1}`, p.event, n)
 	}
-	_, _ = fmt.Fprintf(w, `{"eventId":%q,"topic":"user-events","partition":0,"offset":%d,"timestamp":1}`, p.id, number)
 }
 
-// ids returns the ids of the posted users, in order.
-func (f *target) ids() (ids []string) {
+// answerWith answers with a status, and header names and values.
+func answerWith(status int, header ...string) answer {
+	return func(w http.ResponseWriter, _ *http.Request, _ post, _ int) bool {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.WriteHeader(status)
+		return true
+	}
+}
+
+// got checks the users of all requests, in order.
+func (f *target) got(t *testing.T, want ...string) {
+	t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	var users []string
 	for _, p := range f.posts {
-		ids = append(ids, p.userID)
+		users = append(users, p.user)
 	}
-	return ids
+	if diff := cmp.Diff(want, users); diff != "" {
+		t.Errorf("users (-want +got):\n%s", diff)
+	}
+}
+
+// send runs the program with this function alone.
+func (f *target) send(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	return start(t.Context(), t, world{"https://fn.example": f}, functionEnv(), stdin, args...)
 }
 
 // result is how a run ended.
@@ -122,10 +149,12 @@ func (r result) says(t *testing.T, code int, lines ...string) {
 	}
 }
 
-// start runs the program in the world, and checks that its output holds no secret and no part of a profile.
+// start runs the program in the world, fast and in order if the arguments say nothing else, and checks that its output
+// has no secret and no part of a profile.
 func start(ctx context.Context, t *testing.T, w world, env []string, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
+	args = append([]string{"-rate", "1000", "-parallel", "1"}, args...)
 	code := run(ctx, args, env, w.client(), strings.NewReader(stdin), &stdout, &stderr)
 	for _, hidden := range []string{key, secret, apiToken, "jane@example.com", "fn.example"} {
 		if strings.Contains(stdout.String()+stderr.String(), hidden) {
@@ -133,12 +162,6 @@ func start(ctx context.Context, t *testing.T, w world, env []string, stdin strin
 		}
 	}
 	return result{code, stdout.String(), stderr.String()}
-}
-
-// send runs it with only the function.
-func (f *target) send(t *testing.T, stdin string, args ...string) result {
-	t.Helper()
-	return start(t.Context(), t, world{"https://fn.example": f}, functionEnv(), stdin, args...)
 }
 
 func functionEnv() []string {
@@ -171,10 +194,19 @@ func file(t *testing.T, text string) string {
 	return name
 }
 
-func zipped(text string) string {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	_, _ = io.WriteString(w, text) // a buffer accepts everything
-	_ = w.Close()
-	return b.String()
+func content(t *testing.T, name string) string {
+	t.Helper()
+	return string(must.Get[[]byte](t)(os.ReadFile(name)))
+}
+
+// table reads a table of auth0/testdata, which other tests use as well.
+func table[T any](t *testing.T, name string) (rows []T) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(content(t, filepath.Join("..", "testdata", name))), &rows, json.MatchCaseInsensitiveNames(true)); err != nil {
+		t.Fatal(err)
+	}
+	if len(rows) == 0 {
+		t.Fatalf("%s is empty", name)
+	}
+	return rows
 }

@@ -18,12 +18,12 @@ const (
 	maxResults = 1000 // the API's maximum for a search, however many users there are
 	rereads    = 3    // of a span whose users change during the search
 
-	slowTries    = 3    // of a search that Auth0 gave up
+	slowTries    = 3    // of a search that Auth0 aborted
 	shortestSlow = 1000 // ms; a shorter span is not halved after a slow search
 )
 
 // errSlow says that Auth0 aborted a search, which it does after 2 seconds.
-var errSlow = errors.New("Auth0 gave up the search (HTTP 503)")
+var errSlow = errors.New("Auth0 aborted the search (HTTP 503)")
 
 // search finds users by their time of creation.
 type search struct {
@@ -55,18 +55,18 @@ func (s *search) users(ctx context.Context, from, to time.Time) iter.Seq2[user, 
 			case slow && next.to-next.from >= shortestSlow, err == nil && total >= maxResults && middle < next.to:
 				if slow && !s.told {
 					s.told = true
-					s.tell("Auth0 aborted a search after 2 seconds (HTTP 503): its time span is halved")
+					s.tell("Auth0 aborted a search after 2 seconds (HTTP 503): halving the time span")
 				}
 				waiting = append(waiting, span{middle + 1, next.to}, span{next.from, middle})
 				continue
 			case slow:
-				yield(user{}, fmt.Errorf("search for users: %w, %s; is the Management API down? Else use an export job", err, next))
+				yield(user{}, fmt.Errorf("search for users: %w, %s; if the Management API is not down, use an export job", err, next))
 				return
 			case err != nil:
 				yield(user{}, fmt.Errorf("search for users: %w", err))
 				return
 			case total >= maxResults:
-				yield(user{}, fmt.Errorf("search for users: %d in one millisecond, %s; use an export job", total, next))
+				yield(user{}, fmt.Errorf("search for users: %d users in one millisecond, %s; use an export job", total, next))
 				return
 			}
 			for i, text := range found {
@@ -91,7 +91,7 @@ func (s *search) read(ctx context.Context, of span) (found []jsontext.Value, tot
 			return found, total, err
 		}
 	}
-	return nil, 0, fmt.Errorf("%d of %d came, %s", len(found), total, of)
+	return nil, 0, fmt.Errorf("got %d of %d users, %s", len(found), total, of)
 }
 
 // readOnce reads the pages, and says whether they are complete: the right total, and no page with too few users.

@@ -40,7 +40,7 @@ func readSettings(env []string, o options) (settings, error) {
 	problems := []error{
 		when(!registration.ValidTenant(s.tenant), "AUTH0_TENANT: must be the tenant's name, as in event.tenant.id"),
 		// With the domain instead of the name every id would differ from the Action's.
-		when(strings.HasSuffix(strings.ToLower(s.tenant), ".auth0.com"), "AUTH0_TENANT: must be the name alone, as in event.tenant.id, and not the domain"),
+		when(strings.HasSuffix(strings.ToLower(s.tenant), ".auth0.com"), "AUTH0_TENANT: must be the tenant's name, as in event.tenant.id, not its domain"),
 	}
 	if !o.dryRun {
 		var err error

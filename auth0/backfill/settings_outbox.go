@@ -33,5 +33,5 @@ func readOutbox(text func(name string) string, login func(scope string) (*identi
 		}
 		return c, nil
 	}
-	return nil, errors.New("AzureWebJobsStorage, or AzureWebJobsStorage__accountName or __queueServiceUri: must be set, for the outbox; OUTBOX=off where there is none")
+	return nil, errors.New("AzureWebJobsStorage, or AzureWebJobsStorage__accountName or __queueServiceUri: must be set for the outbox; if there is none, set OUTBOX=off")
 }

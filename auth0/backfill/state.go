@@ -47,7 +47,7 @@ func (s *state) read(name string) error {
 	}
 	whole := text[:bytes.LastIndexByte(text, '\n')+1]
 	if !regexp.MustCompile(`^((a0pur_[0-9a-f]{32}|offset [!-~]+)\r?\n)*(a0?p?u?r?_?[0-9a-f]{0,32}|of?f?s?e?t?( [!-~]*)?)?$`).Match(text) {
-		return errors.New("the file holds something else; name a file of this program, or a new one")
+		return errors.New("the file has other content; use a state file of this program, or a new one")
 	}
 	for line := range strings.Lines(string(whole)) {
 		line = strings.TrimSpace(line)

@@ -27,10 +27,10 @@ type user struct {
 // Reasons for not sending a user: with an event id other than the Action's it would be a new event. They repeat
 // nothing of the profile.
 var (
-	errNoJSON      = errors.New("is no JSON object")
-	errNoID        = errors.New("user_id is missing; the export must name the field")
-	errNoIDText    = errors.New("user_id must be a text, and not empty")
-	errNoCreated   = errors.New("created_at is missing; the export must name the field")
+	errNoJSON      = errors.New("is not a JSON object")
+	errNoID        = errors.New("user_id is missing; the export must include this field")
+	errNoIDText    = errors.New("user_id must be a string, and not empty")
+	errNoCreated   = errors.New("created_at is missing; the export must include this field")
 	errNoTimestamp = errors.New("created_at must be a time, such as 2026-11-21T19:00:00.123Z")
 )
 

@@ -142,13 +142,13 @@ func (v *verifier) flush(ctx context.Context, yield func(user, error) bool) bool
 			v.counted(func(c *reconciled) { c.both++ })
 		case inOutbox[u.id]:
 			v.counted(func(c *reconciled) { c.waiting++ })
-			v.note("waits in the outbox: %+q", u.id)
+			v.note("in the outbox: %+q", u.id)
 		case inPoison[u.id]:
 			v.counted(func(c *reconciled) { c.poison++ })
-			v.note("in the poison queue, %s sends it again: %+q", resendCommand, u.id)
+			v.note("in the poison queue, resend with %s: %+q", resendCommand, u.id)
 		case !waiting.Whole || !poison.Whole:
 			v.counted(func(c *reconciled) { c.unclear++ })
-			v.note("not in the topic, perhaps in a queue: %+q", u.id)
+			v.note("not in the topic, possibly in a queue: %+q", u.id)
 		default:
 			v.counted(func(c *reconciled) { c.missing++ })
 			v.note("missing: %+q, created %s", u.id, u.createdAt)
@@ -177,5 +177,5 @@ func (v *verifier) usersOf(events []registration.Event) map[string]bool {
 }
 
 // errUnclear says that the state of some users is unknown.
-var errUnclear = errors.New("a queue shows its first 32 messages only, and holds more, or some that are hidden: where the users " +
-	"are that it may hold cannot be told, and they were not sent; run it again when the queue is shorter")
+var errUnclear = errors.New("a queue shows only its first 32 messages, and has more or hidden ones: users that may be among them " +
+	"were not sent; run this again when the queue is shorter")

@@ -14,17 +14,24 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"userrelay/handler/delivery"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
+	"userrelay/local/broker"
+	"userrelay/local/storagequeue"
+	"userrelay/test/must"
+	"userrelay/test/queuetest"
 )
+
+const acme = "urn:auth0:acme-dev"
 
 // theTopic is a topic that returns a portion of its users with each read.
 type theTopic struct {
-	portions [][]string
 	source   string
-	err      error
+	portions [][]string
+	err      error // after the portions
 }
 
 func (f *theTopic) CatchUp(_ context.Context, tell func(source, key string)) error {
@@ -35,6 +42,14 @@ func (f *theTopic) CatchUp(_ context.Context, tell func(source, key string)) err
 		tell(f.source, key)
 	}
 	f.portions = f.portions[1:]
+	return nil
+}
+
+// topicOf is a topic that returns everything with each read.
+type topicOf func(tell func(source, key string))
+
+func (f topicOf) CatchUp(_ context.Context, tell func(source, key string)) error {
+	f(tell)
 	return nil
 }
 
@@ -55,20 +70,18 @@ func events(source string, users ...string) (events []registration.Event) {
 	return events
 }
 
-const acme = "urn:auth0:acme-dev"
-
 // reconcile runs -verify over an export.
-func reconcile(tb testing.TB, export io.Reader, v *verifier, o options) (*target, result) {
-	tb.Helper()
+func reconcile(t *testing.T, export io.Reader, v *verifier, o options) (*target, result) {
+	t.Helper()
 	var stdout, stderr strings.Builder
 	f := &target{}
-	o.verify, o.rate, o.parallel, o.files = true, 1000, 4, []string{"-"}
+	o.rate, o.parallel, o.files = 1000, 1, []string{"-"}
 	b := &backfill{options: o, tenant: "acme-dev", sent: &state{ids: map[string]bool{}}, stderr: &stderr, verifier: v}
 	v.source, v.note = acme, b.tell
 	if !o.dryRun {
 		b.function = &function{url: functionURL, key: key, tenant: "acme-dev", client: world{"https://fn.example": f}.client()}
 	}
-	err := b.run(tb.Context(), func(context.Context) iter.Seq2[user, error] { return exported(o.files, export) })
+	err := b.run(t.Context(), func(context.Context) iter.Seq2[user, error] { return exported(o.files, export) })
 	code := b.end(err, &stdout)
 	return f, result{code, stdout.String(), stderr.String()}
 }
@@ -77,116 +90,128 @@ func reconcile(tb testing.TB, export io.Reader, v *verifier, o options) (*target
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	users := userIDs(12)
-	whole := outbox.Seen{Whole: true}
-	two := outbox.Seen{Whole: true, Events: slices.Concat(events(acme, users[8], users[9]), events("urn:auth0:other", users[11]))}
-	one := outbox.Seen{Whole: true, Events: events(acme, users[10])}
+	has := func(portions ...[]string) *theTopic { return &theTopic{source: acme, portions: portions} }
+	none := outbox.Seen{Whole: true}
+	two := slices.Concat(events(acme, users[8], users[9]), events("urn:auth0:other", users[11]))
+	one := events(acme, users[10])
+	const poison = "       1  found in the poison queue; to resend them: bin/handler -poison resend"
 	for name, c := range map[string]struct {
-		v      *verifier
+		topic  topicReader
+		queues queues
 		o      options
 		code   int
 		sent   []string
+		named  int // users on stderr
 		says   []string
-		silent bool // nobody is named
 	}{
-		"everybody is there": {
-			v: &verifier{topic: &theTopic{source: acme, portions: [][]string{append(users, "auth0|of-another-day")}}}, silent: true,
-			says: []string{"      12  users in Auth0, of those that were read", "      13  users in the topic", "      12  in both", "       0  missing", "       0  delivered"},
-		},
+		"everybody is there": {topic: has(append(users, "auth0|of-another-day")), says: []string{
+			"      12  users to look for", "      13  users in the topic", "      12  found in the topic", "       0  missing", "       0  delivered",
+		}},
 		"in every place": {
-			v:    &verifier{topic: &theTopic{source: acme, portions: [][]string{users[:7], {users[7]}}}, queues: &theQueues{waiting: two, poison: one}},
-			code: 1, sent: users[11:],
-			says: []string{
-				"      12  users in Auth0, of those that were read", "       8  users in the topic", "       8  in both",
-				"       2  in Auth0 and in the outbox, from where they get into the topic by themselves",
-				"       1  in Auth0 and in the poison queue: bin/handler -poison resend", "       1  missing", "       1  delivered",
-				`waits in the outbox: "auth0|8"`, `waits in the outbox: "auth0|9"`,
-				`in the poison queue, bin/handler -poison resend sends it again: "auth0|10"`, `missing: "auth0|11", created 2026-11-21T00:00:11.000Z`,
+			topic: has(users[:7], users[7:8]), queues: &theQueues{outbox.Seen{Whole: true, Events: two}, outbox.Seen{Whole: true, Events: one}, nil},
+			code: 1, sent: users[11:], named: 4, says: []string{
+				"      12  users to look for", "       8  users in the topic", "       8  found in the topic",
+				"       2  found in the outbox, which drains into the topic by itself", poison, "       1  missing", "       1  delivered",
+				`in the outbox: "auth0|8"`, `in the outbox: "auth0|9"`,
+				`in the poison queue, resend with bin/handler -poison resend: "auth0|10"`, `missing: "auth0|11", created 2026-11-21T00:00:11.000Z`,
 			},
 		},
 		"of another tenant": {
-			v:    &verifier{topic: &theTopic{source: "urn:auth0:other", portions: [][]string{users}}, queues: &theQueues{waiting: whole, poison: whole}},
-			sent: users, says: []string{"       0  users in the topic", "       0  in both", "      12  missing", "      12  delivered"},
+			topic: &theTopic{source: "urn:auth0:other", portions: [][]string{users}}, queues: &theQueues{none, none, nil},
+			sent: users, named: 12, says: []string{"       0  users in the topic", "       0  found in the topic", "      12  missing", "      12  delivered"},
 		},
-		"a queue with more than it shows": {
-			v:    &verifier{topic: &theTopic{source: acme, portions: [][]string{users[:7]}}, queues: &theQueues{waiting: outbox.Seen{Events: two.Events}, poison: one}},
-			code: 1,
-			says: []string{
-				"       2  in Auth0, perhaps in a queue", "       0  missing", "       0  delivered", "backfill: " + errUnclear.Error(),
-				`not in the topic, perhaps in a queue: "auth0|7"`, `not in the topic, perhaps in a queue: "auth0|11"`, `waits in the outbox: "auth0|8"`,
+		"an outbox with more than it shows": {
+			topic: has(users[:7]), queues: &theQueues{outbox.Seen{Events: two}, outbox.Seen{Whole: true, Events: one}, nil},
+			code: 1, named: 5, says: []string{
+				"       2  not in the topic, possibly in a queue", "       0  missing", "       0  delivered", "backfill: " + errUnclear.Error(),
+				`not in the topic, possibly in a queue: "auth0|7"`, `not in the topic, possibly in a queue: "auth0|11"`, `in the outbox: "auth0|8"`,
 			},
 		},
 		"a poison queue with more": {
-			v:    &verifier{topic: &theTopic{source: acme, portions: [][]string{users[:10]}}, queues: &theQueues{waiting: whole, poison: outbox.Seen{Events: one.Events}}},
-			code: 1, says: []string{"       1  in Auth0 and in the poison queue: bin/handler -poison resend", "       1  in Auth0, perhaps in a queue", "       0  delivered"},
+			topic: has(users[:10]), queues: &theQueues{none, outbox.Seen{Events: one}, nil},
+			code: 1, named: 2, says: []string{poison, "       1  not in the topic, possibly in a queue", "       0  delivered"},
 		},
-		"no outbox": {
-			v:    &verifier{topic: &theTopic{source: acme, portions: [][]string{users[:11]}}},
-			sent: users[11:], says: []string{"       1  missing", "       1  delivered"},
-		},
-		"a look": {
-			v: &verifier{topic: &theTopic{source: acme, portions: [][]string{users[:11]}}}, o: options{dryRun: true},
-			code: 1, says: []string{"       1  missing", `missing: "auth0|11", created 2026-11-21T00:00:11.000Z`},
-		},
+		"no outbox": {topic: has(users[:11]), sent: users[11:], named: 1, says: []string{"       1  missing", "       1  delivered"}},
+		"a look":    {topic: has(users[:11]), o: options{dryRun: true}, code: 1, named: 1, says: []string{"       1  missing"}},
 		"of a time span": {
-			v: &verifier{topic: &theTopic{source: acme}}, o: options{from: day().Add(10 * time.Second), to: day().Add(11 * time.Second)},
-			sent: users[10:11], says: []string{"      12  users read", "      11  created outside the time span", "       1  users in Auth0, of those that were read", "       1  missing"},
+			topic: has(), o: options{from: day().Add(10 * time.Second), to: day().Add(11 * time.Second)}, sent: users[10:11], named: 1,
+			says: []string{"      12  users read", "      11  created outside the time span", "       1  users to look for", "       1  missing"},
 		},
-		"the topic cannot be read": {
-			v: &verifier{topic: &theTopic{err: errors.New("no such topic")}}, silent: true,
-			code: 1, says: []string{"backfill: no such topic", "       0  users read"},
-		},
+		"the topic cannot be read": {topic: &theTopic{err: errors.New("no such topic")}, code: 1, says: []string{"backfill: no such topic", "       0  users read"}},
 		"the topic cannot be read again": {
-			v:    &verifier{topic: &theTopic{source: acme, portions: [][]string{users[:11]}, err: errors.New("gone")}},
-			code: 1, says: []string{"backfill: gone", "       1  not looked for"}, silent: true,
+			topic: &theTopic{acme, [][]string{users[:11]}, errors.New("gone")}, code: 1, says: []string{"backfill: gone", "       1  not checked"},
 		},
 		"the queues cannot be seen": {
-			v:    &verifier{topic: &theTopic{source: acme}, queues: &theQueues{err: errors.New("forbidden")}},
-			code: 1, says: []string{"backfill: look for users in the outbox: forbidden", "      12  not looked for", "       0  delivered"}, silent: true,
+			topic: has(), queues: &theQueues{err: errors.New("forbidden")},
+			code: 1, says: []string{"backfill: look for users in the outbox: forbidden", "      12  not checked", "       0  delivered"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, r := reconcile(t, strings.NewReader(exportOf(12)), c.v, c.o)
+			f, r := reconcile(t, strings.NewReader(exportOf(12)), &verifier{topic: c.topic, queues: c.queues}, c.o)
 			r.says(t, c.code, c.says...)
-			got := f.ids()
-			slices.Sort(got)
-			want := slices.Sorted(slices.Values(c.sent))
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("sent (-want +got):\n%s", diff)
-			}
-			if named := strings.Contains(r.stderr, "auth0|"); named == c.silent {
-				t.Errorf("got %q", r.stderr)
+			f.got(t, c.sent...)
+			if n := strings.Count(r.stderr, "auth0|"); n != c.named {
+				t.Errorf("%d users are named, want %d:\n%s", n, c.named, r.stderr)
 			}
 		})
 	}
 }
 
-// TestVerifyMany checks many users with little memory.
-func TestVerifyMany(t *testing.T) { // not parallel: it measures the heap of the process
-	if most := verifyMany(t, 200_000); most > 48<<20 {
-		t.Errorf("%d MiB on the heap, want at most 48", most>>20)
+// TestVerifyStores reads a topic and queues with the function app's settings: of 12 users 7 are in the topic, two in the
+// outbox, and one in the poison queue. The first user's record is more than an hour older than the time span.
+func TestVerifyStores(t *testing.T) {
+	t.Parallel()
+	ctx, users := t.Context(), userIDs(12)
+	kafka := must.Get[*broker.Broker](t)(broker.Start("user-events", "", 0))
+	t.Cleanup(func() { _ = kafka.Close() })
+	client := must.Get[*kgo.Client](t)(kgo.NewClient(kgo.SeedBrokers(kafka.Address()), kgo.DefaultProduceTopic("user-events")))
+	defer client.Close()
+	for i, id := range users {
+		record := &kgo.Record{Timestamp: day(), Key: []byte(id), Value: []byte("{}"), Headers: []kgo.RecordHeader{{Key: "ce_source", Value: []byte(acme)}}}
+		if i == 0 {
+			record.Timestamp = day().Add(-61 * time.Minute)
+		} else if i > 7 {
+			record.Headers[0].Value = []byte("urn:auth0:another")
+		}
+		if err := client.ProduceSync(ctx, record).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
 	}
+	storage := queuetest.Start(t, storagequeue.Config{}).ConnectionString()
+	queue := must.Get[*outbox.Queue](t)(outbox.New(outbox.Config{Account: must.Get[outbox.Account](t)(outbox.ParseConnectionString(storage))}))
+	defer queue.Close()
+	for i, id := range users[8:11] {
+		kept := registration.Envelope{Queued: day(), Event: registration.Event{ID: id, UserID: id, Source: acme, Time: day()}}
+		if i < 2 {
+			must.Get[delivery.Kept](t)(queue.Put(ctx, kept, 0))
+		} else {
+			must.Get[delivery.Kept](t)(queue.Poison(ctx, kept.Encode(), "Kafka rejects the record as invalid"))
+		}
+	}
+
+	f := &target{}
+	env := append(functionEnv(), "KAFKA_BROKERS="+kafka.Address(), "AzureWebJobsStorage="+storage)
+	start(ctx, t, world{"https://fn.example": f}, env, exportOf(12), "-verify", "-from", "2026-11-21T00:00:00Z", "-to", "2026-11-22T00:00:00Z", "-").says(t, 1,
+		"      12  users to look for", "       7  users in the topic", "       7  found in the topic",
+		"       2  found in the outbox, which drains into the topic by itself",
+		"       1  found in the poison queue; to resend them: bin/handler -poison resend", "       2  missing", "       2  delivered")
+	f.got(t, users[0], users[11])
 }
 
-// BenchmarkVerifyMillion measures the memory for a million users.
-func BenchmarkVerifyMillion(b *testing.B) {
-	for b.Loop() {
-		b.ReportMetric(float64(verifyMany(b, 1_000_000)>>20), "MiB")
-	}
-}
-
-// verifyMany checks users of whom every 97th is missing (more than a batch if there are a million), and returns the
-// largest heap.
-func verifyMany(tb testing.TB, users int) (most uint64) {
-	tb.Helper()
-	present := func(i int) bool { return i%97 != 0 }
+// TestMemory compares many users, in one array of an export, with little memory: the profiles of those that the topic
+// does not have are kept for one batch, the others not at all. It is not parallel, because it measures the heap.
+func TestMemory(t *testing.T) {
+	const users, limit = 30_000, 24 << 20
+	most := uint64(0)
 	reader, writer := io.Pipe()
 	go func() {
-		var err error
 		buffered := bufio.NewWriterSize(writer, 64<<10)
+		profile := strings.Repeat("x", 1000)
+		_, err := buffered.WriteString("[")
 		for i := 0; i < users && err == nil; i++ {
-			_, err = fmt.Fprintf(buffered, `{"user_id":"auth0|%d","created_at":"2026-11-21T00:00:00.000Z"}`+"\n", i)
-			if i%50_000 == 49_999 {
+			_, err = fmt.Fprintf(buffered, `{"user_id":"auth0|%d","created_at":"2026-11-21T00:00:00.000Z","x":"%s"},`, i, profile)
+			if i%5000 == 4999 {
 				runtime.GC()
 				var now runtime.MemStats
 				runtime.ReadMemStats(&now)
@@ -195,27 +220,16 @@ func verifyMany(tb testing.TB, users int) (most uint64) {
 		}
 		_ = writer.CloseWithError(errors.Join(err, buffered.Flush()))
 	}()
-	v := &verifier{topic: topicOf(func(tell func(source, key string)) {
-		for i := range users {
-			if present(i) {
-				tell(acme, fmt.Sprintf("auth0|%d", i))
-			}
+	everySecond := topicOf(func(tell func(source, key string)) {
+		for i := 0; i < users; i += 2 {
+			tell(acme, fmt.Sprintf("auth0|%d", i))
 		}
-	}), queues: &theQueues{waiting: outbox.Seen{Whole: true}, poison: outbox.Seen{Whole: true}}}
-	_, r := reconcile(tb, reader, v, options{dryRun: true})
-	missing := (users + 96) / 97
-	if want := fmt.Sprintf("%8d  in both\n", users-missing); r.code != 1 || !strings.Contains(r.stdout, want) || !strings.Contains(r.stdout, fmt.Sprintf("%8d  missing\n", missing)) {
-		tb.Errorf("got exit code %d\n%s", r.code, r.stdout)
+	})
+	_, r := reconcile(t, reader, &verifier{topic: everySecond}, options{dryRun: true})
+	r.says(t, 1, "   15000  found in the topic", "   15000  missing")
+	if most > limit {
+		t.Errorf("%d MiB on the heap, want at most %d", most>>20, limit>>20)
 	}
-	return most
-}
-
-// topicOf is a topic that returns everything once.
-type topicOf func(tell func(source, key string))
-
-func (f topicOf) CatchUp(_ context.Context, tell func(source, key string)) error {
-	f(tell)
-	return nil
 }
 
 // TestVerifyProgress checks that the progress is printed while the topic is read.
@@ -229,33 +243,6 @@ func TestVerifyProgress(t *testing.T) {
 			}
 		})}
 		_, r := reconcile(t, strings.NewReader(exportOf(1)), v, options{})
-		r.says(t, 0, "5 users in the topic, 0 read, 0 delivered, 0 not; 0.0 a second", "       1  in both")
+		r.says(t, 0, "5 users in the topic, 0 read, 0 delivered, 0 not delivered; 0.0 per second", "       1  found in the topic")
 	})
-}
-
-// TestVerifySettings checks the settings that -verify needs.
-func TestVerifySettings(t *testing.T) {
-	t.Parallel()
-	kafka := []string{"KAFKA_BROKERS=127.0.0.1:1", "OUTBOX=off"}
-	for says, c := range map[string]struct {
-		env  []string
-		args []string
-	}{
-		"KAFKA_BROKERS: must be host:port, or several separated by commas":              {[]string{"OUTBOX=off"}, nil},
-		"AzureWebJobsStorage, or AzureWebJobsStorage__accountName or __queueServiceUri": {kafka[:1], nil},
-		"AzureWebJobsStorage: must ":                                         {append(kafka[:1:1], "AzureWebJobsStorage="+key), nil},
-		"AzureWebJobsStorage__accountName: must ":                            {append(kafka[:1:1], "AzureWebJobsStorage__accountName=A B"), nil},
-		"KAFKA_SECURITY_PROTOCOL: must be ":                                  {append(kafka[:2:2], "KAFKA_SECURITY_PROTOCOL=TLS"), nil},
-		"KAFKA_SECURITY_PROTOCOL: must be PLAINTEXT or SSL, or with":         {append(kafka[:2:2], "KAFKA_SECURITY_PROTOCOL=SASL_SSL"), nil},
-		"KAFKA_SASL_MECHANISM: must be one of":                               {append(kafka[:2:2], "KAFKA_SASL_MECHANISM=GSSAPI"), nil},
-		"KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD: must be set for PLAIN": {append(kafka[:2:2], "KAFKA_SASL_MECHANISM=plain", "KAFKA_SASL_PASSWORD="+secret), nil},
-		"KAFKA_TLS_CA: must be certificates in PEM":                          {append(kafka[:2:2], "KAFKA_SECURITY_PROTOCOL=SSL", "KAFKA_TLS_CA="+secret), nil},
-		"KAFKA_TLS_CERT and KAFKA_TLS_KEY: must be":                          {append(kafka[:2:2], "KAFKA_SECURITY_PROTOCOL=SSL", "KAFKA_TLS_CERT="+secret), nil},
-		"-verify looks into the topic: it needs no -state":                   {kafka, []string{"-state", "x"}},
-	} {
-		r := start(t.Context(), t, world{}, append(functionEnv(), c.env...), exportOf(1), append(c.args, "-verify", "-")...)
-		if r.code != 2 || !strings.Contains(r.stderr, says) {
-			t.Errorf("got exit code %d and %q, want 2 and %q", r.code, r.stderr, says)
-		}
-	}
 }

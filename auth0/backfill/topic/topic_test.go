@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"userrelay/auth0/backfill/topic"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -24,10 +25,7 @@ const name = "user-events"
 
 func cluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
-	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(2), kfake.SeedTopics(3, name)}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get[*kfake.Cluster](t)(kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(2), kfake.SeedTopics(3, name)}, opts...)...))
 	t.Cleanup(c.Close)
 	return c
 }
@@ -37,20 +35,17 @@ func day(hour int) time.Time { return time.Date(2026, 11, 21, hour, 0, 0, 0, tim
 // write writes the records of users.
 func write(t *testing.T, c *kfake.Cluster, at time.Time, users ...string) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic(name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := must.Get[*kgo.Client](t)(kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic(name)))
 	defer client.Close()
 	for _, u := range users {
 		record := &kgo.Record{
 			Timestamp: at, Key: []byte(u), Value: []byte("{}"),
 			Headers: []kgo.RecordHeader{{Key: "ce_id", Value: []byte("x")}, {Key: "ce_source", Value: []byte("urn:auth0:acme")}},
 		}
-		switch {
-		case strings.HasPrefix(u, "deleted"):
+		switch u {
+		case "deleted":
 			record.Value = nil
-		case strings.HasPrefix(u, "foreign"):
+		case "foreign":
 			record.Headers = nil
 		}
 		if err := client.ProduceSync(wait.Context(t), record).FirstErr(); err != nil {
@@ -68,102 +63,65 @@ func users(from, to int) (users []string) {
 
 func reader(t *testing.T, c *kfake.Cluster, since time.Time) *topic.Reader {
 	t.Helper()
-	r, err := topic.Open(topic.Config{Brokers: c.ListenAddrs(), Topic: name}, since)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must.Get[*topic.Reader](t)(topic.Open(topic.Config{Brokers: c.ListenAddrs(), Topic: name}, since))
 	t.Cleanup(r.Close)
 	return r
 }
 
-func caughtUp(t *testing.T, r *topic.Reader) (found []string) {
+// catchesUp reads what was written since the previous call, and checks its users.
+func catchesUp(t *testing.T, r *topic.Reader, want []string) {
 	t.Helper()
-	err := r.CatchUp(wait.Context(t), func(source, key string) {
+	var found []string
+	if err := r.CatchUp(wait.Context(t), func(source, key string) {
 		if source != "urn:auth0:acme" {
 			t.Errorf("got source %s", source)
 		}
 		found = append(found, key)
-	})
-	if err != nil {
+	}); err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(found)
-	return found
+	if diff := cmp.Diff(want, found); diff != "" {
+		t.Errorf("users (-want +got):\n%s", diff)
+	}
 }
 
-// TestCatchUp returns every record once: first the existing ones, then the new ones. It ignores records without a
-// source, and deleted users.
+// TestCatchUp returns every record once: first the existing ones, from a time on, then the new ones. It ignores records
+// without a source, and deleted users. Some partitions have no later records.
 func TestCatchUp(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
 	r := reader(t, c, time.Time{})
-	if got := caughtUp(t, r); len(got) > 0 {
-		t.Errorf("an empty topic: got %q", got)
-	}
+	catchesUp(t, r, nil)
 	write(t, c, day(1), append(users(0, 200), "deleted", "foreign")...)
-	if diff := cmp.Diff(users(0, 200), caughtUp(t, r)); diff != "" {
-		t.Errorf("users (-want +got):\n%s", diff)
-	}
-	if got := caughtUp(t, r); len(got) > 0 {
-		t.Errorf("nothing came since: got %q", got)
-	}
-	write(t, c, day(1), users(200, 203)...)
-	if diff := cmp.Diff(users(200, 203), caughtUp(t, r)); diff != "" {
-		t.Errorf("users that came since (-want +got):\n%s", diff)
-	}
+	catchesUp(t, r, users(0, 200))
+	catchesUp(t, r, nil)
+	write(t, c, day(2), users(200, 202)...)
+	catchesUp(t, r, users(200, 202))
+	catchesUp(t, reader(t, c, day(2)), users(200, 202))
+	catchesUp(t, reader(t, c, day(3)), nil)
 }
 
-// TestSince begins at a time, also if some partitions have no later records.
-func TestSince(t *testing.T) {
-	t.Parallel()
-	c := cluster(t)
-	write(t, c, day(1), users(0, 50)...)
-	write(t, c, day(2), users(50, 52)...)
-	if diff := cmp.Diff(users(50, 52), caughtUp(t, reader(t, c, day(2)))); diff != "" {
-		t.Errorf("users (-want +got):\n%s", diff)
-	}
-	if got := caughtUp(t, reader(t, c, day(3))); len(got) > 0 {
-		t.Errorf("got %q of a later time", got)
-	}
-}
-
-// TestFails returns an error for a topic that cannot be read, within the time limit.
+// TestFails returns an error for a topic that cannot be read, and none for one that needs the right login.
 func TestFails(t *testing.T) {
 	t.Parallel()
-	c := cluster(t)
-	for says, config := range map[string]topic.Config{
-		"UNKNOWN_TOPIC_OR_PARTITION": {Brokers: c.ListenAddrs(), Topic: "another"},
-		"context deadline exceeded":  {Brokers: []string{"127.0.0.1:1"}, Topic: name},
+	open, closed := cluster(t), cluster(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "reader", "s3cret"))
+	login := []kgo.Opt{kgo.SASL(plain.Auth{User: "reader", Pass: "s3cret"}.AsMechanism())}
+	for _, c := range []struct {
+		limit  time.Duration
+		config topic.Config
+		says   string
+	}{
+		{wait.Patience, topic.Config{Brokers: open.ListenAddrs(), Topic: "another"}, "UNKNOWN_TOPIC_OR_PARTITION"},
+		{100 * time.Millisecond, topic.Config{Brokers: []string{"127.0.0.1:1"}, Topic: name}, "ask for the topic's partitions: "},
+		{wait.Patience, topic.Config{Brokers: closed.ListenAddrs(), Topic: name, Login: login}, "<nil>"},
 	} {
-		r, err := topic.Open(config, time.Time{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-		err = r.CatchUp(ctx, func(string, string) {})
-		if err == nil || says != "context deadline exceeded" && !strings.Contains(err.Error(), says) {
-			t.Errorf("got %v, want %s", err, says)
+		r := must.Get[*topic.Reader](t)(topic.Open(c.config, time.Time{}))
+		ctx, cancel := context.WithTimeout(t.Context(), c.limit)
+		if err := r.CatchUp(ctx, func(string, string) {}); !strings.Contains(fmt.Sprint(err), c.says) {
+			t.Errorf("got %v, want %q", err, c.says)
 		}
 		cancel()
-		r.Close()
-	}
-}
-
-// TestLogin reads a topic that needs a login.
-func TestLogin(t *testing.T) {
-	t.Parallel()
-	c := cluster(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "reader", "s3cret"))
-	for password, ok := range map[string]bool{"s3cret": true, "wrong": false} {
-		r, err := topic.Open(topic.Config{
-			Brokers: c.ListenAddrs(), Topic: name, Login: []kgo.Opt{kgo.SASL(plain.Auth{User: "reader", Pass: password}.AsMechanism())},
-		}, time.Time{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = r.CatchUp(wait.Context(t), func(string, string) {})
-		if (err == nil) != ok || err != nil && strings.Contains(err.Error(), password) {
-			t.Errorf("password %s: got %v", password, err)
-		}
 		r.Close()
 	}
 }
