@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"debug/elf"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -24,6 +23,7 @@ import (
 
 	"userrelay/local/broker"
 	"userrelay/local/funchost"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -37,121 +37,68 @@ func pack(t *testing.T, root string, args ...string) []byte {
 	if code := run(t.Context(), root, append([]string{"-o", out}, args...), &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
-	archive, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	archive := must.Get[[]byte](t)(os.ReadFile(out))
 	if sum := fmt.Sprintf("%x", sha256.Sum256(archive)); !strings.Contains(stdout.String(), sum) {
 		t.Errorf("the program does not print the package's checksum %s:\n%s", sum, stdout.String())
 	}
 	return archive
 }
 
-// unpack unpacks a package as Azure does, with its modes, and returns these by name.
+// unpack unpacks a package, and returns the files' modes by name.
 func unpack(t *testing.T, archive []byte) (folder string, modes map[string]fs.FileMode) {
 	t.Helper()
 	folder, modes = t.TempDir(), map[string]fs.FileMode{}
-	r, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must.Get[*zip.Reader](t)(zip.NewReader(bytes.NewReader(archive), int64(len(archive))))
 	for _, f := range r.File {
 		modes[f.Name] = f.Mode()
-		path := filepath.Join(folder, filepath.FromSlash(f.Name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		content, err := f.Open()
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(content)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, text, f.Mode()); err != nil {
-			t.Fatal(err)
-		}
+	}
+	if err := os.CopyFS(folder, r); err != nil {
+		t.Fatal(err)
 	}
 	return folder, modes
 }
 
-// TestPackage makes the package of this project and runs it.
+// TestPackage makes the package of this project, which holds what the app needs and nothing else, and runs it.
 func TestPackage(t *testing.T) {
 	t.Parallel()
 	sbom := filepath.Join(t.TempDir(), "sbom.json")
-	archive := pack(t, projectRoot, "-sbom", sbom)
-	folder, modes := unpack(t, archive)
+	folder, modes := unpack(t, pack(t, projectRoot, "-sbom", sbom))
+	want := map[string]fs.FileMode{"host.json": 0o644, "bin/handler": 0o755}
+	for _, f := range must.Get[[]string](t)(filepath.Glob(filepath.Join(projectRoot, "*", "function.json"))) {
+		want[filepath.Base(filepath.Dir(f))+"/function.json"] = 0o644
+	}
+	if d := cmp.Diff(want, modes); d != "" || len(want) < 4 {
+		t.Error(d)
+	}
 	handler := filepath.Join(folder, "bin", "handler")
+	program := must.Get[*elf.File](t)(elf.Open(handler))
+	defer func() { _ = program.Close() }()
+	needsLibraries := slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
+	if program.Machine != elf.EM_X86_64 || needsLibraries {
+		t.Errorf("for %v, needs libraries of the system: %v", program.Machine, needsLibraries)
+	}
+	checkBill(t, sbom, handler)
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("skipped: the package's handler runs on linux/amd64 only")
+	}
+	checkRun(t, folder, handler)
+}
 
-	t.Run("holds what the app needs and nothing else", func(t *testing.T) {
-		t.Parallel()
-		want := map[string]fs.FileMode{"host.json": 0o644, "bin/handler": 0o755}
-		functions, err := filepath.Glob(filepath.Join(projectRoot, "*", "function.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range functions {
-			want[filepath.Base(filepath.Dir(f))+"/function.json"] = 0o644
-		}
-		for _, name := range []string{"RegisterUser/function.json", "Health/function.json"} {
-			if _, ok := want[name]; !ok {
-				t.Errorf("the project has no %s", name)
-			}
-		}
-		if d := cmp.Diff(want, modes); d != "" {
-			t.Error(d)
-		}
-	})
-	t.Run("has a handler for Azure's instances", func(t *testing.T) {
-		t.Parallel()
-		program, err := elf.Open(handler)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = program.Close() }()
-		if program.Machine != elf.EM_X86_64 {
-			t.Errorf("for %v", program.Machine)
-		}
-		if slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP }) {
-			t.Error("it needs libraries of the system")
-		}
-	})
-	t.Run("is the same when it is made again", func(t *testing.T) {
-		t.Parallel()
-		if again := pack(t, projectRoot); !bytes.Equal(again, archive) {
-			t.Errorf("%d bytes, then %d others", len(archive), len(again))
-		}
-	})
-	t.Run("comes with a list of its parts", func(t *testing.T) {
-		t.Parallel()
-		checkBill(t, sbom, handler)
-	})
-	t.Run("answers 200 under the Functions host", func(t *testing.T) {
-		t.Parallel()
-		if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
-			t.Skip("skipped: the package's handler runs on linux/amd64 only")
-		}
-		register(t, folder)
-	})
+func contents(t *testing.T, handler string) (info *buildinfo.BuildInfo, sum string) {
+	t.Helper()
+	binary := must.Get[[]byte](t)(os.ReadFile(handler))
+	return must.Get[*buildinfo.BuildInfo](t)(buildinfo.Read(bytes.NewReader(binary))), fmt.Sprintf("%x", sha256.Sum256(binary))
 }
 
 // checkBill compares the list of parts with the binary.
 func checkBill(t *testing.T, sbom, handler string) {
 	t.Helper()
-	f, err := os.Open(sbom)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
 	var bom cyclonedx.BOM
-	if err := cyclonedx.NewBOMDecoder(f, cyclonedx.BOMFileFormatJSON).Decode(&bom); err != nil {
+	text := bytes.NewReader(must.Get[[]byte](t)(os.ReadFile(sbom)))
+	if err := cyclonedx.NewBOMDecoder(text, cyclonedx.BOMFileFormatJSON).Decode(&bom); err != nil {
 		t.Fatal(err)
 	}
-	info, err := buildinfo.ReadFile(handler)
-	if err != nil {
-		t.Fatal(err)
-	}
+	info, sum := contents(t, handler)
 	want := []string{"pkg:golang/std@" + strings.TrimPrefix(info.GoVersion, "go")}
 	for _, m := range info.Deps {
 		want = append(want, "pkg:golang/"+m.Path+"@"+strings.ReplaceAll(m.Version, "+", "%2B"))
@@ -159,17 +106,12 @@ func checkBill(t *testing.T, sbom, handler string) {
 	got := []string{}
 	for _, c := range *bom.Components {
 		got = append(got, c.PackageURL)
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("parts:\n%s", d)
-	}
-	if !slices.ContainsFunc(got, func(p string) bool { return strings.HasPrefix(p, "pkg:golang/github.com/segmentio/kafka-go@v") }) {
-		t.Errorf("kafka-go is not among %q", got)
-	}
-	for _, c := range *bom.Components {
 		if c.Licenses == nil || len(*c.Licenses) == 0 {
 			t.Errorf("%s has no licence", c.Name)
 		}
+	}
+	if d := cmp.Diff(want, got); d != "" || !strings.Contains(strings.Join(got, " "), "pkg:golang/github.com/segmentio/kafka-go@v") {
+		t.Errorf("parts %q:\n%s", got, d)
 	}
 	if got, want := bom.Metadata.Timestamp, setting(info.Settings, "vcs.time"); got != want {
 		t.Errorf("the list is of %q, the commit of %q", got, want)
@@ -177,103 +119,61 @@ func checkBill(t *testing.T, sbom, handler string) {
 	if tools := bom.Metadata.Tools; tools == nil || tools.Components == nil || (*tools.Components)[0].Name != "userrelay/tools/package" {
 		t.Errorf("the list does not say who made it: %v", tools)
 	}
-	binary, err := os.ReadFile(handler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if hashes := *bom.Metadata.Component.Hashes; hashes[0].Value != fmt.Sprintf("%x", sha256.Sum256(binary)) {
+	if hashes := *bom.Metadata.Component.Hashes; hashes[0].Value != sum {
 		t.Errorf("the list is of another binary: %v", hashes)
 	}
 }
 
-// register runs the unpacked app under the stand-in for the Functions host, with an in-process broker, and sends a
-// registration.
-func register(t *testing.T, folder string) {
+// checkRun runs the unpacked app under the stand-in for the Functions host, with an in-process broker, sends a
+// registration, and compares the app's version with the packed program.
+func checkRun(t *testing.T, folder, handler string) {
 	t.Helper()
-	kafka, err := broker.Start("user-events", "", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := kafka.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	host, err := funchost.Start(t.Context(), funchost.Config{
+	kafka := must.Get[*broker.Broker](t)(broker.Start("user-events", "", 0))
+	defer closed(t, kafka)
+	host := must.Get[*funchost.Host](t)(funchost.Start(t.Context(), funchost.Config{
 		Dir:     folder,
 		Env:     []string{"KAFKA_BROKERS=" + kafka.Address(), "OUTBOX=off", "AzureWebJobs.DrainOutbox.Disabled=true"},
 		Keys:    funchost.Keys{Functions: map[string]string{"RegisterUser": "key", "Version": "key"}},
 		Console: t.Output(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := host.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	request, err := http.NewRequestWithContext(wait.Context(t), http.MethodPost, host.FunctionURL("RegisterUser"), strings.NewReader(`{"userId":"auth0|1"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("X-Functions-Key", "key")
-	answer, err := http.DefaultTransport.RoundTrip(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = answer.Body.Close() }()
-	var stored struct {
-		Topic  string `json:"topic"`
-		Offset *int64 `json:"offset"`
-	}
-	if err := json.UnmarshalRead(answer.Body, &stored); err != nil {
-		t.Fatalf("%s: %v", answer.Status, err)
-	}
-	if answer.StatusCode != http.StatusOK || stored.Topic != "user-events" || stored.Offset == nil || *stored.Offset != 0 {
-		t.Errorf("%s, %+v", answer.Status, stored)
-	}
-	checkVersion(t, host, filepath.Join(folder, "bin", "handler"))
-}
-
-// checkVersion compares the app's version with the packed program.
-func checkVersion(t *testing.T, host *funchost.Host, handler string) {
-	t.Helper()
-	binary, err := os.ReadFile(handler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := buildinfo.Read(bytes.NewReader(binary))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for key, want := range map[string]int{"": http.StatusUnauthorized, "key": http.StatusOK} {
-		request, err := http.NewRequestWithContext(wait.Context(t), http.MethodGet, host.FunctionURL("Version"), http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
+	}))
+	defer closed(t, host)
+	ask := func(method, function, key, body string, status int, into any) {
+		t.Helper()
+		request := must.Get[*http.Request](t)(http.NewRequestWithContext(wait.Context(t), method, host.FunctionURL(function), strings.NewReader(body)))
+		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set("X-Functions-Key", key)
 		answer, err := http.DefaultTransport.RoundTrip(request)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := io.ReadAll(answer.Body)
-		if err := errors.Join(err, answer.Body.Close()); err != nil {
-			t.Fatal(err)
+		defer closed(t, answer.Body)
+		if answer.StatusCode != status {
+			t.Errorf("%s with the key %q: %s, want %d", function, key, answer.Status, status)
+		} else if status == http.StatusOK {
+			if err := json.UnmarshalRead(answer.Body, into, json.MatchCaseInsensitiveNames(true)); err != nil {
+				t.Errorf("%s: %v", function, err)
+			}
 		}
-		if answer.StatusCode != want {
-			t.Errorf("with the key %q: %s, want %d", key, answer.Status, want)
-		}
-		if want != http.StatusOK {
-			continue
-		}
-		var build struct{ Commit, SHA256 string }
-		if err := json.Unmarshal(text, &build, json.MatchCaseInsensitiveNames(true)); err != nil {
-			t.Fatal(err)
-		}
-		if sum := fmt.Sprintf("%x", sha256.Sum256(binary)); build.SHA256 != sum || build.Commit != version(info.Settings) {
-			t.Errorf("the app says %+v, and is %s of %s", build, sum, version(info.Settings))
-		}
+	}
+	var stored struct {
+		Topic  string
+		Offset *int64
+	}
+	ask(http.MethodPost, "RegisterUser", "key", `{"userId":"auth0|1"}`, http.StatusOK, &stored)
+	if stored.Topic != "user-events" || stored.Offset == nil || *stored.Offset != 0 {
+		t.Errorf("got %+v", stored)
+	}
+	ask(http.MethodGet, "Version", "", "", http.StatusUnauthorized, nil)
+	var build struct{ Commit, SHA256 string }
+	ask(http.MethodGet, "Version", "key", "", http.StatusOK, &build)
+	if info, sum := contents(t, handler); build.SHA256 != sum || build.Commit != version(info.Settings) {
+		t.Errorf("the app says %+v, and is %s of %s", build, sum, version(info.Settings))
+	}
+}
+
+func closed(t *testing.T, c io.Closer) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -2,14 +2,16 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"userrelay/test/must"
 )
 
 // smallApp is a small app like the project's, which tests can change.
@@ -29,14 +31,12 @@ func smallApp() map[string]string {
 func lay(t *testing.T, files map[string]string) (root string) {
 	t.Helper()
 	root = t.TempDir()
+	all := fstest.MapFS{}
 	for name, content := range files {
-		path := filepath.Join(root, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		all[name] = &fstest.MapFile{Data: []byte(content)}
+	}
+	if err := os.CopyFS(root, all); err != nil {
+		t.Fatal(err)
 	}
 	return root
 }
@@ -53,30 +53,20 @@ func TestPackageIsTheSameForEverybody(t *testing.T) {
 	if err := os.Chmod(filepath.Join(root, "host.json"), 0o400); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("GOOS", "windows")
-	t.Setenv("GOARCH", "arm64")
-	t.Setenv("GOAMD64", "v3")
-	t.Setenv("CGO_ENABLED", "1")
-	t.Setenv("GOFLAGS", "-race -tags=other")
-	t.Setenv("TZ", "Asia/Kathmandu")
+	for name, value := range map[string]string{
+		"GOOS": "windows", "GOARCH": "arm64", "GOAMD64": "v3", "CGO_ENABLED": "1", "GOFLAGS": "-race -tags=other", "TZ": "Asia/Kathmandu",
+	} {
+		t.Setenv(name, value)
+	}
 	second := pack(t, root)
 	if !bytes.Equal(first, second) {
 		t.Error("the packages differ")
 	}
-
 	folder, modes := unpack(t, second)
-	names := []string{}
-	for name := range modes {
-		names = append(names, name)
+	if len(modes) != 3 {
+		t.Errorf("%v are packed", modes)
 	}
-	if len(names) != 3 {
-		t.Errorf("%q are packed", names)
-	}
-	host, err := os.ReadFile(filepath.Join(folder, "host.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(app["host.json"], string(host)); d != "" {
+	if d := cmp.Diff(app["host.json"], string(must.Get[[]byte](t)(os.ReadFile(filepath.Join(folder, "host.json"))))); d != "" {
 		t.Error(d)
 	}
 }
@@ -87,44 +77,34 @@ func TestNewFilesDoNotShow(t *testing.T) {
 	app := smallApp()
 	app["infra/main.tf"] = ""
 	root := lay(t, app)
-	git := func(args ...string) {
-		t.Helper()
-		command := exec.CommandContext(t.Context(), "git", args...)
+	for _, args := range []string{"init -q", "add .", "-c user.name=a -c user.email=a@example.com commit -q -m all"} {
+		command := exec.CommandContext(t.Context(), "git", strings.Fields(args)...)
 		command.Dir = root
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("git %v: %v: %s", args, err, out)
 		}
 	}
-	git("init", "-q")
-	git("add", ".")
-	git("-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "-m", "all of it")
-	add := func(name, content string) {
-		t.Helper()
-		path := filepath.Join(root, filepath.FromSlash(name))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	committed := pack(t, root)
-	if !bytes.Contains(committed, []byte("host.json")) {
-		t.Fatal("nothing is packed")
-	}
-	for _, name := range []string{"dist/userrelay.zip", "infra/.terraform.lock.hcl", "infra/backend.tf"} {
-		add(name, "new")
-		if !bytes.Equal(pack(t, root), committed) {
-			t.Errorf("%s shows", name)
+	for _, step := range []struct {
+		files map[string]string
+		shows bool
+	}{
+		{map[string]string{"dist/userrelay.zip": "new", "infra/.terraform.lock.hcl": "new", "infra/backend.tf": "new"}, false},
+		{map[string]string{"handler/more.go": "package main\n\nfunc more() {}\n"}, true},
+		{map[string]string{"infra/main.tf": "changed"}, true},
+	} {
+		for name, content := range step.files {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	add("handler/more.go", "package main\n\nfunc more() {}\n")
-	if bytes.Equal(pack(t, root), committed) {
-		t.Error("new code does not show")
-	}
-	if err := os.Remove(filepath.Join(root, "handler", "more.go")); err != nil {
-		t.Fatal(err)
-	}
-	add("infra/main.tf", "changed")
-	if bytes.Equal(pack(t, root), committed) {
-		t.Error("a changed file does not show")
+		if shows := !bytes.Equal(pack(t, root), committed); shows != step.shows {
+			t.Errorf("%v: it shows: %v", step.files, shows)
+		}
+		_ = os.Remove(filepath.Join(root, "handler", "more.go"))
 	}
 }
 
@@ -149,23 +129,16 @@ func TestWhatCannotBePacked(t *testing.T) {
 			if c.content != "" {
 				app[c.file] = c.content
 			}
-			folder := t.TempDir()
+			folder := lay(t, map[string]string{"userrelay.zip": "the last one"})
 			out := filepath.Join(folder, "userrelay.zip")
-			if err := os.WriteFile(out, []byte("the last one"), 0o600); err != nil {
-				t.Fatal(err)
-			}
 			var stdout, stderr bytes.Buffer
-			if code := run(t.Context(), lay(t, app), []string{"-o", out}, &stdout, &stderr); code != 1 {
-				t.Errorf("exit code %d", code)
+			code := run(t.Context(), lay(t, app), []string{"-o", out}, &stdout, &stderr)
+			if code != 1 || !strings.Contains(stderr.String(), c.want) || stdout.Len() > 0 {
+				t.Errorf("exit code %d, it says %q and %q, want %q", code, stderr.String(), stdout.String(), c.want)
 			}
-			if !strings.Contains(stderr.String(), c.want) || stdout.Len() > 0 {
-				t.Errorf("it says %q and %q, want %q", stderr.String(), stdout.String(), c.want)
-			}
-			if kept, err := os.ReadFile(out); err != nil || string(kept) != "the last one" {
-				t.Errorf("the last package is %q, %v", kept, err)
-			}
-			if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {
-				t.Errorf("left behind: %v, %v", left, err)
+			left := must.Get[[]os.DirEntry](t)(os.ReadDir(folder))
+			if kept := must.Get[[]byte](t)(os.ReadFile(out)); string(kept) != "the last one" || len(left) != 1 {
+				t.Errorf("the last package is %q, left behind: %v", kept, left)
 			}
 		})
 	}
@@ -173,19 +146,10 @@ func TestWhatCannotBePacked(t *testing.T) {
 
 func TestArguments(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		args []string
-		code int
-	}{
-		{[]string{"-help"}, 0},
-		{[]string{"-unknown"}, 2},
-		{[]string{"userrelay.zip"}, 2},
-		{[]string{"-o", ""}, 2},
-		{[]string{"-o", filepath.Join("no", "such", "folder", "userrelay.zip")}, 1},
-	} {
+	for args, want := range map[string]int{"-help": 0, "-unknown": 2, "userrelay.zip": 2, "-o=": 2, "-o no/such/folder/userrelay.zip": 1} {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), lay(t, smallApp()), c.args, &stdout, &stderr); code != c.code || stderr.Len() == 0 {
-			t.Errorf("%q: exit code %d, want %d: %s", c.args, code, c.code, stderr.String())
+		if code := run(t.Context(), lay(t, smallApp()), strings.Fields(args), &stdout, &stderr); code != want || stderr.Len() == 0 {
+			t.Errorf("%q: exit code %d, want %d: %s", args, code, want, stderr.String())
 		}
 	}
 }
