@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"userrelay/local/broker"
+	"userrelay/test/must"
 	"userrelay/test/recorder"
 	"userrelay/test/wait"
 )
@@ -25,88 +26,71 @@ func event(source, id, user string) *kgo.Record {
 	}
 }
 
-func produce(t *testing.T, b *broker.Broker, records ...*kgo.Record) {
+func produce(t *testing.T, address string, records ...*kgo.Record) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.Address()), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := must.Get[*kgo.Client](t)(kgo.NewClient(kgo.SeedBrokers(address), kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner())))
 	defer client.Close()
 	if err := client.ProduceSync(wait.Context(t), records...).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func startBroker(t *testing.T) *broker.Broker {
+func startBroker(t *testing.T) (address string) {
 	t.Helper()
-	b, err := broker.Start(topic, "", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := must.Get[*broker.Broker](t)(broker.Start(topic, "", 0))
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return b
-}
-
-// until runs the program until it has printed so many lines, and returns them.
-func until(t *testing.T, b *broker.Broker, lines int) []string {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var out recorder.Recorder
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, []string{"-brokers", b.Address()}, &out) }()
-	wait.For(t, "what it prints", func() bool { return strings.Count(out.String(), "\n") >= lines })
-	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("it ended with %v", err)
-	}
-	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	return b.Address()
 }
 
 func TestCopiesAreDropped(t *testing.T) {
 	t.Parallel()
-	b := startBroker(t)
 	other := event("urn:auth0:a", "e9", "of another type")
 	other.Headers[2].Value = []byte("user.deleted")
-	produce(t, b, event("urn:auth0:a", "e1", "auth0|1"), event("urn:auth0:a", "e1", "auth0|1"), event("urn:auth0:b", "e1", "auth0|1"),
-		other, &kgo.Record{Partition: 1, Value: []byte("no event")}, event("urn:auth0:a", "e2", "auth0|2\n"))
-	want := []string{
-		`"auth0|1" registered at 2026-11-26T12:00:00Z (urn:auth0:a)`,
-		`"auth0|1" registered at 2026-11-26T12:00:00Z (urn:auth0:b)`,
-		`"auth0|2\n" registered at 2026-11-26T12:00:00Z (urn:auth0:a)`,
+	address := startBroker(t)
+	produce(t, address, event("urn:auth0:a", "e1", "auth0|1"), event("urn:auth0:a", "e1", "auth0|1"), event("urn:auth0:b", "e1", "auth0|1"),
+		other, &kgo.Record{Partition: 1, Value: []byte("no event")})
+	const want = `"auth0|1" registered at 2026-11-26T12:00:00Z (urn:auth0:a)
+"auth0|1" registered at 2026-11-26T12:00:00Z (urn:auth0:b)
+"auth0|2\n" registered at 2026-11-26T12:00:00Z (urn:auth0:a)
+`
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out recorder.Recorder
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, []string{"-brokers", address}, &out) }()
+	wait.For(t, "the first two", func() bool { return strings.Count(out.String(), "\n") >= 2 })
+	produce(t, address, event("urn:auth0:a", "e2", "auth0|2\n"))
+	wait.For(t, "the third", func() bool { return strings.Count(out.String(), "\n") >= 3 })
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
 	}
-	if d := cmp.Diff(want, until(t, b, len(want))); d != "" {
+	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 }
 
 func TestWhatFailedComesAgain(t *testing.T) {
 	t.Parallel()
-	b := startBroker(t)
-	produce(t, b, event("s", "e1", "auth0|1"), event("s", "e2", "auth0|2"))
-	consumeOnce := func(handle func(Registration) error) error {
-		client, err := kgo.NewClient(kgo.SeedBrokers(b.Address()), kgo.ConsumerGroup("g"), kgo.ConsumeTopics(topic),
-			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.Close()
-		return consume(wait.Context(t), client, newSeen(10), handle)
-	}
+	address := startBroker(t)
+	produce(t, address, event("s", "e1", "auth0|1"), event("s", "e2", "auth0|2"))
 	failed := errors.New("the database is away")
 	var got []string
 	for range 2 {
-		err := consumeOnce(func(r Registration) error {
+		client := must.Get[*kgo.Client](t)(kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumerGroup("g"), kgo.ConsumeTopics(topic),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit()))
+		err := consume(wait.Context(t), client, newSeen(10), func(r Registration) error {
 			got = append(got, r.UserID)
 			if r.ID == "e2" {
 				return failed
 			}
 			return nil
 		})
+		client.Close()
 		if !errors.Is(err, failed) {
 			t.Fatalf("ended with %v", err)
 		}
