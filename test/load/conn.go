@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -14,20 +15,9 @@ import (
 	"time"
 )
 
-const (
-	userIDDigits = 24   // as Auth0 makes them
-	maxAnswer    = 8192 // bytes, headers included
-)
+const userIDDigits = 24 // as Auth0 makes them
 
-var (
-	errAnswer   = errors.New("not an HTTP/1.1 answer with a Content-Length")
-	errTooLarge = fmt.Errorf("an answer of more than %d bytes", maxAnswer)
-)
-
-// statusError is an answer other than 200.
-type statusError int
-
-func (e statusError) Error() string { return "status " + strconv.Itoa(int(e)) }
+var errAnswer = errors.New("not an HTTP/1.1 answer with a Content-Length")
 
 // conn sends one registration at a time.
 type conn struct {
@@ -35,15 +25,15 @@ type conn struct {
 	request []byte // all of it; the digits of the user id change
 	digits  []byte // of the user id, within request
 	next    uint64 // user id
-	answer  [maxAnswer]byte
+	in      *bufio.Reader
+	broken  bool // the next registration dials anew
 
 	latencies []time.Duration
 	failed    int
 	failure   error // the first
 
-	mu       sync.Mutex // guards what interrupt needs; the rest belongs to one goroutine at a time
-	net      net.Conn   // nil after a failure
-	deadline time.Time
+	mu  sync.Mutex // guards the assignment of net; the rest belongs to one goroutine at a time
+	net net.Conn
 }
 
 func newConn(to Target) *conn {
@@ -64,44 +54,26 @@ func newConn(to Target) *conn {
 }
 
 func (c *conn) dial(ctx context.Context) error {
-	var d net.Dialer
-	n, err := d.DialContext(ctx, "tcp", c.target.Addr)
+	n, err := new(net.Dialer).DialContext(ctx, "tcp", c.target.Addr)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.net = n
-	return n.SetDeadline(c.deadline)
+	c.mu.Unlock()
+	c.in, c.broken = bufio.NewReader(n), false
+	if ctx.Err() != nil { // close may have been called before there was anything to close
+		c.close()
+	}
+	return nil
 }
 
+// close ends what is under way.
 func (c *conn) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.net != nil {
-		_ = c.net.Close() // nothing is under way on it
-		c.net = nil
-	}
-}
-
-// reset forgets the measurements of the last run.
-func (c *conn) reset(deadline time.Time) {
-	c.latencies, c.failed, c.failure = c.latencies[:0], 0, nil
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.deadline = deadline
-	if c.net != nil {
-		_ = c.net.SetDeadline(deadline) // a broken connection tells at the next request
-	}
-}
-
-// interrupt ends the connection's current wait, and prevents further waits until reset.
-func (c *conn) interrupt() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.deadline = time.Unix(1, 0)
-	if c.net != nil {
-		_ = c.net.SetDeadline(c.deadline) // closed meanwhile is as good
+		_ = c.net.Close() // it may be closed
 	}
 }
 
@@ -114,7 +86,8 @@ func (c *conn) Send(ctx context.Context, at time.Time) (done time.Time) {
 		c.latencies = append(c.latencies, done.Sub(at))
 		return done
 	}
-	c.close() // the next registration dials anew
+	c.close()
+	c.broken = true
 	c.failed++
 	if c.failure == nil {
 		c.failure = err
@@ -123,7 +96,7 @@ func (c *conn) Send(ctx context.Context, at time.Time) (done time.Time) {
 }
 
 func (c *conn) exchange(ctx context.Context) error {
-	if c.net == nil {
+	if c.broken {
 		if err := c.dial(ctx); err != nil {
 			return err
 		}
@@ -135,60 +108,40 @@ func (c *conn) exchange(ctx context.Context) error {
 	if _, err := c.net.Write(c.request); err != nil {
 		return fmt.Errorf("send a registration: %w", err)
 	}
-	for n := 0; ; {
-		m, err := c.net.Read(c.answer[n:])
-		n += m
-		whole, perr := parse(c.answer[:n])
-		switch {
-		case whole || perr != nil:
-			return perr
-		case err != nil:
+	return readAnswer(c.in)
+}
+
+// readAnswer reads a whole answer. Its error is that of the connection or of the answer, such as another status than
+// 200.
+func readAnswer(in *bufio.Reader) error {
+	status, length := 0, -1
+	for {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
 			return fmt.Errorf("wait for the answer: %w", err)
-		case n == len(c.answer):
-			return errTooLarge
+		}
+		name, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
+		switch {
+		case status == 0:
+			status, err = strconv.Atoi(string(value[:min(3, len(value))]))
+			if err != nil || string(name) != "HTTP/1.1" {
+				return errAnswer
+			}
+		case len(name) == 0:
+			if length < 0 {
+				return errAnswer
+			}
+			if _, err := in.Discard(length); err != nil {
+				return fmt.Errorf("wait for the answer: %w", err)
+			}
+			if status != 200 {
+				return fmt.Errorf("status %d", status)
+			}
+			return nil
+		case bytes.EqualFold(name, []byte("content-length:")):
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return errAnswer
+			}
 		}
 	}
-}
-
-// parse says whether b is a complete answer, and returns its error.
-func parse(b []byte) (whole bool, err error) {
-	const proto, length = "HTTP/1.1 ", "content-length: "
-	end := bytes.Index(b, []byte("\r\n\r\n"))
-	if end < 0 {
-		return false, nil
-	}
-	status, ok := cutNumber(b, proto)
-	if !ok {
-		return false, errAnswer
-	}
-	for line := range bytes.SplitSeq(b[:end], []byte("\r\n")) {
-		if len(line) < len(length) || !bytes.EqualFold(line[:len(length)], []byte(length)) {
-			continue
-		}
-		size, ok := cutNumber(line[len(length):], "")
-		if !ok || len(b) > end+4+size {
-			return false, errAnswer
-		}
-		if len(b) < end+4+size {
-			return false, nil
-		}
-		if status != 200 {
-			return true, statusError(status)
-		}
-		return true, nil
-	}
-	return false, errAnswer
-}
-
-// cutNumber reads the digits after prefix, at most 6 of them.
-func cutNumber(b []byte, prefix string) (n int, ok bool) {
-	b, ok = bytes.CutPrefix(b, []byte(prefix))
-	if !ok {
-		return 0, false
-	}
-	i := 0
-	for ; i < len(b) && i <= 6 && '0' <= b[i] && b[i] <= '9'; i++ {
-		n = 10*n + int(b[i]-'0')
-	}
-	return n, 1 <= i && i <= 6
 }

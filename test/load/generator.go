@@ -21,12 +21,7 @@ type Sample struct {
 }
 
 // PerSecond returns the number of answers a second.
-func (s *Sample) PerSecond() float64 {
-	if s.Elapsed <= 0 {
-		return 0
-	}
-	return float64(s.OK) / s.Elapsed.Seconds()
-}
+func (s *Sample) PerSecond() float64 { return float64(s.OK) / max(s.Elapsed, 1).Seconds() }
 
 // Generator is a number of connections to a relay over HTTP/1.1. It has its own client, with one goroutine for each
 // connection and no allocations for requests. It implements just enough of HTTP for answers with a Content-Length.
@@ -76,43 +71,32 @@ func Once(ctx context.Context, to Target) error {
 
 // Closed runs a closed loop over the connections. If ctx ends the run ends early, and requests in flight fail.
 func (g *Generator) Closed(ctx context.Context, d time.Duration) Sample {
-	defer g.begin(ctx, d)()
-	start := time.Now()
-	Closed(ctx, g.conns, d)
-	return g.sample(start)
+	s, _ := g.run(ctx, d, func(ctx context.Context) error {
+		Closed(ctx, g.conns, d)
+		return nil
+	})
+	return s
 }
 
 // Open runs an open loop over the connections. Latencies count from the time at which a registration was due, so
 // waiting for a free connection or for a late generator is included. If ctx ends the run ends early, and requests in
 // flight fail.
 func (g *Generator) Open(ctx context.Context, times []time.Duration) (Sample, error) {
-	var length time.Duration
-	if len(times) > 0 {
-		length = times[len(times)-1]
-	}
-	defer g.begin(ctx, length)()
-	start := time.Now()
-	err := Open(ctx, g.conns, slices.Values(times))
-	return g.sample(start), err
+	return g.run(ctx, slices.Max(append(times, 0)), func(ctx context.Context) error { return Open(ctx, g.conns, slices.Values(times)) })
 }
 
-// begin forgets the last run and sets a time limit for this one. The returned function removes the limit.
-func (g *Generator) begin(ctx context.Context, d time.Duration) (end func()) {
-	deadline := time.Now().Add(d + patience)
+// run forgets the last run, runs another one of length d, and adds up the measurements of the connections.
+func (g *Generator) run(ctx context.Context, d time.Duration, f func(context.Context) error) (s Sample, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d+patience)
+	defer cancel()
+	stop := context.AfterFunc(ctx, g.Close)
+	defer stop()
 	for _, c := range g.conns {
-		c.reset(deadline)
+		c.latencies, c.failed, c.failure = c.latencies[:0], 0, nil
 	}
-	stop := context.AfterFunc(ctx, func() {
-		for _, c := range g.conns {
-			c.interrupt()
-		}
-	})
-	return func() { stop() }
-}
-
-// sample adds up the measurements of the connections.
-func (g *Generator) sample(start time.Time) Sample {
-	s := Sample{Elapsed: time.Since(start)}
+	start := time.Now()
+	err = f(ctx)
+	s.Elapsed = time.Since(start)
 	for _, c := range g.conns {
 		s.Latencies = append(s.Latencies, c.latencies...)
 		s.Failed += c.failed
@@ -124,5 +108,5 @@ func (g *Generator) sample(start time.Time) Sample {
 	if s.OK+s.Failed == 0 {
 		s.Failure = errors.New("nothing was sent")
 	}
-	return s
+	return s, err
 }
