@@ -46,7 +46,6 @@ type options struct {
 	kafkaHome string
 	against   string
 	only      string
-	command   string // to run the same again
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -58,7 +57,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.each, "d", time.Second, "length of a measurement; with a rate, where answers are few, twice as long")
 	flags.StringVar(&o.out, "out", filepath.Join("docs", "benchmarks.md"), "`file` for the page; empty: none")
 	flags.StringVar(&o.against, "against", "", "measure another build of the handler beside it, this `program`")
-	flags.StringVar(&o.only, "only", "", "stages, with commas between them; empty: all")
+	flags.StringVar(&o.only, "only", "", "stages, with commas between them: in-process, delayed, apache, cold; empty: all")
 	flags.StringVar(&o.pgo, "pgo", "", "only write a processor profile of the handler under load to this `file`")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -66,19 +65,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if flags.NArg() > 0 || o.rounds < 1 || o.each <= 0 {
 		return o, errors.New("bench takes no arguments but flags, and at least one round of some length; see -help")
 	}
-	given := map[string]bool{}
-	o.command = "go run ./test/bench"
-	flags.Visit(func(f *flag.Flag) {
-		given[f.Name] = true
-		switch f.Name {
-		case "out": // the page's path does not affect its content
-		case "quick":
-			o.command += " -quick"
-		default:
-			o.command += " -" + f.Name + "=" + f.Value.String()
-		}
-	})
-	if o.quick && !given["out"] {
+	given := false
+	flags.Visit(func(f *flag.Flag) { given = given || f.Name == "out" })
+	if o.quick && !given {
 		o.out = ""
 	}
 	return o, nil
@@ -86,13 +75,6 @@ func parse(args []string, stderr io.Writer) (options, error) {
 
 // quietLoad is the largest load average (1 minute) before a benchmark whose figures are published.
 const quietLoad = 0.5
-
-const coldStart = "cold" // for -only
-
-// wants says whether to measure a stage.
-func (o *options) wants(stage string) bool {
-	return o.only == "" || slices.Contains(strings.Split(o.only, ","), stage)
-}
 
 // run is the whole program. Progress goes to stdout, a line for each measurement.
 func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io.Writer) error {
@@ -118,6 +100,7 @@ func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io
 	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
 		return err
 	}
+	result.Command = strings.Join(append([]string{"go run ./test/bench"}, args...), " ")
 	if o.out != "" { // with what went wrong in a stage
 		err = result.Page().Update(o.out, "make bench")
 	}
@@ -128,29 +111,23 @@ func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io
 func measure(ctx context.Context, o options, dir string, progress io.Writer) (*report.Run, error) {
 	b := &bench{plan: full(o), dir: dir, kafkaHome: o.kafkaHome, against: o.against, progress: progress}
 	if o.quick {
-		b.plan = quick(o)
+		b.plan = quick()
 	}
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
-	result := &report.Run{Date: time.Now(), Command: o.command, Machine: machine.Words()}
+	result := &report.Run{Date: time.Now(), Machine: machine.Words()}
 	var err error
 	if result.Versions, err = machine.Versions(o.kafkaHome, b.program("relay"), b.program("broker")); err != nil {
 		return nil, err
 	}
-	if result.Binary, err = size(b.program("handler")); err != nil {
-		return nil, err
+	handler, err := os.Stat(b.program("handler"))
+	if err != nil {
+		return nil, fmt.Errorf("look at the handler: %w", err)
 	}
-	if b.plan.allocs {
-		if result.Allocs, err = goBenchmarks(ctx, b.progress); err != nil {
-			return nil, err
-		}
-	}
-	for _, s := range []struct {
-		id  report.StageID
-		run func(context.Context) (report.Stage, error)
-	}{{report.InProcess, b.inProcess}, {report.Delayed, b.delayed}, {report.Endpoint, b.endpointAway}, {report.Host, b.behindHost}, {report.Apache, b.apache}} {
-		if !o.wants(string(s.id)) {
+	result.Binary = handler.Size()
+	for _, s := range b.stages() {
+		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), string(s.ID)) {
 			continue
 		}
 		st, err := s.run(ctx)
@@ -158,11 +135,6 @@ func measure(ctx context.Context, o options, dir string, progress io.Writer) (*r
 			return nil, fmt.Errorf("%s: %w", st.Title, err)
 		}
 		result.Stages = append(result.Stages, st)
-	}
-	if o.wants(coldStart) {
-		if result.Cold, err = b.cold(ctx); err != nil {
-			return nil, fmt.Errorf("cold start: %w", err)
-		}
 	}
 	return result, nil
 }

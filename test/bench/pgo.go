@@ -17,12 +17,11 @@ import (
 // optimisation, with its origin in a text file next to it.
 func profile(ctx context.Context, o options, dir string, progress io.Writer) error {
 	b := &bench{plan: full(o), dir: dir, progress: progress}
-	b.plan.rounds, b.plan.each = 1, o.each
 	file := filepath.Join(dir, "cpu.pprof")
 	b.plan.handlerArgs = []string{"-test.run=^TestServe$", "-test.timeout=0", "-test.cpuprofile=" + file}
 	b.say("building the handler and what loads it")
 	for _, args := range [][]string{
-		{"build", "-o", dir + string(filepath.Separator), "userrelay/test/bench/broker", "userrelay/test/bench/ingest"},
+		{"build", "-o", dir + string(filepath.Separator), "userrelay/test/bench/broker"},
 		{"test", "-c", "-tags=pgo", "-o", b.program("handler"), "userrelay/handler"},
 	} {
 		if err := compile(ctx, args); err != nil {
@@ -32,9 +31,9 @@ func profile(ctx context.Context, o options, dir string, progress io.Writer) err
 	s := &stage{
 		bench: b,
 		Stage: report.Stage{ID: report.InProcess, Title: "Profile", Relays: []report.Relay{report.Telemetry}},
-		loads: b.plan.callerLoads(), rounds: 1, each: o.each, trim: true,
+		start: b.kfake(0), loads: b.plan.callerLoads(), rounds: 1, each: o.each, trim: true,
 	}
-	if _, err := b.withBroker(ctx, s, 0); err != nil {
+	if _, err := s.run(ctx); err != nil {
 		return err
 	}
 	found, err := os.ReadFile(file)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"userrelay/test/bench/report"
 	"userrelay/test/child"
 	"userrelay/test/load"
@@ -17,7 +19,6 @@ import (
 type bench struct {
 	plan      plan
 	dir       string // of the programs
-	root      string // of the module
 	kafkaHome string // "" where there is none
 	against   string // another build of the handler, "" for none
 	progress  io.Writer
@@ -30,40 +31,79 @@ func (b *bench) say(format string, args ...any) {
 // openConns are the connections of an open loop. The relays that are worth it need a tenth of them.
 const openConns = 512
 
-// stage measures relays with a running broker that has their topics.
+// stage measures relays with a broker that has their topics.
 type stage struct {
 	*bench
 	report.Stage
+	start  starter
+	loads  []report.Load
+	rounds int
+	each   time.Duration // length of a measurement
+	warm   time.Duration // before the first round, all relays together
+	trim   bool          // empty the topics between measurements
+
 	brokers []string
-	loads   []report.Load
-	rounds  int
-	each    time.Duration // length of a measurement
-	warm    time.Duration // before the first round, all relays together
-	trim    bool          // empty the topics between measurements
-
-	relays []*relay
-	topics *counted
+	relays  []*relay
+	client  *kgo.Client // another one than the relays'
 }
 
-// addBuild adds the other build of the handler if ours is measured.
-func (s *stage) addBuild() {
-	if s.against != "" && slices.Contains(s.Relays, report.Ours) {
-		s.Relays = append(s.Relays, report.Before)
-	}
-}
-
-// run starts the relays, measures all cells in all rounds, counts, and stops the relays.
-func (s *stage) run(ctx context.Context) (report.Stage, error) {
-	var err error
-	if s.topics, err = newCounted(s.brokers); err != nil {
+// run starts broker and relays, measures all cells in all rounds, counts, and stops them.
+func (s *stage) run(ctx context.Context) (st report.Stage, err error) {
+	var stop func() error
+	if s.brokers, stop, err = s.start(ctx, topicsOf(s.Relays)); err != nil {
 		return s.Stage, err
 	}
-	defer s.topics.close()
-	err = s.measureAll(ctx)
+	defer func() { err = errors.Join(err, stop()) }()
+	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.brokers...)); err != nil {
+		return s.Stage, fmt.Errorf("make a client: %w", err)
+	}
+	defer s.client.Close()
+	if s.ID == report.Cold {
+		err = s.cold(ctx)
+	} else {
+		err = s.measureAll(ctx)
+	}
 	for _, r := range s.relays {
 		err = errors.Join(err, r.stop())
 	}
 	return s.Stage, err
+}
+
+// cold measures the time from the start of a relay's process to the first answer 200.
+func (s *stage) cold(ctx context.Context) error {
+	return s.everyRound(func(c *report.Cell, name report.Relay, round int) (m report.Measure, err error) {
+		start := time.Now()
+		r, err := s.spawn(ctx, name, s.brokers)
+		if err != nil {
+			return m, err
+		}
+		err = r.ready(ctx)
+		m.First = time.Since(start)
+		s.say("%-17s  %-16s  round %d of %d  %-23s  %v", s.Title, c.Load, round+1, s.rounds, name, m.First.Round(100*time.Microsecond))
+		return m, errors.Join(err, r.stop())
+	})
+}
+
+// everyRound calls f for all relays in all cells in all rounds, each round beginning with another relay.
+func (s *stage) everyRound(f func(c *report.Cell, name report.Relay, round int) (report.Measure, error)) error {
+	for _, l := range s.loads {
+		s.Cells = append(s.Cells, report.Cell{Load: l})
+	}
+	for round := range s.rounds {
+		for i := range s.Cells {
+			c := &s.Cells[i]
+			c.Rounds = append(c.Rounds, map[report.Relay]report.Measure{})
+			for j := range s.Relays {
+				name := s.Relays[(round+j)%len(s.Relays)]
+				m, err := f(c, name, round)
+				if err != nil {
+					return fmt.Errorf("%s, %s, round %d: %w", name, c.Load, round+1, err)
+				}
+				c.Rounds[round][name] = m
+			}
+		}
+	}
+	return nil
 }
 
 func (s *stage) measureAll(ctx context.Context) error {
@@ -80,25 +120,11 @@ func (s *stage) measureAll(ctx context.Context) error {
 	if err := s.warmUp(ctx); err != nil {
 		return err
 	}
-	for _, l := range s.loads {
-		s.Cells = append(s.Cells, report.Cell{Load: l})
-	}
-	for round := range s.rounds {
-		for i := range s.Cells {
-			c := &s.Cells[i]
-			c.Rounds = append(c.Rounds, map[report.Relay]report.Measure{})
-			for j := range s.relays {
-				r := s.relays[(round+j)%len(s.relays)]
-				if r.name == report.Defaults && round > 0 {
-					continue // an answer takes a second, in every round
-				}
-				m, err := s.measure(ctx, r, c.Load, round)
-				if err != nil {
-					return fmt.Errorf("%s, %s, round %d: %w", r.name, c.Load, round+1, err)
-				}
-				c.Rounds[round][r.name] = m
-			}
-		}
+	err := s.everyRound(func(c *report.Cell, name report.Relay, round int) (report.Measure, error) {
+		return s.measure(ctx, s.relays[slices.Index(s.Relays, name)], c.Load, round)
+	})
+	if err != nil {
+		return err
 	}
 	for _, r := range s.relays {
 		if err := s.addUp(ctx, r); err != nil {
@@ -151,35 +177,35 @@ func (s *stage) measure(ctx context.Context, r *relay, l report.Load, round int)
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return m, err
 	}
-	var warm load.Sample
-	each := s.plan.slow
-	if r.name != report.Defaults {
-		each = s.each
-		if warm, err = s.load(ctx, g, l, s.plan.warm, 0); err != nil {
-			return m, err
-		}
+	warm, err := s.load(ctx, g, l, s.plan.warm, 0)
+	if err != nil {
+		return m, err
 	}
 	r.add(warm)
-	sample, err := s.load(ctx, g, l, each, uint64(round)+1)
+	sample, err := s.load(ctx, g, l, s.each, uint64(round)+1)
 	if err != nil {
 		return m, err
 	}
 	r.add(sample)
-	m = report.Measure{
-		PerSecond: sample.PerSecond(),
-		P50:       load.Percentile(sample.Latencies, 0.50),
-		P99:       load.Percentile(sample.Latencies, 0.99),
+	m.P50, m.P99 = load.Percentile(sample.Latencies, 0.50), load.Percentile(sample.Latencies, 0.99)
+	if l.Callers > 0 {
+		m.PerSecond = sample.PerSecond()
 	}
 	// The telemetry of these requests is sent later, and its cost belongs to them.
-	if err := s.settle(ctx, r); err != nil {
+	if _, err := r.telemetry(ctx); err != nil {
 		return m, err
+	}
+	if s.trim {
+		if err := trim(ctx, s.client, r.topic); err != nil {
+			return m, err
+		}
 	}
 	if after, err := r.process.CPU(); err == nil {
 		m.CPU = (after - before) / time.Duration(max(warm.OK+sample.OK, 1))
 	}
-	s.say("%-17s  %-16s  round %d of %d  %-23s  %6.0f/s  p50 %-9v  p99 %-9v  %v of processor each%s",
-		s.Title, l, round+1, s.rounds, r.name, m.PerSecond, m.P50.Round(10*time.Microsecond), m.P99.Round(10*time.Microsecond),
-		m.CPU.Round(100*time.Nanosecond), failures(sample))
+	s.say("%-17s  %-16s  round %d of %d  %-23s  %6.0f/s  p50 %-9v  p99 %-9v  %v of processor each, %d failed (%v)",
+		s.Title, l, round+1, s.rounds, r.name, sample.PerSecond(), m.P50.Round(10*time.Microsecond), m.P99.Round(10*time.Microsecond),
+		m.CPU.Round(100*time.Nanosecond), sample.Failed, sample.Failure)
 	return m, nil
 }
 
@@ -193,42 +219,20 @@ func (s *stage) load(ctx context.Context, g *load.Generator, l report.Load, d ti
 	return sample, errors.Join(err, ctx.Err())
 }
 
-func failures(s load.Sample) string {
-	if s.Failed == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", %d FAILED, the first: %v", s.Failed, s.Failure)
-}
-
-// settle waits for remaining work of a measurement that would disturb the next one.
-func (s *stage) settle(ctx context.Context, r *relay) error {
-	if _, err := r.telemetry(ctx); err != nil {
-		return err
-	}
-	if s.trim && r.topic != "" {
-		return s.topics.trim(ctx, r.topic)
-	}
-	return nil
-}
-
 // telemetry returns how many items have arrived: as soon as all have, or after a time that is long enough for the
 // items of the last second.
 func (r *relay) telemetry(ctx context.Context) (int64, error) {
 	if r.ingest == nil {
 		return -1, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyLimit)
-	defer cancel()
 	const patience, every = 2500 * time.Millisecond, 20 * time.Millisecond
-	tick := time.NewTicker(every)
-	defer tick.Stop()
 	for start := time.Now(); ; {
-		n, err := r.ingest.items(ctx)
+		n, err := r.ingest.items()
 		if err != nil || n >= int64(r.sum.OK*report.ItemsPerRequest) || time.Since(start) > patience {
 			return n, err
 		}
 		select {
-		case <-tick.C:
+		case <-time.After(every):
 		case <-ctx.Done():
 			return n, ctx.Err()
 		}
@@ -241,10 +245,10 @@ func (s *stage) addUp(ctx context.Context, r *relay) error {
 	if r.sum.Items, err = r.telemetry(ctx); err != nil {
 		return err
 	}
-	r.sum.Peak = int64(child.UsageOf(r.process.PID()).Peak * (1 << 20))
-	if r.topic == "" {
+	r.sum.Peak = child.UsageOf(r.process.PID()).Peak
+	if r.name == report.Bare { // it stores nothing
 		return nil
 	}
-	r.sum.Records, err = s.topics.records(ctx, r.topic)
+	r.sum.Records, err = records(ctx, s.client, r.topic)
 	return err
 }

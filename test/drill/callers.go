@@ -25,12 +25,13 @@ const (
 	discouraged = 50 * time.Millisecond // how long a caller waits after an event was not stored
 	// Events of an open loop: 500 a second, each answered within 4 s.
 	mostAtOnce = 2048
+	pollLimit  = time.Minute
 )
 
 // callers send events, each once with a unique id, and record the answers.
 type callers struct {
 	client *http.Client
-	url    string
+	target string // URL
 	name   string // prefix of ids
 	sent   atomic.Int64
 	stored atomic.Int64 // answered 200 or 202
@@ -39,32 +40,21 @@ type callers struct {
 	outcomes []audit.Outcome
 }
 
-func newCallers(url, name string) *callers {
-	return &callers{url: url, name: name, client: newClient()}
+func newCallers(target, name string) *callers {
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: mostAtOnce, DisableCompression: true}}
+	return &callers{client: client, target: target, name: name}
 }
-
-func newClient() *http.Client {
-	return &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: mostAtOnce, DisableCompression: true}}
-}
-
-func (c *callers) close() { c.client.CloseIdleConnections() }
 
 // all returns the outcomes so far.
 func (c *callers) all() []audit.Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clip(c.outcomes)
+	return slices.Clone(c.outcomes)
 }
 
 // since returns the outcomes of events that were due in a time span.
 func (c *callers) since(from, to time.Time) []audit.Outcome {
-	var some []audit.Outcome
-	for _, o := range c.all() {
-		if !o.Start.Before(from) && o.Start.Before(to) {
-			some = append(some, o)
-		}
-	}
-	return some
+	return slices.DeleteFunc(c.all(), func(o audit.Outcome) bool { return o.Start.Before(from) || !o.Start.Before(to) })
 }
 
 // during runs n callers, each with one event in flight, while f runs. It returns when all have ended.
@@ -106,17 +96,14 @@ func (c *callers) Send(ctx context.Context, due time.Time) time.Time {
 func (c *callers) send(ctx context.Context, due time.Time) *audit.Outcome {
 	id := fmt.Sprintf("%s-%d", c.name, c.sent.Add(1))
 	o := audit.Outcome{ID: id, Start: due, Offset: -1}
-	a, err := post(context.WithoutCancel(ctx), c.client, c.url, "", strings.NewReader(`{"userId":"auth0|`+id+`","eventId":"`+id+`"}`))
-	o.Took = time.Since(due)
-	if err == nil {
-		o.Status, o.RetryAfter = a.status, a.header.Get("Retry-After") != ""
-		at := struct {
-			Partition int32 `json:"partition"`
-			Offset    int64 `json:"offset"`
-		}{Offset: -1}
-		if a.status == http.StatusOK && json.Unmarshal([]byte(a.body), &at) == nil {
-			o.Partition, o.Offset = at.Partition, at.Offset
-		}
+	status, header, body := c.request(context.WithoutCancel(ctx), http.MethodPost, c.target, `{"userId":"auth0|`+id+`","eventId":"`+id+`"}`)
+	o.Took, o.Status, o.RetryAfter = time.Since(due), status, header.Get("Retry-After") != ""
+	at := struct {
+		Partition int32 `json:"partition"`
+		Offset    int64 `json:"offset"`
+	}{Offset: -1}
+	if status == http.StatusOK && json.Unmarshal(body, &at) == nil {
+		o.Partition, o.Offset = at.Partition, at.Offset
 	}
 	if o.Stored() {
 		c.stored.Add(1)
@@ -127,67 +114,42 @@ func (c *callers) send(ctx context.Context, due time.Time) *audit.Outcome {
 	return &o
 }
 
-// answer is the answer to a caller.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
-
-// post sends a registration once, with an Idempotency-Key if key is not "". An incomplete answer is an error.
-func post(ctx context.Context, client *http.Client, url, key string, body io.Reader) (*answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body) //nolint:gosec // G704: the address is ours
+// request sends a request once. Without a complete answer the status is 0.
+func (c *callers) request(ctx context.Context, method, url, body string) (status int, header http.Header, answer []byte) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body)) //nolint:gosec // G704: the address is ours
 	if err != nil {
-		return nil, err
+		return 0, nil, nil
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if key != "" {
-		req.Header.Set("Idempotency-Key", key)
-		req.GetBody = nil // or net/http would try again on its own
-	}
-	resp, err := client.Do(req) //nolint:gosec // G704: the address is ours
+	resp, err := c.client.Do(req) //nolint:gosec // G704: the address is ours
 	if err != nil {
-		return nil, err
+		return 0, nil, nil
 	}
-	got, err := io.ReadAll(resp.Body)
-	if err = errors.Join(err, resp.Body.Close()); err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
+	answer, err = io.ReadAll(resp.Body)
+	if errors.Join(err, resp.Body.Close()) != nil {
+		return 0, nil, nil
 	}
-	return &answer{resp.StatusCode, resp.Header, string(got)}, nil
+	return resp.StatusCode, resp.Header, answer
 }
 
 // pause waits for a time, and returns an error when ctx ends first.
 func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// poll calls f repeatedly until it returns true, fails, or the limit is over, which is also an error.
-func poll(ctx context.Context, what string, limit time.Duration, f func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s: not in %v", what, limit))
+// poll calls f repeatedly until it returns true, for a minute at most.
+func poll(ctx context.Context, what string, f func(context.Context) bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, pollLimit, fmt.Errorf("%s: not in %v", what, pollLimit))
 	defer cancel()
-	for {
-		ok, err := f(ctx)
-		if ok {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
+	for !f(ctx) {
 		if pause(ctx, 20*time.Millisecond) != nil {
 			return context.Cause(ctx)
 		}
 	}
+	return nil
 }

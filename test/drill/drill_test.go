@@ -1,17 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"userrelay/test/child"
@@ -19,8 +15,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const root = "../.." // the project's folder, seen from the one in which tests run
 
 // TestShort runs the short form: run itself fails if a registration is lost, or if a control detects nothing.
 func TestShort(t *testing.T) {
@@ -30,7 +24,7 @@ func TestShort(t *testing.T) {
 		t.Skip("skipped: Windows has no signals that halt a process")
 	}
 	console := filepath.Join(t.TempDir(), "console")
-	if err := run(t.Context(), []string{"-short", "-console", console}, root, home, t.Output(), t.Output()); err != nil {
+	if err := run(t.Context(), []string{"-short", "-console", console}, "../..", home, t.Output(), t.Output()); err != nil {
 		if said, err := os.ReadFile(console); err == nil {
 			t.Logf("host and handler said last:\n%s", said[max(0, len(said)-4096):])
 		}
@@ -38,88 +32,39 @@ func TestShort(t *testing.T) {
 	}
 }
 
+// Only a run of all drills in their full length writes the page by itself.
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	page := filepath.Join("docs", "reliability.md")
-	for name, c := range map[string]struct {
-		args []string
-		want *options // nil: an error
+	for _, c := range []struct {
+		args  []string
+		fails bool
+		out   string
+		want  int // drills
 	}{
-		"none":                          {nil, &options{out: page, command: "go run ./test/drill"}},
-		"short writes nothing":          {[]string{"-short"}, &options{short: true, command: "go run ./test/drill -short"}},
-		"short writes where it is told": {[]string{"-short", "-out", "x"}, &options{short: true, out: "x", command: "go run ./test/drill -short"}},
-		"some write nothing": {
-			[]string{"-only=outage,storm"},
-			&options{only: []string{"outage", "storm"}, command: "go run ./test/drill -only=outage,storm"},
-		},
-		"with a soak":         {[]string{"-soak=30m"}, &options{soak: 30 * time.Minute, out: page, command: "go run ./test/drill -soak=30m0s"}},
-		"the console is ours": {[]string{"-console", "c"}, &options{console: "c", out: page, command: "go run ./test/drill"}},
-		"no such drill":       {[]string{"-only=outage,rain"}, nil},
-		"no drill":            {[]string{"-only="}, nil},
-		"a soak of no length": {[]string{"-only=soak"}, nil},
-		"a negative soak":     {[]string{"-soak=-1s"}, nil},
-		"an argument":         {[]string{"outage"}, nil},
-		"an unknown flag":     {[]string{"-fast"}, nil},
+		{nil, false, page, len(drills()) - 1},
+		{[]string{"-soak=30m"}, false, page, len(drills())},
+		{[]string{"-short"}, false, "", 4},
+		{[]string{"-short", "-out", "x"}, false, "x", 4},
+		{[]string{"-short", "-only=outage,halted"}, false, "", 2},
+		{[]string{"-only=outage,rain"}, true, "", 0},
+		{[]string{"-only=soak"}, true, "", 0},
+		{[]string{"outage"}, true, "", 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got, err := parse(c.args, io.Discard)
-			if c.want == nil {
-				if err == nil {
-					t.Errorf("no error, and %+v", got)
-				}
-				return
+		o, err := parse(c.args, io.Discard)
+		if (err != nil) != c.fails {
+			t.Errorf("%q: error %v", c.args, err)
+			continue
+		}
+		wanted := 0
+		for _, d := range drills() {
+			if !c.fails && d.wanted(o) {
+				wanted++
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(*c.want, got, cmp.AllowUnexported(options{})); diff != "" {
-				t.Errorf("options (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestWanted(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		o    options
-		want []string // and no others; nil: all but want's complement in without
-		not  []string
-	}{
-		"all":           {options{}, nil, []string{"soak"}},
-		"short":         {options{short: true}, nil, []string{"outage", "leader-killed", "soak"}},
-		"with a soak":   {options{soak: time.Minute}, nil, []string{}},
-		"one":           {options{only: []string{"storm"}}, []string{"storm"}, nil},
-		"one, in short": {options{only: []string{"outage"}, short: true}, []string{"outage"}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var got []string
-			for _, d := range drills() {
-				if d.wanted(c.o) {
-					got = append(got, d.name)
-				}
-			}
-			want := c.want
-			if want == nil {
-				want = slices.DeleteFunc(names(), func(n string) bool { return slices.Contains(c.not, n) })
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("drills (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestNeedsKafka(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	if err := run(t.Context(), nil, root, "", &out, io.Discard); err == nil || !strings.Contains(err.Error(), "KAFKA_HOME") {
-		t.Errorf("error %v", err)
-	}
-	if out.Len() > 0 {
-		t.Errorf("it says: %s", &out)
+		}
+		if !c.fails && o.out != c.out || wanted != c.want {
+			t.Errorf("%q: page %q and %d drills, want %q and %d", c.args, o.out, wanted, c.out, c.want)
+		}
 	}
 }
 

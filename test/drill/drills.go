@@ -2,38 +2,34 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
+	"time"
 
 	"userrelay/test/drill/report"
 )
 
 // drill is a kind of failure.
 type drill struct {
-	number int
-	name   string
-	about  string
-	run    func(context.Context, *rig, *report.Row) error
-	full   bool // not in the short form
+	name  string
+	about string
+	run   func(context.Context, *stand, *report.Row) error
+	short bool   // also in the short form
+	nodes int    // brokers of its own; 0: the rig's only one
+	relay string // kind of the reference relay in the handler's place; "": the handler
 }
 
 // drills returns all drills in order.
 func drills() []drill {
 	return []drill{
-		{1, "broker-killed", "The only broker is killed and started again, several times, under the load of 32 callers.", brokerKilled, false},
-		{2, "handler-killed", "The handler is killed, several times, under the load of 32 callers. The host answers 500 for what it had in progress, and starts it again; requests wait meanwhile.", handlerKilled, false},
-		{3, "both-killed", "Broker and handler are killed at the same moment, several times, under the load of 32 callers.", bothKilled, false},
-		{4, "control", "Drill 3, with a relay in the handler's place that does not wait for Kafka (`kafka.Writer`, acks=0). It must lose records.", control, false},
-		{5, "outage", "The only broker is killed and stays away for 60 s, with 200 requests a second all the time (open loop: sent when due, whether earlier ones are answered or not).", outage, true},
-		{6, "halted", "The only broker is halted for 10 s (SIGSTOP) under the load of 32 callers: its connections stay open, and it answers late.", halted, false},
-		{7, "leader-killed", "Three brokers with Kafka's default session timeout of 9 s. The leader of a partition is killed under load and started again, twice. Beside the handler, under the same load on a topic of its own, runs a second one as the control: what it wants to take back from its outbox, because Kafka has it after all, is refused, and it is killed before it could recognise these messages.", leaderKilled, true},
-		{8, "faults", "A proxy between handler and Kafka makes faults, one after the other, under the load of 32 callers: answers 200 ms late; 5 % of the produce requests end in a reset, before or after the broker has seen them or in place of the answer; nothing passes for 10 s; answers trickle byte by byte.", faults, false},
-		{9, "all-down", "Kafka and the queue are both halted (SIGSTOP), and then both gone, under the load of 32 callers. Nothing can be stored, and nobody may be told that it was.", allDown, false},
-		{10, "storm", "1,000 events, each sent 100 times at once under one Idempotency-Key, by callers that lose patience and through a proxy that cuts 5 % of their connections. Each caller tries again until it has an answer.", storm, false},
-		{11, "poison", "Messages that nobody can read, and such as a person moves back.", poison, false},
-		{12, "unfriendly", "Unfriendly clients, straight at the handler without the host, while a normal one goes on: 500 connections that send a byte a second; 10,000 idle ones; bodies that are too large, chunked, or announced and never sent; bytes that are no HTTP.", unfriendly, false},
-		{13, "soak", "A steady load of 500 requests a second.", soak, true},
+		{name: "broker-killed", run: brokerKilled, about: "The only broker is killed and started again, several times, under the load of 32 callers."},
+		{name: "handler-killed", run: handlerKilled, about: "The handler is killed, several times, under the load of 32 callers. The host answers 500 for what it had in progress, and starts it again; requests wait meanwhile."},
+		{name: "both-killed", run: bothKilled, short: true, about: "Broker and handler are killed at the same moment, several times, under the load of 32 callers."},
+		{name: "control", run: control, short: true, relay: "careless", about: "Drill 3, with a relay in the handler's place that does not wait for Kafka (`kafka.Writer`, acks=0). It must lose records."},
+		{name: "outage", run: outage, about: "The only broker is killed and stays away for 60 s, with 200 requests a second all the time (open loop: sent when due, whether earlier ones are answered or not)."},
+		{name: "halted", run: halted, short: true, about: "The only broker is halted for 10 s (SIGSTOP) under the load of 32 callers: its connections stay open, and it answers late."},
+		{name: "leader-killed", run: leaderKilled, nodes: 3, about: "Three brokers with Kafka's default session timeout of 9 s. The leader of a partition is killed under load and started again, twice."},
+		{name: "all-down", run: allDown, short: true, about: "Kafka and the queue are both halted (SIGSTOP), and then both gone, under the load of 32 callers. Nothing can be stored, and nobody may be told that it was."},
+		{name: "soak", run: soak, about: "A steady load of 500 requests a second."},
 	}
 }
 
@@ -44,7 +40,7 @@ func (d drill) wanted(o options) bool {
 	case d.name == "soak":
 		return o.soak > 0
 	default:
-		return !o.short || !d.full
+		return d.short || !o.short
 	}
 }
 
@@ -56,11 +52,28 @@ func names() []string {
 	return all
 }
 
-func checkNames(only []string) error {
-	for _, name := range only {
-		if !slices.Contains(names(), name) {
-			return fmt.Errorf("no drill is called %q; there are %s", name, strings.Join(names(), ", "))
-		}
+// plan has the lengths and numbers of a run.
+type plan struct {
+	callers int
+	events  int           // answered 2xx, of the drill that kills the broker, at least
+	kills   int           // of each kind, at least
+	between time.Duration // two kills
+	drain   time.Duration // within which the outbox must be empty
+	before  time.Duration // before and after an outage
+	outage  time.Duration // of the broker, killed
+	halt    time.Duration // of the broker, halted, and of everything
+}
+
+func full() plan {
+	return plan{
+		callers: 32, events: 100_000, kills: 4, between: 3 * time.Second, drain: 5 * time.Minute,
+		before: 5 * time.Second, outage: time.Minute, halt: 10 * time.Second,
 	}
-	return nil
+}
+
+func short() plan {
+	return plan{
+		callers: 8, events: 1, kills: 1, between: 500 * time.Millisecond, drain: 2 * time.Minute,
+		before: time.Second, outage: 3 * time.Second, halt: 3 * time.Second,
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"strconv"
 	"sync"
@@ -19,22 +18,21 @@ import (
 const (
 	restartPause  = 2 * time.Second // the shortest time in which the platform restarts a host
 	shutdownLimit = 15 * time.Second
-	readyLimit    = time.Minute
 )
 
 // hosts is a Functions host that is restarted when it gives up its handler, as the platform does.
 type hosts struct {
 	config funchost.Config
+	cancel context.CancelFunc // ends the restarts
+	ended  sync.WaitGroup
 
-	mu       sync.Mutex
-	host     *funchost.Host
-	gaveUp   int // how often
-	stopping chan struct{}
-	ended    sync.WaitGroup
-	err      error // of a start that failed
+	mu     sync.Mutex
+	host   *funchost.Host // nil: none could be started
+	gaveUp int            // how often
+	err    error          // of a start that failed
 }
 
-// startHosts starts a host for a program that replaces the handler. The caller must stop it.
+// startHosts starts a host for a program in the handler's place. The caller must stop it.
 func startHosts(ctx context.Context, root, program string, env []string, console io.Writer) (*hosts, error) {
 	addr, err := freeAddr(ctx)
 	if err != nil {
@@ -53,29 +51,26 @@ func (h *hosts) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start the host: %w", err)
 	}
-	stopping := make(chan struct{})
-	h.mu.Lock()
-	h.host, h.stopping = host, stopping
-	h.mu.Unlock()
-	h.ended.Go(func() { h.keep(ctx, host, stopping) })
+	h.host = host
+	restarts, cancel := context.WithCancel(ctx)
+	h.cancel = cancel
+	h.ended.Go(func() { h.keep(restarts, host) })
 	return nil
 }
 
 // keep restarts the host when it ends by itself.
-func (h *hosts) keep(ctx context.Context, host *funchost.Host, stopping chan struct{}) {
+func (h *hosts) keep(ctx context.Context, host *funchost.Host) {
 	for {
 		select {
-		case <-stopping:
+		case <-ctx.Done():
 			return
 		case <-host.Done():
 		}
 		_ = host.Close() // why it ended is known: its handler was killed too often
-		select {
-		case <-stopping:
+		if pause(ctx, restartPause) != nil {
 			return
-		case <-time.After(restartPause):
 		}
-		next, err := funchost.Start(ctx, h.config)
+		next, err := funchost.Start(context.WithoutCancel(ctx), h.config)
 		h.mu.Lock()
 		h.gaveUp++
 		if err != nil {
@@ -90,11 +85,7 @@ func (h *hosts) keep(ctx context.Context, host *funchost.Host, stopping chan str
 
 // stop ends the host in order, even when ctx has ended.
 func (h *hosts) stop(ctx context.Context) error {
-	if h.stopping == nil {
-		return nil // it could not be started again
-	}
-	close(h.stopping)
-	h.stopping = nil
+	h.cancel()
 	h.ended.Wait()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
 	defer cancel()
@@ -108,33 +99,31 @@ func (h *hosts) stop(ctx context.Context) error {
 // renew ends the host in order and starts another one, without counted crashes.
 func (h *hosts) renew(ctx context.Context) error { return errors.Join(h.stop(ctx), h.start(ctx)) }
 
-// pid returns the handler's process id, or 0 while none runs.
-func (h *hosts) pid() int {
+// current returns the host, and how often one has given up.
+func (h *hosts) current() (host *funchost.Host, gaveUp int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.host.HandlerPID()
+	return h.host, h.gaveUp
 }
 
-// timesGivenUp returns how often a host ended because of its handler's crashes.
-func (h *hosts) timesGivenUp() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.gaveUp
+// pid returns the handler's process id, or 0 while none runs.
+func (h *hosts) pid() int {
+	host, _ := h.current()
+	return host.HandlerPID()
 }
 
 // url returns the address of a function, which is the same for every host.
 func (h *hosts) url(function string) string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.host.FunctionURL(function)
+	host, _ := h.current()
+	return host.FunctionURL(function)
 }
 
 // kill kills the handler, after it has restarted from the last time.
 func (h *hosts) kill(ctx context.Context) error {
 	pid := 0
-	err := poll(ctx, "wait for the handler to run", readyLimit, func(context.Context) (bool, error) {
+	err := poll(ctx, "wait for the handler to run", func(context.Context) bool {
 		pid = h.pid()
-		return pid != 0, nil
+		return pid != 0
 	})
 	if err != nil {
 		return err
@@ -149,24 +138,7 @@ func (h *hosts) kill(ctx context.Context) error {
 	return nil
 }
 
-// healthy waits until the handler reaches Kafka.
-func (h *hosts) healthy(ctx context.Context) error {
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
-	return poll(ctx, "wait for the handler to reach Kafka", readyLimit, func(ctx context.Context) (bool, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url("Health"), http.NoBody) //nolint:gosec // G704: the address is ours
-		if err != nil {
-			return false, err
-		}
-		resp, err := client.Do(req) //nolint:gosec // G704: the address is ours
-		if err != nil {
-			return false, nil //nolint:nilerr // not yet
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusOK, nil
-	})
-}
-
-// freeAddr returns a free address on loopback, which later hosts can use as well.
+// freeAddr returns a free address on loopback, which later processes can use as well.
 func freeAddr(ctx context.Context) (string, error) {
 	port, err := freeport.Find(ctx)
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err

@@ -5,162 +5,157 @@ import (
 	"errors"
 	"time"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
 )
 
 const (
+	// Between two kills of the broker alone: registrations go to Kafka again, so that the next kill interrupts them.
+	steady = 12 * time.Second
 	// A killed broker stays stopped for at least this long. It then takes some seconds to start.
 	downFor = 500 * time.Millisecond
 	// Messages in progress stay invisible for this long after a host has ended.
 	abandoned = 10 * time.Minute
+	// From the kill of a leader until its session has ended and all clients continue.
+	leaderless  = 15 * time.Second
+	leaderKills = 2
 )
 
-// brokerKilled kills the only broker under load.
-func brokerKilled(ctx context.Context, r *rig, row *report.Row) (err error) {
-	s, err := r.stand(ctx, standOptions{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	kills := 0
-	err = s.load.during(ctx, r.plan.callers, func(ctx context.Context) error {
-		for ; kills < r.plan.kills || int(s.load.stored.Load()) < r.plan.events; kills++ {
-			if err := errors.Join(pause(ctx, r.plan.steady), r.bounce(ctx, s, kills, false)); err != nil {
-				return err
-			}
-		}
-		return pause(ctx, r.plan.between)
-	})
-	if err != nil {
-		return err
-	}
-	rep, err := s.audit(ctx, row, s.load, 2*r.plan.drain) // a third of the events may have used the outbox
-	if err != nil {
-		return err
-	}
-	row.AtLeast("events answered 2xx", rep.Stored, r.plan.events)
-	row.Count("events not answered 2xx", rep.Not2xx(), 0)
-	row.Count("copies", rep.Copies, 0)
-	row.Time("slowest answer", audit.Percentile(s.load.all(), 1), slowestAnswer)
-	row.Note("The broker was killed %d times.", kills)
-	return nil
+// kills has what a drill kills, several times.
+type kills struct {
+	broker, handler bool
+	times           int           // at least
+	until           int           // events answered 2xx, at least
+	every           time.Duration // the first after this time, too
+	drain           time.Duration // within which the outbox must be empty
 }
 
-// bounce kills the broker, optionally also the handler, and restarts the broker.
-func (r *rig) bounce(ctx context.Context, s *stand, n int, handlerToo bool) error {
-	halted := n%2 == 1 || r.short
-	err := killBroker(ctx, r.broker(), halted)
-	if err == nil && handlerToo {
-		err = s.kill(ctx)
+// brokerKilled kills the only broker under load. A third of the events may use the outbox.
+func brokerKilled(ctx context.Context, s *stand, row *report.Row) error {
+	rep, err := s.killed(ctx, row, kills{broker: true, times: s.plan.kills, until: s.plan.events, every: steady, drain: 2 * s.plan.drain})
+	if err == nil {
+		row.AtLeast("events answered 2xx", rep.Stored, s.plan.events)
+		s.unnoticed(row, &rep, 0)
 	}
-	if err != nil {
-		return err
-	}
-	r.say("  broker killed after %d events answered 2xx", s.load.stored.Load())
-	if err := pause(ctx, downFor); err != nil {
-		return err
-	}
-	start := time.Now()
-	if err := r.broker().Restart(ctx); err != nil {
-		return err
-	}
-	r.say("  broker back %s later, %d events answered 2xx", report.Span(time.Since(start)+downFor), s.load.stored.Load())
-	return nil
+	return err
 }
 
 // handlerKilled kills the handler under load.
-func handlerKilled(ctx context.Context, r *rig, row *report.Row) (err error) {
-	s, err := r.stand(ctx, standOptions{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	kills := 2 * r.plan.kills
-	if r.short {
-		kills = r.plan.kills
-	}
-	err = s.load.during(ctx, r.plan.callers, func(ctx context.Context) error {
-		for range kills {
-			if err := pause(ctx, r.plan.between); err != nil {
-				return err
-			}
-			if err := s.kill(ctx); err != nil {
-				return err
-			}
-			r.say("  handler killed after %d events answered 2xx", s.load.stored.Load())
-		}
-		return pause(ctx, r.plan.between)
-	})
-	if err != nil {
-		return err
-	}
-	rep, err := s.audit(ctx, row, s.load, r.plan.drain+abandoned)
-	if err != nil {
-		return err
-	}
+func handlerKilled(ctx context.Context, s *stand, row *report.Row) error {
+	rep, err := s.killed(ctx, row, kills{handler: true, times: 2 * s.plan.kills, every: s.plan.between, drain: s.plan.drain + abandoned})
 	row.AtLeast("events answered 2xx", rep.Stored, 1)
-	row.Note("Copies: %d.", rep.Copies)
-	row.Note("The handler was killed %d times. The host gave up %d times, and was started again.", kills, s.timesGivenUp())
-	return nil
+	return err
 }
 
-// bothKilled kills broker and handler at the same moment.
-func bothKilled(ctx context.Context, r *rig, row *report.Row) error {
-	s, rep, err := r.killBoth(ctx, row, standOptions{})
-	if err != nil {
-		return err
-	}
+// bothKilled kills broker and handler at the same moment. A handler that is killed cannot take back from its outbox what
+// Kafka turned out to have, so there may be copies.
+func bothKilled(ctx context.Context, s *stand, row *report.Row) error {
+	rep, err := s.killed(ctx, row, kills{broker: true, handler: true, times: s.plan.kills, every: s.plan.between, drain: s.plan.drain})
 	row.AtLeast("events answered 2xx", rep.Stored, 1)
-	row.Note("Copies: %d. A handler that is killed cannot take back from its outbox what Kafka turned out to have.", rep.Copies)
-	return s.close(ctx)
+	return err
 }
 
 // control does the same to a relay that must lose records.
-func control(ctx context.Context, r *rig, row *report.Row) error {
+func control(ctx context.Context, s *stand, row *report.Row) error {
 	all := *row
-	s, rep, err := r.killBoth(ctx, &all, standOptions{program: "control"})
-	if err != nil {
-		return err
-	}
+	rep, err := s.killed(ctx, &all, kills{broker: true, handler: true, times: s.plan.kills, every: s.plan.between, drain: s.plan.drain})
 	row.Notes, row.Sum = all.Notes, all.Sum
 	row.MustShow("lost", len(rep.Lost))
-	return s.close(ctx)
+	return err
 }
 
-// killBoth kills broker and handler, or the handler's replacement, at the same moment. If there is no error the caller
-// must close the stand.
-//
-// It starts a new host before the third crash, at which a host gives up, because messages in progress stay invisible
-// for 10 minutes after a host has ended.
-func (r *rig) killBoth(ctx context.Context, row *report.Row, o standOptions) (*stand, audit.Report, error) {
-	s, err := r.stand(ctx, o)
-	if err != nil {
-		return nil, audit.Report{}, err
-	}
-	err = s.load.during(ctx, r.plan.callers, func(ctx context.Context) error {
-		for n := range r.plan.kills {
-			if err := pause(ctx, r.plan.between); err != nil {
+// killed kills under load, and audits what became of the events.
+func (s *stand) killed(ctx context.Context, row *report.Row, k kills) (rep audit.Report, err error) {
+	n := 0
+	err = s.during(ctx, s.plan.callers, func(ctx context.Context) error {
+		for ; n < k.times || int(s.stored.Load()) < k.until; n++ {
+			if err := pause(ctx, k.every); err != nil {
 				return err
 			}
-			if n > 0 && n%2 == 0 {
+			// A host gives up at the third crash, and messages in progress then stay invisible for 10 minutes.
+			if k.broker && k.handler && n > 0 && n%2 == 0 {
 				if err := s.renew(ctx); err != nil {
 					return err
 				}
 			}
-			if err := r.bounce(ctx, s, n, true); err != nil {
+			s.say("  a kill after %d events answered 2xx", s.stored.Load())
+			if err := s.killOnce(ctx, k, n%2 == 1 || s.short); err != nil {
 				return err
 			}
 		}
-		return pause(ctx, r.plan.between)
+		return pause(ctx, s.plan.between)
 	})
-	var rep audit.Report
 	if err == nil {
-		rep, err = s.audit(ctx, row, s.load, r.plan.drain)
+		rep, err = s.audit(ctx, row, k.drain)
 	}
+	_, gaveUp := s.current()
+	row.Note("Killed %d times. The host gave up %d times, and was started again.", n, gaveUp)
+	return rep, err
+}
+
+// killOnce kills, and starts the broker again; the host starts the handler again.
+func (s *stand) killOnce(ctx context.Context, k kills, halted bool) error {
+	if k.broker {
+		if err := killBroker(ctx, s.broker(), halted); err != nil {
+			return err
+		}
+	}
+	if k.handler {
+		if err := s.kill(ctx); err != nil {
+			return err
+		}
+	}
+	if !k.broker {
+		return nil
+	}
+	return errors.Join(pause(ctx, downFor), s.broker().Restart(ctx))
+}
+
+// killBroker kills a broker, optionally after a moment in which it is halted with unread requests.
+func killBroker(ctx context.Context, n *realkafka.Node, halted bool) error {
+	if halted {
+		if err := errors.Join(n.Pause(), pause(ctx, 200*time.Millisecond)); err != nil {
+			return err
+		}
+	}
+	return n.Kill()
+}
+
+// leaderKilled kills the leader of a partition of several brokers under load.
+func leaderKilled(ctx context.Context, s *stand, row *report.Row) error {
+	err := s.during(ctx, s.plan.callers, func(ctx context.Context) error {
+		for n := range leaderKills {
+			if err := errors.Join(pause(ctx, s.plan.before), s.killLeader(ctx, n)); err != nil {
+				return err
+			}
+		}
+		return pause(ctx, s.plan.before)
+	})
 	if err != nil {
-		return nil, rep, errors.Join(err, s.close(ctx))
+		return err
 	}
-	row.Note("Broker and handler were killed %d times.", r.plan.kills)
-	return s, rep, nil
+	rep, err := s.audit(ctx, row, s.plan.drain)
+	if err != nil {
+		return err
+	}
+	row.AtLeast("events answered 202", rep.Status[202], 1)
+	s.unnoticed(row, &rep, rep.Stored/10_000)
+	return nil
+}
+
+// killLeader kills the leader of a partition and starts it again.
+func (s *stand) killLeader(ctx context.Context, partition int) error {
+	leader, err := s.cluster.Leader(ctx, s.topic, partition)
+	if err != nil {
+		return err
+	}
+	s.say("  a kill of broker %d, which leads partition %d, after %d events answered 2xx", leader.ID(), partition, s.stored.Load())
+	if err := killBroker(ctx, leader, partition%2 == 1); err != nil {
+		return err
+	}
+	if err := errors.Join(pause(ctx, leaderless), leader.Restart(ctx)); err != nil {
+		return err
+	}
+	return s.cluster.WaitInSync(ctx, s.topic)
 }

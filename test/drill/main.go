@@ -1,8 +1,8 @@
-// Drill causes failures of the handler and of its dependencies, and counts the outcomes of registrations. It prints a
-// table, and writes docs/reliability.md, which describes each drill.
+// Drill causes failures of the handler and of its dependencies, and counts the outcomes of registrations. It prints the
+// figures, and writes docs/reliability.md, which describes each drill.
 //
 //	KAFKA_HOME=… go run ./test/drill               all of it, a quarter of an hour
-//	KAFKA_HOME=… go run ./test/drill -short        all but the longest, in seconds: counts only. No page
+//	KAFKA_HOME=… go run ./test/drill -short        some of it, in seconds: counts only. No page
 //	KAFKA_HOME=… go run ./test/drill -only=outage  one of them, or several with commas between them. No page
 //	KAFKA_HOME=… go run ./test/drill -soak=30m     with a steady load of that length at the end
 //
@@ -48,20 +48,24 @@ type options struct {
 	console   string // file for what hosts and handlers print; empty: thrown away
 	kafkaHome string
 	root      string // the project's folder
-	command   string // to run the same again
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
-	o := options{command: "go run ./test/drill"}
+	var o options
 	flags := flag.NewFlagSet("drill", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&o.short, "short", false, "all but the longest in some seconds each: counts only, no times, no page")
+	flags.BoolVar(&o.short, "short", false, "some of them in some seconds each: counts only, no times, no page")
 	flags.Func("only", "run these `drills`, with commas between them: "+strings.Join(names(), ", "), func(s string) error {
 		o.only = strings.Split(s, ",")
-		return checkNames(o.only)
+		for _, name := range o.only {
+			if !slices.Contains(names(), name) {
+				return fmt.Errorf("no drill is called %q", name)
+			}
+		}
+		return nil
 	})
 	flags.DurationVar(&o.soak, "soak", 0, "with a steady load of this length at the end")
-	flags.StringVar(&o.out, "out", filepath.Join("docs", "reliability.md"), "`file` for the page; empty: none")
+	flags.StringVar(&o.out, "out", "", "`file` for the page, for all drills docs/reliability.md; empty: none")
 	flags.StringVar(&o.console, "console", "", "`file` for what hosts and handlers print")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -71,23 +75,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, errors.New("drill takes no arguments but flags; see -help")
 	case o.soak == 0 && slices.Contains(o.only, "soak"):
 		return o, errors.New("how long the soak takes must be said: -soak=30m")
-	}
-	given := map[string]bool{}
-	flags.Visit(func(f *flag.Flag) {
-		given[f.Name] = true
-		switch f.Name {
-		case "out", "console", "only":
-		case "short":
-			o.command += " -short"
-		default:
-			o.command += " -" + f.Name + "=" + f.Value.String()
-		}
-	})
-	if o.only != nil {
-		o.command += " -only=" + strings.Join(o.only, ",")
-	}
-	if (o.short || o.only != nil) && !given["out"] {
-		o.out = ""
+	case !o.short && o.only == nil && o.out == "":
+		o.out = filepath.Join("docs", "reliability.md")
 	}
 	return o, nil
 }
@@ -115,9 +104,7 @@ func run(ctx context.Context, args []string, root, kafkaHome string, stdout, std
 	if err != nil {
 		return err
 	}
-	if err := result.Table(stdout); err != nil {
-		return fmt.Errorf("print the table: %w", err)
-	}
+	result.Command = strings.Join(append([]string{"go run ./test/drill"}, args...), " ")
 	if o.out != "" { // with what was missed
 		err = result.Page().Update(o.out, "make drill")
 	}
@@ -132,27 +119,22 @@ func drillAll(ctx context.Context, o options, progress io.Writer) (result *repor
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	result = &report.Run{Date: start, Command: o.command, Machine: machine.Words()}
+	result = &report.Run{Date: start, Machine: machine.Words()}
 	if result.Versions, err = machine.Versions(o.kafkaHome, r.program("handler")); err != nil {
 		return nil, err
 	}
-	for _, d := range drills() {
+	for i, d := range drills() {
 		if !d.wanted(o) {
 			continue
 		}
-		row := &report.Row{Number: d.number, Name: d.name, About: d.about, Short: o.short}
-		r.say("%d %s", d.number, d.name)
-		began := time.Now()
-		if err := r.ready(ctx); err != nil {
-			row.Err = err
-		} else {
-			row.Err = d.run(ctx, r, row)
-		}
-		row.Took = time.Since(began)
+		row := &report.Row{Name: fmt.Sprintf("%d. %s", i+1, d.name), About: d.about, Short: o.short}
+		r.say("%s", row.Name)
+		row.Err = r.drill(ctx, d, row)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		result.Rows = append(result.Rows, row)
+		_, _ = fmt.Fprintf(progress, "\n%s\n", row) // a run must not fail because of the progress output
 	}
 	result.Took = time.Since(start)
 	return result, nil

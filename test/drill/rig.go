@@ -15,12 +15,12 @@ import (
 	"userrelay/local/realkafka"
 	"userrelay/test/drill/audit"
 	"userrelay/test/drill/report"
-	"userrelay/test/faultproxy"
 )
 
 const (
-	partitions = 4
-	readLimit  = 2 * time.Minute // for all records of a topic
+	partitions   = 4
+	readLimit    = 2 * time.Minute // for all records of a topic
+	kafkaSession = 9 * time.Second // broker.session.timeout.ms with several brokers, Kafka's default
 )
 
 // rig has the common parts of the drills: the programs, a broker, and a queue.
@@ -32,7 +32,6 @@ type rig struct {
 	began    time.Time
 	output   io.Writer // of hosts and handlers
 	cluster  *realkafka.Cluster
-	proxy    *faultproxy.Proxy // between the broker's listener SASL_PLAINTEXT and its clients
 	queue    *queue
 	topics   int // made so far
 	closers  []func() error
@@ -63,40 +62,22 @@ func startRig(ctx context.Context, o options, progress io.Writer) (_ *rig, err e
 	}
 	r.say("building the handler and what it is drilled with")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", r.dir+string(filepath.Separator), //nolint:gosec // G204: our own programs
-		"userrelay/handler", "userrelay/test/drill/queue", "userrelay/test/drill/control")
+		"userrelay/handler", "userrelay/test/drill/queue", "userrelay/test/bench/relay")
 	build.Dir = o.root
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build: %w\n%s", err, out)
 	}
-	if r.queue, err = r.startQueue(ctx, "outbox"); err != nil {
+	if r.queue, err = startQueue(ctx, r); err != nil {
 		return nil, err
 	}
-	r.closers = append(r.closers, func() error { return r.queue.close() })
-	return r, r.startBroker(ctx)
-}
-
-// startBroker starts the broker. Only clients of its listener SASL_PLAINTEXT connect through the proxy.
-func (r *rig) startBroker(ctx context.Context) (err error) {
+	r.closers = append(r.closers, func() error { return r.queue.process.Kill() })
 	r.say("starting Apache Kafka")
-	if r.proxy, err = faultproxy.Listen(faultproxy.Options{Seed: 1}); err != nil { //nolint:contextcheck // the connections of a proxy have a life of their own
-		return err
-	}
-	r.closers = append(r.closers, r.proxy.Close)
-	r.cluster, err = realkafka.Start(ctx, realkafka.Options{
-		Home: r.kafkaHome, Listeners: []realkafka.Listener{realkafka.Plaintext, realkafka.SASLPlaintext},
-		Advertise: func(_ int, l realkafka.Listener, addr string) (string, error) {
-			if l != realkafka.SASLPlaintext {
-				return addr, nil
-			}
-			r.proxy.SetTarget(addr)
-			return r.proxy.Addr(), nil
-		},
-	})
+	r.cluster, err = realkafka.Start(ctx, realkafka.Options{Home: r.kafkaHome, Listeners: []realkafka.Listener{realkafka.Plaintext}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.closers = append(r.closers, r.cluster.Close)
-	return nil
+	return r, nil
 }
 
 // close ends everything in reverse order of the start.
@@ -108,15 +89,26 @@ func (r *rig) close() error {
 	return errors.Join(errs...)
 }
 
-// ready repairs what the previous drill has broken.
-func (r *rig) ready(ctx context.Context) error {
-	if err := r.proxy.SetFaults(faultproxy.Faults{}); err != nil { //nolint:contextcheck // the connections of a proxy have a life of their own
+// drill runs a drill on a stand of its own, after it has repaired what the previous one has broken.
+func (r *rig) drill(ctx context.Context, d drill, row *report.Row) (err error) {
+	if err := errors.Join(r.reviveBroker(ctx), r.queue.ready(ctx)); err != nil {
 		return err
 	}
-	if err := r.reviveBroker(ctx); err != nil {
+	cluster := r.cluster
+	if d.nodes > 0 {
+		r.say("  starting %d brokers", d.nodes)
+		cluster, err = realkafka.Start(ctx, realkafka.Options{Home: r.kafkaHome, Nodes: d.nodes, SessionTimeout: kafkaSession})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, cluster.Close()) }() //nolint:contextcheck // it must end when ctx has
+	}
+	s, err := r.stand(ctx, cluster, d.relay)
+	if err != nil {
 		return err
 	}
-	return r.queue.ready(ctx)
+	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	return d.run(ctx, s, row)
 }
 
 // program is the path of a program that was built.
@@ -130,16 +122,6 @@ func (r *rig) say(format string, args ...any) {
 // broker is the only one.
 func (r *rig) broker() *realkafka.Node { return r.cluster.Node(1) }
 
-// killBroker kills a broker, every second time after a moment in which it is halted with unread requests.
-func killBroker(ctx context.Context, n *realkafka.Node, halted bool) error {
-	if halted {
-		if err := errors.Join(n.Pause(), pause(ctx, 200*time.Millisecond)); err != nil {
-			return err
-		}
-	}
-	return n.Kill()
-}
-
 // reviveBroker restarts or continues the broker.
 func (r *rig) reviveBroker(ctx context.Context) error {
 	if r.broker().Running() {
@@ -148,59 +130,41 @@ func (r *rig) reviveBroker(ctx context.Context) error {
 	return r.broker().Restart(ctx)
 }
 
-// stand is a host with a handler, its own topic and an outbox, and the load on it.
+// stand is a host with a handler, its own topic and the load on it.
 type stand struct {
+	*rig
 	*hosts
-	rig     *rig
+	*callers
 	cluster *realkafka.Cluster
-	queue   *queue
 	topic   string
-	load    *callers
-}
-
-// standOptions are the parts of a stand. The zero value is the handler with the rig's own broker and queue.
-type standOptions struct {
-	program string             // "handler" or "control"
-	cluster *realkafka.Cluster // and not the rig's
-	brokers []string           // where clients of the cluster are sent to
-	storage string             // connection string of the outbox
-	queue   *queue
-	env     []string
 }
 
 // stand starts a stand and waits until it answers. The caller must close it.
-func (r *rig) stand(ctx context.Context, o standOptions) (*stand, error) {
-	if o.program == "" {
-		o.program = "handler"
-	}
-	if o.cluster == nil {
-		o.cluster = r.cluster
-	}
-	if o.brokers == nil {
-		o.brokers = o.cluster.Bootstrap(realkafka.Plaintext)
-	}
-	if o.queue == nil {
-		o.queue = r.queue
-	}
-	if o.storage == "" {
-		o.storage = o.queue.connection
-	}
+func (r *rig) stand(ctx context.Context, cluster *realkafka.Cluster, relay string) (*stand, error) {
 	r.topics++
 	topic := fmt.Sprintf("drill-%d", r.topics)
-	if err := o.cluster.CreateTopic(ctx, topic, partitions, 0, nil); err != nil {
+	if err := cluster.CreateTopic(ctx, topic, partitions, 0, nil); err != nil {
 		return nil, err
 	}
-	env := append(settings(o.brokers, topic, o.storage), o.env...)
+	program := r.program("handler")
+	env := []string{
+		"FUNCTIONS_WORKER_RUNTIME=Custom", "LOG_LEVEL=warn", "AzureWebJobsStorage=" + r.queue.connection,
+		"KAFKA_BROKERS=" + strings.Join(cluster.Bootstrap(realkafka.Plaintext), ","), "KAFKA_TOPIC=" + topic,
+	}
+	if relay != "" {
+		program = r.program("relay")
+		env = append(env, "RELAY="+relay)
+	}
 	if r.short {
 		// The host's polling interval and its retries after a minute would make the short form long.
 		env = append(env, "AzureFunctionsJobHost__extensions__queues__maxPollingInterval=00:00:00.5",
 			"AzureFunctionsJobHost__extensions__queues__visibilityTimeout=00:00:01")
 	}
-	h, err := startHosts(ctx, r.root, r.program(o.program), env, r.output)
+	h, err := startHosts(ctx, r.root, program, env, r.output)
 	if err != nil {
 		return nil, err
 	}
-	s := &stand{hosts: h, rig: r, cluster: o.cluster, queue: o.queue, topic: topic, load: newCallers(h.url("RegisterUser"), topic)}
+	s := &stand{rig: r, hosts: h, callers: newCallers(h.url("RegisterUser"), topic), cluster: cluster, topic: topic}
 	if err := s.healthy(ctx); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}
@@ -209,17 +173,27 @@ func (r *rig) stand(ctx context.Context, o standOptions) (*stand, error) {
 
 // close ends the stand, even when ctx has ended.
 func (s *stand) close(ctx context.Context) error {
-	s.load.close()
+	s.client.CloseIdleConnections()
 	return s.stop(ctx)
 }
 
-// audit waits until the outbox is empty, and compares the answers to the callers of a load with the topic.
-func (s *stand) audit(ctx context.Context, row *report.Row, l *callers, limit time.Duration) (audit.Report, error) {
+// healthy waits until the handler reaches Kafka.
+func (s *stand) healthy(ctx context.Context) error {
+	return poll(ctx, "wait for the handler to reach Kafka", func(ctx context.Context) bool {
+		status, _, _ := s.request(ctx, "GET", s.url("Health"), "") // not yet, where that fails
+		return status == 200
+	})
+}
+
+// audit waits until the outbox is empty, and compares the answers to the callers with the topic.
+func (s *stand) audit(ctx context.Context, row *report.Row, limit time.Duration) (audit.Report, error) {
 	left, err := s.drained(ctx, limit)
 	if err != nil {
 		return audit.Report{}, err
 	}
-	log, err := s.records(ctx)
+	reading, cancel := context.WithTimeout(ctx, readLimit)
+	defer cancel()
+	log, err := realkafka.Read(reading, s.cluster.Bootstrap(realkafka.Internal), s.topic) // a client that the handler does not use
 	if err != nil {
 		return audit.Report{}, err
 	}
@@ -227,8 +201,7 @@ func (s *stand) audit(ctx context.Context, row *report.Row, l *callers, limit ti
 	if err != nil {
 		return audit.Report{}, err
 	}
-	rep := audit.Compare(l.all(), log)
-	s.rig.say("  %s", &rep)
+	rep := audit.Compare(s.all(), log)
 	row.Note("%s.", &rep)
 	row.Sum = &report.Sum{Stored: rep.Stored, Lost: len(rep.Lost), Copies: rep.Copies}
 	row.Count("messages left in the outbox after "+report.Span(limit), left, 0)
@@ -236,6 +209,13 @@ func (s *stand) audit(ctx context.Context, row *report.Row, l *callers, limit ti
 	row.Count("answers with a wrong place, and records that nobody sent", rep.Elsewhere+rep.Foreign, 0)
 	row.Count("poisoned", poisoned, 0)
 	return rep, nil
+}
+
+// unnoticed checks that callers did not notice a failure, and that it made no more copies than permitted.
+func (s *stand) unnoticed(row *report.Row, rep *audit.Report, copies int) {
+	row.Count("events not answered 2xx", rep.Not2xx(), 0)
+	row.Count("copies", rep.Copies, copies)
+	row.Time("slowest answer", audit.Percentile(s.all(), 1), slowestAnswer)
 }
 
 // drained waits until the outbox is empty or the time is over, and returns how many messages are left.
@@ -246,26 +226,11 @@ func (s *stand) drained(ctx context.Context, limit time.Duration) (left int, err
 			return left, err
 		}
 		if time.Since(told) >= 5*time.Second {
-			s.rig.say("  %d messages in the outbox", left)
+			s.say("  %d messages in the outbox", left)
 			told = time.Now()
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
 			return left, err
 		}
-	}
-}
-
-// records reads the stand's topic with an independent client.
-func (s *stand) records(ctx context.Context) ([]realkafka.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, readLimit)
-	defer cancel()
-	return realkafka.Read(ctx, s.cluster.Bootstrap(realkafka.Internal), s.topic)
-}
-
-// settings are the handler's, NAME=VALUE.
-func settings(brokers []string, topic, storage string) []string {
-	return []string{
-		"FUNCTIONS_WORKER_RUNTIME=Custom", "LOG_LEVEL=warn",
-		"KAFKA_BROKERS=" + strings.Join(brokers, ","), "KAFKA_TOPIC=" + topic, "AzureWebJobsStorage=" + storage,
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"userrelay/test/child"
@@ -25,24 +24,20 @@ type sample struct {
 }
 
 // soak runs a steady load for a long time.
-func soak(ctx context.Context, r *rig, row *report.Row) (err error) {
-	s, err := r.stand(ctx, standOptions{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close(ctx)) }()
+func soak(ctx context.Context, s *stand, row *report.Row) error {
 	var samples []sample
 	start := time.Now()
-	err = s.load.atRate(ctx, soakRate, func(ctx context.Context) error {
-		for told := start; time.Since(start) < r.soak; {
+	err := s.atRate(ctx, soakRate, func(ctx context.Context) error {
+		for told := start; time.Since(start) < s.soak; {
 			if err := pause(ctx, time.Second); err != nil {
 				return err
 			}
-			if u := child.UsageOf(s.pid()); u.Known && time.Since(start) > min(warmUp, r.soak/2) {
+			u := child.UsageOf(s.pid())
+			if u.Known && time.Since(start) > min(warmUp, s.soak/2) {
 				samples = append(samples, sample{time.Since(start), u})
 			}
 			if time.Since(told) >= time.Minute {
-				r.say("  %d events answered 2xx; %s", s.load.stored.Load(), child.UsageOf(s.pid()))
+				s.say("  %d events answered 2xx; %s", s.stored.Load(), u)
 				told = time.Now()
 			}
 		}
@@ -51,14 +46,14 @@ func soak(ctx context.Context, r *rig, row *report.Row) (err error) {
 	if err != nil {
 		return err
 	}
-	rep, err := s.audit(ctx, row, s.load, r.plan.drain)
+	rep, err := s.audit(ctx, row, s.plan.drain)
 	if err != nil {
 		return err
 	}
 	row.Count("events not answered 2xx", rep.Not2xx(), 0)
 	row.Count("copies", rep.Copies, 0)
-	row.Note("%d requests a second for %s: median answer %s, 99 %% in %s.", soakRate, report.Span(r.soak),
-		report.Span(audit.Percentile(s.load.all(), 0.5)), report.Span(audit.Percentile(s.load.all(), 0.99)))
+	row.Note("%d requests a second for %s: median answer %s, 99 %% in %s.", soakRate, report.Span(s.soak),
+		report.Span(audit.Percentile(s.all(), 0.5)), report.Span(audit.Percentile(s.all(), 0.99)))
 	if len(samples) < 2 {
 		row.Note("Memory and descriptors are not measured: not on Linux, or the run was too short.")
 		return nil
@@ -70,11 +65,9 @@ func soak(ctx context.Context, r *rig, row *report.Row) (err error) {
 		most = max(most, x.Files-first.Files)
 	}
 	row.Count("more descriptors than after the warm-up", most, soakFiles)
-	if r.soak < longEnough {
-		row.Note("Growth of memory: not judged in less than %s.", report.Span(longEnough))
-		return nil
+	if s.soak >= longEnough {
+		row.Size("growth of memory in an hour", max(0, slope(samples)), mostGrowth)
 	}
-	row.Size("growth of memory in an hour", max(0, slope(samples)), mostGrowth)
 	return nil
 }
 

@@ -2,57 +2,31 @@
 package machine
 
 import (
-	"bytes"
 	"debug/buildinfo"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
-	"strconv"
 )
 
-// Words describes the machine: cores, memory, system.
+// Words describes the machine: cores, memory, system. What it cannot find out it leaves out.
 func Words() string {
 	s := fmt.Sprintf("%d cores", runtime.NumCPU())
-	if n := memory(); n > 0 {
-		s += fmt.Sprintf(", %.0f GiB of memory", math.Round(float64(n)/(1<<30)))
+	var kib float64
+	if info, err := os.ReadFile("/proc/meminfo"); err == nil {
+		if _, err := fmt.Sscanf(string(info), "MemTotal: %f", &kib); err == nil {
+			s += fmt.Sprintf(", %.0f GiB of memory", kib/(1<<20))
+		}
 	}
 	return s + ", " + runtime.GOOS + "/" + runtime.GOARCH
 }
 
-// memory returns the machine's memory in bytes, or 0 if unknown.
-func memory() int64 {
-	info, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	for line := range bytes.Lines(info) {
-		fields := bytes.Fields(line)
-		if len(fields) < 2 || string(fields[0]) != "MemTotal:" {
-			continue
-		}
-		kib, err := strconv.ParseInt(string(fields[1]), 10, 64)
-		if err != nil {
-			return 0
-		}
-		return kib << 10
-	}
-	return 0
-}
-
 // Load returns the average number of running and waiting processes in the last minute, or 0 if unknown.
-func Load() float64 {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return 0
-	}
-	first, _, _ := bytes.Cut(text, []byte(" "))
-	load, err := strconv.ParseFloat(string(first), 64)
-	if err != nil {
-		return 0
+func Load() (load float64) {
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscan(string(text), &load) // 0 then
 	}
 	return load
 }

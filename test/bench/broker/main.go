@@ -7,11 +7,11 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
@@ -21,7 +21,11 @@ import (
 func main() {
 	ctx, stop := parent.Context()
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	topics := flag.String("topics", "", "topics to make, with commas between them")
+	partitions := flag.Int("partitions", 4, "partitions of each topic")
+	delay := flag.Duration("delay", 0, "hold every answer back for so long")
+	flag.Parse()
+	if err := run(ctx, strings.Split(*topics, ","), int32(*partitions), *delay); err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "broker: %v\n", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // exitAfterDefer: stop has been called
@@ -31,22 +35,14 @@ func main() {
 // segment is small, so that a trimmed topic releases its memory, and the current segment stays small.
 const segment = 16 << 20 // bytes
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("broker", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	topics := flags.String("topics", "", "topics to make, with commas between them")
-	partitions := flags.Int("partitions", 4, "partitions of each topic")
-	delay := flags.Duration("delay", 0, "hold every answer back for so long")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
+func run(ctx context.Context, topics []string, partitions int32, delay time.Duration) error {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
-		kfake.SeedTopics(int32(*partitions), strings.Split(*topics, ",")...),
+		kfake.SeedTopics(partitions, topics...),
 		kfake.BrokerConfigs(map[string]string{"log.segment.bytes": strconv.Itoa(segment)}),
 	}
-	if *delay > 0 {
-		d, err := newDelayer(*delay)
+	if delay > 0 {
+		d, err := newDelayer(delay)
 		if err != nil {
 			return err
 		}
@@ -61,7 +57,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("start the broker: %w", err)
 	}
 	defer cluster.Close()
-	_, _ = fmt.Fprintln(stdout, cluster.ListenAddrs()[0])
+	_, _ = fmt.Fprintln(os.Stdout, cluster.ListenAddrs()[0])
 	<-ctx.Done()
 	return nil
 }

@@ -30,12 +30,16 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost || r.URL.Path != "/api/RegisterUser" {
+	switch {
+	case r.Method == http.MethodGet: // the host's probe, and the question for its health
+		return
+	case r.URL.Path != "/api/RegisterUser":
 		http.NotFound(w, r)
 		return
 	}
 	var in struct {
-		UserID string `json:"userId"`
+		UserID  string `json:"userId"`
+		EventID string `json:"eventId"`
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil || json.Unmarshal(body, &in) != nil || in.UserID == "" {
@@ -43,7 +47,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now()
-	event := registration.Event{ID: registration.DeriveID("", in.UserID, ""), UserID: in.UserID, Source: "urn:auth0:unknown", Time: now}
+	if in.EventID == "" {
+		in.EventID = registration.DeriveID("", in.UserID, "")
+	}
+	event := registration.Event{ID: in.EventID, UserID: in.UserID, Source: "urn:auth0:unknown", Time: now}
 	span := trace.Start(r.Header.Get("Traceparent"), "").Child()
 	at, err := h.producer.produce(r.Context(), event.Record(registration.Header{Key: "traceparent", Value: span.Traceparent()}), now)
 	if err != nil {

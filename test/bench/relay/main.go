@@ -1,21 +1,21 @@
-// Relay is a reference implementation for comparison with the handler: the same HTTP contract and the same record with
+// Relay is a reference implementation for comparison with the handler: the same settings, HTTP contract and record with
 // another producer, or without a producer. It is written as an expert in the library would write it, and does less
 // than the handler: no telemetry, no limits, no classes of errors.
 //
-//	relay -kind franz-go -addr 127.0.0.1:7000 -brokers 127.0.0.1:9092 -topic t
+//	RELAY=franz-go FUNCTIONS_CUSTOMHANDLER_PORT=7000 KAFKA_BROKERS=127.0.0.1:9092 KAFKA_TOPIC=t relay
 package main
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/segmentio/kafka-go"
 
 	"userrelay/handler/parent"
 	"userrelay/handler/registration"
@@ -24,7 +24,7 @@ import (
 func main() {
 	ctx, stop := parent.Context()
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stderr); err != nil {
+	if err := run(ctx, os.Getenv); err != nil { //nolint:forbidigo // the one place where settings come from
 		_, _ = fmt.Fprintf(os.Stderr, "relay: %v\n", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // exitAfterDefer: stop has been called
@@ -37,38 +37,31 @@ type place struct {
 	Offset    int64
 }
 
-// producer stores a record and returns when all in-sync replicas have it.
+// producer stores a record and returns when all in-sync replicas have it. A careless one does not wait.
 type producer interface {
 	produce(ctx context.Context, r registration.Record, at time.Time) (place, error)
 	close() error
 }
 
-func run(ctx context.Context, args []string, stderr io.Writer) error {
-	flags := flag.NewFlagSet("relay", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	kind := flags.String("kind", "", "bare, writer, writer-defaults or franz-go")
-	addr := flags.String("addr", "", "`host:port` to listen on")
-	brokers := flags.String("brokers", "", "Kafka brokers, host:port with commas between them")
-	topic := flags.String("topic", "", "Kafka topic")
-	if err := flags.Parse(args); err != nil {
-		return err
+func run(ctx context.Context, getenv func(string) string) error {
+	addr := net.JoinHostPort("127.0.0.1", getenv("FUNCTIONS_CUSTOMHANDLER_PORT"))
+	kind, topic := getenv("RELAY"), getenv("KAFKA_TOPIC")
+	if kind == "bare" {
+		return serve(ctx, addr, http.HandlerFunc(bare))
 	}
-	if *kind == "bare" {
-		return serve(ctx, *addr, http.HandlerFunc(bare))
-	}
-	p, err := newProducer(*kind, strings.Split(*brokers, ","), *topic)
+	p, err := newProducer(kind, strings.Split(getenv("KAFKA_BROKERS"), ","), topic)
 	if err != nil {
 		return err
 	}
-	return errors.Join(serve(ctx, *addr, &handler{topic: *topic, producer: p}), p.close())
+	return errors.Join(serve(ctx, addr, &handler{topic: topic, producer: p}), p.close())
 }
 
 func newProducer(kind string, brokers []string, topic string) (producer, error) {
 	switch kind {
 	case "writer":
-		return newWriter(brokers, topic, tuned), nil
-	case "writer-defaults":
-		return newWriter(brokers, topic, asItComes), nil
+		return newWriter(brokers, topic, kafka.RequireAll), nil
+	case "careless":
+		return newWriter(brokers, topic, kafka.RequireNone), nil
 	case "franz-go":
 		return newFranz(brokers, topic)
 	default:

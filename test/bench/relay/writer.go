@@ -16,25 +16,17 @@ type writer struct {
 	transport *kafka.Transport
 }
 
-// asItComes keeps the Writer's defaults: batches of 100 records, sent when they are full or 1 s old. Only acks=all is
-// not the default, but every reliable relay needs it.
-func asItComes(*kafka.Writer, *kafka.Transport) {} //nolint:forbidigo // what is measured
-
-// tuned sets the best options for one record a request. The Writer sends a batch when it is full or its time is over,
+// newWriter sets the best options for one record a request. The Writer sends a batch when it is full or its time is over,
 // even if the connection is free, so every request has to wait that time. It must not be shorter than the broker's
-// response time, or the queue in the Writer grows.
-func tuned(w *kafka.Writer, t *kafka.Transport) { //nolint:forbidigo // what is measured
-	w.BatchTimeout = 5 * time.Millisecond
-	w.BatchSize = 1000
-	t.IdleTimeout = 3 * time.Minute
-	t.MetadataTTL = 10 * time.Second
-	t.MetadataTopics = []string{w.Topic}
-}
-
-func newWriter(brokers []string, topic string, tune func(*kafka.Writer, *kafka.Transport)) *writer { //nolint:forbidigo // what is measured
-	t := &kafka.Transport{} // like the Writer's own, but it can be closed
-	w := &kafka.Writer{     //nolint:forbidigo // what is measured
-		Addr: kafka.TCP(brokers...), Topic: topic, RequiredAcks: kafka.RequireAll, Balancer: kafka.Murmur2Balancer{Consistent: true},
+// response time, or the queue in the Writer grows. With acks=0 nobody waits for the broker, and records are lost: a drill
+// that does not detect it proves nothing.
+func newWriter(brokers []string, topic string, acks kafka.RequiredAcks) *writer {
+	t := &kafka.Transport{ // like the Writer's own, but it can be closed
+		IdleTimeout: 3 * time.Minute, MetadataTTL: 10 * time.Second, MetadataTopics: []string{topic},
+	}
+	w := &kafka.Writer{ //nolint:forbidigo // what is measured
+		Addr: kafka.TCP(brokers...), Topic: topic, Transport: t, RequiredAcks: acks, Balancer: kafka.Murmur2Balancer{Consistent: true},
+		BatchTimeout: 5 * time.Millisecond, BatchSize: 1000,
 		Completion: func(messages []kafka.Message, err error) {
 			for i := range messages {
 				if at, ok := messages[i].WriterData.(*place); ok && err == nil {
@@ -43,8 +35,6 @@ func newWriter(brokers []string, topic string, tune func(*kafka.Writer, *kafka.T
 			}
 		},
 	}
-	w.Transport = t
-	tune(w, t)
 	return &writer{w, t}
 }
 

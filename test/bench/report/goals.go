@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"userrelay/test/markdown"
 )
@@ -21,114 +20,44 @@ type goal struct {
 // net/http: load, relay and broker share the machine, so the share shows the cost of all three and not the quality of
 // the relay.
 func goals() []goal {
-	const mb = 1e6
+	ratio := func(id StageID, l Load, a, b Relay, f metric) func(*Run) (spread, bool) {
+		return func(r *Run) (spread, bool) { return r.ratio(id, l, a, b, f) }
+	}
+	peak := func(name Relay) func(*Run) (spread, bool) {
+		return func(r *Run) (spread, bool) { return r.sums(name, func(s Sum) float64 { return s.Peak }, InProcess) }
+	}
+	arrived := func(s Sum) float64 { return float64(s.Items) / float64(s.OK*ItemsPerRequest) }
 	c16, c64, c256 := Load{Callers: 16}, Load{Callers: 64}, Load{Callers: 256}
-	all := []goal{
-		{"telemetry on, 64 callers: requests/s by off", 0.9, false, " ×", ratioOf(InProcess, c64, Telemetry, Ours, perSecond)},
-		{"telemetry on, 256 callers: the same", 0.9, false, " ×", ratioOf(InProcess, c256, Telemetry, Ours, perSecond)},
-		{"telemetry on, 64 callers: processor time by off", 1.1, true, " ×", ratioOf(InProcess, c64, Telemetry, Ours, cpu)},
-		{"telemetry on, 256 callers: the same", 1.1, true, " ×", ratioOf(InProcess, c256, Telemetry, Ours, cpu)},
-		{"telemetry on: share of the items that arrive", 1, false, "", arrived},
-	}
-	for _, broker := range []struct {
-		id   StageID
-		name string
-	}{{InProcess, "in-process broker"}, {Apache, "Apache Kafka"}} {
-		all = append(all,
-			goal{broker.name + ", 16 callers: requests/s by franz-go's", 1.15, false, " ×", ratioOf(broker.id, c16, Ours, Franz, perSecond)},
-			goal{broker.name + ", 64 callers: the same", 1.15, false, " ×", ratioOf(broker.id, c64, Ours, Franz, perSecond)},
-			goal{broker.name + ", 256 callers: the same", 1.1, false, " ×", ratioOf(broker.id, c256, Ours, Franz, perSecond)},
-		)
-	}
-	return append(all,
-		goal{"first answer after the start, the broker being up: by net/http alone's", 1.15, true, " ×", coldRatio(Ours, Bare)},
-		goal{"peak memory, up to 256 callers", 64, true, " MiB", peakOf(Ours)},
-		goal{"peak memory with telemetry, up to 256 callers", 96, true, " MiB", peakOf(Telemetry)},
-		goal{"size of the program", 16, true, " MB", func(r *Run) (spread, bool) {
-			return spreadOf(known(float64(r.Binary) / mb))
+	return []goal{
+		{"telemetry on, 64 callers: requests/s by off", 0.9, false, " ×", ratio(InProcess, c64, Telemetry, Ours, perSecond())},
+		{"telemetry on, 256 callers: the same", 0.9, false, " ×", ratio(InProcess, c256, Telemetry, Ours, perSecond())},
+		{"telemetry on, 64 callers: processor time by off", 1.1, true, " ×", ratio(InProcess, c64, Telemetry, Ours, cpu())},
+		{"telemetry on, 256 callers: the same", 1.1, true, " ×", ratio(InProcess, c256, Telemetry, Ours, cpu())},
+		{"telemetry on: share of the items that arrive", 1, false, "", func(r *Run) (spread, bool) {
+			return r.sums(Telemetry, arrived, InProcess, Delayed)
 		}},
-	)
-}
-
-func known(v float64) []float64 {
-	if v <= 0 {
-		return nil
+		{"in-process broker, 16 callers: requests/s by franz-go's", 1.15, false, " ×", ratio(InProcess, c16, Ours, Franz, perSecond())},
+		{"in-process broker, 64 callers: the same", 1.15, false, " ×", ratio(InProcess, c64, Ours, Franz, perSecond())},
+		{"in-process broker, 256 callers: the same", 1.1, false, " ×", ratio(InProcess, c256, Ours, Franz, perSecond())},
+		{"Apache Kafka, 16 callers: requests/s by franz-go's", 1.15, false, " ×", ratio(Apache, c16, Ours, Franz, perSecond())},
+		{"Apache Kafka, 64 callers: the same", 1.15, false, " ×", ratio(Apache, c64, Ours, Franz, perSecond())},
+		{"Apache Kafka, 256 callers: the same", 1.1, false, " ×", ratio(Apache, c256, Ours, Franz, perSecond())},
+		{"first answer after the start, the broker being up: by net/http alone's", 1.15, true, " ×", ratio(Cold, Load{}, Ours, Bare, first())},
+		{"peak memory, up to 256 callers", 64, true, " MiB", peak(Ours)},
+		{"peak memory with telemetry, up to 256 callers", 96, true, " MiB", peak(Telemetry)},
+		{"size of the program", 16, true, " MB", func(r *Run) (spread, bool) { return spreadOf([]float64{float64(r.Binary) / 1e6}) }},
 	}
-	return []float64{v}
-}
-
-func ratioOf(id StageID, l Load, a, b Relay, f metric) func(*Run) (spread, bool) {
-	return func(r *Run) (spread, bool) { return r.stage(id).cell(l).ratio(a, b, f) }
-}
-
-func coldOf(name Relay) func(*Run) (spread, bool) {
-	return func(r *Run) (spread, bool) {
-		var values []float64
-		for _, c := range r.Cold {
-			for _, d := range c.Times {
-				if c.Relay == name {
-					values = append(values, milliseconds(d))
-				}
-			}
-		}
-		return spreadOf(values)
-	}
-}
-
-// coldRatio is the ratio of the times to the first answer of two relays, start by start.
-func coldRatio(a, b Relay) func(*Run) (spread, bool) {
-	return func(r *Run) (spread, bool) {
-		times := map[Relay][]time.Duration{}
-		for _, c := range r.Cold {
-			times[c.Relay] = c.Times
-		}
-		var values []float64
-		for i := range min(len(times[a]), len(times[b])) {
-			values = append(values, float64(times[a][i])/float64(times[b][i]))
-		}
-		return spreadOf(values)
-	}
-}
-
-// peakOf is the peak memory in MiB.
-func peakOf(name Relay) func(*Run) (spread, bool) {
-	const mib = 1 << 20
-	return func(r *Run) (spread, bool) {
-		s := r.stage(InProcess).sum(name)
-		if s == nil {
-			return spread{}, false
-		}
-		return spreadOf(known(float64(s.Peak) / mib))
-	}
-}
-
-// arrived is the share of telemetry items that arrived, in each stage.
-func arrived(r *Run) (spread, bool) {
-	var values []float64
-	for _, id := range []StageID{InProcess, Delayed} {
-		if s := r.stage(id).sum(Telemetry); s != nil && s.OK > 0 {
-			values = append(values, float64(s.Items)/float64(s.OK*ItemsPerRequest))
-		}
-	}
-	return spreadOf(values)
 }
 
 // verdict says whether the goal is reached, by the median, and whether all rounds agree.
 func (g *goal) verdict(s spread) string {
-	good := func(v float64) bool {
-		if g.atMost {
-			return v <= g.limit
-		}
-		return v >= g.limit
-	}
-	all := good(s.low) && good(s.high)
-	none := !good(s.low) && !good(s.high)
+	good := func(v float64) bool { return v == g.limit || (v < g.limit) == g.atMost }
 	switch {
-	case good(s.median) && all:
+	case good(s.low) && good(s.high):
 		return "yes"
 	case good(s.median):
 		return "yes, not in every round"
-	case none:
+	case !good(s.low) && !good(s.high):
 		return "**no**"
 	default:
 		return "**no**, in some rounds only"
@@ -142,68 +71,40 @@ func (r *Run) goalTable() *markdown.Table {
 		if g.atMost {
 			bound = "≤ "
 		}
-		s, ok := g.measure(r)
 		measured, verdict := "–", "not measured"
-		if ok {
+		if s, ok := g.measure(r); ok {
 			measured, verdict = s.String()+g.unit, g.verdict(s)
 		}
 		t.Row(g.text, bound+number(g.limit)+g.unit, measured, verdict)
 	}
-	for _, name := range []Relay{Dead, Hanging} {
-		t.Row(r.noSlower(name)...)
-	}
-	for _, c := range comparisons() {
-		t.Row(r.neverBehind(c)...)
+	for _, f := range []metric{perSecond(), p50(), p99(), cpu()} {
+		t.Row(r.neverBehind(f)...)
 	}
 	return t
 }
 
-// noSlower is the goal that an unavailable telemetry endpoint does not slow down requests.
-func (r *Run) noSlower(name Relay) []string {
-	row := []string{fmt.Sprintf("%s: p50 by that of one that answers", name), "not behind"}
-	st := r.stage(Endpoint)
-	if st == nil {
-		return append(row, "–", "not measured")
-	}
-	var measured []string
-	verdict := "yes"
-	for i := range st.Cells {
-		s, ok := st.Cells[i].ratio(name, Telemetry, p50)
-		if !ok {
-			continue
-		}
-		measured = append(measured, fmt.Sprintf("%s × at %s", s, st.Cells[i].Load))
-		if s.stand() == above {
-			verdict = "**no**"
-		}
-	}
-	return append(row, strings.Join(measured, "; "), verdict)
-}
-
 // neverBehind is the goal that a figure is not worse than franz-go's in any cell.
-func (r *Run) neverBehind(c comparison) []string {
+func (r *Run) neverBehind(f metric) []string {
 	var behind []string
-	measured := 0
+	cells := 0
 	for _, st := range r.Stages {
-		for i := range st.Cells {
-			s, ok := st.Cells[i].ratio(Ours, Franz, c.of)
-			if !ok || c.closedOnly && !closed(st.Cells[i].Load) {
+		for _, c := range st.Cells {
+			s, ok := c.ratio(Ours, Franz, f)
+			if !ok {
 				continue
 			}
-			measured++
-			if at := s.stand(); at != tie && at != c.better {
-				behind = append(behind, fmt.Sprintf("%s, %s: %s", st.Title, st.Cells[i].Load, s))
+			cells++
+			if s.stand(f.more) == "behind" {
+				behind = append(behind, fmt.Sprintf("%s, %s: %s", st.Title, c.Load, s))
 			}
 		}
 	}
-	row := []string{c.name + " by franz-go's, in every cell", "not behind", fmt.Sprintf("behind in %d of %d", len(behind), measured)}
+	measured, verdict := fmt.Sprintf("behind in %d of %d", len(behind), cells), "yes"
 	switch {
-	case measured == 0:
-		return append(row[:2], "–", "not measured")
+	case cells == 0:
+		measured, verdict = "–", "not measured"
 	case len(behind) > 0:
-		row[2] += " (" + strings.Join(behind, "; ") + ")"
-		return append(row, "**no**")
-	default:
-		return append(row, "yes")
+		measured, verdict = measured+" ("+strings.Join(behind, "; ")+")", "**no**"
 	}
+	return []string{f.short() + " by franz-go's, in every cell", "not behind", measured, verdict}
 }

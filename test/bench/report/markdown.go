@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -11,7 +10,7 @@ import (
 
 // Page makes the page.
 func (r *Run) Page() *markdown.Page {
-	p := &page{new(markdown.Page)}
+	p := new(markdown.Page)
 	p.Text("# Benchmarks")
 	p.Text("The handler beside other ways to do the same job, all in one run on one machine. This page is made by `make bench`; the figures of another machine differ, the ratios much less.")
 	p.List(
@@ -20,35 +19,30 @@ func (r *Run) Page() *markdown.Page {
 		"With "+strings.Join(r.Versions, ", "),
 		"Command: `"+r.Command+"`",
 	)
-	p.method()
-	goalTable := r.goalTable()
+	method(p)
 	p.Heading("Goals")
 	p.Text("A goal counts as reached by the median. Telemetry is on where people run the handler, so its rows come first.")
-	p.Table(goalTable)
-	p.versus(r)
-	p.Heading("Where it is worse")
-	if worse := r.worse(); len(worse) > 0 {
-		p.Text("Every case in which another relay is ahead, by the same rule:")
-		p.List(worse...)
-	} else {
-		p.Text("In none of the cells is another relay ahead, by the same rule.")
+	p.Table(r.goalTable())
+	p.Heading("Against franz-go")
+	p.Text("Our figure by franz-go's: more is better for requests/s, less for the others.")
+	for _, st := range r.Stages {
+		if st.ID != Cold {
+			p.Table(st.versus(Franz))
+		}
 	}
-	for i := range r.Stages {
-		p.stage(&r.Stages[i])
+	for _, st := range r.Stages {
+		st.write(p)
 	}
-	p.size(r)
-	p.sums(r)
-	return p.Page
+	r.totals(p)
+	return p
 }
 
-type page struct{ *markdown.Page }
-
-func (p *page) method() {
+func method(p *markdown.Page) {
 	p.Heading("How it is measured")
 	p.List(
-		fmt.Sprintf("`%s` is this project's handler as it is shipped, without telemetry; `%s` sends its telemetry to an endpoint in a process of its own that counts the items. Both have `LOG_LEVEL=error`: a line for every event is for people, and in Azure there is none.", Ours, Telemetry),
+		fmt.Sprintf("`%s` is this project's handler as it is shipped, without telemetry; `%s` sends its telemetry to an endpoint in the load generator that counts the items. Both have `LOG_LEVEL=error`: a line for every event is for people, and in Azure there is none.", Ours, Telemetry),
 		fmt.Sprintf("`%s` reads the body and sends an answer as long as ours. It stores nothing: it is the limit of what a Go server does here.", Bare),
-		fmt.Sprintf("`%s`, `%s` and `%s` are reference relays in `test/bench/relay`: the same request, record and answer, one record a request, acks=all. Tuned means a batch timeout of 5 ms and batches of 1000; the defaults are 1 s and 100. franz-go has linger 0, no compression, and its defaults otherwise (idempotent). They do less than the handler: no limits, no error classes, no telemetry.", Tuned, Defaults, Franz),
+		fmt.Sprintf("`%s` and `%s` are reference relays in `test/bench/relay`: the same request, record and answer, one record a request, acks=all. kafka.Writer has a batch timeout of 5 ms and batches of 1000: with its defaults, 1 s and 100, each caller would wait a second. franz-go has linger 0, no compression, and its defaults otherwise (idempotent). They do less than the handler: no limits, no error classes, no telemetry.", Writer, Franz),
 		"All relays run with the same targets of the garbage collector, those that the handler sets for itself (`GOGC=400`, `GOMEMLIMIT=128MiB`); the handler is built with profile-guided optimisation, as it is shipped, the reference relays are not.",
 		"Every relay is a process of its own, and so is the broker. They run one after the other in every round, each round beginning with another one, after a short warm-up of each. Requests and records are the same for all.",
 		"Callers wait for an answer before they send again (closed loop). Rates are Poisson arrivals, sent whether earlier ones are answered or not (open loop); latency counts from the moment a request was due.",
@@ -58,56 +52,55 @@ func (p *page) method() {
 	)
 }
 
-func (p *page) versus(r *Run) {
-	p.Heading("Against franz-go")
-	p.Text("Our figure by franz-go's: more is better for requests/s, less for the others.")
-	found := false
-	for i := range r.Stages {
-		if t, ok := r.Stages[i].versus(Franz); ok {
-			p.Table(t)
-			found = true
+// versus is a table of our figures divided by another relay's.
+func (s *Stage) versus(other Relay) *markdown.Table {
+	columns := []metric{perSecond(), p50(), p99(), cpu()}
+	t := new(markdown.Table).Text(s.Title)
+	for _, f := range columns {
+		t.Figures(f.short())
+	}
+	for _, c := range s.Cells {
+		row := []string{c.Load.String()}
+		for _, f := range columns {
+			text := "–"
+			if sp, ok := c.ratio(Ours, other, f); ok {
+				text = sp.String() + " " + sp.stand(f.more)
+			}
+			row = append(row, text)
 		}
+		t.Row(row...)
 	}
-	if !found {
-		p.Text("Not measured.")
-	}
+	return t
 }
 
-func (p *page) stage(s *Stage) {
+// short is the metric's name in a table with others.
+func (f metric) short() string {
+	name, _, _ := strings.Cut(f.title, ",")
+	name, _, _ = strings.Cut(name, " of")
+	return name
+}
+
+// write adds the stage's section: a table for each figure, a row for each load, a column for each relay.
+func (s *Stage) write(p *markdown.Page) {
 	p.Heading(s.Title)
 	p.Text(s.About)
-	if s.Missing != "" {
-		p.Text(s.Missing)
-		return
-	}
-	for _, f := range []struct {
-		title string
-		of    metric
-		keep  func(Load) bool
-	}{
-		{"requests/s", perSecond, closed},
-		{"p50, ms", p50, everyLoad},
-		{"p99, ms", p99, everyLoad},
-		{"processor time of the relay for a request, µs", cpu, everyLoad},
-	} {
-		if t, ok := s.figures(f.title, f.of, f.keep); ok {
-			p.Table(t)
-		}
-	}
-	if slices.Contains(s.Relays, Bare) {
-		t := new(markdown.Table).Text("requests/s by net/http alone's")
-		for _, name := range s.Relays[1:] {
+	for _, f := range []metric{first(), perSecond(), p50(), p99(), cpu()} {
+		t := new(markdown.Table).Text(f.title)
+		for _, name := range s.Relays {
 			t.Figures(string(name))
 		}
-		for i := range s.Cells {
-			if !closed(s.Cells[i].Load) {
-				continue
+		for _, c := range s.Cells {
+			row, found := []string{c.Load.String()}, false
+			for _, name := range s.Relays {
+				text := "–"
+				if sp, ok := c.of(name, f); ok {
+					text, found = sp.String(), true
+				}
+				row = append(row, text)
 			}
-			row := []string{s.Cells[i].Load.String()}
-			for _, name := range s.Relays[1:] {
-				row = append(row, orDash(s.Cells[i].ratio(name, Bare, perSecond)))
+			if found {
+				t.Row(row...)
 			}
-			t.Row(row...)
 		}
 		if t.Rows() > 0 {
 			p.Table(t)
@@ -115,42 +108,14 @@ func (p *page) stage(s *Stage) {
 	}
 }
 
-func orDash(s spread, ok bool) string {
-	if !ok {
-		return "–"
-	}
-	return s.String()
-}
-
-func (p *page) size(r *Run) {
-	p.Heading("Start, memory, size")
-	t := new(markdown.Table).Text("").Figures("first answer 200 after the start, ms", "peak memory in the in-process stage, MiB")
-	for _, name := range []Relay{Bare, Telemetry, Ours, Tuned, Defaults, Franz} {
-		cold, okCold := coldOf(name)(r)
-		peak, okPeak := peakOf(name)(r)
-		if okCold || okPeak {
-			t.Row(string(name), orDash(cold, okCold), orDash(peak, okPeak))
-		}
-	}
-	p.Table(t)
-	p.Text(fmt.Sprintf("The handler's program has %s MB. The reference relays are one program with both libraries.", number(float64(r.Binary)/1e6)))
-	if len(r.Allocs) > 0 {
-		p.Text("The handler's Go benchmarks (`go test -bench=. -benchmem ./handler/...`):")
-		a := new(markdown.Table).Text("benchmark").Figures("ns", "bytes allocated", "allocations")
-		for _, b := range r.Allocs {
-			a.Row("`"+b.Name+"`", number(b.NsOp), count(b.Bytes), count(b.Allocs))
-		}
-		p.Table(a)
-	}
-}
-
-func (p *page) sums(r *Run) {
-	p.Heading("Answers and records")
+// totals adds what each relay did in each stage.
+func (r *Run) totals(p *markdown.Page) {
+	p.Heading("Answers, records, memory")
 	p.Text("All answers of each stage, warm-up included. More records than answers are copies, or records whose answer came too late; fewer would be losses.")
-	t := new(markdown.Table).Text("relay", "broker").Figures("answers 200", "other answers", "records", "telemetry items")
+	t := new(markdown.Table).Text("relay", "broker").Figures("answers 200", "other answers", "records", "telemetry items", "peak memory, MiB")
 	for _, st := range r.Stages {
 		for _, s := range st.Sums {
-			t.Row(string(s.Relay), st.Title, strconv.Itoa(s.OK), strconv.Itoa(s.Failed), count(s.Records), count(s.Items))
+			t.Row(string(s.Relay), st.Title, strconv.Itoa(s.OK), strconv.Itoa(s.Failed), count(s.Records), count(s.Items), number(s.Peak))
 		}
 	}
 	p.Table(t)

@@ -1,7 +1,7 @@
 // Package report makes a page from the results of a benchmark.
 //
 // It presents all results in the same way: every figure is the median of the rounds with the smallest and the largest,
-// ratios are computed within a round, and missed goals and faster peers are in the same tables as the rest.
+// ratios are computed within a round, and missed goals are in the same table as the rest.
 package report
 
 import (
@@ -18,25 +18,20 @@ const (
 	Bare      Relay = "net/http alone"
 	Ours      Relay = "userrelay"
 	Telemetry Relay = "userrelay, telemetry on"
-	Dead      Relay = "userrelay, its endpoint dead"
-	Hanging   Relay = "userrelay, its endpoint hanging"
 	Before    Relay = "userrelay, another build"
-	Behind    Relay = "userrelay, telemetry on, behind the host"
-	Tuned     Relay = "kafka.Writer, tuned"
-	Defaults  Relay = "kafka.Writer, defaults"
+	Writer    Relay = "kafka.Writer"
 	Franz     Relay = "franz-go"
 )
 
-// StageID identifies the broker of a stage.
+// StageID names a stage.
 type StageID string
 
 // The stages.
 const (
 	InProcess StageID = "in-process"
-	Apache    StageID = "apache"
 	Delayed   StageID = "delayed"
-	Endpoint  StageID = "endpoint"
-	Host      StageID = "host"
+	Apache    StageID = "apache"
+	Cold      StageID = "cold"
 )
 
 // Run has all results of a run of the benchmark.
@@ -46,23 +41,21 @@ type Run struct {
 	Machine  string   // in words
 	Versions []string // "kafka-go v0.4.51"
 	Stages   []Stage
-	Cold     []Cold
-	Binary   int64   // size of the handler, in bytes
-	Allocs   []Alloc // nil: not measured
+	Binary   int64 // size of the handler, in bytes
 }
 
 // Stage is a broker with a set of relays.
 type Stage struct {
-	ID      StageID
-	Title   string
-	About   string  // what the broker is, and how it was loaded
-	Missing string  // why the stage was left out; the rest is then empty
-	Relays  []Relay // in the order of the columns
-	Cells   []Cell
-	Sums    []Sum
+	ID     StageID
+	Title  string
+	About  string  // what the broker is, and how it was loaded
+	Relays []Relay // in the order of the columns
+	Cells  []Cell
+	Sums   []Sum
 }
 
-// Load is the load on a relay: a number of callers, each of which waits for the answer, or a rate.
+// Load is the load on a relay: a number of callers, each of which waits for the answer, or a rate. The zero value is a
+// start.
 type Load struct {
 	Callers int
 	Rate    int  // requests a second, whatever is answered; Callers is 0 then
@@ -70,12 +63,14 @@ type Load struct {
 }
 
 func (l Load) String() string {
-	s := strconv.Itoa(l.Rate) + "/s"
+	s := "start"
 	switch {
 	case l.Callers == 1:
 		s = "1 caller"
 	case l.Callers > 0:
 		s = strconv.Itoa(l.Callers) + " callers"
+	case l.Rate > 0:
+		s = strconv.Itoa(l.Rate) + "/s"
 	}
 	if l.Gzip {
 		s += ", gzip"
@@ -89,25 +84,23 @@ type Cell struct {
 	Rounds []map[Relay]Measure
 }
 
-// Measure is the result of a relay in a round of a cell.
+// Measure is the result of a relay in a round of a cell. A figure is 0 where it is not known or says nothing.
 type Measure struct {
-	PerSecond float64
+	First     time.Duration // from the start of the process to the first answer
+	PerSecond float64       // in a closed loop
 	P50, P99  time.Duration
-	CPU       time.Duration // of the relay, for a request; 0: not known
+	CPU       time.Duration // of the relay, for a request
 }
 
 // Sum has the totals of a relay in a stage.
 type Sum struct {
 	Relay   Relay
-	OK      int   // answers 200
-	Failed  int   // everything else
-	Records int64 // in its topic; -1 where it has none
-	Peak    int64 // memory, bytes; 0: not known
-	Items   int64 // telemetry items that arrived; -1 where telemetry is off
+	OK      int     // answers 200
+	Failed  int     // everything else
+	Records int64   // in its topic; -1 where it has none
+	Items   int64   // telemetry items that arrived; -1 where telemetry is off
+	Peak    float64 // memory, MiB; 0: not known
 }
-
-// Lost says whether the relay answered 200 more often than there are records in its topic.
-func (s *Sum) Lost() bool { return s.Records >= 0 && s.Records < int64(s.OK) }
 
 // ItemsPerRequest is the number of telemetry items that the handler sends for a registration: received, forwarded, and
 // the dependency.
@@ -120,7 +113,7 @@ func (r *Run) Check() error {
 			if s.Failed > 0 {
 				return fmt.Errorf("%s, %s: %d of %d answers were not 200", st.Title, s.Relay, s.Failed, s.Failed+s.OK)
 			}
-			if s.Lost() {
+			if s.Records >= 0 && s.Records < int64(s.OK) {
 				return fmt.Errorf("%s, %s: %d answers 200, and %d records in the topic", st.Title, s.Relay, s.OK, s.Records)
 			}
 		}
@@ -128,49 +121,29 @@ func (r *Run) Check() error {
 	return nil
 }
 
-// Cold is the time from the start of a relay's process to its first answer 200, for each start.
-type Cold struct {
-	Relay Relay
-	Times []time.Duration
-}
-
-// Alloc is one of the handler's Go benchmarks.
-type Alloc struct {
-	Name   string
-	NsOp   float64
-	Bytes  int64 // for an operation
-	Allocs int64
-}
-
-func (r *Run) stage(id StageID) *Stage {
-	for i := range r.Stages {
-		if r.Stages[i].ID == id && r.Stages[i].Missing == "" {
-			return &r.Stages[i]
+// ratio returns the spread of a figure's ratio between two relays in a cell, which may not have been measured.
+func (r *Run) ratio(id StageID, l Load, a, b Relay, f metric) (spread, bool) {
+	for _, st := range r.Stages {
+		for _, c := range st.Cells {
+			if st.ID == id && c.Load == l {
+				return c.ratio(a, b, f)
+			}
 		}
 	}
-	return nil
+	return spread{}, false
 }
 
-func (s *Stage) cell(l Load) *Cell {
-	if s == nil {
-		return nil
-	}
-	for i := range s.Cells {
-		if s.Cells[i].Load == l {
-			return &s.Cells[i]
+// sums returns the spread of a figure of a relay's totals over the stages with these ids.
+func (r *Run) sums(name Relay, f func(Sum) float64, ids ...StageID) (spread, bool) {
+	var values []float64
+	for _, st := range r.Stages {
+		for _, s := range st.Sums {
+			for _, id := range ids {
+				if st.ID == id && s.Relay == name && f(s) > 0 {
+					values = append(values, f(s))
+				}
+			}
 		}
 	}
-	return nil
-}
-
-func (s *Stage) sum(name Relay) *Sum {
-	if s == nil {
-		return nil
-	}
-	for i := range s.Sums {
-		if s.Sums[i].Relay == name {
-			return &s.Sums[i]
-		}
-	}
-	return nil
+	return spreadOf(values)
 }

@@ -45,16 +45,6 @@ type Report struct {
 // Not2xx is the number of events that were not answered 200 or 202.
 func (r *Report) Not2xx() int { return r.Requests - r.Stored }
 
-// Failed is the number of answers with a status of 500 or more.
-func (r *Report) Failed() (n int) {
-	for status, count := range r.Status {
-		if status >= 500 {
-			n += count
-		}
-	}
-	return n
-}
-
 func (r *Report) String() string {
 	return fmt.Sprintf("%d events: %d answered 200, %d 202, %d otherwise, %d not at all; %d lost, %d copies, %d stored but not answered so",
 		r.Requests, r.Status[200], r.Status[202], r.Not2xx()-r.Status[0], r.Status[0], len(r.Lost), r.Copies, r.Unanswered)

@@ -1,9 +1,10 @@
-// Package report has the results of the drills, and writes them: a table for a terminal, and the page.
+// Package report holds the results of drills and writes the page.
 package report
 
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,15 +22,13 @@ type Run struct {
 
 // Row is one drill.
 type Row struct {
-	Number int
-	Name   string
+	Name   string // with its number
 	About  string // what is done
 	Checks []Check
 	Notes  []string // figures that have no limit
-	Sum    *Sum     // nil: the drill counts otherwise
-	Took   time.Duration
-	Err    error // why it could not be completed
-	Short  bool  // a run of seconds, whose times mean nothing
+	Sum    *Sum     // nil: the drill was not brought to its end
+	Err    error    // why it could not be completed
+	Short  bool     // a run of seconds, whose times mean nothing
 }
 
 // Sum has the outcomes of a drill's events.
@@ -49,52 +48,40 @@ type Check struct {
 	Control bool
 }
 
+func (r *Row) check(what, limit, figure string, held bool) {
+	r.Checks = append(r.Checks, Check{What: what, Limit: limit, Figure: figure, Held: held})
+}
+
 // Count checks a number against a maximum.
 func (r *Row) Count(what string, n, most int) {
 	limit := fmt.Sprintf("≤ %d", most)
 	if most == 0 {
 		limit = "0"
 	}
-	r.Checks = append(r.Checks, Check{What: what, Limit: limit, Figure: strconv.Itoa(n), Held: n <= most})
+	r.check(what, limit, strconv.Itoa(n), n <= most)
 }
 
 // AtLeast checks a number against a minimum.
 func (r *Row) AtLeast(what string, n, least int) {
-	r.Checks = append(r.Checks, Check{What: what, Limit: fmt.Sprintf("≥ %d", least), Figure: strconv.Itoa(n), Held: n >= least})
-}
-
-// Exactly checks that a number has a value.
-func (r *Row) Exactly(what string, n, want int) {
-	r.Checks = append(r.Checks, Check{What: what, Limit: strconv.Itoa(want), Figure: strconv.Itoa(n), Held: n == want})
+	r.check(what, fmt.Sprintf("≥ %d", least), strconv.Itoa(n), n >= least)
 }
 
 // Time checks a time, except in a short run.
 func (r *Row) Time(what string, d, most time.Duration) {
-	if r.Short {
-		return
+	if !r.Short {
+		r.check(what, "≤ "+Span(most), Span(d), d <= most)
 	}
-	r.Checks = append(r.Checks, Check{What: what, Limit: "≤ " + Span(most), Figure: Span(d), Held: d <= most})
 }
 
 // Size checks a size in MiB.
 func (r *Row) Size(what string, mib, most float64) {
-	r.Checks = append(r.Checks, Check{
-		What: what, Limit: fmt.Sprintf("≤ %.0f MiB", most), Figure: fmt.Sprintf("%.1f MiB", mib), Held: mib <= most,
-	})
-}
-
-// Holds checks a condition.
-func (r *Row) Holds(what string, held bool) {
-	figure := "no"
-	if held {
-		figure = "yes"
-	}
-	r.Checks = append(r.Checks, Check{What: what, Limit: "yes", Figure: figure, Held: held})
+	r.check(what, fmt.Sprintf("≤ %.0f MiB", most), fmt.Sprintf("%.1f MiB", mib), mib <= most)
 }
 
 // MustShow checks that a control has at least one of the failures that the drill detects.
 func (r *Row) MustShow(what string, n int) {
-	r.Checks = append(r.Checks, Check{What: what, Limit: "≥ 1", Figure: strconv.Itoa(n), Held: n >= 1, Control: true})
+	r.AtLeast(what, n, 1)
+	r.Checks[len(r.Checks)-1].Control = true
 }
 
 // Note adds a figure without a limit.
@@ -105,8 +92,6 @@ func (r *Row) Note(format string, args ...any) {
 // Span formats a time with its significant digits.
 func Span(d time.Duration) string {
 	switch {
-	case d < 0:
-		return "-" + Span(-d)
 	case d >= 10*time.Second:
 		return d.Round(time.Second).String()
 	case d >= time.Second:
@@ -124,11 +109,11 @@ func (r *Run) Check() error {
 	var errs []error
 	for _, row := range r.Rows {
 		if row.Err != nil {
-			errs = append(errs, fmt.Errorf("%d %s: %w", row.Number, row.Name, row.Err))
+			errs = append(errs, fmt.Errorf("%s: %w", row.Name, row.Err))
 		}
 		for _, c := range row.Checks {
 			if !c.Held {
-				errs = append(errs, fmt.Errorf("%d %s: %s: %s, want %s", row.Number, row.Name, c.What, c.Figure, c.Limit))
+				errs = append(errs, fmt.Errorf("%s: %s: %s, want %s", row.Name, c.What, c.Figure, c.Limit))
 			}
 		}
 	}
@@ -143,30 +128,27 @@ func (c Check) held() string {
 	case c.Held:
 		return "yes"
 	case c.Control:
-		return "NO: the control shows nothing"
+		return "**NO: the control shows nothing**"
 	default:
-		return "NO"
+		return "**NO**"
 	}
 }
 
-// cells are the lines of a drill in a table.
-func (r *Row) cells() [][]string {
-	var lines [][]string
-	for _, c := range r.Checks {
-		lines = append(lines, []string{c.What, c.Limit, c.Figure, c.held()})
+// limits returns the checks, with one for the drill's end if it was not brought to it.
+func (r *Row) limits() []Check {
+	if r.Err == nil {
+		return r.Checks
 	}
-	if r.Err != nil {
-		lines = append(lines, []string{"brought to its end", "yes", "no: " + oneLine(r.Err.Error()), "NO"})
-	}
-	return lines
+	why, _, _ := strings.Cut(r.Err.Error(), "\n")
+	return append(slices.Clip(r.Checks), Check{What: "brought to its end", Limit: "yes", Figure: "no: " + why})
 }
 
-// oneLine is the beginning of an error.
-func oneLine(s string) string {
-	const most = 80
-	s, _, _ = strings.Cut(s, "\n")
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + " …"
+// missed returns how many of a drill's limits did not hold.
+func (r *Row) missed() (n int) {
+	for _, c := range r.limits() {
+		if !c.Held {
+			n++
+		}
 	}
-	return s
+	return n
 }

@@ -2,35 +2,16 @@ package report
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"userrelay/test/markdown"
 )
 
-// Table writes all figures for a terminal.
-func (r *Run) Table(w io.Writer) error {
-	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(cells ...string) {
-		_, _ = io.WriteString(columns, strings.Join(cells, "\t")+"\n") // Flush returns the error
-	}
-	line("drill", "figure", "limit", "found", "held")
-	for _, row := range r.Rows {
-		name := fmt.Sprintf("%d %s", row.Number, row.Name)
-		for _, cells := range row.cells() {
-			line(append([]string{name}, cells...)...)
-			name = ""
-		}
-	}
-	return columns.Flush()
-}
-
 // Page makes the page.
 func (r *Run) Page() *markdown.Page {
-	p := &page{new(markdown.Page)}
+	p := new(markdown.Page)
 	p.Text("# Reliability")
 	p.Text("What breaks, and what becomes of the registrations meanwhile. This page is made by `make drill`, which breaks it all on one machine and counts.")
 	p.List(
@@ -39,58 +20,40 @@ func (r *Run) Page() *markdown.Page {
 		"With "+strings.Join(r.Versions, ", "),
 		"Command: `"+r.Command+"`",
 	)
-	p.Text(r.verdict())
-	p.summary(r)
-	p.method()
+	r.summary(p)
+	method(p)
 	p.Heading("Drills")
 	for _, row := range r.Rows {
-		p.row(row)
+		p.Text(row.String())
 	}
-	return p.Page
+	return p
 }
 
-// verdict returns a sentence about the result.
-func (r *Run) verdict() string {
+// summary adds a sentence about the result, and a table with a line for each drill.
+func (r *Run) summary(p *markdown.Page) {
 	checks, missed := 0, 0
-	for _, row := range r.Rows {
-		for _, cells := range row.cells() {
-			checks++
-			if strings.HasPrefix(cells[len(cells)-1], "NO") {
-				missed++
-			}
-		}
-	}
-	if missed == 0 {
-		return fmt.Sprintf("All %d limits of %d drills held.", checks, len(r.Rows))
-	}
-	return fmt.Sprintf("**%d of %d limits did not hold**; they are marked below.", missed, checks)
-}
-
-type page struct{ *markdown.Page }
-
-// summary returns a line for each drill.
-func (p *page) summary(r *Run) {
 	t := new(markdown.Table).Text("drill").Figures("events answered 2xx", "lost", "copies").Text("limits", "")
 	for _, row := range r.Rows {
-		stored, lost, copies := "–", "–", "–"
+		stored, lost, copies, control := "–", "–", "–", ""
 		if s := row.Sum; s != nil {
 			stored, lost, copies = strconv.Itoa(s.Stored), strconv.Itoa(s.Lost), strconv.Itoa(s.Copies)
 		}
-		held, all, control := 0, row.cells(), ""
-		for _, cells := range all {
-			if !strings.HasPrefix(cells[len(cells)-1], "NO") {
-				held++
-			}
-		}
 		if slices.ContainsFunc(row.Checks, func(c Check) bool { return c.Control }) {
-			control = "with a control"
+			control = "a control"
 		}
-		t.Row(fmt.Sprintf("%d. %s", row.Number, row.Name), stored, lost, copies, fmt.Sprintf("%d of %d held", held, len(all)), control)
+		all, bad := len(row.limits()), row.missed()
+		checks, missed = checks+all, missed+bad
+		t.Row(row.Name, stored, lost, copies, fmt.Sprintf("%d of %d held", all-bad, all), control)
+	}
+	if missed == 0 {
+		p.Text(fmt.Sprintf("All %d limits of %d drills held.", checks, len(r.Rows)))
+	} else {
+		p.Text(fmt.Sprintf("**%d of %d limits did not hold**; they are marked below.", missed, checks))
 	}
 	p.Table(t)
 }
 
-func (p *page) method() {
+func method(p *markdown.Page) {
 	p.Heading("How it is done")
 	p.List(
 		"Kafka is a real Apache Kafka with acks=all. The outbox is `local/storagequeue`, in a process of its own with a folder, which syncs every message to disk before it answers. The handler is the shipped program under `local/funchost`, the stand-in of the Functions host, with the shipped `host.json`; where the host gives up after the third crash, it is started again after 2 s, as the platform would.",
@@ -102,18 +65,18 @@ func (p *page) method() {
 	)
 }
 
-func (p *page) row(r *Row) {
-	p.Text(fmt.Sprintf("### %d. %s", r.Number, r.Name))
+// String returns the drill's section of the page.
+func (r *Row) String() string {
+	p := new(markdown.Page)
+	p.Text("### " + r.Name)
 	p.Text(r.About)
 	t := new(markdown.Table).Text("figure", "limit", "found", "held")
-	for _, cells := range r.cells() {
-		if held := &cells[len(cells)-1]; strings.HasPrefix(*held, "NO") {
-			*held = "**" + *held + "**"
-		}
-		t.Row(cells...)
+	for _, c := range r.limits() {
+		t.Row(c.What, c.Limit, c.Figure, c.held())
 	}
 	p.Table(t)
 	if len(r.Notes) > 0 {
 		p.List(r.Notes...)
 	}
+	return p.String()
 }
