@@ -24,7 +24,7 @@ test: ## Run all tests, with the race detector
 
 test-kafka: ## Run the tests with a real Apache Kafka: make test-kafka KAFKA_HOME=…
 	@test -n "$(KAFKA_HOME)" || { echo 'KAFKA_HOME must name an unpacked Apache Kafka 4; see CONTRIBUTING.md'; exit 1; }
-	KAFKA_HOME='$(KAFKA_HOME)' go test -race ./local/realkafka ./test/kafkatest ./test/kafka
+	KAFKA_HOME='$(KAFKA_HOME)' go test -race ./local/realkafka ./test/kafka
 
 test-page: ## Run the tests of the local page in a browser (Node.js, Chromium)
 	npm ci --prefix test/page --no-audit --no-fund

@@ -1,69 +1,99 @@
 package kafka_test
 
 import (
-	"context"
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"userrelay/handler/delivery"
-	"userrelay/handler/kafka"
 	"userrelay/handler/kafka/wire"
-	"userrelay/test/kafka/ledger"
-	"userrelay/test/wait"
 )
 
-const stored = delivery.Class("") // in a table: no error
-
-// TestCodes has a broker answer Produce requests with a code, once and permanently.
+// TestCodes has a broker answer Produce requests with a code, once and permanently. TestVerdicts has all codes.
 func TestCodes(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		code   int16
+	for code, c := range map[int16]struct {
 		once   delivery.Class // of the error when the code comes once; stored: the record was sent again
 		always delivery.Class // when it comes for ever, and the caller's time ends between two attempts
 	}{
-		{-1, stored, delivery.UnknownOutcome}, // UNKNOWN_SERVER_ERROR
-		{2, stored, delivery.Unavailable},     // CORRUPT_MESSAGE
-		{3, stored, delivery.UnknownOutcome},  // UNKNOWN_TOPIC_OR_PARTITION, while the metadata know the topic
-		{5, stored, delivery.UnknownOutcome},  // LEADER_NOT_AVAILABLE
-		{6, stored, delivery.UnknownOutcome},  // NOT_LEADER_OR_FOLLOWER
-		{7, stored, delivery.UnknownOutcome},  // REQUEST_TIMED_OUT
-		{10, delivery.TooLarge, delivery.TooLarge},
-		{13, stored, delivery.UnknownOutcome},                // NETWORK_EXCEPTION
-		{14, stored, delivery.Unavailable},                   // COORDINATOR_LOAD_IN_PROGRESS
-		{17, delivery.UnknownTopic, delivery.UnknownTopic},   // INVALID_TOPIC_EXCEPTION
-		{19, stored, delivery.Unavailable},                   // NOT_ENOUGH_REPLICAS
-		{20, stored, delivery.UnknownOutcome},                // NOT_ENOUGH_REPLICAS_AFTER_APPEND
-		{29, delivery.NotAuthorized, delivery.NotAuthorized}, // TOPIC_AUTHORIZATION_FAILED
-		{31, delivery.NotAuthorized, delivery.NotAuthorized}, // CLUSTER_AUTHORIZATION_FAILED
-		{32, delivery.TopicRule, delivery.TopicRule},         // INVALID_TIMESTAMP
-		{44, delivery.Throttled, delivery.Throttled},         // POLICY_VIOLATION
-		{45, stored, delivery.Unavailable},                   // OUT_OF_ORDER_SEQUENCE_NUMBER
-		{47, stored, delivery.Unavailable},                   // INVALID_PRODUCER_EPOCH
-		{56, stored, delivery.UnknownOutcome},                // KAFKA_STORAGE_ERROR
-		{58, delivery.NotAuthorized, delivery.NotAuthorized}, // SASL_AUTHENTICATION_FAILED
-		{59, stored, delivery.Unavailable},                   // UNKNOWN_PRODUCER_ID
-		{74, stored, delivery.UnknownOutcome},                // FENCED_LEADER_EPOCH
-		{75, stored, delivery.UnknownOutcome},                // UNKNOWN_LEADER_EPOCH
-		{87, delivery.Invalid, delivery.Invalid},             // INVALID_RECORD
-		{89, delivery.Throttled, delivery.Throttled},         // THROTTLING_QUOTA_EXCEEDED
-		{42, delivery.Fatal, delivery.Fatal},                 // INVALID_REQUEST
-		{999, stored, delivery.UnknownOutcome},               // one that nobody knows yet
+		2:   {stored, delivery.Unavailable},                   // CORRUPT_MESSAGE
+		3:   {stored, delivery.UnknownOutcome},                // UNKNOWN_TOPIC_OR_PARTITION, while the metadata know the topic
+		6:   {stored, delivery.UnknownOutcome},                // NOT_LEADER_OR_FOLLOWER
+		7:   {stored, delivery.UnknownOutcome},                // REQUEST_TIMED_OUT
+		10:  {delivery.TooLarge, delivery.TooLarge},           // MESSAGE_TOO_LARGE
+		17:  {delivery.UnknownTopic, delivery.UnknownTopic},   // INVALID_TOPIC_EXCEPTION
+		19:  {stored, delivery.Unavailable},                   // NOT_ENOUGH_REPLICAS
+		20:  {stored, delivery.UnknownOutcome},                // NOT_ENOUGH_REPLICAS_AFTER_APPEND
+		29:  {delivery.NotAuthorized, delivery.NotAuthorized}, // TOPIC_AUTHORIZATION_FAILED
+		32:  {delivery.TopicRule, delivery.TopicRule},         // INVALID_TIMESTAMP
+		42:  {delivery.Fatal, delivery.Fatal},                 // INVALID_REQUEST
+		44:  {delivery.Throttled, delivery.Throttled},         // POLICY_VIOLATION
+		45:  {stored, delivery.Unavailable},                   // OUT_OF_ORDER_SEQUENCE_NUMBER
+		87:  {delivery.Invalid, delivery.Invalid},             // INVALID_RECORD
+		999: {stored, delivery.UnknownOutcome},                // one that nobody knows yet
 	} {
-		t.Run(fmt.Sprint(c.code, " once"), func(t *testing.T) {
-			t.Parallel()
-			testCodeOnce(t, c.code, c.once)
-		})
-		t.Run(fmt.Sprint(c.code, " always"), func(t *testing.T) {
-			t.Parallel()
-			testCodeAlways(t, c.code, c.always)
+		virtually(t, strconv.Itoa(int(code)), func(v *virtual) {
+			b := v.broker()
+			if code != 10 && code != 87 { // certainly not stored: brokers check one record before they append it
+				v.watchSequences(b)
+			}
+			p := v.producer(b)
+			v.store(p, record("before"))
+			once := b.Fault(faultOf(code, 1))
+			_, err := v.try(v.within(patience), p, record("once"))
+			wantClass(v, err, c.once)
+			if once.Hits() != 1 {
+				v.Errorf("the code was answered %d times", once.Hits())
+			}
+			v.storeAfter(p)
+			always := b.Fault(faultOf(code, -1))
+			_, err = v.try(v.within(5*time.Second), p, record("always"))
+			wantClass(v, err, c.always)
+			if c.once == stored && always.Hits() < 3 {
+				v.Errorf("it was tried %d times", always.Hits())
+			}
+			always.Remove()
+			v.storeAfter(p)
+			if r := v.compare(b); r.Copies != 0 {
+				v.Error(r)
+			}
 		})
 	}
+}
+
+// watchSequences fails the test if two different batches have the same producer id and sequence: a broker that has
+// stored the first one, whatever it answered, would take the second for its repeat, and not store that.
+func (v *virtual) watchSequences(c *kfake.Cluster) {
+	type place struct {
+		id       int64
+		sequence int32
+	}
+	sent := map[place][]byte{}
+	c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		request, ok := r.(*kmsg.ProduceRequest)
+		if !ok {
+			return nil, nil, false
+		}
+		var batch kmsg.RecordBatch
+		records := request.Topics[0].Partitions[0].Records
+		if err := batch.ReadFrom(records); err != nil {
+			v.Error(err)
+		}
+		at := place{batch.ProducerID, batch.FirstSequence}
+		if before := sent[at]; before != nil && !bytes.Equal(before, records) {
+			v.Errorf("two batches at %+v", at)
+		}
+		sent[at] = bytes.Clone(records)
+		return nil, nil, false
+	})
 }
 
 // The names of the codes are those of Kafka's protocol guide.
@@ -90,112 +120,28 @@ func TestCodeNames(t *testing.T) {
 	}
 }
 
-func testCodeOnce(t *testing.T, code int16, want delivery.Class) {
-	t.Helper()
-	c := startBroker(t)
-	p := newProducer(t, c.ListenAddrs())
-	var l ledger.Ledger
-	l.Note("before", produce(t, p, "before"), nil)
-	fault := c.Fault(faultOf(code, 1))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	md, err := p.Produce(ctx, ledger.Record("x"))
-	l.Note("x", md, err)
-	if want != stored {
-		wantClass(t, err, want)
-	} else if err != nil {
-		t.Errorf("error = %v, want the record stored", err)
-	}
-	if fault.Hits() != 1 {
-		t.Errorf("the code was answered %d times", fault.Hits())
-	}
-	storeAfter(t, p, &l)
-	if r := compare(t, &l, c); r.Copies != 0 {
-		t.Errorf("%d copies", r.Copies)
-	}
-}
-
-func testCodeAlways(t *testing.T, code int16, want delivery.Class) {
-	t.Helper()
-	c := startBroker(t)
-	p := newProducer(t, c.ListenAddrs())
-	var l ledger.Ledger
-	l.Note("before", produce(t, p, "before"), nil)
-	fault := c.Fault(faultOf(code, -1))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	call := begin(ctx, p, ledger.Record("x"))
-	if want == delivery.Unavailable || want == delivery.UnknownOutcome {
-		// It is tried again and again.
-		if err := fault.Wait(t.Context(), 3); err != nil {
-			t.Fatal(err)
-		}
-		if want == delivery.Unavailable {
-			wait.For(t, "the record is in the queue", func() bool { return p.Waiting() == 1 })
-		}
-		cancel()
-	}
-	md, err := call.wait(t)
-	wantClass(t, err, want)
-	l.Note("x", md, err)
-	fault.Remove()
-	storeAfter(t, p, &l)
-	if r := compare(t, &l, c); r.Copies != 0 {
-		t.Errorf("%d copies", r.Copies)
-	}
-}
-
-// storeAfter stores a record after the fault has ended. If the last answer was a lasting refusal, callers get it for a
-// short time after.
-func storeAfter(t *testing.T, p *kafka.Producer, l *ledger.Ledger) {
-	t.Helper()
-	wait.For(t, "a record is stored", func() bool {
-		md, err := p.Produce(t.Context(), ledger.Record("after"))
-		l.Note("after", md, err)
-		return err == nil
-	})
-}
-
-// TestInitCodes has a broker answer InitProducerID with a code.
+// TestInitCodes has a broker answer InitProducerID with a code for 5 s.
 func TestInitCodes(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		code int16
-		once delivery.Class // stored: the producer asks again
-	}{
-		{-1, stored},                 // UNKNOWN_SERVER_ERROR
-		{14, stored},                 // COORDINATOR_LOAD_IN_PROGRESS
-		{15, stored},                 // COORDINATOR_NOT_AVAILABLE
-		{16, stored},                 // NOT_COORDINATOR
-		{7, stored},                  // REQUEST_TIMED_OUT
-		{31, delivery.NotAuthorized}, // CLUSTER_AUTHORIZATION_FAILED
-		{29, delivery.NotAuthorized}, // TOPIC_AUTHORIZATION_FAILED
-		{89, delivery.Throttled},     // THROTTLING_QUOTA_EXCEEDED
+	for code, class := range map[int16]delivery.Class{
+		-1: stored,                 // UNKNOWN_SERVER_ERROR
+		14: stored,                 // COORDINATOR_LOAD_IN_PROGRESS
+		15: stored,                 // COORDINATOR_NOT_AVAILABLE
+		31: delivery.NotAuthorized, // CLUSTER_AUTHORIZATION_FAILED
+		89: delivery.Throttled,     // THROTTLING_QUOTA_EXCEEDED
 	} {
-		t.Run(strconv.Itoa(int(c.code)), func(t *testing.T) {
-			t.Parallel()
-			b := startBroker(t)
-			fault := faultOf(c.code, -1)
-			fault.Keys, fault.Topic = []kmsg.Key{kmsg.InitProducerID}, ""
-			handle := b.Fault(fault)
-			p := newProducer(t, b.ListenAddrs())
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			call := begin(ctx, p, ledger.Record("x"))
-			if c.once == stored {
-				if err := handle.Wait(t.Context(), 10); err != nil { // lanes are warmed, and then they try again
-					t.Fatal(err)
-				}
-				handle.Remove()
+		virtually(t, strconv.Itoa(int(code)), func(v *virtual) {
+			b := v.broker()
+			fault := b.Fault(faultOf(code, -1, kmsg.InitProducerID))
+			p := v.producer(b)
+			call := v.begin(v.Context(), p, record("x"))
+			pass(5 * time.Second)
+			if class == stored && fault.Hits() < 10 { // lanes are warmed, and then they try again
+				v.Errorf("it was asked for %d times", fault.Hits())
 			}
-			_, err := call.wait(t)
-			if c.once == stored && err != nil {
-				t.Errorf("error = %v, want the record stored", err)
-			} else if c.once != stored {
-				wantClass(t, err, c.once)
-				handle.Remove()
-			}
-			storeAfter(t, p, new(ledger.Ledger))
+			fault.Remove()
+			wantClass(v, call.wait(), class)
+			v.storeAfter(p)
 		})
 	}
 }
@@ -203,15 +149,17 @@ func TestInitCodes(t *testing.T) {
 // TestDuplicateSequence has a broker answer that it already has a batch, with and without its offset.
 func TestDuplicateSequence(t *testing.T) {
 	t.Parallel()
-	c := startBroker(t)
-	p := newProducer(t, c.ListenAddrs())
-	produce(t, p, "before")
-	for _, offset := range []int64{41, -1} {
-		c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			return answerOf(r, kerr.DuplicateSequenceNumber.Code, offset), nil, true
-		})
-		if md := produce(t, p, "x"); md.Offset != offset {
-			t.Errorf("offset = %d, want %d", md.Offset, offset)
+	bubble(t, func(v *virtual) {
+		c := v.broker()
+		p := v.producer(c)
+		v.store(p, record("before"))
+		for _, offset := range []int64{41, -1} {
+			c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				return answerOf(r, kerr.DuplicateSequenceNumber.Code, offset), nil, true
+			})
+			if md, _ := v.store(p, record("x")); md.Offset != offset {
+				v.Errorf("offset = %d, want %d", md.Offset, offset)
+			}
 		}
-	}
+	})
 }

@@ -26,6 +26,7 @@ type desk struct {
 	left     []*item // whose callers are gone
 	taken    int     // records that were taken in
 	ended    int     // records that were answered or taken back
+	healthy  bool    // nothing fails any more
 }
 
 func newDesk(t *testing.T, seed uint64) *desk {
@@ -35,7 +36,8 @@ func newDesk(t *testing.T, seed uint64) *desk {
 	return k
 }
 
-func (k *desk) chance(n int) bool { return k.draw.IntN(n) == 0 }
+// fails says that something fails, once in n times.
+func (k *desk) fails(n int) bool { return !k.healthy && k.draw.IntN(n) == 0 }
 
 // step makes one random event happen.
 func (k *desk) step() {
@@ -97,16 +99,7 @@ func (k *desk) learn() {
 
 func (k *desk) borrow() {
 	if len(k.borrowed) > 0 {
-		l := k.borrowed[0]
-		k.borrowed = k.borrowed[1:]
-		switch {
-		case k.chance(3):
-			l.connected = false
-			k.refuse(l, false)
-		default:
-			l.connected = !k.chance(4)
-			k.d.rest(l)
-		}
+		k.giveBack()
 		return
 	}
 	for _, b := range k.d.known() {
@@ -116,9 +109,19 @@ func (k *desk) borrow() {
 	}
 }
 
+func (k *desk) giveBack() {
+	l := k.borrowed[0]
+	k.borrowed = k.borrowed[1:]
+	if l.connected = !k.fails(2); !l.connected && k.fails(2) {
+		k.refuse(l, false)
+		return
+	}
+	k.d.rest(l)
+}
+
 func (k *desk) refuse(l *lane, busy bool) {
 	class := delivery.Unavailable
-	if k.chance(4) {
+	if k.fails(4) {
 		class = delivery.NotAuthorized
 	}
 	trouble := &delivery.Error{Class: class, Op: "test", Err: errors.New("test")}
@@ -128,12 +131,12 @@ func (k *desk) refuse(l *lane, busy bool) {
 
 // run does the work of a busy lane: it connects, takes records, and makes an attempt with a random outcome.
 func (k *desk) run(l *lane) {
-	if l.connected && k.chance(10) { // its connection is found dead
+	if l.connected && k.fails(10) { // its connection is found dead
 		l.connected = false
 		k.d.connecting(l)
 	}
 	if !l.connected {
-		if k.chance(4) {
+		if k.fails(4) {
 			k.refuse(l, true)
 			return
 		}
@@ -145,9 +148,9 @@ func (k *desk) run(l *lane) {
 	if len(batches) == 0 {
 		return
 	}
-	if k.chance(3) {
+	if k.fails(3) {
 		quiet := time.Duration(0)
-		if k.chance(5) {
+		if k.fails(5) {
 			quiet = 30 * time.Millisecond
 		}
 		k.d.answered(l, time.Duration(k.draw.IntN(3000))*time.Microsecond, quiet, time.Now())
@@ -169,7 +172,9 @@ func (k *desk) settle(l *lane, batches []batch) {
 	for i := range batches {
 		b := &batches[i]
 		b.cause = errors.New("test")
-		b.verdict = []verdict{stored, stored, stored, unknown, requeue, bisect, failed}[k.draw.IntN(7)]
+		if b.verdict = stored; k.fails(2) {
+			b.verdict = []verdict{unknown, requeue, bisect, failed}[k.draw.IntN(4)]
+		}
 		if b.verdict == failed {
 			b.class = classes[k.draw.IntN(len(classes))]
 		}
@@ -216,17 +221,10 @@ func (k *desk) check() error {
 	}
 	timed := false
 	for _, b := range d.brokers {
-		busy, borrowed := 0, 0
-		for _, l := range k.busy {
-			if l.b == b {
-				busy++
-			}
+		of := func(lanes []*lane) int {
+			return len(slices.DeleteFunc(slices.Clone(lanes), func(l *lane) bool { return l.b != b }))
 		}
-		for _, l := range k.borrowed {
-			if l.b == b {
-				borrowed++
-			}
-		}
+		busy, borrowed := of(k.busy), of(k.borrowed)
 		timed = timed || !b.stuckAt.IsZero() || !b.retryAt.IsZero() || !b.quietAt.IsZero()
 		free := len(b.idle) > 0 && (b.anyConnected() || b.retryAt.IsZero())
 		switch {
@@ -272,49 +270,30 @@ func (k *desk) checkPlaces() error {
 
 // heal ends all faults, and checks that every record is answered.
 func (k *desk) heal() error {
+	k.healthy = true
 	_, _ = k.d.learn([]int32{0, 1})
 	for range 5000 {
 		if k.d.waiting() == 0 {
 			return k.check()
 		}
-		for _, l := range k.borrowed {
-			k.d.rest(l)
+		for len(k.borrowed) > 0 {
+			k.giveBack()
 		}
-		k.borrowed = nil
 		<-time.After(20 * time.Millisecond)
 		k.d.tick(time.Now())
-		for l, batches := range k.repeats {
-			delete(k.repeats, l)
-			k.store(l, batches)
+		for l := range k.repeats {
+			k.repeat(l)
 		}
 		busy := k.busy
 		k.busy = nil
 		for _, l := range busy {
-			l.connected = true
-			k.d.able(l)
-			k.d.collect(l)
-			if batches := k.d.take(l); len(batches) > 0 {
-				k.store(l, batches)
-			}
+			k.run(l)
 		}
 		if err := k.check(); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("%d records are still under way", k.d.waiting())
-}
-
-func (k *desk) store(l *lane, batches []batch) {
-	for i := range batches {
-		batches[i].verdict = stored
-	}
-	s := k.d.settle(l, batches, time.Now())
-	for i := range s.done {
-		(&Producer{}).finish(&s.done[i])
-	}
-	if !l.repeating {
-		k.busy = append(k.busy, l)
-	}
 }
 
 // TestDispatcher makes random events happen to a dispatcher and checks after each: no record is lost from the counts,

@@ -4,57 +4,63 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
+	"userrelay/local/realkafka"
+	"userrelay/test/must"
 )
 
 const roundTrip = 10 * time.Millisecond
 
-// secured returns the configuration of a broker and a producer for TLS and a login. In a bubble the certificates use
+// secure returns a broker's TLS configuration and that of a client that trusts it. In a bubble the certificates use
 // the bubble's time.
-func secured(t *testing.T) ([]kfake.Opt, func(*kafka.Config)) {
+func secure(t *testing.T) (server, client *tls.Config) {
 	t.Helper()
-	server, client := secure(t, tls.VersionTLS13)
-	return []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "password"), kfake.TLS(server)}, func(c *kafka.Config) {
-		c.TLS, c.SASL = client, kafka.Plain("user", "password")
+	ca := must.Get[*realkafka.CA](t)(realkafka.NewCA("test"))
+	cert := must.Get[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))
+	pair := must.Get[tls.Certificate](t)(tls.X509KeyPair(cert.CertPEM, cert.KeyPEM))
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, ca.Client()
+}
+
+// secured starts a broker and a producer, where secure is true with TLS and a login.
+func (v *virtual) secured(with bool, more ...kfake.Opt) *kafka.Producer {
+	v.Helper()
+	if !with {
+		return v.producer(v.broker(more...))
 	}
+	server, client := secure(v.T)
+	b := v.broker(append(more, kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "password"), kfake.TLS(server))...)
+	return v.producer(b, login("user", "password"), func(c *kafka.Config) { c.TLS = client })
 }
 
 // TestAfterAPause stores a record, waits, and stores another one: the second takes one round trip, on an existing
 // connection. Pauses are normal for a function app.
 func TestAfterAPause(t *testing.T) {
 	t.Parallel()
-	for _, pause := range []time.Duration{4 * time.Second, time.Minute, 170 * time.Second, time.Hour, 3 * time.Hour} {
-		for name, secure := range map[string]bool{"plain": false, "TLS and login": true} {
-			t.Run(fmt.Sprint(pause, " ", name), func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					v := newVirtual(t)
-					v.delay = roundTrip
-					opts, edit := []kfake.Opt(nil), func(*kafka.Config) {}
-					if secure {
-						opts, edit = secured(t)
-					}
-					p := v.producer(t, v.broker(t, opts...).ListenAddrs(), edit)
-					store(t, p, "before", patience)
-					pass(10 * time.Second) // all lanes are connected
-					before := v.connections()
-					pass(pause)
-					if _, took := store(t, p, "after", patience); took != roundTrip {
-						t.Errorf("the record took %v, want one round trip, %v", took, roundTrip)
-					}
-					// Two lanes and the keeper's connection are replaced when they are half an hour old, and nothing else is.
-					most := 3 * int(pause/(24*time.Minute))
-					if n := v.connections() - before; n > most {
-						t.Errorf("%d connections were made, want at most %d", n, most)
-					}
-				})
+	for _, pause := range []time.Duration{4 * time.Second, 170 * time.Second, 3 * time.Hour} {
+		for _, secure := range []bool{false, true} {
+			virtually(t, fmt.Sprint(pause, " TLS and login ", secure), func(v *virtual) {
+				v.slow(roundTrip)
+				p := v.secured(secure)
+				v.store(p, record("before"))
+				pass(10 * time.Second) // all lanes are connected
+				before := v.connections()
+				pass(pause)
+				if _, took := v.store(p, record("after")); took != roundTrip {
+					v.Errorf("the record took %v, want one round trip, %v", took, roundTrip)
+				}
+				// Two lanes and the keeper's connection are replaced when they are half an hour old, and nothing else is.
+				most := 3 * int(pause/(24*time.Minute))
+				if n := v.connections() - before; n > most {
+					v.Errorf("%d connections were made, want at most %d", n, most)
+				}
 			})
 		}
 	}
@@ -63,103 +69,101 @@ func TestAfterAPause(t *testing.T) {
 // TestFirstAnswer counts the round trips until the first record is stored.
 func TestFirstAnswer(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		secure bool
-		most   int
-	}{
-		"plain":         {false, 5},
-		"TLS and login": {true, 8},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				v := newVirtual(t)
-				v.delay = roundTrip
-				opts, edit := []kfake.Opt(nil), func(*kafka.Config) {}
-				if c.secure {
-					opts, edit = secured(t)
-				}
-				p := v.producer(t, v.broker(t, opts...).ListenAddrs(), edit)
-				_, took := store(t, p, "first", patience)
-				t.Logf("%v round trips", float64(took)/float64(roundTrip))
-				if took > time.Duration(c.most)*roundTrip {
-					t.Errorf("the first record took %v, want at most %d round trips", took, c.most)
-				}
-			})
+	for secure, most := range map[bool]time.Duration{false: 5 * roundTrip, true: 8 * roundTrip} {
+		virtually(t, fmt.Sprint("TLS and login ", secure), func(v *virtual) {
+			v.slow(roundTrip)
+			if _, took := v.store(v.secured(secure), record("first")); took > most {
+				v.Errorf("the first record took %v, want at most %v", took, most)
+			}
 		})
 	}
 }
 
-// TestSessions has logins that expire after 10 s (KIP-368): connections are replaced in time, no caller waits, and
-// nothing is logged.
+// TestSessions has logins that expire after 10 s (KIP-368): connections are replaced in time, no caller waits.
 func TestSessions(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		v := newVirtual(t)
-		opts, edit := secured(t)
-		opts = append(opts, kfake.BrokerConfigs(map[string]string{"connections.max.reauth.ms": "10000"}))
-		var log lines
-		p := v.producer(t, v.broker(t, opts...).ListenAddrs(), edit, logTo(&log))
+	bubble(t, func(v *virtual) {
+		p := v.secured(true, kfake.BrokerConfigs(map[string]string{"connections.max.reauth.ms": "10000"}))
 		for i := range 100 {
-			store(t, p, strconv.Itoa(i), time.Second)
+			if _, took := v.store(p, record(strconv.Itoa(i))); took > time.Second {
+				v.Errorf("record %d took %v", i, took)
+			}
 			pass(700 * time.Millisecond)
-		}
-		if len(log.all()) > 0 {
-			t.Errorf("logged: %s", log.all())
 		}
 	})
 }
 
-// TestForgottenConnections has a NAT drop all idle connections: only one attempt is lost for all of them.
-func TestForgottenConnections(t *testing.T) {
+// TestSilentLogin has a broker stop answering during the login, from the start or when connections are made again.
+func TestSilentLogin(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		v := newVirtual(t)
-		c := v.broker(t, kfake.SeedTopics(8, topic))
-		p := v.producer(t, c.ListenAddrs())
-		store(t, p, "before", patience)
-		pass(20 * time.Second)
-		v.forget()
-		if _, took := store(t, p, "first", patience); took < 3*time.Second || took > 3500*time.Millisecond {
-			t.Errorf("the first record took %v, want one attempt, 3 s", took)
+	for _, key := range []kmsg.Key{kmsg.SASLHandshake, kmsg.SASLAuthenticate} {
+		for _, later := range []bool{false, true} {
+			virtually(t, fmt.Sprint(key.Name(), ", later: ", later), func(v *virtual) {
+				b := v.broker(kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "password"))
+				var silent atomic.Bool
+				silent.Store(!later)
+				b.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+					b.KeepControl()
+					return nil, nil, silent.Load()
+				})
+				p := v.producer(b, login("user", "password"))
+				if later {
+					v.store(p, record("before"))
+					silent.Store(true)
+					v.cut(b.ListenAddrs()[0])
+				}
+				_, err := v.try(v.within(30*time.Second), p, record("x"))
+				wantClass(v, err, delivery.Unavailable)
+				silent.Store(false)
+				v.storeAfter(p)
+			})
 		}
-		for i := range 20 {
-			if _, took := store(t, p, strconv.Itoa(i), patience); took > 500*time.Millisecond {
-				t.Errorf("record %d took %v: the next connection was not trusted for nothing", i, took)
-			}
+	}
+}
+
+// TestRenewedCertificates changes the authority of both sides while the producer runs: each new connection uses the
+// current certificates.
+func TestRenewedCertificates(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(v *virtual) {
+		var servers, clients [2]*tls.Config
+		for i := range servers {
+			servers[i], clients[i] = secure(v.T)
 		}
+		var now atomic.Int32
+		b := v.broker(kfake.TLS(&tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return servers[now.Load()], nil },
+		}))
+		p := v.producer(b, func(c *kafka.Config) {
+			c.TLS, c.CurrentTLS = clients[0], func() *tls.Config { return clients[now.Load()] }
+		})
+		v.store(p, record("before"))
+		now.Store(1)
+		v.cut(b.ListenAddrs()[0])
+		v.store(p, record("after"))
 	})
 }
 
 // TestThrottled has a broker that throttles the client (throttle_time_ms, KIP-219).
 func TestThrottled(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		v := newVirtual(t)
-		c := v.broker(t)
-		p := v.producer(t, c.ListenAddrs())
-		store(t, p, "before", patience)
-		throttleNext(c, 5*time.Second)
-		md, _ := store(t, p, "throttled", patience)
-		if md.Throttled != 5*time.Second {
-			t.Errorf("the record's place says %v, want 5 s", md.Throttled)
+	bubble(t, func(v *virtual) {
+		c := v.broker()
+		p := v.producer(c)
+		v.store(p, record("before"))
+		c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			resp := answerOf(r, 0, 0)
+			resp.ThrottleMillis = 5000
+			return resp, nil, true
+		})
+		if md, _ := v.store(p, record("throttled")); md.Throttled != 5*time.Second {
+			v.Errorf("the record's place says %v, want 5 s", md.Throttled)
 		}
-		_, err := p.Produce(within(t, time.Second), record("impatient"))
-		wantClass(t, err, "throttled")
-		if _, took := store(t, p, "patient", patience); took != 4*time.Second {
-			t.Errorf("the next record was sent after %v, want 4 s", took)
+		_, err := p.Produce(v.within(time.Second), record("impatient"))
+		wantClass(v, err, delivery.Throttled)
+		if md, took := v.store(p, record("patient")); took != 4*time.Second || md.Throttled != 0 {
+			v.Errorf("the next record was sent after %v, want 4 s; its place says %v", took, md.Throttled)
 		}
-		if md, _ := store(t, p, "after", time.Second); md.Throttled != 0 {
-			t.Errorf("the record's place says %v, want nothing", md.Throttled)
-		}
-	})
-}
-
-// throttleNext sets a throttle time in the answer to the next Produce request.
-func throttleNext(c *kfake.Cluster, d time.Duration) {
-	c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		resp := answerOf(r, 0, 0)
-		resp.ThrottleMillis = int32(d.Milliseconds())
-		return resp, nil, true
 	})
 }

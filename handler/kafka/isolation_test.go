@@ -5,16 +5,15 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"userrelay/handler/delivery"
-	"userrelay/test/kafka/ledger"
-	"userrelay/test/wait"
+	"userrelay/handler/kafka"
 )
 
 // TestOnePartitionStopsNoOther has a broker refuse the records of one partition, for several reasons. Records of the
@@ -22,140 +21,176 @@ import (
 func TestOnePartitionStopsNoOther(t *testing.T) {
 	t.Parallel()
 	const partitions, waiters = 4, 40 // more than there are lanes
-	for _, code := range []int16{6, 7, 19, 20, -1} {
-		t.Run(strconv.Itoa(int(code)), func(t *testing.T) {
-			t.Parallel()
-			c := startBroker(t, kfake.SeedTopics(partitions, topic))
-			p := newProducer(t, c.ListenAddrs())
-			var l ledger.Ledger
-			l.Note("first", produce(t, p, "first"), nil)
+	for _, code := range []int16{6, 7, 19} {
+		virtually(t, strconv.Itoa(int(code)), func(v *virtual) {
+			c := v.broker(kfake.SeedTopics(partitions, topic))
+			p := v.producer(c)
+			v.store(p, record("first"))
 			f := faultOf(code, -1)
 			f.Partitions = []int32{0}
 			fault := c.Fault(f)
-
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
 			var others, stuck sync.WaitGroup
-			note := func(id, key string) error {
-				md, err := p.Produce(ctx, keyed(id, key))
-				l.Note(id, md, err)
-				return err
-			}
 			for i := range waiters {
-				stuck.Go(func() {
-					if err := note(fmt.Sprint("stuck-", i), keyIn(0, partitions, i)); err != nil {
-						t.Errorf("of the partition itself: %v", err)
-					}
-				})
+				stuck.Go(func() { v.store(p, keyed(fmt.Sprint("stuck-", i), keyIn(0, partitions, i))) })
 				others.Go(func() {
 					for j := range 20 {
-						if err := note(fmt.Sprint("other-", i, "-", j), keyIn(1+j%3, partitions, i)); err != nil {
-							t.Errorf("of another partition: %v", err)
+						if _, took := v.store(p, keyed(fmt.Sprint("other-", i, "-", j), keyIn(1+j%3, partitions, i))); took > time.Second {
+							v.Errorf("of another partition: after %v", took)
 						}
 					}
 				})
 			}
 			others.Wait()
 			if fault.Hits() == 0 {
-				t.Error("nothing went to the partition that is at fault")
+				v.Error("nothing went to the partition that is at fault")
 			}
 			fault.Remove()
 			stuck.Wait()
-			if r := compare(t, &l, c); r.Copies != 0 || r.Acknowledged != waiters*21+1 {
-				t.Error(r)
+			if r := v.compare(c); r.Copies != 0 {
+				v.Error(r)
 			}
 		})
 	}
 }
 
-// TestPartitionWithoutLeader has a partition get a leader some time after the start.
+// TestPartitionWithoutLeader has a partition get a leader some time after the start, before the next regular look.
 func TestPartitionWithoutLeader(t *testing.T) {
 	t.Parallel()
-	c := startBroker(t, kfake.SeedTopics(2, topic))
-	var mu sync.Mutex
-	leaderless, asked := true, 0
-	c.ControlKey(kmsg.Metadata.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		mu.Lock()
-		defer mu.Unlock()
-		if asked++; !leaderless {
-			return nil, nil, false
+	bubble(t, func(v *virtual) {
+		c := v.three(3)
+		var leads atomic.Bool
+		c.ControlKey(kmsg.Metadata.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			return metadataAnswer(r, func(m *kmsg.MetadataResponse) {
+				m.Topics[0].Partitions[0].ErrorCode, m.Topics[0].Partitions[0].Leader = 5, -1 // LEADER_NOT_AVAILABLE
+			}), nil, !leads.Load()
+		})
+		p := v.producer(c)
+		waits := v.begin(v.within(8*time.Second), p, keyed("x", keyIn(0, 3, 0)))
+		if _, took := v.store(p, keyed("y", keyIn(1, 3, 0))); took > time.Second {
+			v.Errorf("the partition that has a leader took a record after %v", took)
 		}
-		resp, ok := r.ResponseKind().(*kmsg.MetadataResponse)
-		if !ok {
-			return nil, nil, false
-		}
-		broker := kmsg.NewMetadataResponseBroker()
-		broker.Host, broker.Port = hostPort(t, c.ListenAddrs()[0])
-		resp.Brokers = append(resp.Brokers, broker)
-		answer := kmsg.NewMetadataResponseTopic()
-		answer.Topic = new(topic)
-		for id := range int32(2) {
-			part := kmsg.NewMetadataResponseTopicPartition()
-			part.Partition = id
-			if id == 0 {
-				part.ErrorCode, part.Leader = 5, -1 // LEADER_NOT_AVAILABLE
-			}
-			answer.Partitions = append(answer.Partitions, part)
-		}
-		resp.Topics = append(resp.Topics, answer)
-		return resp, nil, true
+		pass(3 * time.Second)
+		leads.Store(true)
+		wantClass(v, waits.wait(), stored)
 	})
-	p := newProducer(t, c.ListenAddrs())
-	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second) // less than the interval of the regular looks
-	defer cancel()
-	waits := begin(ctx, p, keyed("x", keyIn(0, 2, 0)))
-	if _, err := p.Produce(ctx, keyed("y", keyIn(1, 2, 0))); err != nil {
-		t.Errorf("of the partition that has a leader: %v", err)
-	}
-	mu.Lock()
-	before := asked
-	mu.Unlock()
-	wait.For(t, "it is asked again", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return asked > before
-	})
-	mu.Lock()
-	leaderless = false
-	mu.Unlock()
-	if _, err := waits.wait(t); err != nil {
-		t.Errorf("of the partition that has got one: %v", err)
-	}
 }
 
 // TestBlackHoleStopsNoOther has one of three brokers drop all packets, including those of new connections.
 func TestBlackHoleStopsNoOther(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		v := newVirtual(t)
-		c := v.three(t, 3)
-		p := v.producer(t, c.ListenAddrs())
-		produceIn := func(n, partition int) {
-			if _, err := p.Produce(within(t, time.Second), keyed(strconv.Itoa(n), keyIn(partition, 3, n%100))); err != nil {
-				t.Fatalf("record %d, for partition %d: %v", n, partition, err)
+	bubble(t, func(v *virtual) {
+		c := v.three(3)
+		p := v.producer(c)
+		storeIn := func(n, partition int) {
+			if _, took := v.store(p, keyed(strconv.Itoa(n), keyIn(partition, 3, n%100))); took > time.Second {
+				v.Errorf("record %d, for partition %d, after %v", n, partition, took)
 			}
 		}
 		for i := range 3 {
-			produceIn(i, i)
+			storeIn(i, i)
 		}
 		v.set(c.ListenAddrs()[0], mute)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
+		ctx, cancel := context.WithCancel(v.Context())
 		var stuck []*pending
 		for i := range 20 {
-			stuck = append(stuck, begin(ctx, p, keyed(fmt.Sprint("stuck-", i), keyIn(0, 3, i))))
+			stuck = append(stuck, v.begin(ctx, p, keyed(fmt.Sprint("stuck-", i), keyIn(0, 3, i))))
 		}
 		for n := range 700 { // for longer than an attempt takes, and several looks at the cluster
 			pass(10 * time.Millisecond)
-			produceIn(n, 1+n%2)
+			storeIn(n, 1+n%2)
 		}
 		cancel()
 		for _, call := range stuck {
-			_, err := call.wait(t)
-			if class := delivery.ClassOf(err); class != delivery.Unavailable && class != delivery.UnknownOutcome {
-				t.Errorf("at the black hole: %v", err)
+			if class := delivery.ClassOf(call.wait()); class != delivery.Unavailable && class != delivery.UnknownOutcome {
+				v.Errorf("at the black hole: %v", call.err)
 			}
 		}
 	})
+}
+
+// TestRates puts a producer under load while nothing can be stored, and counts the requests to the broker and the log
+// lines. Without limits there would be thousands.
+func TestRates(t *testing.T) {
+	t.Parallel()
+	const (
+		window = 2 * time.Second
+		most   = 60 * int(window/time.Second) // requests of all kinds, for one partition
+		lasts  = 3                            // lines
+	)
+	always := func(code int16, keys ...kmsg.Key) func(*virtual, *kfake.Cluster) {
+		return func(_ *virtual, c *kfake.Cluster) { c.Fault(faultOf(code, -1, keys...)) }
+	}
+	deleteTopic := func(v *virtual, c *kfake.Cluster) { wantClass(v, c.DeleteTopic(topic), stored) }
+	for name, c := range map[string]struct {
+		edit  func(*kafka.Config)
+		begin func(*virtual, *kfake.Cluster) // before the producer starts
+		spoil func(*virtual, *kfake.Cluster) // after a record was stored
+		class delivery.Class                 // of the errors; a caller may also give up while its record is on the wire
+	}{
+		"no such topic":            {begin: deleteTopic, class: delivery.UnknownTopic},
+		"topic deleted":            {spoil: deleteTopic, class: delivery.UnknownTopic},
+		"topic not to be seen":     {begin: always(29, kmsg.Metadata), class: delivery.NotAuthorized},
+		"topic not to be written":  {spoil: always(29), class: delivery.NotAuthorized},
+		"no right to an id":        {begin: always(31, kmsg.InitProducerID), class: delivery.NotAuthorized},
+		"wrong password":           {edit: login("user", "wrong"), class: delivery.Unavailable},
+		"throttled":                {spoil: always(44), class: delivery.Throttled},
+		"never the right leader":   {spoil: always(6), class: delivery.Unavailable},
+		"too few replicas":         {spoil: always(19), class: delivery.Unavailable},
+		"out of order":             {spoil: always(45), class: delivery.Unavailable},
+		"no producer ids for long": {begin: always(14, kmsg.InitProducerID), class: delivery.Unavailable},
+	} {
+		virtually(t, name, func(v *virtual) {
+			b := v.broker(kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "right"))
+			if c.begin != nil {
+				c.begin(v, b)
+			}
+			var log lines
+			edits := []func(*kafka.Config){login("user", "right"), logTo(&log)}
+			if c.edit != nil {
+				edits = append(edits, c.edit)
+			}
+			p := v.producer(b, edits...)
+			if c.spoil != nil {
+				v.store(p, record("before"))
+				c.spoil(v, b)
+			}
+			v.underLoad(p, time.Second) // it begins
+			var requests atomic.Int64
+			b.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+				b.KeepControl()
+				requests.Add(1)
+				return nil, nil, false
+			})
+			classes := v.underLoad(p, window)
+			if n := int(requests.Load()); n > most || log.count() > lasts {
+				v.Errorf("%d requests in %v, want at most %d; logged: %s", n, window, most, log.String())
+			}
+			if classes[c.class] == 0 || classes[stored] != 0 {
+				v.Errorf("callers were told %v, want %q", classes, c.class)
+			}
+		})
+	}
+}
+
+// underLoad has 20 callers produce for a time, each a record every 5 ms with a time limit of 300 ms. It returns the
+// number of results of each kind.
+func (v *virtual) underLoad(p *kafka.Producer, d time.Duration) map[delivery.Class]int {
+	var mu sync.Mutex
+	told := map[delivery.Class]int{}
+	var callers sync.WaitGroup
+	for i := range 20 {
+		callers.Go(func() {
+			for began := time.Now(); time.Since(began) < d; pass(5 * time.Millisecond) {
+				limit, cancel := context.WithTimeout(v.Context(), 300*time.Millisecond)
+				_, err := p.Produce(limit, record(strconv.Itoa(i)))
+				cancel()
+				mu.Lock()
+				told[delivery.ClassOf(err)]++
+				mu.Unlock()
+			}
+		})
+	}
+	callers.Wait()
+	return told
 }

@@ -14,17 +14,14 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
-	"userrelay/test/kafka/ledger"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
 // server accepts connections until the test ends, and calls serve for each.
 func server(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get[net.Listener](t)((&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0"))
 	var conns []net.Conn
 	done := make(chan struct{})
 	go func() {
@@ -39,9 +36,7 @@ func server(t *testing.T, serve func(net.Conn)) string {
 		}
 	}()
 	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
+		_ = l.Close()
 		<-done
 		for _, conn := range conns {
 			_ = conn.Close() // some are closed already
@@ -54,94 +49,63 @@ func server(t *testing.T, serve func(net.Conn)) string {
 // error that says that nothing is stored. The log says why, without any text from the network.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
-	secureServer, secureClient := secure(t, tls.VersionTLS13)
-	_, strange := secure(t, tls.VersionTLS13)
-	secured := func(t *testing.T) string { t.Helper(); return startBroker(t, kfake.TLS(secureServer)).ListenAddrs()[0] }
+	config, trusts := secure(t)
+	_, strange := secure(t)
+	otherName := trusts.Clone()
+	otherName.ServerName = "kafka.example.com"
 	serves := func(serve func(net.Conn)) func(*testing.T) string {
 		return func(t *testing.T) string { t.Helper(); return server(t, serve) }
 	}
-	withTLS := func(config *tls.Config) func(*kafka.Config) { return func(c *kafka.Config) { c.TLS = config } }
-	wrongHost := secureClient.Clone()
-	wrongHost.ServerName = "kafka.example.com"
+	says := func(text string) func(*testing.T) string {
+		return serves(func(c net.Conn) { _, _ = io.WriteString(c, text) })
+	}
+	at := func(address string) func(*testing.T) string { return func(*testing.T) string { return address } }
+	withTLS := func(t *testing.T) string { t.Helper(); return startBroker(t, kfake.TLS(config)).ListenAddrs()[0] }
+	closes := serves(func(c net.Conn) { _ = c.Close() })
+	closesLater := serves(func(c net.Conn) { _, _ = c.Read(make([]byte, 4)); _ = c.Close() }) // as a Kafka broker takes TLS
+	resets := serves(func(c net.Conn) {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	})
+	const unavailable, refused = delivery.Unavailable, delivery.NotAuthorized
 	for name, c := range map[string]struct {
 		broker func(*testing.T) string
-		edit   func(*kafka.Config)
+		tls    *tls.Config
 		class  delivery.Class
 		line   string // what the log tells
 	}{
-		"refused": {
-			func(t *testing.T) string {
-				t.Helper()
-				l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer func() { _ = l.Close() }()
-				return l.Addr().String()
-			}, nil, delivery.Unavailable, "the broker refuses connections",
-		},
-		"black hole": {
-			serves(func(net.Conn) {}), nil, delivery.Unavailable, "does not answer in time",
-		},
-		"closed at once": {
-			serves(func(c net.Conn) { _ = c.Close() }), nil, delivery.Unavailable, "the broker closes connections",
-		},
-		"reset at once": {
-			serves(func(c net.Conn) {
-				if tcp, ok := c.(*net.TCPConn); ok {
-					_ = tcp.SetLinger(0)
-				}
-				_ = c.Close()
-			}), nil, delivery.Unavailable, "the broker closes connections",
-		},
-		"no Kafka": {
-			serves(func(c net.Conn) { _, _ = io.WriteString(c, "220 secret.example.com ESMTP\r\n"); _ = c.Close() }),
-			nil, delivery.Unavailable, "not a Kafka broker",
-		},
-		"a web server": {
-			serves(func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nServer: secret\r\n\r\n") }),
-			nil, delivery.Unavailable, "not a Kafka broker",
-		},
-		"no Kafka, with TLS": {
-			serves(func(c net.Conn) { _, _ = io.WriteString(c, "220 secret.example.com ESMTP\r\n") }),
-			withTLS(secureClient), delivery.NotAuthorized, "does not speak TLS",
-		},
-		"no such host": {
-			func(*testing.T) string { return "kafka.invalid:9092" }, nil, delivery.Unavailable, "name cannot be resolved",
-		},
-		"plain to TLS": {secured, nil, delivery.Unavailable, "wants another KAFKA_SECURITY_PROTOCOL"},
-		"plain to TLS that says so": {
-			serves(func(c net.Conn) { _, _ = c.Write([]byte{21, 3, 3, 0, 2, 2, 70}) }), // a fatal alert, protocol_version
-			nil, delivery.NotAuthorized, "wants TLS on this port",
-		},
-		"TLS to plain": { // as a Kafka broker takes it
-			serves(func(c net.Conn) { _, _ = c.Read(make([]byte, 4)); _ = c.Close() }),
-			withTLS(secureClient), delivery.Unavailable, "the broker closes connections",
-		},
-		"strange authority": {
-			secured, withTLS(strange), delivery.NotAuthorized, "signed by an authority that is not known",
-		},
-		"another host": {secured, withTLS(wrongHost), delivery.NotAuthorized, "for another host name"},
+		"refused":                   {at("127.0.0.1:1"), nil, unavailable, "the broker refuses connections"},
+		"no such host":              {at("kafka.invalid:9092"), nil, unavailable, "name cannot be resolved"},
+		"black hole":                {serves(func(net.Conn) {}), nil, unavailable, "does not answer in time"},
+		"closed at once":            {closes, nil, unavailable, "the broker closes connections"},
+		"reset at once":             {resets, nil, unavailable, "the broker closes connections"},
+		"no Kafka":                  {says("220 secret.example.com ESMTP\r\n"), nil, unavailable, "not a Kafka broker"},
+		"a web server":              {says("HTTP/1.1 400 Bad Request\r\nServer: secret\r\n\r\n"), nil, unavailable, "not a Kafka broker"},
+		"no Kafka, with TLS":        {says("220 secret.example.com ESMTP\r\n"), trusts, refused, "does not speak TLS"},
+		"plain to TLS":              {withTLS, nil, unavailable, "wants another KAFKA_SECURITY_PROTOCOL"},
+		"plain to TLS that says so": {says("\x15\x03\x03\x00\x02\x02\x46"), nil, refused, "wants TLS on this port"},
+		"TLS to plain":              {closesLater, trusts, unavailable, "the broker closes connections"},
+		"strange authority":         {withTLS, strange, refused, "signed by an authority that is not known"},
+		"another host":              {withTLS, otherName, refused, "for another host name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log lines
-			edits := []func(*kafka.Config){logTo(&log)}
-			if c.edit != nil {
-				edits = append(edits, c.edit)
-			}
-			p := newProducer(t, []string{c.broker(t)}, edits...)
+			p := newProducer(t, []string{c.broker(t)}, logTo(&log), func(k *kafka.Config) { k.TLS = c.tls })
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			call := begin(ctx, p, ledger.Record("x"))
-			wait.For(t, "the log tells something", func() bool { return len(log.all()) > 0 })
-			if log.with(c.line) != 1 {
-				t.Errorf("logged: %s, want: %s", log.all(), c.line)
-			}
-			if c.class == delivery.Unavailable {
+			outcome := make(chan error, 1)
+			go func() {
+				_, err := p.Produce(ctx, record("x"))
+				outcome <- err
+			}()
+			wait.For(t, "the log tells something", func() bool { return log.count() > 0 })
+			if c.class == unavailable {
 				cancel() // until then it is tried again
 			}
-			_, err := call.wait(t)
+			err := wait.Receive(t, "the outcome", outcome)
 			wantClass(t, err, c.class)
 			limit, stop := context.WithTimeout(t.Context(), time.Second)
 			defer stop()
@@ -149,8 +113,8 @@ func TestUnreachable(t *testing.T) {
 			if e, ok := errors.AsType[*delivery.Error](err); ok && e.Error() != e.Op+": "+string(c.class) {
 				t.Errorf("error = %q", e)
 			}
-			if all := strings.Join(log.all(), "\n"); strings.Contains(all, "secret") || len(log.all()) != 1 {
-				t.Errorf("logged: %s", all)
+			if all := log.String(); log.with(c.line) != 1 || log.count() != 1 || strings.Contains(all, "secret") {
+				t.Errorf("logged: %s, want: %s", all, c.line)
 			}
 		})
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +27,7 @@ import (
 const (
 	topic    = "user-events"
 	patience = wait.Patience
+	stored   = delivery.Class("") // in a table: no error
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,10 +44,6 @@ func startBroker(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
 	return c
 }
 
-func threeBrokers() []kfake.Opt {
-	return []kfake.Opt{kfake.NumBrokers(3), kfake.SeedTopics(8, topic)}
-}
-
 // newProducer returns a producer for these brokers that is closed before the test ends.
 func newProducer(t *testing.T, brokers []string, edit ...func(*kafka.Config)) *kafka.Producer {
 	t.Helper()
@@ -56,31 +52,141 @@ func newProducer(t *testing.T, brokers []string, edit ...func(*kafka.Config)) *k
 		f(&config)
 	}
 	p := kafka.New(config)
-	t.Cleanup(func() { closeNow(t, p) })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := p.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
 	return p
 }
 
-// closeNow closes a producer that should have no records in progress.
-func closeNow(t *testing.T, p *kafka.Producer) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := p.Close(ctx); err != nil {
-		t.Errorf("close: %v", err)
+// broker starts a cluster on the network, which ends with the test.
+func (v *virtual) broker(opts ...kfake.Opt) *kfake.Cluster {
+	v.Helper()
+	return startBroker(v.T, append([]kfake.Opt{kfake.Ports(9001), kfake.ListenFn(v.network.Listen)}, opts...)...)
+}
+
+// three starts three brokers. Broker i leads the partitions whose number modulo 3 is i.
+func (v *virtual) three(partitions int32) *kfake.Cluster {
+	v.Helper()
+	c := v.broker(kfake.NumBrokers(3), kfake.Ports(9001, 9002, 9003), kfake.SeedTopics(partitions, topic))
+	v.move(c, partitions, func(i int32) int32 { return i % 3 })
+	return c
+}
+
+// move makes other brokers the leaders of partitions 0 to n-1.
+func (v *virtual) move(c *kfake.Cluster, n int32, to func(partition int32) int32) {
+	v.Helper()
+	for i := range n {
+		if err := c.MoveTopicPartition(topic, i, to(i)); err != nil {
+			v.Error(err)
+		}
 	}
 }
 
-// produce stores a record, and fails the test if that does not work.
-func produce(t *testing.T, p *kafka.Producer, id string) delivery.RecordMetadata {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	md, err := p.Produce(ctx, ledger.Record(id))
-	if err != nil {
-		t.Fatalf("produce %s: %v (%v)", id, err, errors.Unwrap(err))
-	}
-	return md
+// producer makes a producer on the network.
+func (v *virtual) producer(c *kfake.Cluster, edit ...func(*kafka.Config)) *kafka.Producer {
+	v.Helper()
+	return v.producerOf(c.ListenAddrs(), edit...)
 }
+
+func (v *virtual) producerOf(brokers []string, edit ...func(*kafka.Config)) *kafka.Producer {
+	v.Helper()
+	return newProducer(v.T, brokers, append([]func(*kafka.Config){func(c *kafka.Config) { c.Dial = v.dial }}, edit...)...)
+}
+
+// within returns a context that ends after a time, or with the test.
+func (v *virtual) within(d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(v.Context(), d)
+	v.Cleanup(cancel)
+	return ctx
+}
+
+// try produces a record, and notes the result for compare.
+func (v *virtual) try(ctx context.Context, p ledger.Producer, r registration.Record) (delivery.RecordMetadata, error) {
+	md, err := p.Produce(ctx, r)
+	for _, h := range r.Headers {
+		if h.Key == ledger.IDHeader {
+			v.ledger.Note(h.Value, md, err)
+		}
+	}
+	return md, err
+}
+
+// store stores a record, however long that takes, and returns how long it took.
+func (v *virtual) store(p *kafka.Producer, r registration.Record) (delivery.RecordMetadata, time.Duration) {
+	v.Helper()
+	start := time.Now()
+	md, err := v.try(v.within(patience), p, r)
+	if err != nil {
+		v.Errorf("record for %s after %v: %v (%v)", r.Key, time.Since(start), err, errors.Unwrap(err))
+	}
+	return md, time.Since(start)
+}
+
+// storeAfter stores a record after a fault has ended. If the last answer was a lasting refusal, callers get it for a
+// short time after.
+func (v *virtual) storeAfter(p *kafka.Producer) {
+	v.Helper()
+	v.after++
+	for range 100 {
+		if _, err := v.try(v.within(patience), p, record(fmt.Sprint("after-", v.after))); err == nil {
+			return
+		}
+		pass(20 * time.Millisecond)
+	}
+	v.Error("no record is stored any more")
+}
+
+// compare compares the log of a topic with the results of all calls.
+func (v *virtual) compare(c *kfake.Cluster) ledger.Report {
+	v.Helper()
+	log, err := realkafka.Read(v.Context(), c.ListenAddrs(), topic, kgo.Dialer(v.network.DialContext))
+	if err != nil {
+		v.Fatal(err)
+	}
+	report, err := v.ledger.Compare(log)
+	if err != nil {
+		v.Error(err)
+	}
+	return report
+}
+
+// pending is a call of Produce in progress.
+type pending struct {
+	done chan struct{}
+	md   delivery.RecordMetadata
+	err  error
+}
+
+// begin calls Produce in a goroutine.
+func (v *virtual) begin(ctx context.Context, p *kafka.Producer, r registration.Record) *pending {
+	c := &pending{done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		c.md, c.err = v.try(ctx, p, r)
+	}()
+	return c
+}
+
+// beginMany calls Produce for n records.
+func (v *virtual) beginMany(ctx context.Context, p *kafka.Producer, n int) []*pending {
+	calls := make([]*pending, n)
+	for i := range calls {
+		calls[i] = v.begin(ctx, p, record(fmt.Sprint("many-", i)))
+	}
+	return calls
+}
+
+// wait returns the result of the call.
+func (c *pending) wait() error {
+	<-c.done
+	return c.err
+}
+
+func record(id string) registration.Record { return ledger.Record(id) }
 
 // keyIn returns the n-th key that belongs to a partition, according to an independent hash function.
 func keyIn(partition, partitions, n int) string {
@@ -98,77 +204,38 @@ func keyIn(partition, partitions, n int) string {
 
 // keyed makes a record with a key, identified by id.
 func keyed(id, key string) registration.Record {
-	r := ledger.Record(id)
+	r := record(id)
 	r.Key = []byte(key)
 	return r
 }
 
-// pending is a call of Produce in progress.
-type pending struct {
-	done chan struct{}
-	md   delivery.RecordMetadata
-	err  error
-}
-
-// begin calls Produce in a goroutine.
-func begin(ctx context.Context, p *kafka.Producer, r registration.Record) *pending {
-	c := &pending{done: make(chan struct{})}
-	go func() {
-		defer close(c.done)
-		c.md, c.err = p.Produce(ctx, r)
-	}()
-	return c
-}
-
-// wait returns the result of the call.
-func (c *pending) wait(t *testing.T) (delivery.RecordMetadata, error) {
-	t.Helper()
-	select {
-	case <-c.done:
-	case <-time.After(patience):
-		t.Fatal("Produce does not return")
-	}
-	return c.md, c.err
-}
-
-// wantClass fails the test unless the error is a *delivery.Error of the class.
-func wantClass(t *testing.T, err error, want delivery.Class) {
-	t.Helper()
-	if e, ok := errors.AsType[*delivery.Error](err); !ok || e.Class != want {
-		t.Errorf("error = %v (%v), want one of class %q", err, errors.Unwrap(err), want)
+// wantClass fails the test unless the error is of the class.
+func wantClass(tb testing.TB, err error, want delivery.Class) {
+	tb.Helper()
+	if delivery.ClassOf(err) != want {
+		tb.Errorf("error = %v (%v), want one of class %q", err, errors.Unwrap(err), want)
 	}
 }
 
-// readLog reads the whole topic with an independent client.
-func readLog(t *testing.T, c *kfake.Cluster) []realkafka.Record {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	records, err := realkafka.Read(ctx, c.ListenAddrs(), topic)
-	if err != nil {
-		t.Fatal(err)
+// wantEmpty fails the test if a producer has records.
+func wantEmpty(tb testing.TB, p *kafka.Producer) {
+	tb.Helper()
+	if records, size := p.Held(); records != 0 || size != 0 {
+		tb.Errorf("%d records of %d bytes are still on the books", records, size)
 	}
-	return records
 }
 
-// compare compares the log with the answers to callers.
-func compare(t *testing.T, l *ledger.Ledger, c *kfake.Cluster) ledger.Report {
-	t.Helper()
-	report, err := l.Compare(readLog(t, c))
-	if err != nil {
-		t.Error(err)
-	}
-	t.Log(report)
-	return report
-}
-
-// faultOf answers count Produce requests with a code, or all if count is -1.
-func faultOf(code int16, count int) kfake.Fault {
+// faultOf answers count requests with a code, or all if count is -1: Produce requests, where there is no other key.
+func faultOf(code int16, count int, keys ...kmsg.Key) kfake.Fault {
 	err := &kerr.Error{Code: code}
 	if e, ok := errors.AsType[*kerr.Error](kerr.ErrorForCode(code)); ok && e.Code == code {
 		err = e // the one by which the broker knows what it does all the same
 	}
-	return kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: err, Count: count}
+	f := kfake.Fault{Keys: keys, Err: err, Count: count}
+	if len(keys) == 0 {
+		f.Keys = []kmsg.Key{kmsg.Produce}
+	}
+	return f
 }
 
 // answerOf is an answer to a Produce request: for partition 0 a code and an offset.
@@ -185,54 +252,14 @@ func answerOf(r kmsg.Request, code int16, offset int64) *kmsg.ProduceResponse {
 	return resp
 }
 
-// requests counts a broker's requests by their key.
-type requests struct {
-	mu sync.Mutex
-	by map[int16]int
-}
-
-func countRequests(c *kfake.Cluster) *requests {
-	r := &requests{by: map[int16]int{}}
-	c.Control(func(q kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.by[q.Key()]++
-		return nil, nil, false
-	})
-	return r
-}
-
-func (r *requests) of(key kmsg.Key) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.by[key.Int16()]
-}
-
-func (r *requests) all() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := 0
-	for _, k := range r.by {
-		n += k
-	}
-	return n
-}
-
 // lines collects a producer's log.
 type lines struct{ recorder.Recorder }
 
-func (l *lines) all() []string {
-	text := l.String()
-	if text == "" {
-		return nil
-	}
-	return strings.Split(strings.TrimSpace(text), "\n")
-}
+func (l *lines) count() int { return strings.Count(l.String(), "\n") }
 
 func (l *lines) with(text string) int {
 	n := 0
-	for _, line := range l.all() {
+	for line := range strings.Lines(l.String()) {
 		if strings.Contains(line, text) {
 			n++
 		}

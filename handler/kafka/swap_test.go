@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -9,11 +10,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka"
 	"userrelay/test/kafka/ledger"
 )
 
@@ -32,15 +33,27 @@ func sameIDs(c *kfake.Cluster) {
 	})
 }
 
+// withoutTopicIDs makes a broker send no topic ids, as before Kafka 2.8.
+func withoutTopicIDs() kfake.Opt {
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(kmsg.Metadata.Int16(), 8)
+	versions.SetMaxKeyVersion(kmsg.Produce.Int16(), 8)
+	return kfake.MaxVersions(versions)
+}
+
+func (v *virtual) storeMany(p *kafka.Producer, name string, n int) {
+	v.Helper()
+	for i := range n {
+		v.store(p, record(fmt.Sprint(name, "-", i)))
+	}
+}
+
 // TestAnotherCluster has another cluster answer at the same address while a record's outcome is unknown. It assigns
 // the same producer ids, and has a record of another producer with the same id and sequence: it would treat a repeat
 // as that record, and the caller would be told that its record is stored.
 func TestAnotherCluster(t *testing.T) {
 	t.Parallel()
-	withoutTopicIDs := kversion.Stable()
-	withoutTopicIDs.SetMaxKeyVersion(kmsg.Metadata.Int16(), 8)
-	withoutTopicIDs.SetMaxKeyVersion(kmsg.Produce.Int16(), 8)
-	old := kfake.MaxVersions(withoutTopicIDs)
+	old := []kfake.Opt{withoutTopicIDs()}
 	for name, c := range map[string]struct {
 		before int // records that are stored first
 		more   int // so many more are in the second cluster before ours is sent again
@@ -50,98 +63,62 @@ func TestAnotherCluster(t *testing.T) {
 		"another id":                               {0, 1, nil, "two"},
 		"the same id":                              {0, 1, nil, "one"},
 		"the same id, after some records":          {3, 1, nil, "one"},
-		"another id, no topic ids":                 {0, 1, []kfake.Opt{old}, "two"},
-		"the same id, no topic ids":                {0, 1, []kfake.Opt{old}, "one"},
-		"the same, no topic ids, shorter log":      {3, -1, []kfake.Opt{old}, "one"},
-		"the same, no topic ids, longer log":       {3, 1, []kfake.Opt{old}, "one"},
-		"no word of the cluster's id, no topic id": {0, 1, []kfake.Opt{old}, ""},
+		"another id, no topic ids":                 {0, 1, old, "two"},
+		"the same id, no topic ids":                {0, 1, old, "one"},
+		"the same, no topic ids, shorter log":      {3, -1, old, "one"},
+		"the same, no topic ids, longer log":       {3, 1, old, "one"},
+		"no word of the cluster's id, no topic id": {0, 1, old, ""},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				v := newVirtual(t)
-				first := v.broker(t, append(c.opts, kfake.ClusterID("one"))...)
-				sameIDs(first)
-				p := v.producer(t, first.ListenAddrs())
-				for i := range c.before {
-					store(t, p, strconv.Itoa(i), patience)
-				}
-				first.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
-					first.KeepControl()
-					return nil, nil, true // nobody hears of it any more
-				})
-				call := begin(t.Context(), p, record("ours"))
-				synctest.Wait()
-				first.Close()
-				pass(2 * time.Millisecond) // without topic ids a log is known by the time of its records, in ms
-				second := v.broker(t, append(c.opts, kfake.ClusterID(c.id))...)
-				sameIDs(second)
-				other := v.producer(t, second.ListenAddrs())
-				var l ledger.Ledger
-				for i := range c.before + c.more {
-					id := "other-" + strconv.Itoa(i)
-					md, _ := store(t, other, id, patience)
-					l.Note(id, md, nil)
-				}
-				md, err := call.wait(t)
-				l.Note("ours", md, err)
-				wantClass(t, err, delivery.UnknownOutcome)
-				pass(10 * time.Second)
-				for i := range 20 { // and from now on it stores in the new one
-					id := "after-" + strconv.Itoa(i)
-					md, _ := store(t, p, id, patience)
-					l.Note(id, md, nil)
-				}
-				compareVirtual(t, v, &l, second)
+		virtually(t, name, func(v *virtual) {
+			first := v.broker(append(c.opts, kfake.ClusterID("one"))...)
+			sameIDs(first)
+			p := v.producer(first)
+			v.storeMany(p, "before", c.before)
+			v.ledger = new(ledger.Ledger)
+			first.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+				first.KeepControl()
+				return nil, nil, true // nobody hears of it any more
 			})
+			call := v.begin(v.Context(), p, record("ours"))
+			synctest.Wait()
+			first.Close()
+			pass(2 * time.Millisecond) // without topic ids a log is known by the time of its records, in ms
+			second := v.broker(append(c.opts, kfake.ClusterID(c.id))...)
+			sameIDs(second)
+			v.storeMany(v.producer(second), "other", c.before+c.more)
+			wantClass(v, call.wait(), delivery.UnknownOutcome)
+			pass(10 * time.Second)
+			v.storeMany(p, "after", 20) // and from now on it stores in the new one
+			v.compare(second)
 		})
 	}
 }
 
-// TestSameCluster is the opposite case: connections are lost, the same cluster answers, and the record is stored once.
+// TestSameCluster is the opposite case: requests go nowhere, and the same cluster answers on another connection. Without
+// topic ids the lane recognises it by the records that it has stored.
 func TestSameCluster(t *testing.T) {
 	t.Parallel()
-	withoutTopicIDs := kversion.Stable()
-	withoutTopicIDs.SetMaxKeyVersion(kmsg.Metadata.Int16(), 8)
-	withoutTopicIDs.SetMaxKeyVersion(kmsg.Produce.Int16(), 8)
-	for name, c := range map[string]struct {
-		before int
-		opts   []kfake.Opt
-	}{
-		"topic ids, first record":       {0, nil},
-		"topic ids":                     {3, nil},
-		"no topic ids, after a record ": {3, []kfake.Opt{kfake.MaxVersions(withoutTopicIDs)}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				v := newVirtual(t)
-				b := v.broker(t, c.opts...)
-				p := v.producer(t, b.ListenAddrs())
-				var l ledger.Ledger
-				for i := range c.before {
-					md, _ := store(t, p, strconv.Itoa(i), patience)
-					l.Note(strconv.Itoa(i), md, nil)
-				}
-				v.forget() // requests go nowhere: the attempts end without an answer
-				md, _ := store(t, p, "ours", patience)
-				l.Note("ours", md, nil)
-				compareVirtual(t, v, &l, b)
-			})
+	for before, opt := range map[int]kfake.Opt{0: kfake.NumBrokers(1), 3: withoutTopicIDs()} {
+		virtually(t, fmt.Sprint("after ", before), func(v *virtual) {
+			b := v.broker(opt)
+			p := v.producer(b)
+			v.storeMany(p, "before", before)
+			v.forget()
+			vague := b.Fault(faultOf(5, -1, kmsg.Metadata)) // for a time it cannot be known which topic answers
+			call := v.begin(v.Context(), p, record("ours"))
+			pass(10 * time.Second)
+			vague.Remove()
+			v.wantOursStored(b, call)
 		})
 	}
 }
 
 // wantOursStored checks that the caller of the record "ours" is told that it is stored, and that the log agrees with
 // all answers.
-func wantOursStored(t *testing.T, v *virtual, l *ledger.Ledger, c *kfake.Cluster, call *pending) {
-	t.Helper()
-	md, err := call.wait(t)
-	l.Note("ours", md, err)
-	if err != nil {
-		t.Errorf("error = %v, want the record stored", err)
-	}
-	compareVirtual(t, v, l, c)
+func (v *virtual) wantOursStored(c *kfake.Cluster, call *pending) {
+	v.Helper()
+	wantClass(v, call.wait(), stored)
+	v.compare(c)
 }
 
 // TestRepeatRefused has a broker store a record without an answer, and refuse the repeats for a time. After that it
@@ -149,22 +126,16 @@ func wantOursStored(t *testing.T, v *virtual, l *ledger.Ledger, c *kfake.Cluster
 func TestRepeatRefused(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int16{10, 29, 32, 42, 87} {
-		t.Run(strconv.Itoa(int(code)), func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				v := newVirtual(t)
-				b := v.broker(t)
-				p := v.producer(t, b.ListenAddrs())
-				silent := b.Fault(faultOf(kerr.RequestTimedOut.Code, 1)) // it stores the record all the same
-				call := begin(t.Context(), p, record("ours"))
-				if err := silent.Wait(t.Context(), 1); err != nil {
-					t.Fatal(err)
-				}
-				refusal := b.Fault(faultOf(code, -1))
-				pass(20 * time.Second)
-				refusal.Remove()
-				wantOursStored(t, v, new(ledger.Ledger), b, call)
-			})
+		virtually(t, strconv.Itoa(int(code)), func(v *virtual) {
+			b := v.broker()
+			p := v.producer(b)
+			silent := b.Fault(faultOf(kerr.RequestTimedOut.Code, 1)) // it stores the record all the same
+			call := v.begin(v.Context(), p, record("ours"))
+			wantClass(v, silent.Wait(v.Context(), 1), stored)
+			refusal := b.Fault(faultOf(code, -1))
+			pass(20 * time.Second)
+			refusal.Remove()
+			v.wantOursStored(b, call)
 		})
 	}
 }
@@ -173,24 +144,19 @@ func TestRepeatRefused(t *testing.T) {
 // producer id then, because it could not check later whether the same topic answers.
 func TestNoIDWithoutTopic(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		v := newVirtual(t)
-		b := v.broker(t)
-		p := v.producer(t, b.ListenAddrs())
-		var l ledger.Ledger
-		md, _ := store(t, p, "first", patience)
-		l.Note("first", md, nil)
-		vague := faultOf(5, -1)
-		vague.Keys = []kmsg.Key{kmsg.Metadata}
-		fault := b.Fault(vague)
+	bubble(t, func(v *virtual) {
+		b := v.broker()
+		p := v.producer(b)
+		v.store(p, record("first"))
+		fault := b.Fault(faultOf(5, -1, kmsg.Metadata))
 		v.cut(b.ListenAddrs()[0])
 		b.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
 			return nil, errors.New("the connection is cut"), true
 		})
-		call := begin(t.Context(), p, record("ours"))
+		call := v.begin(v.Context(), p, record("ours"))
 		pass(5 * time.Second)
 		fault.Remove()
-		wantOursStored(t, v, &l, b, call)
+		v.wantOursStored(b, call)
 	})
 }
 
@@ -198,35 +164,17 @@ func TestNoIDWithoutTopic(t *testing.T) {
 // is stored once, and its caller gets the result: its lane has a producer id together with the new topic's id.
 func TestTopicMadeAnew(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		v := newVirtual(t)
-		b := v.broker(t)
-		p := v.producer(t, b.ListenAddrs())
+	bubble(t, func(v *virtual) {
+		b := v.broker()
+		p := v.producer(b)
 		pass(time.Second) // its lanes connect
-		client, err := kgo.NewClient(kgo.SeedBrokers(b.ListenAddrs()...), kgo.Dialer(v.network.DialContext))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer client.Close()
-		gone := kmsg.NewPtrDeleteTopicsRequest()
-		name := topic
-		gone.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: &name}}
-		anew := kmsg.NewPtrCreateTopicsRequest()
-		about := kmsg.NewCreateTopicsRequestTopic()
-		about.Topic, about.NumPartitions, about.ReplicationFactor = topic, 1, 1
-		anew.Topics = append(anew.Topics, about)
-		for _, r := range []kmsg.Request{gone, anew} {
-			if _, err := client.Request(t.Context(), r); err != nil {
-				t.Fatal(err)
-			}
-		}
+		wantClass(v, b.DeleteTopic(topic), stored)
+		wantClass(v, b.CreateTopic(topic, 1, nil), stored)
 		pass(30 * time.Second)                                 // it looks every 10 s
 		lost := b.Fault(faultOf(kerr.RequestTimedOut.Code, 1)) // the broker stores the record all the same
-		call := begin(t.Context(), p, record("ours"))
-		if err := lost.Wait(t.Context(), 1); err != nil {
-			t.Fatal(err)
-		}
+		call := v.begin(v.Context(), p, record("ours"))
+		wantClass(v, lost.Wait(v.Context(), 1), stored)
 		v.cut(b.ListenAddrs()[0])
-		wantOursStored(t, v, new(ledger.Ledger), b, call)
+		v.wantOursStored(b, call)
 	})
 }

@@ -1,11 +1,13 @@
 package kafka
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka/wire"
+	"userrelay/handler/registration"
 )
 
 // TestVerdicts is the table of verdicts for answers. "again" means that the same bytes are sent again.
@@ -102,55 +104,54 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestUnanswered has batches without an answer. An attempt that sent nothing leaves open what earlier ones did.
 func TestUnanswered(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
 		before, maybe, idempotent bool
 		want                      verdict
 	}{
-		"never sent":                           {false, false, true, requeue},
-		"never sent, without an id":            {false, false, false, requeue},
-		"perhaps sent":                         {false, true, true, unknown},
-		"perhaps sent, without an id":          {false, true, false, failed},
-		"never sent now, but perhaps before":   {true, false, true, unknown},
-		"perhaps sent now, and perhaps before": {true, true, true, unknown},
+		{false, false, true, requeue}, {false, false, false, requeue}, {true, false, true, unknown}, {false, true, true, unknown}, {false, true, false, failed},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := batch{items: make([]*item, 1), maybe: c.before}
-			b.unanswered(c.maybe, c.idempotent)
-			if b.verdict != c.want || b.verdict == failed && b.class != delivery.UnknownOutcome {
-				t.Errorf("verdict = %v, class %q, want %v", b.verdict, b.class, c.want)
-			}
-		})
+		b := batch{items: make([]*item, 1), maybe: c.before}
+		if b.unanswered(c.maybe, c.idempotent); b.verdict != c.want || b.verdict == failed && b.class != delivery.UnknownOutcome {
+			t.Errorf("%+v: verdict = %v, class %q", c, b.verdict, b.class)
+		}
 	}
 }
 
 // A broker that already has a batch may not know its offset any more.
 func TestOffsets(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		base int64
-		want []int64
-	}{
-		"known":     {40, []int64{40, 41, 42}},
-		"not known": {-1, []int64{-1, -1, -1}},
+	for base, want := range map[int64][]int64{40: {40, 41, 42}, -1: {-1, -1, -1}} {
+		items := itemsOf(make([]registration.Record, len(want)))
+		(&Producer{}).finish(&batch{verdict: stored, base: base, items: slices.Clone(items)})
+		for i, it := range items {
+			if got := (<-it.done).metadata.Offset; got != want[i] {
+				t.Errorf("base %d, record %d: offset %d", base, i, got)
+			}
+		}
+	}
+}
+
+func TestKnowsEventHubs(t *testing.T) {
+	t.Parallel()
+	for broker, want := range map[string]bool{
+		"ns.servicebus.windows.net:9093":         true,
+		"NS.ServiceBus.Windows.Net:9093":         true,
+		"ns.servicebus.usgovcloudapi.net:9093":   true,
+		"ns.servicebus.chinacloudapi.cn:9093":    true,
+		"ns.servicebus.windows.net.example:9093": false,
+		"servicebus.windows.net.evil.com:9093":   false,
+		"127.0.0.1:9092":                         false,
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := &Producer{config: Config{Topic: "t"}}
-			b := batch{verdict: stored, base: c.base}
-			var items []*item
-			for range c.want {
-				it := &item{done: make(chan result, 1)}
-				items, b.items = append(items, it), append(b.items, it)
-			}
-			p.finish(&b)
-			for i, it := range items {
-				if got := (<-it.done).metadata.Offset; got != c.want[i] {
-					t.Errorf("record %d: offset %d, want %d", i, got, c.want[i])
-				}
-			}
-		})
+		p := newProducer(Config{Brokers: []string{"kafka-0:9092", broker}, Topic: "t"})
+		p.letGo()
+		if got := p.attemptTimeout == eventHubsAttemptTimeout && p.brokerTimeout == eventHubsBrokerTimeout; got != want {
+			t.Errorf("%s: Event Hubs: %v, want %v", broker, got, want)
+		}
+		if p.brokerTimeout >= p.attemptTimeout {
+			t.Errorf("%s: the broker may take %v, an attempt %v", broker, p.brokerTimeout, p.attemptTimeout)
+		}
 	}
 }

@@ -8,28 +8,26 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 
-	"userrelay/handler/delivery"
-	"userrelay/handler/kafka"
-	"userrelay/local/realkafka"
 	"userrelay/test/kafka/ledger"
 )
 
-// These tests run in virtual time, over a network in memory. They can wait for hours and measure milliseconds exactly,
-// however busy the machine is.
-
-// virtual is a network in memory. Tests break connections by address.
+// virtual is a test in virtual time with a network in memory, whose connections it breaks by address. It can wait for
+// hours and measure milliseconds exactly, however busy the machine is.
 type virtual struct {
+	*testing.T
 	network kfake.VirtualNetwork
-	delay   time.Duration // before the first byte of each answer
+	ledger  *ledger.Ledger // results of all calls
+	after   int            // calls of storeAfter
 
 	mu    sync.Mutex
+	delay time.Duration // before the first byte of each answer
 	modes map[string]mode
-	dials map[string]int
+	dials int
 	open  []*virtualConn
 }
 
@@ -40,41 +38,44 @@ const (
 	normal  mode = iota
 	refuses      // there is nobody
 	mute         // it takes connections and bytes, and nothing comes back
+	late         // likewise, and connections take a moment, even if they are not wanted any more
 )
 
-// newVirtual returns a network for a test in its own bubble.
-func newVirtual(t *testing.T) *virtual {
+// bubble runs a test in virtual time.
+func bubble(t *testing.T, f func(v *virtual)) {
 	t.Helper()
-	t.Cleanup(func() { pass(time.Minute) }) // what is on its way ends: time stands still when the bubble's function returns
-	return &virtual{modes: map[string]mode{}, dials: map[string]int{}}
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { pass(time.Minute) }) // what is on its way ends: time stands still when this function returns
+		f(&virtual{T: t, ledger: new(ledger.Ledger), modes: map[string]mode{}})
+	})
+}
+
+// virtually runs a subtest in virtual time.
+func virtually(t *testing.T, name string, f func(v *virtual)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		bubble(t, f)
+	})
 }
 
 // pass waits, in virtual time.
 func pass(d time.Duration) { <-time.After(d) }
 
-// broker starts a cluster on the network, which ends with the test.
-func (v *virtual) broker(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
-	t.Helper()
-	return startBroker(t, append([]kfake.Opt{kfake.Ports(9001), kfake.ListenFn(v.network.Listen)}, opts...)...)
-}
-
-// producer makes a producer on the network.
-func (v *virtual) producer(t *testing.T, brokers []string, edit ...func(*kafka.Config)) *kafka.Producer {
-	t.Helper()
-	return newProducer(t, brokers, append([]func(*kafka.Config){func(c *kafka.Config) { c.Dial = v.dial }}, edit...)...)
-}
-
 func (v *virtual) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	v.mu.Lock()
 	m := v.modes[address]
-	v.dials[address]++
+	v.dials++
 	v.mu.Unlock()
 	c := &virtualConn{v: v, address: address, silent: m == mute, buffer: make(chan []byte, 100), closed: make(chan struct{})}
 	switch m {
 	case refuses:
 		return nil, syscall.ECONNREFUSED
-	case mute:
+	case mute, late:
 		c.Conn, c.other = net.Pipe()
+		if m == late {
+			pass(60 * time.Millisecond)
+		}
 	case normal:
 		conn, err := v.network.DialContext(ctx, network, address)
 		if err != nil {
@@ -89,21 +90,25 @@ func (v *virtual) dial(ctx context.Context, network, address string) (net.Conn, 
 	return c, nil
 }
 
+// slow delays all answers from now on.
+func (v *virtual) slow(delay time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.delay = delay
+}
+
 // set changes how an address behaves, also for open connections.
 func (v *virtual) set(address string, m mode) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.modes[address] = m
 	for _, c := range v.open {
-		if c.address != address {
-			continue
-		}
-		switch m {
-		case refuses:
+		switch {
+		case c.address != address:
+		case m == refuses:
 			_ = c.Conn.Close()
-		case mute:
+		case m == mute:
 			c.mute()
-		case normal:
 		}
 	}
 }
@@ -127,14 +132,11 @@ func (v *virtual) forget() {
 func (v *virtual) connections() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	n := 0
-	for _, k := range v.dials {
-		n += k
-	}
-	return n
+	return v.dials
 }
 
-// virtualConn is a producer's side of a connection. As with TCP, a writer does not wait for the reader.
+// virtualConn is a producer's side of a connection. As with TCP, a writer does not wait for the reader. A bubble does
+// not end before it is closed.
 type virtualConn struct {
 	net.Conn
 	other   net.Conn // nobody's
@@ -194,8 +196,11 @@ func (c *virtualConn) Read(b []byte) (int, error) {
 	asked := c.asked
 	c.asked = false
 	c.mu.Unlock()
-	if asked && c.v.delay > 0 {
-		pass(c.v.delay)
+	c.v.mu.Lock()
+	delay := c.v.delay
+	c.v.mu.Unlock()
+	if asked && delay > 0 {
+		pass(delay)
 	}
 	return c.Conn.Read(b)
 }
@@ -207,32 +212,4 @@ func (c *virtualConn) Close() error {
 		return errors.Join(c.Conn.Close(), c.other.Close())
 	}
 	return c.Conn.Close()
-}
-
-// store stores a record within a time, and returns how long it took.
-func store(t *testing.T, p *kafka.Producer, id string, limit time.Duration) (delivery.RecordMetadata, time.Duration) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	start := time.Now()
-	md, err := p.Produce(ctx, ledger.Record(id))
-	if err != nil {
-		t.Errorf("record %s after %v: %v (%v)", id, time.Since(start), err, errors.Unwrap(err))
-	}
-	return md, time.Since(start)
-}
-
-// compareVirtual compares the log of a topic of one partition with the answers to callers.
-func compareVirtual(t *testing.T, v *virtual, l *ledger.Ledger, c *kfake.Cluster) ledger.Report {
-	t.Helper()
-	log, err := realkafka.Read(t.Context(), c.ListenAddrs(), topic, kgo.Dialer(v.network.DialContext))
-	if err != nil {
-		t.Fatal(err)
-	}
-	report, err := l.Compare(log)
-	if err != nil {
-		t.Error(err)
-	}
-	t.Log(report)
-	return report
 }

@@ -2,7 +2,6 @@ package kafka_test
 
 import (
 	"context"
-	"flag"
 	"testing"
 	"time"
 
@@ -18,26 +17,13 @@ import (
 	"userrelay/test/wait"
 )
 
-const patience = wait.Patience
+const (
+	topic     = "user-events"
+	patience  = wait.Patience
+	faultTime = 4 * time.Second // how long each kind of fault lasts
+)
 
-// longFlag is how long each kind of fault lasts, in the tests that inject some under load.
-const longFlag = "faults"
-
-func TestMain(m *testing.M) {
-	flag.Duration(longFlag, 4*time.Second, "how long each kind of fault is injected")
-	flag.Int(swapsFlag, 3, "how often the cluster is swapped")
-	goleak.VerifyTestMain(m)
-}
-
-// faultTime is the value of longFlag.
-func faultTime(t *testing.T) time.Duration {
-	t.Helper()
-	d, err := time.ParseDuration(flag.Lookup(longFlag).Value.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // proxied starts Kafka with a fault proxy before the plaintext listener of each node.
 func proxied(t *testing.T, nodes int) (*realkafka.Cluster, []*faultproxy.Proxy) {
@@ -56,6 +42,18 @@ func proxied(t *testing.T, nodes int) (*realkafka.Cluster, []*faultproxy.Proxy) 
 	return c, proxies
 }
 
+// createTopic creates a topic with a configuration, a list of names and values.
+func createTopic(t *testing.T, c *realkafka.Cluster, name string, partitions, copies int, config ...string) {
+	t.Helper()
+	rules := map[string]string{}
+	for i := 0; i+1 < len(config); i += 2 {
+		rules[config[i]] = config[i+1]
+	}
+	if err := c.CreateTopic(t.Context(), name, partitions, copies, rules); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // newProducer returns a producer without TLS and login that is closed before the test ends.
 func newProducer(t *testing.T, brokers []string, topic string) *kafka.Producer {
 	t.Helper()
@@ -64,14 +62,39 @@ func newProducer(t *testing.T, brokers []string, topic string) *kafka.Producer {
 	return p
 }
 
-// compare reads the topic with an independent client, and compares it with the callers' results. direct are addresses
-// without a proxy.
-func compare(t *testing.T, l *ledger.Ledger, direct []string, topic string) ledger.Report {
+// closeProducer waits for the outcome of all records.
+func closeProducer(t *testing.T, p *kafka.Producer) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*patience) // a long run has millions
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	defer cancel()
-	log := must.Get[[]realkafka.Record](t)(realkafka.Read(ctx, direct, topic))
-	report, err := l.Compare(log)
+	if err := p.Close(ctx); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// produce produces a record and waits for its outcome.
+func produce(t *testing.T, p *kafka.Producer, id string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := p.Produce(ctx, ledger.Record(id))
+	return err
+}
+
+// read returns the topic's records, by an independent client past all proxies.
+func read(t *testing.T, c *realkafka.Cluster, topic string) []realkafka.Record {
+	t.Helper()
+	var direct []string
+	for _, n := range c.Nodes() {
+		direct = append(direct, n.Addr(realkafka.Plaintext))
+	}
+	return must.Get[[]realkafka.Record](t)(realkafka.Read(wait.Context(t), direct, topic))
+}
+
+// compare compares a topic with the callers' results.
+func compare(t *testing.T, l *ledger.Ledger, c *realkafka.Cluster, topic string) ledger.Report {
+	t.Helper()
+	report, err := l.Compare(read(t, c, topic))
 	if err != nil {
 		t.Error(err)
 	}
@@ -79,12 +102,11 @@ func compare(t *testing.T, l *ledger.Ledger, direct []string, topic string) ledg
 	return report
 }
 
-func closeProducer(t *testing.T, p *kafka.Producer) {
+// wantOnce fails the test unless all records are stored once.
+func wantOnce(t *testing.T, r ledger.Report) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
-	defer cancel()
-	if err := p.Close(ctx); err != nil {
-		t.Errorf("close: %v", err)
+	if r.Unknown != 0 || r.Refused != 0 || r.Copies != 0 || r.Acknowledged == 0 {
+		t.Error("not all records are stored once")
 	}
 }
 

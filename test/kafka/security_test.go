@@ -1,27 +1,32 @@
 package kafka_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
-	"maps"
+	"regexp"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"userrelay/handler/certs"
 	"userrelay/handler/delivery"
 	"userrelay/handler/identity"
 	"userrelay/handler/kafka"
-	"userrelay/handler/registration"
+	"userrelay/handler/kafka/diagnose"
 	"userrelay/local/realkafka"
+	"userrelay/test/kafka/ledger"
 	"userrelay/test/kafkatest"
 	"userrelay/test/must"
 	"userrelay/test/recorder"
+	"userrelay/test/wait"
 )
 
 // way is a way to connect to a broker.
@@ -39,48 +44,101 @@ type way struct {
 // TestSecurity tries each way that a broker offers, and for each at least one that must fail.
 func TestSecurity(t *testing.T) {
 	t.Parallel()
-	c := kafkatest.Start(t, realkafka.Options{Logins: slices.Collect(maps.Values(oddLogins()))})
-	comma := realkafka.ScramLogin{Name: "a,b", Password: "a,b=c,secret"}
-	for _, l := range []realkafka.ScramLogin{comma, {Name: "zoë", Password: "name-secret"}} {
+	c := kafkatest.Start(t, realkafka.Options{Logins: oddLogins()})
+	for _, l := range []realkafka.ScramLogin{commas(), {Name: "zoë", Password: "name-secret"}} {
 		if err := c.AddLogin(t.Context(), l); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, topic := range []string{"open", "no-write", "no-describe"} {
-		if err := c.CreateTopic(t.Context(), topic, 2, 1, nil); err != nil {
-			t.Fatal(err)
-		}
+	for _, topic := range []string{"open", "no-write", "no-describe", "probed"} {
+		createTopic(t, c, topic, 2, 1)
 	}
 	deny(t, c, "no-write", kmsg.ACLOperationWrite)
 	deny(t, c, "no-describe", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)
-	for _, w := range slices.Concat(certificates(t, c), passwords(t, c), oddPasswords(c, comma), tokens(t, c)) {
+	for _, w := range slices.Concat(certificates(t, c), passwords(c), oddPasswords(c), tokens(t, c)) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			w.try(t, c.Bootstrap(w.listener))
+			w.try(t, c.Bootstrap(w.listener))()
+		})
+	}
+	t.Run("diagnosis", func(t *testing.T) {
+		t.Parallel()
+		testDiagnosis(t, c)
+	})
+	for user, w := range map[string]way{
+		realkafka.User:      {topic: "open"},
+		realkafka.OtherUser: {topic: "no-write", class: delivery.NotAuthorized, log: "WRITE"},
+	} {
+		t.Run("resumed TLS sessions of "+user, func(t *testing.T) {
+			t.Parallel()
+			w.resume(t, c, user)
 		})
 	}
 }
 
-// TestBrokerCertificate connects to brokers with wrong certificates.
-func TestBrokerCertificate(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		spec realkafka.CertSpec
-		log  string
+// testDiagnosis diagnoses the broker as a login that may write to a topic, and as others. The tests in handler/kafka have
+// all findings; a real broker shows that the right to write can be tested without a record.
+func testDiagnosis(t *testing.T, c *realkafka.Cluster) {
+	t.Helper()
+	alice, mallory := kafka.Plain(realkafka.User, realkafka.Password), kafka.Plain(realkafka.OtherUser, realkafka.OtherPassword)
+	certified := must.Get[*tls.Config](t)(c.CA().ClientWith(must.Get[realkafka.Cert](t)(c.CA().Issue(realkafka.CertSpec{}))))
+	for _, tt := range []struct {
+		by    realkafka.Listener
+		topic string
+		as    sasl.Mechanism
+		tls   *tls.Config
+		want  string // in the report, in this order
 	}{
-		"host name": {realkafka.CertSpec{Hosts: []string{"elsewhere.example"}}, "another host name"},
-		"expired":   {realkafka.CertSpec{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}, "has expired"},
+		{realkafka.SASLSSL, "probed", alice, c.CA().Client(), "ok broker .* over TLS and accepts the login \\(PLAIN\\)"},
+		{realkafka.SSL, "probed", nil, certified, "ok broker .* over TLS\n.*\nok topic .*: may be written to"},
+		{realkafka.Plaintext, "probed", nil, nil, "ok broker .*: answers, without encryption or login\n.*2 partitions\nok topic .*: may be written to\nWARN .* one replica"},
+		{realkafka.SASLPlaintext, "probed", alice, nil, "ok broker .* accepts the login \\(PLAIN\\).*\n.*\nok topic .*: may be written to"},
+		{realkafka.SASLPlaintext, "no-write", mallory, nil, "\nFAIL topic .*WRITE on KAFKA_TOPIC"},
+		{realkafka.SASLPlaintext, "nowhere", alice, nil, "\nFAIL topic .*: the topic does not exist"},
+		{realkafka.Plaintext, "probed", alice, nil, "FAIL broker .*expects no login; see KAFKA_SECURITY_PROTOCOL"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := kafkatest.Start(t, realkafka.Options{
-				Listeners: []realkafka.Listener{realkafka.SASLSSL}, BrokerCert: tt.spec,
-			})
-			way{
-				tls: c.CA().Client(), sasl: kafka.Plain(realkafka.User, realkafka.Password),
-				class: delivery.NotAuthorized, log: tt.log,
-			}.try(t, c.Bootstrap(realkafka.SASLSSL))
-		})
+		found := diagnosis(t, kafka.Config{Brokers: c.Bootstrap(tt.by), Topic: tt.topic, ClientID: "test", TLS: tt.tls, SASL: tt.as})
+		if !regexp.MustCompile(tt.want).MatchString(found) || strings.Contains(found, "FAIL") != strings.Contains(tt.want, "FAIL") {
+			t.Errorf("found:\n%swant:\n%s", found, tt.want)
+		}
+	}
+	if n := len(read(t, c, "probed")); n != 0 {
+		t.Errorf("the diagnosis left %d records", n)
+	}
+}
+
+// diagnosis returns the findings as -check prints them.
+func diagnosis(t *testing.T, config kafka.Config) string {
+	t.Helper()
+	var found strings.Builder
+	for _, f := range diagnose.Run(t.Context(), config) {
+		fmt.Fprintf(&found, "%s %s: %s\n", [...]string{"ok", "WARN", "FAIL"}[f.Grade], f.Subject, f.Text)
+	}
+	return found.String()
+}
+
+// resume tries a way repeatedly with the certificate of a user. The broker resumes TLS sessions, and still knows the
+// client's certificate in a resumed one, so that missing rights stay missing.
+func (w way) resume(t *testing.T, c *realkafka.Cluster, user string) {
+	t.Helper()
+	cert := must.Get[realkafka.Cert](t)(c.CA().Issue(realkafka.CertSpec{CommonName: user}))
+	keeper, problems := certs.New(certs.Settings{CA: string(c.CA().PEM()), Cert: string(cert.CertPEM), Key: string(cert.KeyPEM)})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	var resumed atomic.Int32
+	w.tls = keeper.TLS().Clone()
+	w.tls.VerifyConnection = func(state tls.ConnectionState) error {
+		if state.DidResume {
+			resumed.Add(1)
+		}
+		return nil
+	}
+	for range 5 { // all stay open, because Java drops a session whose connection ends without a TLS close message
+		defer w.try(t, c.Bootstrap(realkafka.SSL))()
+	}
+	if resumed.Load() == 0 {
+		t.Error("no session was resumed")
 	}
 }
 
@@ -110,13 +168,11 @@ func certificates(t *testing.T, c *realkafka.Cluster) []way {
 	}
 }
 
-func passwords(t *testing.T, c *realkafka.Cluster) []way {
-	t.Helper()
+func passwords(c *realkafka.Cluster) []way {
 	secure := c.CA().Client()
 	scram := func(mechanism, password string) sasl.Mechanism {
 		return kafka.SCRAM(mechanism, realkafka.User, password)
 	}
-	const refused = "refuses the login"
 	right, wrong := kafka.Plain(realkafka.User, realkafka.Password), kafka.Plain(realkafka.User, "wrong-"+marker)
 	mallory := kafka.Plain(realkafka.OtherUser, realkafka.OtherPassword)
 	return []way{
@@ -137,36 +193,37 @@ func passwords(t *testing.T, c *realkafka.Cluster) []way {
 }
 
 // oddLogins are names and passwords that SASLprep changes or refuses, and that Kafka accepts unchanged.
-func oddLogins() map[string]realkafka.ScramLogin {
-	return map[string]realkafka.ScramLogin{
-		"a half":               {Name: "half", Password: "½-secret"},
-		"a no-break space":     {Name: "nbsp", Password: "no\u00a0break-secret"},
-		"an emoji":             {Name: "emoji", Password: "🔑-secret"},
-		"Arabic with digits":   {Name: "arabic", Password: "مرحبا123"},
-		"not composed":         {Name: "accent", Password: "e\u0301-secret"},
-		"a soft hyphen":        {Name: "hyphen", Password: "soft\u00adhyphen-secret"},
-		"white space around":   {Name: "space", Password: " secret "},
-		"an equals sign in it": {Name: "a=b", Password: "equals-secret"},
-		"an escape in it":      {Name: "a=2Cb=3D", Password: "escape-secret"},
+func oddLogins() []realkafka.ScramLogin {
+	return []realkafka.ScramLogin{
+		{Name: "half", Password: "½-secret"},
+		{Name: "nbsp", Password: "no\u00a0break-secret"},
+		{Name: "arabic", Password: "مرحبا123🔑-secret"},
+		{Name: "accent", Password: "e\u0301-soft\u00adhyphen-secret"},
+		{Name: "space", Password: " secret "},
+		{Name: "a=2Cb=3D", Password: "escape-secret"},
 	}
 }
 
-func oddPasswords(c *realkafka.Cluster, comma realkafka.ScramLogin) []way {
-	secure, logins := c.CA().Client(), oddLogins()
-	logins["commas"] = comma
+func oddPasswords(c *realkafka.Cluster) []way {
+	secure := c.CA().Client()
 	var ways []way
-	for name, login := range logins {
+	for _, login := range append(oddLogins(), commas()) {
 		for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
 			ways = append(ways, way{
-				name: mechanism + ", " + name, listener: realkafka.SASLSSL, tls: secure, sasl: kafka.SCRAM(mechanism, login.Name, login.Password),
+				name: mechanism + ", " + login.Name, listener: realkafka.SASLSSL, tls: secure, sasl: kafka.SCRAM(mechanism, login.Name, login.Password),
 			})
 		}
 	}
 	// Names must be ASCII in the broker's pattern, and in the setting's.
 	return append(ways, way{
 		name: "SCRAM-SHA-256, a name beyond ASCII", listener: realkafka.SASLSSL, tls: secure, sasl: kafka.SCRAM("SCRAM-SHA-256", "zoë", "name-secret"),
-		class: delivery.NotAuthorized, log: "refuses the login",
+		class: delivery.NotAuthorized, log: refused,
 	})
+}
+
+// commas is a login that cannot be in the list with which a cluster is made.
+func commas() realkafka.ScramLogin {
+	return realkafka.ScramLogin{Name: "a,b", Password: "a,b=c,secret"}
 }
 
 func tokens(t *testing.T, c *realkafka.Cluster) []way {
@@ -189,7 +246,6 @@ func tokens(t *testing.T, c *realkafka.Cluster) []way {
 	}
 	other := must.Get[*realkafka.Signer](t)(realkafka.NewSigner("other"))
 	none := kafka.OAuthBearer(identity.NewTokens(func(context.Context) (string, time.Time, error) { return "", time.Time{}, context.DeadlineExceeded }), nil)
-	const refused = "refuses the login"
 	return []way{
 		{name: "OAUTHBEARER", listener: realkafka.SASLSSL, tls: secure, sasl: bearer(realkafka.UnsecuredToken(claims(asIs)))},
 		{name: "OAUTHBEARER, expired", listener: realkafka.SASLSSL, tls: secure, sasl: bearer(realkafka.UnsecuredToken(claims(expired))), class: delivery.NotAuthorized, log: refused},
@@ -205,37 +261,30 @@ func tokens(t *testing.T, c *realkafka.Cluster) []way {
 	}
 }
 
-// marker is in passwords, and must not be in any output.
-const marker = "5ecr3t"
+const (
+	refused = "refuses the login"
+	marker  = "5ecr3t" // is in passwords, and must not be in any output
+)
 
-// try stores a record in that way, or checks the class and the line of the refusal.
-func (w way) try(t *testing.T, brokers []string) {
+// try stores a record in that way, or checks the class and the line of the refusal. The caller must call done.
+func (w way) try(t *testing.T, brokers []string) (done func()) {
 	t.Helper()
-	topic := w.topic
-	if topic == "" {
-		topic = "open"
-	}
 	var log recorder.Recorder
 	p := kafka.New(kafka.Config{
-		Brokers: brokers, Topic: topic, ClientID: "test", TLS: w.tls, SASL: w.sasl, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Brokers: brokers, Topic: cmp.Or(w.topic, "open"), ClientID: "test", TLS: w.tls, SASL: w.sasl, Log: slog.New(slog.NewTextHandler(&log, nil)),
 	})
-	defer closeProducer(t, p)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithCancel(wait.Context(t))
 	defer cancel()
+	outcome := make(chan error, 1)
+	go func() {
+		_, err := p.Produce(ctx, ledger.Record("x"))
+		outcome <- err
+	}()
 	if w.class == delivery.Unavailable { // it is tried until the caller's time ends
-		var watcher sync.WaitGroup
-		defer watcher.Wait()
-		watcher.Go(func() {
-			tick := time.NewTicker(20 * time.Millisecond)
-			defer tick.Stop()
-			for ctx.Err() == nil && !strings.Contains(log.String(), w.log) {
-				<-tick.C
-			}
-			cancel()
-		})
+		wait.For(t, "the log says "+w.log, func() bool { return strings.Contains(log.String(), w.log) })
+		cancel()
 	}
-	e := registration.Event{ID: "e", UserID: "auth0|" + w.name, Source: "urn:auth0:test", Time: time.Now()}
-	_, err := p.Produce(ctx, e.Record())
+	err := wait.Receive(t, "the outcome", outcome)
 	if got := delivery.ClassOf(err); got != w.class {
 		t.Errorf("class %q, want %q; log:\n%s", got, w.class, log.String())
 	}
@@ -247,4 +296,5 @@ func (w way) try(t *testing.T, brokers []string) {
 			t.Errorf("%q is told: %v\n%s", secret, err, log.String())
 		}
 	}
+	return func() { closeProducer(t, p) }
 }

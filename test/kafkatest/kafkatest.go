@@ -2,7 +2,6 @@
 package kafkatest
 
 import (
-	"cmp"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -12,17 +11,10 @@ import (
 	"userrelay/test/skip"
 )
 
-// Start starts a cluster that ends with the test. If opts.Home is empty it uses Home. Without Java the test is skipped
-// likewise. The log of a failed test has the end of the brokers' logs.
+// Start starts a cluster from Home that ends with the test. The log of a failed test has the end of the brokers' logs.
 func Start(tb testing.TB, opts realkafka.Options) *realkafka.Cluster {
 	tb.Helper()
-	if opts.Home == "" {
-		opts.Home = Home(tb)
-	}
-	opts.Java = cmp.Or(opts.Java, "java")
-	if _, err := exec.LookPath(opts.Java); err != nil {
-		skip.For(tb, want)
-	}
+	opts.Home = Home(tb)
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.NewTextHandler(tb.Output(), nil))
 	}
@@ -41,14 +33,12 @@ func Start(tb testing.TB, opts realkafka.Options) *realkafka.Cluster {
 	return c
 }
 
-const want = "needs Java 17 and KAFKA_HOME; see CONTRIBUTING.md or `make test-kafka`"
-
 // Home returns KAFKA_HOME. If it is not set, or there is no Java, the test is skipped, or fails if CI is set.
 func Home(tb testing.TB) string {
 	tb.Helper()
 	home := os.Getenv("KAFKA_HOME") //nolint:forbidigo // a test has no main to read settings in
 	if _, err := exec.LookPath("java"); home == "" || err != nil {
-		skip.For(tb, want)
+		skip.For(tb, "needs Java 17 and KAFKA_HOME; see CONTRIBUTING.md or `make test-kafka`")
 	}
 	return home
 }

@@ -122,7 +122,7 @@ func (e *entry) count(r *Report, found int) {
 // check compares the results for a record with its places in the log.
 func (e *entry) check(places []place) error {
 	for i, md := range e.stored {
-		if !contains(places, place{md.Partition, md.Offset}) {
+		if !slices.Contains(places, place{md.Partition, md.Offset}) {
 			return fmt.Errorf("lost: acknowledged at %d@%d, it lies at %v", md.Partition, md.Offset, places)
 		}
 		for _, other := range e.stored[:i] {
@@ -138,8 +138,4 @@ func (e *entry) check(places []place) error {
 		return fmt.Errorf("acknowledged %d times and unknown %d times, it lies at %v", len(e.stored), e.unknown, places)
 	}
 	return nil
-}
-
-func contains(places []place, p place) bool {
-	return slices.Contains(places, p)
 }

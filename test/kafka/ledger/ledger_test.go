@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/delivery"
-	"userrelay/handler/registration"
 	"userrelay/local/realkafka"
 	"userrelay/test/kafka/ledger"
 )
@@ -64,46 +63,6 @@ func TestCompare(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("report (-want +got):\n%s", diff)
 			}
-			if (err != nil) != c.broken {
-				t.Errorf("error = %v", err)
-			}
-		})
-	}
-}
-
-func TestCheckProfiles(t *testing.T) {
-	t.Parallel()
-	const limit = 10_000
-	record := func(size int, omitted bool) realkafka.Record {
-		e := ledger.Profiled("id", size)
-		if omitted {
-			e = e.WithoutProfile()
-		}
-		r := e.Record()
-		stored := realkafka.Record{Key: r.Key, Value: r.Value}
-		for _, h := range r.Headers {
-			stored.Headers = append(stored.Headers, realkafka.Header{Key: h.Key, Value: []byte(h.Value)})
-		}
-		return stored
-	}
-	unmarked := record(20_000, true)
-	unmarked.Headers = unmarked.Headers[:len(unmarked.Headers)-1]
-	for name, c := range map[string]struct {
-		size   int
-		log    []realkafka.Record
-		broken bool
-	}{
-		"fits":                   {1000, []realkafka.Record{record(1000, false)}, false},
-		"fits and omitted":       {1000, []realkafka.Record{record(1000, true)}, true},
-		"does not fit":           {20_000, []realkafka.Record{record(20_000, true)}, false},
-		"does not fit and there": {20_000, []realkafka.Record{record(20_000, false)}, true},
-		"omitted, not marked":    {20_000, []realkafka.Record{unmarked}, true},
-		"lost":                   {1000, nil, true},
-		"twice":                  {1000, []realkafka.Record{record(1000, false), record(1000, false)}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			err := ledger.CheckProfiles(c.log, []registration.Event{ledger.Profiled("id", c.size)}, limit)
 			if (err != nil) != c.broken {
 				t.Errorf("error = %v", err)
 			}
