@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
@@ -41,23 +40,18 @@ func TestInsightsSettings(t *testing.T) {
 			identityName + "needs an ingestion endpoint of https in APPLICATIONINSIGHTS_CONNECTION_STRING: a token must not be sent unencrypted",
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s, err := load(variablesOf([]string{
-				"KAFKA_BROKERS=127.0.0.1:9092", "OUTBOX=off",
-				"APPLICATIONINSIGHTS_CONNECTION_STRING=" + c.connection,
-				"APPLICATIONINSIGHTS_AUTHENTICATION_STRING=" + c.authentication,
-			}), toCheck)
-			wrong, _ := errors.AsType[configError](err)
-			if diff := cmp.Diff(c.wrong, wrong); diff != "" {
-				t.Errorf("wrong (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(c.identity, s.Identity); diff != "" {
-				t.Errorf("identity (-want +got):\n%s", diff)
-			}
-			if (s.Insights != nil) != (c.wrong == nil && len(c.connection) > 1) {
-				t.Errorf("connection %+v", s.Insights)
-			}
-		})
+		s, err := load(variablesOf([]string{
+			"KAFKA_BROKERS=127.0.0.1:9092", "OUTBOX=off",
+			"APPLICATIONINSIGHTS_CONNECTION_STRING=" + c.connection, "APPLICATIONINSIGHTS_AUTHENTICATION_STRING=" + c.authentication,
+		}), toCheck)
+		if diff := cmp.Diff(c.wrong, wrongIn(t, err)); diff != "" {
+			t.Errorf("%s: wrong (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(c.identity, s.Identity); diff != "" {
+			t.Errorf("%s: identity (-want +got):\n%s", name, diff)
+		}
+		if (s.Insights != nil) != (c.wrong == nil && len(c.connection) > 1) {
+			t.Errorf("%s: connection %+v", name, s.Insights)
+		}
 	}
 }

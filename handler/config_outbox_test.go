@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,21 +9,15 @@ import (
 
 	"userrelay/handler/identity"
 	"userrelay/handler/outbox"
+	"userrelay/test/must"
 )
 
 // The account is the one whose queue the host reads, whatever else is set.
 func TestStorageAccount(t *testing.T) {
 	t.Parallel()
-	account := func(parse func(string) (outbox.Account, error), text string) outbox.Account {
-		a, err := parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a
-	}
+	account := must.Get[outbox.Account](t)
 	const connection, other = "AccountName=abc;AccountKey=c2VjcmV0", "AccountName=xyz;AccountKey=c2VjcmV0"
-	byKey := account(outbox.ParseConnectionString, connection)
-	byName := account(outbox.NamedAccount, "abc")
+	byKey, byName := account(outbox.ParseConnectionString(connection)), account(outbox.NamedAccount("abc"))
 	for name, c := range map[string]struct {
 		env  []string
 		want outbox.Account
@@ -37,27 +31,18 @@ func TestStorageAccount(t *testing.T) {
 		"a name in other letters":     {[]string{"azurewebjobsstorage__ACCOUNTNAME=abc"}, byName},
 		"the exact name before those": {[]string{"AzureWebJobsStorage__accountName=abc", "azurewebjobsstorage__ACCOUNTNAME=xyz"}, byName},
 		"with colons":                 {[]string{"AzureWebJobsStorage:accountName=abc"}, byName},
-		"an address, for any service": {[]string{"AzureWebJobsStorage__serviceUri=https://abc.queue.core.windows.net", "AzureWebJobsStorage__blobServiceUri=https://xyz.blob.core.windows.net"}, account(outbox.AccountAt, "https://abc.queue.core.windows.net/")},
-		"the queues' before any":      {[]string{"AzureWebJobsStorage__serviceUri=https://xyz.example.com", "AzureWebJobsStorage:queueServiceUri=https://abc.queue.core.windows.net"}, account(outbox.AccountAt, "https://abc.queue.core.windows.net/")},
+		"an address, for any service": {[]string{"AzureWebJobsStorage__serviceUri=https://abc.queue.core.windows.net", "AzureWebJobsStorage__blobServiceUri=https://xyz.blob.core.windows.net"}, account(outbox.AccountAt("https://abc.queue.core.windows.net/"))},
+		"the queues' before any":      {[]string{"AzureWebJobsStorage__serviceUri=https://xyz.example.com", "AzureWebJobsStorage:queueServiceUri=https://abc.queue.core.windows.net"}, account(outbox.AccountAt("https://abc.queue.core.windows.net/"))},
 		"a string in the section":     {[]string{"AzureWebJobsStorage__connectionString=" + connection}, byKey},
 		"the prefixed name first":     {[]string{"AzureWebJobsStorage=" + other, "AzureWebJobsAzureWebJobsStorage__accountName=abc"}, byName},
 		"from local.settings.json":    {[]string{"ConnectionStrings:AzureWebJobsStorage=" + connection}, byKey},
 		"an empty connection string":  {[]string{"AzureWebJobsStorage=", "AzureWebJobsStorage__accountName=abc"}, byName},
-		"an address": {
-			[]string{"AzureWebJobsStorage__queueServiceUri=https://abc.queue.core.chinacloudapi.cn"},
-			account(outbox.AccountAt, "https://abc.queue.core.chinacloudapi.cn/"),
-		},
+		"an address":                  {[]string{"AzureWebJobsStorage__queueServiceUri=https://abc.queue.core.chinacloudapi.cn"}, account(outbox.AccountAt("https://abc.queue.core.chinacloudapi.cn/"))},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s, err := load(variablesOf(append([]string{"KAFKA_BROKERS=127.0.0.1:9"}, c.env...)), toCheck)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if s.Outbox.Account != c.want {
-				t.Error("it is another account")
-			}
-		})
+		s, err := load(variablesOf(append(c.env, "KAFKA_BROKERS=127.0.0.1:9")), toCheck)
+		if err != nil || s.Outbox.Account != c.want {
+			t.Errorf("%s: error %v, or it is another account", name, err)
+		}
 	}
 }
 
@@ -85,28 +70,24 @@ func TestStorageIdentity(t *testing.T) {
 		"two at once":                 {[]string{"clientId=c", "managedIdentityObjectId=o"}, "", "", configError{prefix + "managedIdentityObjectId: must be absent where AzureWebJobsStorage__clientId names the identity"}},
 		"a kind that is not known":    {[]string{"credential=managedidentityasfederatedidentity"}, "", "", configError{prefix + "credential: must be one of managedidentity, workloadidentity"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			env := []string{"KAFKA_BROKERS=127.0.0.1:9", prefix + "accountName=abc"}
-			for _, setting := range c.env {
-				env = append(env, prefix+setting)
-			}
-			s, err := load(variablesOf(env), toCheck)
-			wrong, _ := errors.AsType[configError](err)
-			if diff := cmp.Diff(c.wrong, wrong); diff != "" {
-				t.Fatalf("wrong (-want +got):\n%s", diff)
-			}
-			if err != nil {
-				return
-			}
-			id := ""
-			if s.Outbox.Identity.Managed != nil {
-				id = s.Outbox.Identity.Managed.String()
-			}
-			if s.Outbox.Identity.Kind != c.kind || id != c.id {
-				t.Errorf("identity %q %q, want %q %q", s.Outbox.Identity.Kind, id, c.kind, c.id)
-			}
-		})
+		env := []string{"KAFKA_BROKERS=127.0.0.1:9", prefix + "accountName=abc"}
+		for _, setting := range c.env {
+			env = append(env, prefix+setting)
+		}
+		s, err := load(variablesOf(env), toCheck)
+		if diff := cmp.Diff(c.wrong, wrongIn(t, err)); diff != "" {
+			t.Errorf("%s: wrong (-want +got):\n%s", name, diff)
+		}
+		if err != nil {
+			continue
+		}
+		id := ""
+		if s.Outbox.Identity.Managed != nil {
+			id = s.Outbox.Identity.Managed.String()
+		}
+		if s.Outbox.Identity.Kind != c.kind || id != c.id {
+			t.Errorf("%s: identity %q %q, want %q %q", name, s.Outbox.Identity.Kind, id, c.kind, c.id)
+		}
 	}
 }
 
@@ -131,16 +112,10 @@ func TestStorageWarnings(t *testing.T) {
 		"two names, two cases": {[]string{name, "azurewebjobsstorage:accountname=xyz"}, []string{p + "__accountName: is set more than once, as " + p + "__accountName and azurewebjobsstorage:accountname, with different values: keep one"}},
 		"another setting":      {[]string{name, p + "Account=c"}, nil},
 	} {
-		t.Run(text, func(t *testing.T) {
-			t.Parallel()
-			s, err := load(variablesOf(append([]string{"KAFKA_BROKERS=127.0.0.1:9"}, c.env...)), toCheck)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(c.want, s.Warnings); diff != "" {
-				t.Errorf("warnings (-want +got):\n%s", diff)
-			}
-		})
+		s, err := load(variablesOf(append(c.env, "KAFKA_BROKERS=127.0.0.1:9")), toCheck)
+		if diff := cmp.Diff(c.want, s.Warnings); err != nil || diff != "" {
+			t.Errorf("%s: error %v, warnings (-want +got):\n%s", text, err, diff)
+		}
 	}
 }
 
@@ -148,28 +123,25 @@ func TestStorageWarnings(t *testing.T) {
 func TestStorageMistakes(t *testing.T) {
 	t.Parallel()
 	const p = "AzureWebJobsStorage"
-	for text, c := range map[string]struct {
+	const quotes = p + ": is in quotes, which are read as part of the value: remove them"
+	for _, c := range []struct {
 		env      []string
 		wrong    string
-		warnings int
+		warnings []string
 	}{
-		"nothing":                    {nil, p + ": is missing", 0},
-		"neither on nor off":         {[]string{"OUTBOX=v4lue"}, "OUTBOX: ", 0},
-		"the blobs' address":         {[]string{p + "__blobServiceUri=https://v4lue"}, p + ": is missing", 1},
-		"a string in quotes":         {[]string{p + `="AccountName=v4lue;AccountKey=c2VjcmV0"`}, p + ": is in quotes, which are read as part of the value: remove them", 0},
-		"a string in single quotes":  {[]string{p + "='AccountName=v4lue;AccountKey=c2VjcmV0'"}, p + ": is in quotes, which are read as part of the value: remove them", 0},
-		"quotes inside":              {[]string{p + `=AccountName="v4lue";AccountKey=c2VjcmV0`}, p + ": must have an AccountName", 0},
-		"an address unencrypted":     {[]string{p + "__serviceUri=http://v4lue"}, p + "__serviceUri: must be the https address", 0},
-		"a name in the wrong place":  {[]string{p + "=v4lue"}, p + ": must be a connection string", 0},
-		"a reference, another given": {[]string{p + "=@Microsoft.KeyVault(v4lue)", p + "__accountName=abc"}, p + ": is a Key Vault reference", 0},
+		{nil, p + ": is missing", nil},
+		{[]string{"OUTBOX=v4lue"}, "OUTBOX: ", nil},
+		{[]string{p + "__blobServiceUri=https://v4lue"}, p + ": is missing", []string{p + "__blobServiceUri: "}},
+		{[]string{p + `="AccountName=v4lue;AccountKey=c2VjcmV0"`}, quotes, nil},
+		{[]string{p + "='AccountName=v4lue;AccountKey=c2VjcmV0'"}, quotes, nil},
+		{[]string{p + `=AccountName="v4lue";AccountKey=c2VjcmV0`}, p + ": must have an AccountName", nil},
+		{[]string{p + "__serviceUri=http://v4lue"}, p + "__serviceUri: must be the https address", nil},
+		{[]string{p + "=v4lue"}, p + ": must be a connection string", nil},
+		{[]string{p + "=@Microsoft.KeyVault(v4lue)", p + "__accountName=abc"}, p + ": is a Key Vault reference", nil},
 	} {
-		t.Run(text, func(t *testing.T) {
-			t.Parallel()
-			s, err := load(variablesOf(append([]string{"KAFKA_BROKERS=127.0.0.1:9"}, c.env...)), toCheck)
-			wrong, _ := errors.AsType[configError](err)
-			if len(wrong) != 1 || !strings.HasPrefix(wrong[0], c.wrong) || strings.Contains(wrong[0], "v4lue") || len(s.Warnings) != c.warnings {
-				t.Errorf("got %q and the warnings %q, want %q alone and %d warnings", wrong, s.Warnings, c.wrong, c.warnings)
-			}
-		})
+		s, err := load(variablesOf(append(c.env, "KAFKA_BROKERS=127.0.0.1:9")), toCheck)
+		if wrong := wrongIn(t, err); len(wrong) != 1 || !strings.HasPrefix(wrong[0], c.wrong) || !slices.EqualFunc(s.Warnings, c.warnings, strings.HasPrefix) {
+			t.Errorf("%q: got %q and the warnings %q, want %q alone and %q", c.env, wrong, s.Warnings, c.wrong, c.warnings)
+		}
 	}
 }

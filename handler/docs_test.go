@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"userrelay/test/must"
 )
 
 // documented is a row of the table in docs/settings.md.
@@ -18,10 +20,7 @@ type documented struct {
 
 func readTable(t *testing.T) (rows []documented, page string) {
 	t.Helper()
-	text, err := os.ReadFile("../docs/settings.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get[[]byte](t)(os.ReadFile("../docs/settings.md"))
 	code := regexp.MustCompile("`([^`]+)`")
 	for line := range strings.Lines(string(text)) {
 		cells := strings.Split(line, "|")
@@ -78,14 +77,8 @@ func named(page, name string) bool {
 // The time limits in the guarantees are the defaults.
 func TestGuaranteesPage(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../docs/guarantees.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := load(variablesOf([]string{"KAFKA_BROKERS=127.0.0.1:9", "AzureWebJobsStorage=UseDevelopmentStorage=true"}), toCheck)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get[[]byte](t)(os.ReadFile("../docs/guarantees.md"))
+	s := wantLoad(t, []string{"AzureWebJobsStorage=UseDevelopmentStorage=true"}, nil, nil)
 	seconds := func(d time.Duration) string { return strings.Replace(d.String(), "s", " s", 1) }
 	if limits := "the time limit for Kafka is " + seconds(s.Kafka.Timeout) + ", for the outbox " + seconds(s.Outbox.Timeout) + "\n"; !strings.Contains(string(text), limits) {
 		t.Errorf("the page does not say %q", limits)
@@ -95,17 +88,9 @@ func TestGuaranteesPage(t *testing.T) {
 // The defaults on the page are those of the code.
 func TestDefaultsPage(t *testing.T) {
 	t.Parallel()
-	with := func(environ ...string) settings {
-		t.Helper()
-		s, err := load(variablesOf(environ), toCheck)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	plain := with("KAFKA_BROKERS=kafka.example.com:9093", "AzureWebJobsStorage=UseDevelopmentStorage=true")
-	token := with("KAFKA_BROKERS=kafka.example.com:9093,other:9093", "OUTBOX=off", "KAFKA_SASL_MECHANISM=OAUTHBEARER")
-	loopback := with("KAFKA_BROKERS=127.0.0.1:9092", "OUTBOX=off")
+	plain := wantLoad(t, []string{"KAFKA_BROKERS=kafka.example.com:9093", "AzureWebJobsStorage=UseDevelopmentStorage=true"}, nil, nil)
+	token := wantLoad(t, []string{"KAFKA_BROKERS=kafka.example.com:9093,other:9093", "KAFKA_SASL_MECHANISM=OAUTHBEARER"}, nil, nil)
+	loopback := wantLoad(t, []string{"KAFKA_BROKERS=127.0.0.1:9092"}, nil, nil)
 	if plain.Kafka.Certificates == nil || token.Kafka.Certificates == nil || loopback.Kafka.Certificates != nil {
 		t.Error("KAFKA_SECURITY_PROTOCOL has another default")
 	}

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"userrelay/handler/registration"
 )
 
@@ -20,16 +18,21 @@ func envelopeOf(more, createdAt string) string {
 	return `{"specversion":"1.0","type":"user.created",` + more + `"data":{"object":{"user_id":"auth0|1","created_at":"` + createdAt + `"}}}`
 }
 
+// created returns one with a user.
+func created(object string) string {
+	return `{"specversion":"1.0","type":"user.created","data":{"object":` + object + `}}`
+}
+
 func TestDecodeCloudEvent(t *testing.T) {
 	t.Parallel()
 	const (
-		sent    = "2025-02-02T17:56:01.573Z"
-		created = "2025-02-02T17:56:01.566Z"
+		sent      = "2025-02-02T17:56:01.573Z"
+		createdAt = "2025-02-02T17:56:01.566Z"
 	)
 	full := registration.Event{
-		ID: derived("acme", "auth0|1", created), Chosen: true, UserID: "auth0|1", Source: "urn:auth0:acme", Time: date(sent), Test: true,
+		ID: derived("acme", "auth0|1", createdAt), Chosen: true, UserID: "auth0|1", Source: "urn:auth0:acme", Time: date(sent), Test: true,
 		Auth0ID: "evt_1", Auth0Source: "urn:auth0:acme.us.auth0.com",
-		Profile: []byte(`{"user_id":"auth0|1","created_at":"` + created + `"}`),
+		Profile: []byte(`{"user_id":"auth0|1","created_at":"` + createdAt + `"}`),
 	}
 	own := func(source string) registration.Event { // where no tenant is known
 		e := plain("auth0|1")
@@ -52,7 +55,7 @@ func TestDecodeCloudEvent(t *testing.T) {
 	}
 	noTenant := func(e *registration.Event) { e.TenantLeftOut = true }
 	atCreation := plain("auth0|1")
-	atCreation.ID, atCreation.Time = derived("", "auth0|1", created), date(created)
+	atCreation.ID, atCreation.Time = derived("", "auth0|1", createdAt), date(createdAt)
 	atSend := plain("auth0|1")
 	atSend.Time = date(sent)
 	test := plain("auth0|1")
@@ -62,11 +65,10 @@ func TestDecodeCloudEvent(t *testing.T) {
 		"all of it": {
 			decoder: registration.Decoder{Profile: true, Tenant: "by-setting"},
 			body: `{"id":"evt_1","source":"urn:auth0:acme.us.auth0.com","specversion":"1.0","type":"user.created","time":"` + sent + `",
-				"data":{"object":{"user_id":"auth0|1", "created_at":"` + created + `"},"context":{"tenant":{"id":"t"}}},
+				"data":{"object":{"user_id":"auth0|1", "created_at":"` + createdAt + `"},"context":{"tenant":{"id":"t"}}},
 				"a0tenant":"acme","a0stream":"est_1","a0purpose":"test"}`, want: full,
 		},
 		"spec_version and a longer type":           {body: `{"spec_version":"1.0","type":"com.auth0.user.created","data":{"object":{"user_id":"auth0|1"}}}`, want: plain("auth0|1")},
-		"both spellings":                           {body: `{"spec_version":"1.0","specversion":"1.0","type":"user.created","data":{"object":{"user_id":"auth0|1"}}}`, want: plain("auth0|1")},
 		"a version that is a number":               {body: `{"specversion":1,"type":"user.created","data":{"object":{"user_id":"auth0|1"}}}`, want: plain("auth0|1")},
 		"before userId and user_id":                {body: envelope(`"userId":1,"user_id":2,"eventId":3,"user":4,"tenant":5,`), want: plain("auth0|1")},
 		"unknown members":                          {body: envelope(`"dataschema":"x","datacontenttype":7,"a0stream":{},"a0stream":1,`), want: plain("auth0|1")},
@@ -77,9 +79,6 @@ func TestDecodeCloudEvent(t *testing.T) {
 		"id: longest":                              {body: envelope(`"id":"` + longID + `",`), want: withID(longID)},
 		"id: too long":                             {body: envelope(`"id":"` + longID + `i",`), want: withID(replaced(longID + "i"))},
 		"id: white space":                          {body: envelope(`"id":"evt 1",`), want: withID(replaced("evt 1"))},
-		"id: not ASCII":                            {body: envelope(`"id":"zdarzenie-ż",`), want: withID(replaced("zdarzenie-ż"))},
-		"id: control character":                    {body: envelope(`"id":"a\u0000b",`), want: withID(replaced("a\x00b"))},
-		"source: longest":                          {body: envelope(`"source":"` + longSource + `",`), want: own(longSource)},
 		"source: too long":                         {body: envelope(`"source":"` + longSource + `s",`), want: plain("auth0|1")},
 		"source: empty":                            {body: envelope(`"source":"","a0tenant":"acme",`), want: ofTenant("acme")},
 		"source: not ASCII":                        {body: envelope(`"source":"urn:ż","a0tenant":"acme",`), want: ofTenant("acme")},
@@ -88,38 +87,29 @@ func TestDecodeCloudEvent(t *testing.T) {
 		"source: own, where no tenant":             {body: envelope(`"source":"urn:x",`), want: own("urn:x")},
 		"source: setting before own":               {decoder: registration.Decoder{Tenant: "by-setting"}, body: envelope(`"source":"urn:x",`), want: besides(ofTenant("by-setting"), func(e *registration.Event) { e.Auth0Source = "urn:x" })},
 		"source: no string":                        {body: envelope(`"source":3,`), want: plain("auth0|1")},
-		"source: twice":                            {body: envelope(`"source":"urn:x","source":"urn:y",`), want: plain("auth0|1")},
 		"id: a number":                             {body: envelope(`"id":7,`), want: plain("auth0|1")},
 		"id: an object":                            {body: envelope(`"id":{"a":"x"},`), want: plain("auth0|1")},
 		"id: lone surrogate":                       {body: envelope(`"id":"a\ud800",`), want: withID(replaced("a�"))},
 		"id: very long":                            {body: envelope(`"id":"` + strings.Repeat("i", 100_000) + `",`), want: withID(replaced(strings.Repeat("i", 2049)))},
 		"time: a number":                           {body: envelope(`"time":4,`), want: plain("auth0|1")},
-		"time: twice":                              {body: envelope(`"time":"` + sent + `","time":"` + sent + `",`), want: plain("auth0|1")},
-		"purpose: a number":                        {body: envelope(`"a0purpose":6,`), want: plain("auth0|1")},
 		"tenant: a number":                         {body: envelope(`"a0tenant":5,`), want: besides(plain("auth0|1"), noTenant)},
 		"tenant: twice":                            {body: envelope(`"a0tenant":"a","a0tenant":"a",`), want: besides(plain("auth0|1"), noTenant)},
-		"tenant and time, but no id":               {body: envelopeOf(`"a0tenant":"acme",`, created), want: besides(ofTenant("acme"), func(e *registration.Event) { e.ID, e.Time = derived("acme", "auth0|1", created), date(created) })},
-		"id, but no tenant":                        {body: envelopeOf(`"id":"evt_1",`, created), want: besides(withID("evt_1"), func(e *registration.Event) { e.Time = date(created) })},
+		"tenant and time, but no id":               {body: envelopeOf(`"a0tenant":"acme",`, createdAt), want: besides(ofTenant("acme"), func(e *registration.Event) { e.ID, e.Time = derived("acme", "auth0|1", createdAt), date(createdAt) })},
+		"id, but no tenant":                        {body: envelopeOf(`"id":"evt_1",`, createdAt), want: besides(withID("evt_1"), func(e *registration.Event) { e.Time = date(createdAt) })},
 		"id and tenant, but no time":               {body: envelope(`"id":"evt_1","a0tenant":"acme",`), want: besides(withID("evt_1"), func(e *registration.Event) { e.Source = "urn:auth0:acme" })},
 		"id and tenant, but created_at is no time": {body: envelopeOf(`"id":"evt_1","a0tenant":"acme",`, "yesterday"), want: besides(withID("evt_1"), func(e *registration.Event) { e.Source = "urn:auth0:acme" })},
-		"id, time and the setting's tenant": {
-			decoder: registration.Decoder{Tenant: "by-setting"}, body: envelopeOf(`"id":"evt_1",`, created),
-			want: besides(withID("evt_1"), func(e *registration.Event) {
-				e.ID, e.Source, e.Time = derived("by-setting", "auth0|1", created), "urn:auth0:by-setting", date(created)
-			}),
-		},
+		"id, time, the setting's tenant": {decoder: registration.Decoder{Tenant: "by-setting"}, body: envelopeOf(`"id":"evt_1",`, createdAt), want: besides(withID("evt_1"), func(e *registration.Event) {
+			e.ID, e.Source, e.Time = derived("by-setting", "auth0|1", createdAt), "urn:auth0:by-setting", date(createdAt)
+		})},
 		"source: by the setting":         {decoder: registration.Decoder{Tenant: "by-setting"}, body: envelope(``), want: ofTenant("by-setting")},
 		"tenant: not a name":             {decoder: registration.Decoder{Tenant: "by-setting"}, body: envelope(`"a0tenant":"{{TENANT}}",`), want: besides(ofTenant("by-setting"), noTenant)},
 		"tenant: own before the setting": {decoder: registration.Decoder{Tenant: "by-setting"}, body: envelope(`"a0tenant":"acme",`), want: ofTenant("acme")},
 		"time: own":                      {body: envelope(`"time":"` + sent + `",`), want: atSend},
-		"time: not one, created_at":      {body: `{"specversion":"1.0","type":"user.created","time":"now","data":{"object":{"user_id":"auth0|1","created_at":"` + created + `"}}}`, want: atCreation},
-		"time: none at all":              {body: envelope(`"time":"",`), want: plain("auth0|1")},
-		"created_at: no string":          {body: `{"specversion":"1.0","type":"user.created","data":{"object":{"user_id":"auth0|1","created_at":7}}}`, want: plain("auth0|1")},
-		"created_at: twice":              {body: `{"specversion":"1.0","type":"user.created","data":{"object":{"user_id":"auth0|1","created_at":"` + created + `","created_at":"` + created + `"}}}`, want: plain("auth0|1")},
+		"time: not one, created_at":      {body: `{"specversion":"1.0","type":"user.created","time":"now","data":{"object":{"user_id":"auth0|1","created_at":"` + createdAt + `"}}}`, want: atCreation},
+		"created_at: twice":              {body: `{"specversion":"1.0","type":"user.created","data":{"object":{"user_id":"auth0|1","created_at":"` + createdAt + `","created_at":"` + createdAt + `"}}}`, want: plain("auth0|1")},
 		"purpose: test":                  {body: envelope(`"a0purpose":"test",`), want: test},
 		"purpose: another":               {body: envelope(`"a0purpose":"Test",`), want: plain("auth0|1")},
-		"no profile wanted":              {body: `{"specversion":"1.0","type":"user.created","data":{"object":{"user_id":"auth0|1","email":"x"}}}`, want: plain("auth0|1")},
-		"duplicates in the profile":      {body: `{"specversion":"1.0","type":"user.created","data":{"object":{"user_id":"auth0|1","a":1,"a":2}}}`, want: plain("auth0|1")},
+		"duplicates in the profile":      {body: created(`{"user_id":"auth0|1","a":1,"a":2}`), want: plain("auth0|1")},
 		"other data, twice":              {body: `{"specversion":"1.0","type":"user.created","data":{"context":1,"context":2,"object":{"user_id":"auth0|1"}}}`, want: plain("auth0|1")},
 	})
 }
@@ -146,16 +136,9 @@ func TestDecodeIgnoresOtherTypes(t *testing.T) {
 		"id no string":              {`{"specversion":"1.0","id":{"a":"x"},"type":"group.created","source":"urn:x","time":"t"}`, registration.IgnoredError{ID: replaced("group.created\nurn:x\nt"), Type: "group.created"}},
 		"no id":                     {`{"specversion":"1.0","type":"group.created"}`, registration.IgnoredError{ID: replaced("group.created\n\n"), Type: "group.created"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			e, err := registration.Decoder{}.Decode(text(c.body), "", received())
-			got, ok := errors.AsType[*registration.IgnoredError](err)
-			if !ok {
-				t.Fatalf("event %+v, error %v, want an *IgnoredError", e, err)
-			}
-			if diff := cmp.Diff(c.want, *got); diff != "" {
-				t.Errorf("error (-want +got):\n%s", diff)
-			}
-		})
+		e, err := registration.Decoder{}.Decode(text(c.body), "", received())
+		if got, ok := errors.AsType[*registration.IgnoredError](err); !ok || *got != c.want || strings.Contains(err.Error(), "created") {
+			t.Errorf("%s: event %+v, error %v, %+v, want %+v", name, e, err, got, c.want)
+		}
 	}
 }

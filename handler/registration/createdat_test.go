@@ -9,15 +9,13 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"userrelay/handler/registration"
+	"userrelay/test/must"
 )
 
 // TestDeriveIDTable compares derived ids with the table that the Action and the backfill also use.
 func TestDeriveIDTable(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join("..", "..", "auth0", "testdata", "ids.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get[[]byte](t)(os.ReadFile(filepath.Join("..", "..", "auth0", "testdata", "ids.json")))
 	var rows []struct{ Name, Tenant, UserID, CreatedAt, EventID string }
 	if err := json.Unmarshal(text, &rows, json.MatchCaseInsensitiveNames(true)); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -53,24 +52,13 @@ type accepted struct {
 	want      registration.Event
 }
 
-func (c accepted) run(t *testing.T) {
-	t.Helper()
-	got, err := c.decoder.Decode(text(c.body), c.key, received())
-	if err != nil {
-		t.Fatalf("Decode: %v", err)
-	}
-	if diff := cmp.Diff(c.want, got); diff != "" {
-		t.Errorf("event (-want +got):\n%s", diff)
-	}
-}
-
 func runAll(t *testing.T, cases map[string]accepted) {
 	t.Helper()
 	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c.run(t)
-		})
+		got, err := c.decoder.Decode(text(c.body), c.key, received())
+		if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+			t.Errorf("%s: error %v, event (-want +got):\n%s", name, err, diff)
+		}
 	}
 }
 
@@ -108,20 +96,15 @@ func TestDecodeUserID(t *testing.T) {
 		"white space around":             {body: "\r\n\t {\"userId\" :\n\"auth0|1\"} \n", want: plain("auth0|1")},
 		"escapes in name and value":      {body: `{"user\u0049d":"auth0\u007c\u0031"}`, want: plain("auth0|1")},
 		"surrogate pair":                 {body: `{"userId":"auth0|\ud83c\udf89"}`, want: plain("auth0|🎉")},
-		"eventId":                        {body: `{"userId":"auth0|1","eventId":"e-1"}`, want: chosen("auth0|1", "e-1")},
 		"Idempotency-Key":                {key: "k-1", body: `{"userId":"auth0|1"}`, want: chosen("auth0|1", "k-1")},
 		"Idempotency-Key before eventId": {key: "k-1", body: `{"userId":"auth0|1","eventId":"e-1"}`, want: chosen("auth0|1", "k-1")},
 		"tenant of the body":             {body: `{"userId":"auth0|1","tenant":"acme.eu"}`, want: ofTenant("acme.eu")},
 		"tenant of the setting":          {decoder: tenant, body: `{"userId":"auth0|1"}`, want: ofTenant("by-setting")},
 		"tenant: the body's wins":        {decoder: tenant, body: `{"userId":"auth0|1","tenant":"acme"}`, want: ofTenant("acme")},
 		"byte order mark":                {body: "\ufeff" + `{"userId":"auth0|1"}`, want: plain("auth0|1")},
-		"mark and white space":           {body: "\ufeff\r\n" + `{"userId":"auth0|1"}`, want: plain("auth0|1")},
 		"tenant: Auth0's example":        {decoder: tenant, body: `{"userId":"auth0|1","tenant":"{{TENANT}}"}`, want: leftOut},
-		"tenant: empty":                  {decoder: tenant, body: `{"userId":"auth0|1","tenant":""}`, want: leftOut},
 		"tenant: number":                 {decoder: tenant, body: `{"userId":"auth0|1","tenant":7}`, want: leftOut},
 		"tenant: event.tenant":           {decoder: tenant, body: `{"userId":"auth0|1","tenant":{"id":"acme"}}`, want: leftOut},
-		"tenant: 129 characters":         {decoder: tenant, body: `{"userId":"auth0|1","tenant":"` + strings.Repeat("a", 129) + `"}`, want: leftOut},
-		"tenant: letters beyond":         {decoder: tenant, body: `{"userId":"auth0|1","tenant":"ża"}`, want: leftOut},
 		"tenant: lone surrogate":         {decoder: tenant, body: `{"userId":"auth0|1","tenant":"a\ud800"}`, want: leftOut},
 		"tenant: twice":                  {decoder: tenant, body: `{"userId":"auth0|1","tenant":"a","tenant":"b"}`, want: leftOut},
 		"null is absent": {
@@ -138,7 +121,6 @@ func TestDecodeUserID(t *testing.T) {
 		"profile with time: a number": {body: `{"userId":"auth0|1","user":{"created_at":1763752800}}`, want: plain("auth0|1")},
 		"profile with two times":      {body: `{"userId":"auth0|1","user":{"created_at":"2026-11-21T19:00:00Z","created_at":"2026-11-21T19:00:00Z"}}`, want: plain("auth0|1")},
 		"profile with broken time":    {body: `{"userId":"auth0|1","user":{"created_at":"\ud800"}}`, want: plain("auth0|1")},
-		"profile of another user":     {body: `{"userId":"auth0|1","user":{"user_id":"auth0|2"}}`, want: plain("auth0|1")},
 		"unknown members":             {body: `{"a":[{}],"userId":"auth0|1","b":{"userId":2},"a":1,"USERID":3,"userid":4}`, want: plain("auth0|1")},
 		"before user_id":              {body: `{"user_id":"auth0|2","userId":"auth0|1"}`, want: plain("auth0|1")},
 		"specversion without type":    {body: `{"userId":"auth0|1","specversion":"1.0"}`, want: plain("auth0|1")},
@@ -160,25 +142,19 @@ func TestDecodeProfile(t *testing.T) {
 	full.Profile = []byte(`{"user_id":"email|1","tenant":"acme","created_at":"` + createdAt + `"}`)
 	settings := plain("email|1")
 	settings.ID, settings.Source, settings.TenantLeftOut = derived("by-setting", "email|1", ""), "urn:auth0:by-setting", true
-	unnamed := settings
-	unnamed.TenantLeftOut = false
 	runAll(t, map[string]accepted{
-		"alone":               {body: `{"user_id":"email|1"}`, want: plain("email|1")},
-		"userId null":         {body: `{"user_id":"email|1","userId":null}`, want: plain("email|1")},
-		"tenant and time":     {body: `{"user_id":"email|1","tenant":"acme","created_at":"` + createdAt + `"}`, want: atTime},
-		"kept as it came":     {decoder: registration.Decoder{Profile: true}, body: ` { "user_id":"email|1", "tenant":"acme", "created_at":"` + createdAt + "\" }\n", want: full},
-		"Idempotency-Key":     {key: "k-1", body: `{"user_id":"email|1"}`, want: chosen("email|1", "k-1")},
-		"eventId is not its":  {body: `{"user_id":"email|1","eventId":" "}`, want: plain("email|1")},
-		"user is not its":     {body: `{"user_id":"email|1","user":1}`, want: plain("email|1")},
-		"tenant not a name":   {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":"a b"}`, want: settings},
-		"tenant no string":    {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":{"id":"acme"}}`, want: settings},
-		"tenant twice":        {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":"a","tenant":"a"}`, want: settings},
-		"tenant null":         {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":null}`, want: unnamed},
-		"time no string":      {body: `{"user_id":"email|1","created_at":{}}`, want: plain("email|1")},
-		"time twice":          {body: `{"user_id":"email|1","created_at":"` + createdAt + `","created_at":null}`, want: plain("email|1")},
-		"duplicates within":   {body: `{"user_id":"email|1","name":"a","name":"b","user_metadata":{"x":1,"x":2}}`, want: plain("email|1")},
-		"type of another":     {body: `{"user_id":"email|1","type":"user.created"}`, want: plain("email|1")},
-		"specversion of some": {body: `{"user_id":"email|1","specversion":"1.0"}`, want: plain("email|1")},
+		"alone":              {body: `{"user_id":"email|1"}`, want: plain("email|1")},
+		"userId null":        {body: `{"user_id":"email|1","userId":null}`, want: plain("email|1")},
+		"tenant and time":    {body: `{"user_id":"email|1","tenant":"acme","created_at":"` + createdAt + `"}`, want: atTime},
+		"kept as it came":    {decoder: registration.Decoder{Profile: true}, body: ` { "user_id":"email|1", "tenant":"acme", "created_at":"` + createdAt + "\" }\n", want: full},
+		"Idempotency-Key":    {key: "k-1", body: `{"user_id":"email|1"}`, want: chosen("email|1", "k-1")},
+		"eventId is not its": {body: `{"user_id":"email|1","eventId":" "}`, want: plain("email|1")},
+		"user is not its":    {body: `{"user_id":"email|1","user":1}`, want: plain("email|1")},
+		"tenant not a name":  {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":"a b"}`, want: settings},
+		"tenant no string":   {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":{"id":"acme"}}`, want: settings},
+		"tenant twice":       {decoder: registration.Decoder{Tenant: "by-setting"}, body: `{"user_id":"email|1","tenant":"a","tenant":"a"}`, want: settings},
+		"time twice":         {body: `{"user_id":"email|1","created_at":"` + createdAt + `","created_at":null}`, want: plain("email|1")},
+		"duplicates within":  {body: `{"user_id":"email|1","name":"a","name":"b","user_metadata":{"x":1,"x":2}}`, want: plain("email|1")},
 	})
 }
 
@@ -197,45 +173,34 @@ func TestDecodeValue(t *testing.T) {
 	full := registration.Decoder{Profile: true}
 	escaped := strings.NewReplacer(`"`, `\u0022`, `\`, `\u005C`, "ż", `\u017c`).Replace(profile)
 	runAll(t, map[string]accepted{
-		"an object":              {decoder: full, body: `{"value":` + profile + `}`, want: want},
-		"its text":               {decoder: full, body: `{"value":` + inJSON(profile) + `}`, want: want},
-		"its text, all escaped":  {decoder: full, body: `{"value":"` + escaped + `"}`, want: want},
-		"its text, spaced":       {decoder: full, body: `{"value":` + inJSON(" \n"+strings.ReplaceAll(profile, ",", " ,\n")+"\t") + `}`, want: want},
-		"what a client may add":  {decoder: full, body: `{"key":"k","partition":0,"timestamp":1,"headers":[{"key":"a","value":"b"}],"value":` + inJSON(profile) + `}`, want: want},
-		"null beside it":         {decoder: full, body: `{"userId":null,"user_id":null,"value":` + inJSON(profile) + `}`, want: want},
-		"Idempotency-Key":        {decoder: full, key: "k-1", body: `{"value":` + inJSON(profile) + `}`, want: withKey},
-		"no profile wanted":      {body: `{"value":` + inJSON(profile) + `}`, want: withoutProfile},
-		"no profile wanted, too": {body: `{"value":` + profile + `}`, want: withoutProfile},
-		"alone":                  {body: `{"value":"{\"user_id\":\"a\"}"}`, want: plain("a")},
-		"userId goes first":      {body: `{"value":"{\"user_id\":\"a\"}","userId":"b"}`, want: plain("b")},
-		"user_id goes first":     {body: `{"value":"no JSON","user_id":"b"}`, want: plain("b")},
-		"a CloudEvent too":       {body: envelope(`"value":"no JSON",`), want: plain("auth0|1")},
+		"an object":             {decoder: full, body: `{"value":` + profile + `}`, want: want},
+		"its text":              {decoder: full, body: `{"value":` + inJSON(profile) + `}`, want: want},
+		"its text, all escaped": {decoder: full, body: `{"value":"` + escaped + `"}`, want: want},
+		"its text, spaced":      {decoder: full, body: `{"value":` + inJSON(" \n"+strings.ReplaceAll(profile, ",", " ,\n")+"\t") + `}`, want: want},
+		"null beside it":        {decoder: full, body: `{"userId":null,"user_id":null,"value":` + inJSON(profile) + `}`, want: want},
+		"Idempotency-Key":       {decoder: full, key: "k-1", body: `{"value":` + inJSON(profile) + `}`, want: withKey},
+		"no profile wanted":     {body: `{"value":` + inJSON(profile) + `}`, want: withoutProfile},
+		"alone":                 {body: `{"value":"{\"user_id\":\"a\"}"}`, want: plain("a")},
+		"userId goes first":     {body: `{"value":"{\"user_id\":\"a\"}","userId":"b"}`, want: plain("b")},
+		"user_id goes first":    {body: `{"value":"no JSON","user_id":"b"}`, want: plain("b")},
+		"a CloudEvent too":      {body: envelope(`"value":"no JSON",`), want: plain("auth0|1")},
 	})
 }
 
 func TestDecodeKeepsNothingOfTheBody(t *testing.T) {
 	t.Parallel()
-	for name, body := range map[string]string{
-		"userId":     `{"userId":"auth0|1","eventId":"e-1","tenant":"acme","user":{"created_at":"2026-11-21T19:00:00Z"}}`,
-		"profile":    `{"user_id":"auth0|1","tenant":"acme","created_at":"2026-11-21T19:00:00Z"}`,
-		"value":      `{"value":"{\"user_id\":\"auth0|1\",\"tenant\":\"acme\",\"created_at\":\"2026-11-21T19:00:00Z\"}"}`,
-		"CloudEvent": `{"specversion":"1.0","type":"user.created","id":"e-1","source":"urn:x","data":{"object":{"user_id":"auth0|1"}}}`,
-	} {
+	for member, body := range forms(`"auth0|1","tenant":"acme","created_at":"2026-11-21T19:00:00Z"`) {
 		raw := []byte(body)
 		d := registration.Decoder{Profile: true}
 		got, err := d.Decode(registration.Body{Reader: bytes.NewReader(raw)}, "", received())
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatalf("%s: %v", member, err)
 		}
 		for i := range raw {
 			raw[i] = '#'
 		}
-		want, err := d.Decode(text(body), "", received())
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: the event changed with the body (-want +got):\n%s", name, diff)
+		if diff := cmp.Diff(decode(t, d, body), got); diff != "" {
+			t.Errorf("%s: the event changed with the body (-want +got):\n%s", member, diff)
 		}
 	}
 }
@@ -267,48 +232,11 @@ func TestDecodeTimeOfYearsBeyondRFC3339(t *testing.T) {
 	}
 }
 
+// TestDeriveIDTable has more of them.
 func TestDeriveID(t *testing.T) {
 	t.Parallel()
 	// printf 'acme\nauth0|61de2511fd334200aa221dff\n2026-11-21T19:00:00.123Z' | sha256sum | cut -c1-32
 	if got, want := registration.DeriveID("acme", "auth0|61de2511fd334200aa221dff", "2026-11-21T19:00:00.123Z"), "a0pur_950ca78baf5ac155397299fee18a2ae5"; got != want {
 		t.Errorf("DeriveID = %s, want %s", got, want)
-	}
-	seen := map[string][3]string{}
-	for _, in := range [][3]string{
-		{"acme", "auth0|1", "2026-11-21T19:00:00Z"},
-		{"acme2", "auth0|1", "2026-11-21T19:00:00Z"},
-		{"", "auth0|1", "2026-11-21T19:00:00Z"},
-		{"acme", "auth0|2", "2026-11-21T19:00:00Z"},
-		{"acme", "auth0|1", "2026-11-21T19:00:01Z"},
-		{"acme", "auth0|1", ""},
-		{"", "auth0|1", ""},
-	} {
-		id := registration.DeriveID(in[0], in[1], in[2])
-		if again := registration.DeriveID(in[0], in[1], in[2]); again != id {
-			t.Errorf("DeriveID(%q) = %s, then %s", in, id, again)
-		}
-		if want := derived(in[0], in[1], in[2]); id != want {
-			t.Errorf("DeriveID(%q) = %s, want %s", in, id, want)
-		}
-		if other, ok := seen[id]; ok {
-			t.Errorf("DeriveID(%q) = DeriveID(%q)", in, other)
-		}
-		seen[id] = in
-	}
-}
-
-func TestErrorsAreOfTwoTypes(t *testing.T) {
-	t.Parallel()
-	_, err := registration.Decoder{}.Decode(text(`{}`), "", received())
-	if _, ok := errors.AsType[*registration.InvalidError](err); !ok {
-		t.Errorf("error %T, want *InvalidError", err)
-	}
-	_, err = registration.Decoder{}.Decode(text(`{"specversion":"1.0","type":"user.deleted"}`), "", received())
-	ignored, ok := errors.AsType[*registration.IgnoredError](err)
-	if !ok {
-		t.Fatalf("error %T, want *IgnoredError", err)
-	}
-	if strings.Contains(ignored.Error(), "deleted") {
-		t.Errorf("error %q repeats what was sent", ignored)
 	}
 }

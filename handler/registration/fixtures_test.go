@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/registration"
+	"userrelay/test/must"
 )
 
 var update = flag.Bool("update", false, "write testdata/records anew") //nolint:gochecknoglobals // as flags of tests are
@@ -58,25 +59,15 @@ func TestFixtures(t *testing.T) {
 	for _, path := range requests(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
-			body, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := json.Marshal(goldenOf(body), jsontext.WithIndent("  "))
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, '\n')
+			body := must.Get[[]byte](t)(os.ReadFile(path))
+			got := append(must.Get[[]byte](t)(json.Marshal(goldenOf(body), jsontext.WithIndent("  "))), '\n')
 			file := filepath.Join("testdata", "records", filepath.Base(path))
 			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil { //nolint:gosec // a file of testdata
+				if err := os.WriteFile(file, got, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatalf("%v (make it with -update)", err)
-			}
+			want := must.Get[[]byte](t)(os.ReadFile(file)) // -update makes it
 			if diff := cmp.Diff(string(want), string(got)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", file, diff)
 			}

@@ -16,86 +16,72 @@ const (
 	spanID  = "b7ad6b7169203331"
 )
 
-func TestStartTakesASoundTraceparent(t *testing.T) {
+// TestStart has a trace's flags for each sound traceparent, and a new trace for the others.
+func TestStart(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("k=v,", 127) + "k=v" // 511 characters
-	for name, c := range map[string]struct {
-		traceparent, tracestate string
-		want                    trace.Operation
-	}{
-		"sampled":                {"00-" + traceID + "-" + spanID + "-01", "", operation("01", "")},
-		"not sampled":            {"00-" + traceID + "-" + spanID + "-00", "", operation("00", "")},
-		"random trace id":        {"00-" + traceID + "-" + spanID + "-03", "", operation("03", "")},
-		"flags that are not set": {"00-" + traceID + "-" + spanID + "-fd", "", operation("01", "")},
-		"newer version":          {"cc-" + traceID + "-" + spanID + "-01", "", operation("01", "")},
-		"newer version, more":    {"01-" + traceID + "-" + spanID + "-01-what-comes", "", operation("01", "")},
-		"newer version, dash":    {"01-" + traceID + "-" + spanID + "-01-", "", operation("01", "")},
-		"state":                  {"00-" + traceID + "-" + spanID + "-01", "rojo=00f067aa0ba902b7,congo=t61r", operation("01", "rojo=00f067aa0ba902b7,congo=t61r")},
-		"state in white space":   {"00-" + traceID + "-" + spanID + "-01", "  a=1, b=2 ", operation("01", "a=1, b=2")},
-		"longest state":          {"00-" + traceID + "-" + spanID + "-01", long + ",", operation("01", long+",")},
-		"state too long":         {"00-" + traceID + "-" + spanID + "-01", long + ",k", operation("01", "")},
-		"state with control":     {"00-" + traceID + "-" + spanID + "-01", "a=1\r\nX: y", operation("01", "")},
-		"state with DEL":         {"00-" + traceID + "-" + spanID + "-01", "a=\x7f", operation("01", "")},
-		"state beyond ASCII":     {"00-" + traceID + "-" + spanID + "-01", "a=ż", operation("01", "")},
-		"state not UTF-8":        {"00-" + traceID + "-" + spanID + "-01", "a=\xff", operation("01", "")},
+	const ids = traceID + "-" + spanID
+	for traceparent, flags := range map[string]string{
+		"00-" + ids + "-01":                    "01",
+		"00-" + ids + "-00":                    "00",
+		"00-" + ids + "-03":                    "03",
+		"00-" + ids + "-fd":                    "01", // flags that are not defined
+		"01-" + ids + "-01-what-comes":         "01",
+		"01-" + ids + "-01-":                   "01",
+		"":                                     "",
+		"00-" + ids + "-0":                     "",
+		"00-" + ids + "-01-":                   "", // long for version 00
+		"01-" + ids + "-01x":                   "",
+		"ff-" + ids + "-01":                    "",
+		"00-" + ids + "-0.":                    "",
+		"00_" + ids + "-01":                    "",
+		"00-" + traceID + "_" + spanID + "-01": "",
+		"00-" + ids + "_01":                    "",
+		" 00-" + ids + "-01":                   "",
+		"00-" + ids + "-01,00-" + ids + "-01":  "",
+		"00-" + strings.Repeat("0", 32) + "-" + spanID + "-01":  "",
+		"00-" + strings.ToUpper(traceID) + "-" + spanID + "-01": "",
+		"00-0af7651916cd43dd_448eb211c80319c-" + spanID + "-01": "",
+		"00-" + strings.Repeat("ż", 16) + "-" + spanID + "-01":  "",
+		"00-" + traceID + "-" + strings.Repeat("0", 16) + "-01": "",
+		"00-" + traceID + "-" + strings.ToUpper(spanID) + "-01": "",
+		"00-" + traceID + "-b7ad6b71 9203331-01":                "",
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if diff := cmp.Diff(c.want, trace.Start(c.traceparent, c.tracestate)); diff != "" {
-				t.Errorf("operation (-want +got):\n%s", diff)
+		op := trace.Start(traceparent, "a=1")
+		want := operation(flags, "a=1")
+		if flags == "" {
+			again := trace.Start(traceparent, "")
+			if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(op.TraceID) || op.TraceID == traceID || op.TraceID == again.TraceID || op.Traceparent() != "" {
+				t.Errorf("%s: got %+v and %+v, want new traces", traceparent, op, again)
 			}
-		})
+			want = trace.Operation{TraceID: op.TraceID, Flags: "01"} // the state belongs to the trace that is dropped
+		}
+		if diff := cmp.Diff(want, op); diff != "" {
+			t.Errorf("%s: operation (-want +got):\n%s", traceparent, diff)
+		}
+	}
+}
+
+func TestState(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("k=v,", 127) + "k=v," // 512 characters
+	for state, want := range map[string]string{
+		"rojo=00f067aa0ba902b7,congo=t61r": "rojo=00f067aa0ba902b7,congo=t61r",
+		"  a=1, b=2 ":                      "a=1, b=2",
+		long:                               long,
+		long + "k":                         "",
+		"a=1\r\nX: y":                      "",
+		"a=\x7f":                           "",
+		"a=ż":                              "",
+		"a=\xff":                           "",
+	} {
+		if diff := cmp.Diff(operation("01", want), trace.Start("00-"+traceID+"-"+spanID+"-01", state)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", state, diff)
+		}
 	}
 }
 
 func operation(flags, state string) trace.Operation {
 	return trace.Operation{TraceID: traceID, SpanID: spanID, Flags: flags, State: state}
-}
-
-func TestStartBeginsANewTraceElse(t *testing.T) {
-	t.Parallel()
-	for name, traceparent := range map[string]string{
-		"none":                  "",
-		"short":                 "00-" + traceID + "-" + spanID + "-0",
-		"long for version 00":   "00-" + traceID + "-" + spanID + "-01-",
-		"newer, no dash":        "01-" + traceID + "-" + spanID + "-01x",
-		"version ff":            "ff-" + traceID + "-" + spanID + "-01",
-		"version in upper case": "CC-" + traceID + "-" + spanID + "-01",
-		"version not hex":       "0g-" + traceID + "-" + spanID + "-01",
-		"trace id zero":         "00-" + strings.Repeat("0", 32) + "-" + spanID + "-01",
-		"trace id upper case":   "00-" + strings.ToUpper(traceID) + "-" + spanID + "-01",
-		"trace id not hex":      "00-0af7651916cd43dd_448eb211c80319c-" + spanID + "-01",
-		"span id zero":          "00-" + traceID + "-" + strings.Repeat("0", 16) + "-01",
-		"span id upper case":    "00-" + traceID + "-" + strings.ToUpper(spanID) + "-01",
-		"span id not hex":       "00-" + traceID + "-b7ad6b71 9203331-01",
-		"flags upper case":      "00-" + traceID + "-" + spanID + "-0A",
-		"flags not hex":         "00-" + traceID + "-" + spanID + "-0.",
-		"no dash 1":             "00_" + traceID + "-" + spanID + "-01",
-		"no dash 2":             "00-" + traceID + "_" + spanID + "-01",
-		"no dash 3":             "00-" + traceID + "-" + spanID + "_01",
-		"space before":          " 00-" + traceID + "-" + spanID + "-01",
-		"space after":           "00-" + traceID + "-" + spanID + "-01 ",
-		"two of them":           "00-" + traceID + "-" + spanID + "-01,00-" + traceID + "-" + spanID + "-01",
-		"not ASCII":             "00-" + strings.Repeat("ż", 16) + "-" + spanID + "-01",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			op := trace.Start(traceparent, "a=1")
-			if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(op.TraceID) || op.TraceID == strings.Repeat("0", 32) || op.TraceID == traceID {
-				t.Errorf("trace id = %q, want a new one", op.TraceID)
-			}
-			want := trace.Operation{TraceID: op.TraceID, Flags: "01"} // the state belongs to the trace that is dropped
-			if diff := cmp.Diff(want, op); diff != "" {
-				t.Errorf("operation (-want +got):\n%s", diff)
-			}
-			if got := op.Traceparent(); got != "" {
-				t.Errorf("traceparent = %q before there is a span", got)
-			}
-			if again := trace.Start(traceparent, ""); again.TraceID == op.TraceID {
-				t.Errorf("two operations share the trace id %s", op.TraceID)
-			}
-		})
-	}
 }
 
 func TestChild(t *testing.T) {
@@ -117,10 +103,6 @@ func TestChild(t *testing.T) {
 	if parent.SpanID != spanID {
 		t.Errorf("the parent's span became %q", parent.SpanID)
 	}
-}
-
-func TestTraceparentNeedsATrace(t *testing.T) {
-	t.Parallel()
 	if got := (trace.Operation{}).Child().Traceparent(); got != "" {
 		t.Errorf("traceparent = %q of an operation without a trace", got)
 	}

@@ -1,200 +1,237 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
-// TestKafkaRefuses checks the answers and the telemetry if the broker permanently refuses the record.
-func TestKafkaRefuses(t *testing.T) {
+// TestFixtures sends real requests of Auth0 and its users with both values of RECORD_PROFILE, and compares the records
+// with those that the package registration promises.
+func TestFixtures(t *testing.T) {
 	t.Parallel()
-	const (
-		unavailable = http.StatusServiceUnavailable
-		passes      = "" // the handler repeats until the time is over, and may not know the outcome then
-	)
-	for _, c := range []struct {
-		err    *kerr.Error
-		status int
-		kind   string
-		class  string
-	}{
-		// The record itself is invalid: the sender should not try again.
-		{kerr.InvalidRecord, http.StatusInternalServerError, "record-refused", "invalid"},
-		// An operator can fix it.
-		{kerr.TopicAuthorizationFailed, unavailable, "not-stored", "not-authorized"},
-		{kerr.ClusterAuthorizationFailed, unavailable, "not-stored", "not-authorized"},
-		{kerr.InvalidTimestamp, unavailable, "not-stored", "topic-rule"},
-		{kerr.PolicyViolation, unavailable, "not-stored", "throttled"},
-		{kerr.ThrottlingQuotaExceeded, unavailable, "not-stored", "throttled"},
-		{kerr.MessageTooLarge, unavailable, "not-stored", "too-large"},
-		{kerr.UnknownTopicOrPartition, unavailable, passes, passes},
-		{kerr.NotEnoughReplicas, unavailable, passes, passes},
-		{kerr.NotLeaderForPartition, unavailable, passes, passes},
-		// The outcome is unknown.
-		{kerr.NotEnoughReplicasAfterAppend, unavailable, "outcome-unknown", "unknown-outcome"},
-		{kerr.RequestTimedOut, unavailable, "outcome-unknown", "unknown-outcome"},
-	} {
-		t.Run(c.err.Message, func(t *testing.T) {
+	const testdata = moduleRoot + "/handler/registration/testdata"
+	for _, profile := range []string{"id", "full"} {
+		t.Run(profile, func(t *testing.T) {
 			t.Parallel()
 			kafka := startBroker(t)
-			telemetry := startTelemetry(t)
-			h := startHandler(t, kafka.setting(), telemetry.setting())
-			h.registerSoon(t, `{"userId":"before"}`)
-			kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: c.err, Count: -1})
-
-			r := h.register(t, `{"userId":"auth0|1","eventId":"e-1"}`)
-			if c.kind == passes {
-				c.kind, c.class = "not-stored", ""
-				if strings.Contains(r.body, "outcome-unknown") {
-					c.kind = "outcome-unknown"
+			h := startHandler(t, kafka.setting(), "RECORD_PROFILE="+profile)
+			for _, file := range must.Get[[]string](t)(filepath.Glob(testdata + "/requests/*.json")) {
+				var promised map[string]any
+				text := must.Get[[]byte](t)(os.ReadFile(filepath.Join(testdata, "records", filepath.Base(file))))
+				if err := json.Unmarshal(text, &promised); err != nil {
+					t.Fatal(err)
 				}
-			}
-			if p := r.problem(t, c.status, c.kind, c.status == unavailable, true); p.EventID != "e-1" {
-				t.Errorf("got event id %q, want e-1", p.EventID)
-			}
-			for _, told := range []string{c.err.Message, c.err.Description} {
-				if strings.Contains(r.body, told) {
-					t.Errorf("the answer repeats the broker's words: %q", r.body)
-				}
-			}
-			telemetry.checkRefused(t, "e-1", c.class)
-		})
-	}
-}
-
-// checkRefused checks the telemetry for an event that is not stored. An empty class matches any.
-func (p page) checkRefused(t *testing.T, eventID, class string) {
-	t.Helper()
-	items := p.wait(t, "eventId", eventID, 3)
-	refused, send := titled(t, items, "Not stored"), titled(t, items, "send "+topic)
-	got := refused.Properties["errorClass"]
-	if got == "" || class != "" && got != class {
-		t.Errorf("got class %q, want %q", got, class)
-	}
-	if refused.Properties["event"] != "refused" || refused.Raw.Data.BaseData.SeverityLevel != 3 {
-		t.Errorf("got trace %+v, want an Error, refused", refused)
-	}
-	if data := send.Raw.Data.BaseData; data.Success || data.ResultCode != got || send.Properties["errorClass"] != got {
-		t.Errorf("got dependency %+v, want one that failed with %s", send, got)
-	}
-}
-
-// TestKafkaRefusesOnce has failures that callers do not notice.
-func TestKafkaRefusesOnce(t *testing.T) {
-	t.Parallel()
-	for _, err := range []*kerr.Error{
-		kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.NotEnoughReplicas,
-		kerr.CorruptMessage, kerr.KafkaStorageError,
-	} {
-		t.Run(err.Message, func(t *testing.T) {
-			t.Parallel()
-			kafka := startBroker(t)
-			h := startHandler(t, kafka.setting())
-			fault := kafka.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: err})
-			answer := h.register(t, `{"userId":"auth0|1"}`).stored(t)
-			if fault.Hits() != 1 {
-				t.Fatal("the broker refused nothing")
-			}
-			records := kafka.records(t)
-			at(t, records, answer)
-			if len(records) != 1 {
-				t.Errorf("got %d records, want one", len(records))
-			}
-		})
-	}
-}
-
-// TestAnswerLost shows that the handler repeats a record with an unknown outcome, and that this makes no copy.
-func TestAnswerLost(t *testing.T) {
-	t.Parallel()
-	for name, action := range map[string]faultproxy.Action{
-		"before the broker has it": faultproxy.CutBefore, "before the answer": faultproxy.CutOnAnswer,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			kafka := startBroker(t)
-			h := startHandler(t, kafka.setting())
-			kafka.set(t, faultproxy.Faults{Rules: []faultproxy.Rule{{Key: faultproxy.Produce, Nth: 1, Do: []faultproxy.Action{action}}}})
-			answer := h.register(t, `{"userId":"auth0|1"}`).stored(t)
-			if kafka.proxy.Stats().Cuts() != 1 {
-				t.Fatal("no connection was cut")
-			}
-			records := kafka.records(t)
-			at(t, records, answer)
-			if len(records) != 1 {
-				t.Errorf("got %d records, want one", len(records))
-			}
-		})
-	}
-}
-
-// TestProfileTooLargeForBroker shows that a registration is stored without its profile if the topic's limit is lower
-// than the handler expects.
-func TestProfileTooLargeForBroker(t *testing.T) {
-	t.Parallel()
-	kafka := startBroker(t)
-	h := startHandler(t, kafka.setting(), "RECORD_PROFILE=full")
-	kafka.Fault(kfake.Fault{
-		Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.MessageTooLarge, Count: -1,
-		When: func(r kmsg.Request) bool {
-			produce, ok := r.(*kmsg.ProduceRequest)
-			return ok && len(produce.Topics[0].Partitions[0].Records) > 10_000
-		},
-	})
-	answer := h.register(t, `{"userId":"auth0|1","user":{"x":"`+strings.Repeat("x", 20_000)+`"}}`).stored(t)
-	got := at(t, kafka.records(t), answer)
-	if got.Value != `{"userId":"auth0|1"}` || got.header("ce_profileomitted") != "true" {
-		t.Errorf("got record %+v, want one without its profile", got)
-	}
-}
-
-// TestOutcomeUnknown checks the answer if the broker may have stored the record, and that the repeat of the
-// registration has the same event id.
-func TestOutcomeUnknown(t *testing.T) {
-	t.Parallel()
-	for name, action := range map[string]faultproxy.Action{
-		"no answer": faultproxy.Silence, "cut before the answer": faultproxy.CutOnAnswer, "cut after the request": faultproxy.CutAfter,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			kafka := startBroker(t)
-			h := startHandler(t, kafka.setting())
-			kafka.set(t, faultproxy.Faults{Rules: []faultproxy.Rule{{Key: faultproxy.Produce, Share: 1, Do: []faultproxy.Action{action}}}})
-			const body = `{"user_id":"auth0|1","created_at":"2026-11-21T19:00:00Z"}`
-			r := h.register(t, body)
-			p := r.problem(t, http.StatusServiceUnavailable, "outcome-unknown", true, true)
-
-			kafka.set(t, faultproxy.Faults{})
-			answer := h.registerSoon(t, body)
-			records := kafka.records(t)
-			at(t, records, answer)
-			for _, r := range records {
-				if id := r.header("ce_id"); id != p.EventID || id != answer.EventID {
-					t.Errorf("got event id %q in the record, %q in the first answer, %q in the last", id, p.EventID, answer.EventID)
+				body, begin := must.Get[[]byte](t)(os.ReadFile(file)), time.Now()
+				answer := h.register(t, string(body))
+				switch {
+				case promised["ignored"] != nil:
+					if answer.status != http.StatusOK || !strings.Contains(answer.body, `"ignored":`) {
+						t.Errorf("%s: got %d %s", file, answer.status, answer.body)
+					}
+				case promised["invalid"] != nil:
+					answer.problem(t, http.StatusBadRequest, "invalid-registration")
+				default:
+					got := asPromised(at(t, kafka.records(t), answer.stored(t)), begin)
+					if diff := cmp.Diff(promised[profile], got); diff != "" {
+						t.Errorf("%s (-want +got):\n%s", file, diff)
+					}
 				}
 			}
 		})
 	}
 }
 
-// registerSoon registers until it works.
-func (h *handlerRun) registerSoon(t *testing.T, body string) (answer stored) {
-	t.Helper()
-	wait.For(t, "a registration is stored", func() bool {
-		r := h.register(t, body)
-		if r.status == http.StatusServiceUnavailable {
-			return false
+// asPromised is a record in the form of the package's test data, with the test data's trace and time of receipt.
+func asPromised(r *realkafka.Record, begin time.Time) any {
+	var headers []any
+	for _, h := range r.Headers {
+		value := string(h.Value)
+		switch h.Key {
+		case "ce_time":
+			if at, err := time.Parse(time.RFC3339Nano, value); err == nil && !at.Before(begin.Truncate(time.Microsecond)) && !at.After(time.Now()) {
+				value = "2026-11-24T10:00:00.25Z"
+			}
+		case "traceparent":
+			value = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$`).
+				ReplaceAllString(value, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 		}
-		answer = r.stored(t)
-		return true
+		headers = append(headers, h.Key+": "+value)
+	}
+	return map[string]any{"key": string(r.Key), "value": string(r.Value), "headers": headers}
+}
+
+// TestOutage makes the broker unavailable, before the handler starts or while it runs, and available again: every
+// answer tells the sender to try again, the host's probe is answered, and the handler needs no restart. Lines below a
+// warning go to stdout and the others to stderr, where the Functions host logs every line as an error.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	const text, asJSON = `^level=(\w+) msg=`, `^\{"time":"[^"]+","level":"(\w+)","msg":".*\}$`
+	azure := []string{"WEBSITE_SITE_NAME=app", telemetryAt("http://127.0.0.1:9")}
+	for _, c := range []struct {
+		name     string
+		faults   faultproxy.Faults
+		later    bool
+		settings []string
+		line     string // pattern of console lines, with the level in it
+		events   bool   // a line for every event
+	}{
+		{"stopped from the start", faultproxy.Faults{Refuse: true}, false, nil, text, true},
+		{"black hole later, in Azure", faultproxy.Faults{BlackHole: true}, true, azure, asJSON, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			kafka := startBroker(t)
+			if !c.later {
+				kafka.set(t, c.faults)
+			}
+			h := startHandler(t, append(c.settings, kafka.setting(), "LOG_LEVEL=debug")...)
+			var answers []stored
+			if c.later {
+				answers = append(answers, h.register(t, `{"userId":"before"}`).stored(t))
+				kafka.set(t, c.faults)
+			}
+			h.duringOutage(t)
+			kafka.set(t, faultproxy.Faults{})
+			answers = append(answers, h.registerSoon(t, `{"userId":"after"}`))
+			wait.For(t, "health", func() bool { return h.healthy(t) })
+			records := kafka.records(t)
+			for _, a := range answers {
+				at(t, records, a)
+			}
+			h.interrupt(t)
+			h.checkConsole(t, c.line, c.events)
+		})
+	}
+}
+
+// duringOutage checks the handler's answers while the broker is unavailable.
+func (h *handlerRun) duringOutage(t *testing.T) {
+	t.Helper()
+	var all sync.WaitGroup
+	defer all.Wait()
+	for range 4 {
+		all.Go(func() {
+			r, err := h.try(t.Context(), http.MethodPost, "/api/RegisterUser", strings.NewReader(`{"userId":"during"}`))
+			if after := r.header.Get("Retry-After"); err != nil || r.status != http.StatusServiceUnavailable || after != "1" && after != "2" {
+				t.Errorf("got %+v (%v), want 503, Retry-After 1 or 2", r, err)
+			}
+		})
+	}
+	wait.For(t, "health", func() bool {
+		r := h.call(t, http.MethodGet, "/api/Health", "")
+		return r.status == http.StatusServiceUnavailable && r.body == `{"status":"degraded"}`
 	})
-	return answer
+	if r := h.call(t, http.MethodGet, "/", ""); r.status != http.StatusOK {
+		t.Errorf("the host's probe: got %d, want 200", r.status)
+	}
+}
+
+// checkConsole checks the streams after an outage.
+func (h *handlerRun) checkConsole(t *testing.T, line string, events bool) {
+	t.Helper()
+	for _, stream := range []struct{ text, levels, of, always string }{
+		{h.stdout.String(), "DEBUG INFO", "Forwarded to user-events[", "The handler listens"},
+		{h.stderr.String(), "WARN ERROR", "Not stored", "Kafka is away"},
+	} {
+		for text := range strings.Lines(stream.text) {
+			m := regexp.MustCompile(line).FindStringSubmatch(strings.TrimSuffix(text, "\n"))
+			if m == nil || !strings.Contains(stream.levels, m[1]) {
+				t.Errorf("got %q, want a line of a level of %s", text, stream.levels)
+			}
+		}
+		if !strings.Contains(stream.text, stream.always) {
+			t.Errorf("nothing is said of %q", stream.always)
+		}
+		if strings.Contains(stream.text, stream.of) != events {
+			t.Errorf("a line %q: got %t, want %t", stream.of, !events, events)
+		}
+	}
+}
+
+// TestSecrets shows that no output, answer or telemetry item contains a part of a profile, a secret of the settings or
+// a key of a request, whatever fails.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	const secret = "s3cret"
+	for _, c := range []struct {
+		mechanism, password string // of the broker
+		status              int
+	}{
+		{"SCRAM-SHA-256", secret, http.StatusOK},
+		{"PLAIN", "another", http.StatusServiceUnavailable},
+	} {
+		t.Run(c.mechanism, func(t *testing.T) {
+			t.Parallel()
+			kafka := startBroker(t, kfake.EnableSASL(), kfake.Superuser(c.mechanism, "user", c.password))
+			telemetry, setting := startTelemetry(t)
+			h := startHandler(t, kafka.setting(), setting,
+				"RECORD_PROFILE=full", "AZURE_FUNCTIONS_ENVIRONMENT=Development", "LOG_LEVEL=debug",
+				"KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT", "KAFKA_SASL_MECHANISM="+c.mechanism, "KAFKA_SASL_USERNAME=user", "KAFKA_SASL_PASSWORD="+secret)
+			answers := h.tellSecrets(t, c.status)
+			kafka.stop(t)
+			answers += h.tellSecrets(t, http.StatusServiceUnavailable)
+			h.call(t, http.MethodGet, "/api/Health", "")
+			h.interrupt(t) // sends the telemetry that waits
+
+			if items, _ := telemetry.find(t, "text", "auth0|1"); len(items) == 0 {
+				t.Fatal("no telemetry has come")
+			}
+			_, items := telemetry.find(t, "text", "")
+			for place, text := range map[string]string{
+				"stdout": h.stdout.String(), "stderr": h.stderr.String(), "telemetry": items, "answers": answers,
+			} {
+				for _, word := range []string{"pr1vate", "15550100", secret} {
+					if strings.Contains(text, word) {
+						t.Errorf("%q is in %s: %s", word, place, text)
+					}
+				}
+			}
+		})
+	}
+}
+
+// tellSecrets registers a user with a profile, sends the profile in refused forms, sends keys, and returns all
+// answers.
+func (h *handlerRun) tellSecrets(t *testing.T, status int) string {
+	t.Helper()
+	var answers strings.Builder
+	const private = `{"user_id":"auth0|1","email":"pr1vate@example.com","phone_number":"+15550100-pr1vate","user_metadata":{"pr1vate":"pr1vate"}}`
+	for _, c := range []struct {
+		body, contentType string
+		status            int
+	}{
+		{`{"userId":"auth0|1","user":` + private + `}`, "text/plain", status},
+		{private, "application/json", status},
+		{`{"specversion":"1.0","type":"user.created","id":"` + strconv.Itoa(status) + `","data":{"object":` + private + `}}`, "application/cloudevents+json", status},
+		{`{"value":` + private + `}`, "application/x-www-form-urlencoded", status},
+		{`{"userId":"` + strings.Repeat("pr1vate", 200) + `","user":` + private + `}`, "application/json", http.StatusBadRequest},
+		{`{"userId":"auth0|1","user":` + private, "application/json", http.StatusBadRequest},
+		{`{"userId":"auth0|1","eventId":"pr1vate 1","user":` + private + `}`, "application/json", http.StatusBadRequest},
+		{private, "multipart/form-data; boundary=pr1vate", http.StatusUnsupportedMediaType},
+	} {
+		r := h.call(t, http.MethodPost, "/api/RegisterUser?code=s3cret", c.body, "Content-Type: "+c.contentType,
+			"X-Functions-Key: s3cret", "Authorization: Bearer s3cret", "Cookie: a=s3cret", "User-Agent: s3cret")
+		if r.status != c.status {
+			t.Errorf("%s: got %d %q, want %d", c.body, r.status, r.body, c.status)
+		}
+		fmt.Fprintln(&answers, r.header, r.body)
+	}
+	return answers.String()
 }

@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"userrelay/handler/outbox"
 	"userrelay/test/faultproxy"
+	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
@@ -22,8 +24,7 @@ const beParent = "-be-parent"
 func runParent(program string) int {
 	handler := exec.CommandContext(context.Background(), program) //nolint:gosec // G702: it is there to start what it is told to
 	handler.Stdout, handler.Stderr = os.Stdout, os.Stderr
-	if err := handler.Run(); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
+	if handler.Run() != nil {
 		return 1
 	}
 	return 0
@@ -36,42 +37,14 @@ func TestParentKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
-	h := &handlerRun{port: port, client: newClient(t, "http://"+loopback(port))}
-	h.process = startProcess(t, []string{noOutbox, mostTime, startBroker(t).setting(), portSetting(port)}, self, beParent, handlerBinary)
+	h := startUnder(t, []string{startBroker(t).setting()}, self, beParent, handlerBinary)
 	if !h.ready(t) {
 		t.Fatal("the handler does not start")
 	}
-	h.register(t, `{"userId":"a"}`).stored(t)
-	if err := h.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	h.kill(t)
 	h.wait(t) // for the end of the output, which the handler holds open
-	if h.listening(t) || !strings.Contains(lastLine(h.stdout.String()), "the parent process is gone") {
+	if h.listening(t) || !strings.Contains(h.stdout.String(), "the parent process is gone") {
 		t.Error("the handler is there still, or has not said why it ends")
-	}
-}
-
-// TestSignals checks the exit codes, which the Functions host interprets: after 0 it never restarts the handler.
-func TestSignals(t *testing.T) {
-	t.Parallel()
-	needSignals(t)
-	for name, c := range map[string]struct {
-		signal os.Signal
-		code   int
-	}{
-		"SIGINT":  {os.Interrupt, 0},
-		"SIGTERM": {syscall.SIGTERM, 143},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := startHandler(t, startBroker(t).setting())
-			h.register(t, `{"userId":"a"}`).stored(t)
-			h.signal(t, c.signal)
-			if code := h.wait(t); code != c.code {
-				t.Errorf("got exit code %d, want %d", code, c.code)
-			}
-		})
 	}
 }
 
@@ -106,17 +79,56 @@ func inWorkAtTheEnd(t *testing.T) bool {
 	if err := wait.Receive(t, "the answer", answered); err != nil {
 		t.Fatal(err)
 	}
-	if code := h.wait(t); code != 143 {
+	if code := h.wait(t); code != 143 { // after 0 the host would never start the handler again
 		t.Errorf("got exit code %d, want 143", code)
 	}
 	if inWork.status == http.StatusServiceUnavailable {
 		return false
 	}
-	place := inWork.stored(t)
 	records := kafka.records(t)
-	at(t, records, place)
+	at(t, records, inWork.stored(t))
 	if len(records) != 2 {
 		t.Errorf("got %d records, want 2", len(records))
 	}
 	return true
+}
+
+// TestKilled kills a handler as the Functions host does, without a signal before: registrations that were answered 200
+// are in the topic. (Another test shows in virtual time that telemetry is at most a second behind.)
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	kafka := startBroker(t)
+	h := startHandler(t, kafka.setting())
+	var answers []stored
+	for i := range 40 {
+		answers = append(answers, h.register(t, fmt.Sprintf(`{"userId":"auth0|%d"}`, i)).stored(t))
+	}
+	h.kill(t)
+	h.wait(t)
+	records := kafka.records(t)
+	for _, a := range answers {
+		at(t, records, a)
+	}
+}
+
+// TestDrainedLater leaves a registration with its profile in the outbox: the next handler drains it, without a host and
+// as its own RECORD_PROFILE says.
+func TestDrainedLater(t *testing.T) {
+	t.Parallel()
+	kafka := startBroker(t)
+	queues, storage := startQueues(t)
+	h := startHandler(t, noBroker, storage, "OUTBOX=on", "KAFKA_TIMEOUT=500ms", "RECORD_PROFILE=full")
+	id := h.register(t, `{"userId":"auth0|1","user":{"name":"Jane"}}`).kept(t).EventID
+	h.interrupt(t)
+	startHandler(t, kafka.setting(), storage, "OUTBOX=on", "KAFKA_TIMEOUT=2s", "RECORD_PROFILE=id")
+	queue := queuetest.Open(t, queues.ConnectionString(), outbox.QueueName)
+	wait.For(t, "the outbox is empty", func() bool { return queuetest.Count(t, queue) == 0 })
+	for _, r := range kafka.records(t) {
+		if r.Header("ce_id") != id || string(r.Value) != `{"userId":"auth0|1"}` || r.Header("ce_profileomitted") != "" {
+			t.Errorf("got record %+v", r)
+		}
+	}
+	if n := copies(kafka.records(t), "auth0|1"); n != 1 {
+		t.Errorf("the topic has it %d times, want once", n)
+	}
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// ownGroup puts a program into a separate process group, as a terminal does.
-func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+// ownSession puts a program into a session and a process group of its own, as a terminal does.
+func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 // signalGroup sends a signal to a program and its children, as a terminal does.
 func signalGroup(t *testing.T, cmd *exec.Cmd, s os.Signal) {

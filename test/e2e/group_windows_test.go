@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func ownGroup() *syscall.SysProcAttr { return nil }
+func ownSession() *syscall.SysProcAttr { return nil }
 
 // signalGroup kills the program, because Windows has no signals. Its children notice that.
 func signalGroup(t *testing.T, cmd *exec.Cmd, _ os.Signal) {

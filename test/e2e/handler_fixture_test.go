@@ -11,7 +11,15 @@ import (
 	"testing"
 
 	"userrelay/local/freeport"
+	"userrelay/test/must"
 	"userrelay/test/wait"
+)
+
+// noOutbox and mostTime are for tests without the outbox: Kafka may use the whole time of an answer, because the
+// machine may be busy. Later settings override them.
+const (
+	noOutbox = "OUTBOX=off"
+	mostTime = "KAFKA_TIMEOUT=4s"
 )
 
 // handlerRun is a running handler, without a host in front.
@@ -25,15 +33,8 @@ type handlerRun struct {
 // handler gets an interrupt, as from Ctrl-C, and must exit with 0; after a data race the code differs.
 func startHandler(t *testing.T, settings ...string) *handlerRun {
 	t.Helper()
-	return startBinary(t, handlerBinary, settings)
-}
-
-func startBinary(t *testing.T, binary string, settings []string) *handlerRun {
-	t.Helper()
 	for try := 1; ; try++ {
-		port := freePort(t)
-		h := &handlerRun{port: port, client: newClient(t, "http://"+loopback(port))}
-		h.process = startProcess(t, append(slices.Concat([]string{noOutbox, mostTime}, settings), portSetting(port)), binary)
+		h := startUnder(t, settings, handlerBinary)
 		if h.ready(t) {
 			t.Cleanup(func() { h.interrupt(t) })
 			return h
@@ -42,6 +43,14 @@ func startBinary(t *testing.T, binary string, settings []string) *handlerRun {
 			t.Fatal("the handler does not start")
 		}
 	}
+}
+
+// startUnder starts a program that is the handler or starts it.
+func startUnder(t *testing.T, settings []string, program string, args ...string) *handlerRun {
+	t.Helper()
+	port := freePort(t)
+	env := slices.Concat([]string{noOutbox, mostTime}, settings, []string{portSetting(port)})
+	return &handlerRun{startProcess(t, env, program, args...), newClient(t, "http://"+loopback(port)), port}
 }
 
 // ready waits until the handler answers or has ended, and says whether it answers.
@@ -87,39 +96,13 @@ func (h *handlerRun) listening(t *testing.T) bool {
 	return true
 }
 
-// noOutbox and mostTime are for tests without the outbox: Kafka may use the whole time of an answer, because the
-// machine may be busy. Later settings override them.
-const (
-	noOutbox = "OUTBOX=off"
-	mostTime = "KAFKA_TIMEOUT=4s"
-)
-
 func portSetting(port int) string { return "FUNCTIONS_CUSTOMHANDLER_PORT=" + strconv.Itoa(port) }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// freePort returns a free port.
 func freePort(t *testing.T) int {
 	t.Helper()
-	port, err := freeport.Find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
-// takePort listens on a free port until it is released.
-func takePort(t *testing.T) (port int, release func()) {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatalf("listening on %v", listener.Addr())
-	}
-	return address.Port, func() { _ = listener.Close() }
+	return must.Get[int](t)(freeport.Find(t.Context()))
 }
 
 // needSignals skips a test on systems without signals.

@@ -3,21 +3,17 @@ package e2e_test
 import (
 	"net"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
-const (
-	topic      = "user-events" // the setting's default
-	partitions = 4
-)
+const topic = "user-events" // the setting's default
 
 // broker is a Kafka broker in this process, behind a proxy that breaks connections.
 type broker struct {
@@ -29,8 +25,8 @@ type broker struct {
 func startBroker(t *testing.T, options ...kfake.Opt) *broker {
 	t.Helper()
 	proxy := faultproxy.ForTest(t, faultproxy.Options{})
-	cluster, err := kfake.NewCluster(slices.Concat([]kfake.Opt{
-		kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic),
+	cluster := must.Get[*kfake.Cluster](t)(kfake.NewCluster(slices.Concat([]kfake.Opt{
+		kfake.NumBrokers(1), kfake.SeedTopics(4, topic),
 		kfake.ListenFn(func(network, address string) (net.Listener, error) {
 			listener, err := new(net.ListenConfig).Listen(t.Context(), network, address)
 			if err != nil {
@@ -39,10 +35,7 @@ func startBroker(t *testing.T, options ...kfake.Opt) *broker {
 			proxy.SetTarget(listener.Addr().String())
 			return behind{listener, proxy.Addr()}, nil
 		}),
-	}, options)...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	}, options)...))
 	t.Cleanup(cluster.Close)
 	return &broker{cluster, proxy}
 }
@@ -80,62 +73,36 @@ func (b *broker) stop(t *testing.T) {
 }
 
 // records reads the topic.
-func (b *broker) records(t *testing.T) []record {
+func (b *broker) records(t *testing.T) []realkafka.Record {
 	t.Helper()
 	return readTopic(t, b.proxy.Addr())
 }
 
-// record is a record of the topic as its consumers see it.
-type record struct {
-	Partition  int32
-	Offset     int64
-	Timestamp  int64 // ms since 1970
-	Key, Value string
-	Headers    []string // "name: value"
-}
-
-// header returns the value of a header, or "".
-func (r record) header(name string) string {
-	for _, h := range r.Headers {
-		if value, ok := strings.CutPrefix(h, name+": "); ok {
-			return value
-		}
-	}
-	return ""
-}
-
 // readTopic reads the whole topic with an independent client.
-func readTopic(t *testing.T, brokers string) []record {
+func readTopic(t *testing.T, brokers string) []realkafka.Record {
 	t.Helper()
-	found, err := realkafka.Read(t.Context(), []string{brokers}, topic)
-	if err != nil {
-		t.Fatal(err)
-	}
-	records := make([]record, len(found))
-	for i, r := range found {
-		records[i] = record{r.Partition, r.Offset, r.Timestamp.UnixMilli(), string(r.Key), string(r.Value), nil}
-		for _, h := range r.Headers {
-			records[i].Headers = append(records[i].Headers, h.Key+": "+string(h.Value))
-		}
-	}
-	return records
+	return must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), []string{brokers}, topic))
 }
 
 // at returns the record at an answer's place.
-func at(t *testing.T, records []record, s stored) record {
+func at(t *testing.T, records []realkafka.Record, s stored) *realkafka.Record {
 	t.Helper()
-	i := slices.IndexFunc(records, func(r record) bool { return r.Partition == s.Partition && r.Offset == s.Offset })
+	i := slices.IndexFunc(records, func(r realkafka.Record) bool { return r.Partition == s.Partition && r.Offset == s.Offset })
 	if i < 0 {
 		t.Fatalf("no record at the place of %+v", s)
 	}
-	if records[i].Timestamp != s.Timestamp {
-		t.Errorf("timestamp: got %d in the answer and %d in the record", s.Timestamp, records[i].Timestamp)
+	if r := &records[i]; r.Timestamp.UnixMilli() != s.Timestamp || r.Header("ce_id") != s.EventID {
+		t.Errorf("the answer is %+v, the record %+v", s, r)
 	}
-	return records[i]
+	return &records[i]
 }
 
-// partitionOf returns the partition that Kafka's own producers choose for a key.
-func partitionOf(key string) int32 {
-	partition := kgo.StickyKeyPartitioner(nil).ForTopic(topic).Partition(&kgo.Record{Key: []byte(key)}, partitions)
-	return int32(partition)
+// copies counts the records of a user.
+func copies(records []realkafka.Record, userID string) (n int) {
+	for _, r := range records {
+		if string(r.Key) == userID {
+			n++
+		}
+	}
+	return n
 }

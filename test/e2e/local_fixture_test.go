@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -9,64 +11,63 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"userrelay/local/realkafka"
 	"userrelay/test/localrun"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
-
-// localBinary is the handler's path in `go run ./local`.
-func localBinary() string {
-	if runtime.GOOS == "windows" {
-		return "bin/handler.exe"
-	}
-	return "bin/handler"
-}
 
 // localRun is a running `go run ./local`.
 type localRun struct {
 	*process
-	client    // of the function's host
-	addresses localrun.Addresses
-	page      page
-	temp      string // its folder for temporary files
+	client      // of the function's host
+	addresses   localrun.Addresses
+	page        page
+	ready, temp string // the file of -ready, its folder for temporary files
 }
 
 // startLocal starts `go run ./local` as a user does, but with free ports, and waits until everything answers. At the
 // test's end it gets an interrupt, as from Ctrl-C.
 func startLocal(t *testing.T, args ...string) *localRun {
 	t.Helper()
-	l := &localRun{temp: t.TempDir()}
-	ready := filepath.Join(t.TempDir(), "ready.json")
-	l.process = start(t, localCommand(t, l.temp, ready, args...))
-	t.Cleanup(func() { l.end(t) })
+	l := beginLocal(t, nil, args...)
+	l.await(t)
+	return l
+}
+
+// await waits until everything answers.
+func (l *localRun) await(t *testing.T) {
+	t.Helper()
 	wait.For(t, "local is ready", func() bool {
-		_, err := os.Stat(ready)
+		_, err := os.Stat(l.ready)
 		return err == nil || !l.running()
 	})
-	var err error
-	if l.addresses, err = localrun.Read(ready); err != nil {
-		t.Fatal(err)
-	}
+	l.addresses = must.Get[localrun.Addresses](t)(localrun.Read(l.ready))
 	l.page = page{newClient(t, l.addresses.Page)}
 	if base, ok := strings.CutSuffix(l.addresses.URL, "/api/RegisterUser"); ok {
 		l.client = newClient(t, base)
 	}
-	return l
 }
 
-// localCommand is the command with which startLocal starts it.
-func localCommand(t *testing.T, temp, ready string, args ...string) *exec.Cmd {
+// beginLocal is startLocal without the wait. Variables of env are set for it.
+func beginLocal(t *testing.T, env []string, args ...string) *localRun {
 	t.Helper()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "go", slices.Concat([]string{"run", "./local", "-port", "0", "-ready", ready}, args)...)
+	l := &localRun{temp: t.TempDir(), ready: filepath.Join(t.TempDir(), "ready.json")}
+	args = slices.Concat([]string{"run", "./local", "-port", "0", "-ready", l.ready}, args)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "go", args...)
 	cmd.Dir = moduleRoot
-	cmd.Env = append(cmd.Environ(), "TMPDIR="+temp, "TMP="+temp)
-	cmd.SysProcAttr = ownGroup()
-	return cmd
+	cmd.Env = slices.Concat(cmd.Environ(), []string{"TMPDIR=" + l.temp, "TMP=" + l.temp}, env)
+	cmd.SysProcAttr = ownSession()
+	l.process = start(t, cmd)
+	t.Cleanup(func() { l.end(t) })
+	return l
 }
 
 // end ends it if the test has not.
@@ -84,14 +85,17 @@ func (l *localRun) end(t *testing.T) {
 	}
 }
 
-// registerWithKey posts a body to the function as its callers do.
-func (l *localRun) registerWithKey(t *testing.T, body string, headers ...string) reply {
+// path is the function's, with its key.
+func (l *localRun) path() string { return "/api/RegisterUser?code=" + l.addresses.Key }
+
+// register posts a body to the function as its callers do.
+func (l *localRun) register(t *testing.T, body string, headers ...string) reply {
 	t.Helper()
-	return l.call(t, http.MethodPost, "/api/RegisterUser?code="+l.addresses.Key, body, headers...)
+	return l.call(t, http.MethodPost, l.path(), body, headers...)
 }
 
 // records reads the topic.
-func (l *localRun) records(t *testing.T) []record {
+func (l *localRun) records(t *testing.T) []realkafka.Record {
 	t.Helper()
 	return readTopic(t, l.addresses.Brokers)
 }
@@ -107,22 +111,56 @@ func (l *localRun) says(t *testing.T, pattern string) (match []string) {
 	return match
 }
 
+// needProc skips a test if the system has no /proc, in which family looks.
+func needProc(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: finds the children of a process in /proc, which only Linux has")
+	}
+}
+
+// family returns the living processes of the session, all of them or those of a name.
+func (l *localRun) family(t *testing.T, name string) (pids []int) {
+	t.Helper()
+	session := []byte(strconv.Itoa(l.cmd.Process.Pid))
+	for _, dir := range must.Get[[]string](t)(fs.Glob(os.DirFS("/proc"), "[0-9]*")) {
+		text, _ := os.ReadFile(filepath.Join("/proc", dir, "stat")) // it may have ended meanwhile
+		// pid (name) state parent group session …; the name may hold anything.
+		closing := bytes.LastIndexByte(text, ')')
+		fields := bytes.Fields(text[closing+1:])
+		if len(fields) < 4 || !bytes.Equal(fields[3], session) || bytes.ContainsAny(fields[0], "ZX") {
+			continue
+		}
+		if name == "" || bytes.HasSuffix(text[:closing], []byte("("+name)) {
+			pids = append(pids, must.Get[int](t)(strconv.Atoi(dir)))
+		}
+	}
+	return pids
+}
+
+// killOne kills the only process of a name.
+func (l *localRun) killOne(t *testing.T, name string) {
+	t.Helper()
+	pids := l.family(t, name)
+	if len(pids) != 1 {
+		t.Fatalf("got processes %v of the name %s, want one", pids, name)
+	}
+	if err := must.Get[*os.Process](t)(os.FindProcess(pids[0])).Kill(); err != nil {
+		t.Fatal(err)
+	}
+	wait.For(t, name+" is gone", func() bool { return !slices.Contains(l.family(t, name), pids[0]) })
+}
+
 // localSettings reads a local.settings.json.
 func localSettings(t *testing.T, file string) (env []string) {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var settings struct {
 		IsEncrypted bool              `json:"IsEncrypted"`
 		Values      map[string]string `json:"Values"`
 	}
-	if err := json.Unmarshal(text, &settings, json.RejectUnknownMembers(true)); err != nil {
+	text := must.Get[[]byte](t)(os.ReadFile(file))
+	if err := json.Unmarshal(text, &settings, json.RejectUnknownMembers(true)); err != nil || settings.IsEncrypted {
 		t.Fatalf("read %s: %v", text, err)
-	}
-	if settings.IsEncrypted {
-		t.Error("the settings are marked as encrypted")
 	}
 	for name, value := range settings.Values {
 		env = append(env, name+"="+value)

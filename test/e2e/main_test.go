@@ -53,7 +53,6 @@ func TestMain(m *testing.M) {
 // moreParallel permits more parallel tests than processors, unless -parallel is set, because these tests mostly wait
 // for time limits.
 func moreParallel() error {
-	flag.Duration(awayFlag, time.Minute, "how long the storage account is away in TestStorageAway")
 	flag.Parse()
 	said := false
 	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
@@ -66,11 +65,14 @@ func moreParallel() error {
 // build builds the handler into dir for the tests, and everything that `go run ./local` builds, so that concurrent
 // runs of it find everything and write nothing.
 func build(dir string) (string, error) {
-	binary := filepath.Join(dir, "handler.exe") // Windows wants the ending, the others do not mind
+	binary, local := filepath.Join(dir, "handler.exe"), "bin/handler" // Windows wants the ending, the others do not mind
+	if runtime.GOOS == "windows" {
+		local += ".exe"
+	}
 	race := "-race=" + strconv.FormatBool(raceDetector())
 	for _, args := range [][]string{
 		{"build", "-pgo=off", race, "-o", binary, "./handler"},
-		{"build", "-pgo=off", "-o", filepath.FromSlash(localBinary()), "./handler"},
+		{"build", "-pgo=off", "-o", local, "./handler"},
 		{"run", "./local", "-help"},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), buildLimit)

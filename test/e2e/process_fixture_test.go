@@ -3,9 +3,7 @@ package e2e_test
 import (
 	"context"
 	"os/exec"
-	"strings"
 	"testing"
-	"time"
 
 	"userrelay/test/recorder"
 	"userrelay/test/wait"
@@ -52,13 +50,8 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 // wait waits for the end and returns the exit code.
 func (p *process) wait(t *testing.T) int {
 	t.Helper()
-	select {
-	case <-p.ended:
-		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(wait.Patience):
-		t.Fatalf("%s has not ended", p.cmd.Path)
-		panic("not reached")
-	}
+	wait.Receive(t, "the end of "+p.cmd.Path, p.ended)
+	return p.cmd.ProcessState.ExitCode()
 }
 
 // running says that the process has not ended.
@@ -71,16 +64,17 @@ func (p *process) running() bool {
 	}
 }
 
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // runHandler runs the handler to its end.
 func runHandler(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	p := startProcess(t, append([]string{noOutbox}, env...), handlerBinary, args...)
 	code = p.wait(t)
 	return code, p.stdout.String(), p.stderr.String()
-}
-
-// lastLine returns the last line of a program's output.
-func lastLine(text string) string {
-	text = strings.TrimSuffix(text, "\n")
-	return text[strings.LastIndexByte(text, '\n')+1:]
 }

@@ -4,36 +4,35 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/go-json-experiment/json"
 
 	"userrelay/local/portal"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
 // instrumentationKey names the node that the tests' telemetry belongs to; any GUID does.
 const instrumentationKey = "11111111-2222-3333-4444-555555555555"
 
+// telemetryAt is the setting for an endpoint.
+func telemetryAt(url string) string {
+	return "APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=" + instrumentationKey + ";IngestionEndpoint=" + url + "/"
+}
+
 // page is a telemetry endpoint with a search.
 type page struct{ client }
 
-// startTelemetry starts a telemetry endpoint.
-func startTelemetry(t *testing.T) page {
+// startTelemetry starts a telemetry endpoint, and returns the setting for it.
+func startTelemetry(t *testing.T) (p page, setting string) {
 	t.Helper()
-	p, err := portal.Start(t.Context(), portal.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	server := httptest.NewServer(p.Handler())
+	served := must.Get[*portal.Portal](t)(portal.Start(t.Context(), portal.Config{}))
+	t.Cleanup(served.Close)
+	server := httptest.NewServer(served.Handler())
 	t.Cleanup(server.Close)
-	return page{newClient(t, server.URL)}
-}
-
-// setting is the handler's.
-func (p page) setting() string {
-	return "APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=" + instrumentationKey + ";IngestionEndpoint=" + p.base + "/"
+	return page{newClient(t, server.URL)}, telemetryAt(server.URL)
 }
 
 // item is one telemetry item.
@@ -44,21 +43,16 @@ type item struct {
 		Data struct {
 			BaseType string `json:"baseType"`
 			BaseData struct {
-				ID            string `json:"id"`
-				Message       string `json:"message"`
-				SeverityLevel int    `json:"severityLevel"`
-				Name          string `json:"name"`
-				Type          string `json:"type"`
-				Target        string `json:"target"`
-				Success       bool   `json:"success"`
-				ResultCode    string `json:"resultCode"`
+				ID      string `json:"id"`
+				Message string `json:"message"`
+				Name    string `json:"name"`
+				Type    string `json:"type"`
+				Target  string `json:"target"`
+				Success bool   `json:"success"`
 			} `json:"baseData"`
 		} `json:"data"`
 	} `json:"raw"`
 }
-
-// title returns the text for which people search: the message of a trace, the name of a dependency.
-func (i item) title() string { return i.Raw.Data.BaseData.Message + i.Raw.Data.BaseData.Name }
 
 // find searches the endpoint, as /items?name=value does.
 func (p page) find(t *testing.T, name, value string) (items []item, text string) {
@@ -70,27 +64,28 @@ func (p page) find(t *testing.T, name, value string) (items []item, text string)
 	return items, r.body
 }
 
-// wait searches until there are n items.
-func (p page) wait(t *testing.T, name, value string, count int) (items []item) {
+// wait searches until there is an item that fits, and returns all and that one.
+func (p page) wait(t *testing.T, name, value, what string, fits func(item) bool) (items []item, found item) {
 	t.Helper()
-	wait.For(t, "telemetry of "+value, func() bool {
+	wait.For(t, what+" in the telemetry of "+value, func() bool {
 		items, _ = p.find(t, name, value)
-		return len(items) >= count
+		for _, found = range items {
+			if fits(found) {
+				return true
+			}
+		}
+		return false
 	})
-	return items
+	return items, found
 }
 
-// titled returns the only item with that title.
-func titled(t *testing.T, items []item, title string) item {
+// titled waits for the only item with a title, for which people search: the message of a trace, the name of a dependency.
+func (p page) titled(t *testing.T, name, value, title string) item {
 	t.Helper()
-	var found []item
-	for _, i := range items {
-		if i.title() == title {
-			found = append(found, i)
-		}
+	fits := func(i item) bool { return i.Raw.Data.BaseData.Message+i.Raw.Data.BaseData.Name == title }
+	items, found := p.wait(t, name, value, title, fits)
+	if rest := slices.DeleteFunc(items, fits); len(items)-len(rest) != 1 {
+		t.Errorf("got several items %q", title)
 	}
-	if len(found) != 1 {
-		t.Fatalf("got %d items %q among %+v, want one", len(found), title, items)
-	}
-	return found[0]
+	return found
 }

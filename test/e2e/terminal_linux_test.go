@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"userrelay/test/must"
 )
 
 // TestMistakesOnATerminal shows that a terminal shows each mistake once.
@@ -36,22 +38,12 @@ func TestMistakesOnATerminal(t *testing.T) {
 // openTerminal opens a new pseudo-terminal, and returns its output.
 func openTerminal(t *testing.T) (screen, terminal *os.File) {
 	t.Helper()
-	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	screen = must.Get[*os.File](t)(os.OpenFile("/dev/ptmx", os.O_RDWR, 0))
 	t.Cleanup(func() { _ = screen.Close() })
 	fd := int(screen.Fd())
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
 	}
-	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	terminal, err = os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return screen, terminal
+	number := must.Get[int](t)(unix.IoctlGetInt(fd, unix.TIOCGPTN))
+	return screen, must.Get[*os.File](t)(os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR|unix.O_NOCTTY, 0))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -40,10 +41,10 @@ type Addresses struct {
 // Read reads the file of -ready. The error is fs.ErrNotExist until all of it answers.
 func Read(file string) (a Addresses, err error) {
 	text, err := os.ReadFile(file)
-	if err != nil {
-		return Addresses{}, fmt.Errorf("read what -ready writes: %w", err)
+	if err == nil {
+		err = json.Unmarshal(text, &a)
 	}
-	if err := json.Unmarshal(text, &a); err != nil {
+	if err != nil {
 		return Addresses{}, fmt.Errorf("read what -ready writes: %w", err)
 	}
 	return a, nil
@@ -110,9 +111,6 @@ func Start(tb testing.TB, program string, environment []string, args ...string) 
 		_, err := os.Stat(ready)
 		return err == nil
 	})
-	var err error
-	if s.Addresses, err = Read(ready); err != nil {
-		tb.Fatal(err)
-	}
+	s.Addresses = must.Get[Addresses](tb)(Read(ready))
 	return s
 }
