@@ -21,11 +21,10 @@ import (
 )
 
 // accepting is an endpoint that accepts everything, without a network.
-type accepting struct{ posts, bytes atomic.Int64 }
+type accepting struct{ bytes atomic.Int64 }
 
 func (a *accepting) RoundTrip(r *http.Request) (*http.Response, error) {
 	n, err := io.Copy(io.Discard, r.Body)
-	a.posts.Add(1)
 	a.bytes.Add(n)
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, err
 }
@@ -45,18 +44,34 @@ type forgotten struct{}
 
 func (forgotten) Track([]byte) {}
 
-func benchTelemetry(sink insights.Sink) *insights.Telemetry {
-	return insights.New(insights.Config{
+// requests returns a function that reports the n-th request, with ids that compress as in production.
+func requests(sink insights.Sink) func(n int64) {
+	telemetry := insights.New(insights.Config{
 		Sink: sink, Encoder: insights.NewEncoder(testNode()), Log: slog.New(slog.DiscardHandler), Broker: "b-1.example.com", Topic: "user-events",
 	})
+	operations, events := make([]trace.Operation, 5000), make([]registration.Event, 5000)
+	for i := range operations {
+		op, other := trace.Start("", "").Child(), trace.Start("", "").TraceID
+		op.InvocationID, op.Name = other[:8]+"-4f89-11d3-9a0c-"+other[8:20], "RegisterUser"
+		operations[i] = op
+		events[i] = registration.Event{ID: "a0pur_" + trace.Start("", "").TraceID, UserID: "auth0|" + other[:24], Source: "urn:auth0:acme"}
+	}
+	return func(n int64) {
+		op, e := operations[n%5000], events[n%5000]
+		md := delivery.RecordMetadata{Topic: "user-events", Partition: int(n) % 6, Offset: n}
+		ctx := trace.NewContext(context.Background(), op)
+		telemetry.Received(ctx, e)
+		telemetry.Sent(ctx, delivery.SendAttempt{Event: e, Span: op, Start: time.Now(), Duration: time.Duration(n) * time.Microsecond, Metadata: md})
+		telemetry.Forwarded(ctx, e, md)
+	}
 }
 
 // BenchmarkMake measures encoding the three items of a request, without a sender.
 func BenchmarkMake(b *testing.B) {
-	telemetry, requests := benchTelemetry(forgotten{}), benchRequests()
+	report, n := requests(forgotten{}), int64(0)
 	b.ReportAllocs()
-	for i := int64(0); b.Loop(); i++ {
-		requests[i%int64(len(requests))].tell(telemetry, i)
+	for ; b.Loop(); n++ {
+		report(n)
 	}
 }
 
@@ -64,18 +79,14 @@ func BenchmarkMake(b *testing.B) {
 // cpu-ns/op is the time of all processors, including the sender's goroutine, for which the request does not wait.
 func BenchmarkSend(b *testing.B) {
 	endpoint := &accepting{}
-	connection, err := ingest.ParseConnection("InstrumentationKey=" + testKey)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := ingest.New(ingest.Config{Connection: connection, Log: slog.New(slog.DiscardHandler), Transport: endpoint})
-	telemetry, requests := benchTelemetry(s), benchRequests()
+	s := ingest.New(ingest.Config{Log: slog.New(slog.DiscardHandler), Transport: endpoint})
+	report, n := requests(s), int64(0)
 	pause := time.NewTicker(time.Millisecond)
 	defer pause.Stop()
 	b.ReportAllocs()
-	before, n := cpuTime(b), int64(0)
+	before := cpuTime(b)
 	for ; b.Loop(); n++ {
-		requests[n%int64(len(requests))].tell(telemetry, n)
+		report(n)
 		for n%500 == 0 && s.Stats().Pending > 8000 {
 			<-pause.C
 		}
@@ -86,30 +97,4 @@ func BenchmarkSend(b *testing.B) {
 	if st := s.Stats(); st.Accepted != 3*n {
 		b.Fatalf("%d requests, %+v", n, st)
 	}
-}
-
-// benchRequest is a request with unique ids, so that its items compress as in production.
-type benchRequest struct {
-	op trace.Operation
-	e  registration.Event
-}
-
-func benchRequests() []benchRequest {
-	all := make([]benchRequest, 5000)
-	for i := range all {
-		op := trace.Start("", "").Child()
-		other := trace.Start("", "").TraceID
-		op.InvocationID, op.Name = other[:8]+"-4f89-11d3-9a0c-"+other[8:20], "RegisterUser"
-		all[i].op = op
-		all[i].e = registration.Event{ID: "a0pur_" + trace.Start("", "").TraceID, UserID: "auth0|" + other[:24], Source: "urn:auth0:acme"}
-	}
-	return all
-}
-
-func (r benchRequest) tell(t *insights.Telemetry, offset int64) {
-	md := delivery.RecordMetadata{Topic: "user-events", Partition: int(offset) % 6, Offset: offset}
-	ctx := trace.NewContext(context.Background(), r.op)
-	t.Received(ctx, r.e)
-	t.Sent(ctx, delivery.SendAttempt{Event: r.e, Span: r.op, Start: time.Now(), Duration: time.Duration(offset) * time.Microsecond, Metadata: md})
-	t.Forwarded(ctx, r.e, md)
 }

@@ -33,22 +33,15 @@ func TestLongTexts(t *testing.T) {
 
 	envelope, data := decode(t, sink.lines[0])
 	dependency, _ := data.(*contracts.RemoteDependencyData)
-	_, data = decode(t, sink.lines[1])
-	message, _ := data.(*contracts.MessageData)
-	_, data = decode(t, sink.lines[2])
-	exception, _ := data.(*contracts.ExceptionData)
-	for name, c := range map[string]struct {
-		text  string
-		limit int
-	}{
-		"role": {envelope.Tags[contracts.CloudRole], 256}, "instance": {envelope.Tags[contracts.CloudRoleInstance], 256},
-		"version": {envelope.Tags[contracts.ApplicationVersion], 1024}, "SDK": {envelope.Tags[contracts.InternalSdkVersion], 64},
-		"name": {dependency.Name, 1024}, "target": {dependency.Target, 1024}, "user id": {dependency.Properties["userId"], 8192},
-		"topic": {dependency.Properties["topic"], 8192}, "message": {message.Message, 32768},
-		"exception": {exception.Exceptions[0].Message, 32768},
+	items := sink.told(t)
+	for text, limit := range map[string]int{
+		envelope.Tags[contracts.CloudRole]: 256, envelope.Tags[contracts.CloudRoleInstance]: 256,
+		envelope.Tags[contracts.ApplicationVersion]: 1024, envelope.Tags[contracts.InternalSdkVersion]: 64,
+		dependency.Name: 1024, dependency.Target: 1024, dependency.Properties["userId"]: 8192, dependency.Properties["topic"]: 8192,
+		items[1].Text: 32768, items[2].Text: len("insights_test.longError: ") + 32768,
 	} {
-		if len(c.text) > c.limit || len(c.text) < c.limit-3 || strings.ContainsRune(c.text, utf8.RuneError) {
-			t.Errorf("%s has %d bytes of at most %d", name, len(c.text), c.limit)
+		if len(text) > limit || len(text) < limit-3 || strings.ContainsRune(text, utf8.RuneError) {
+			t.Errorf("%.40s… has %d bytes of at most %d", text, len(text), limit)
 		}
 	}
 }
@@ -94,8 +87,8 @@ func FuzzItems(f *testing.F) {
 				}
 			}
 			if item.Kind == "dependency" {
-				if got := parseDuration(t, item.Dependency.Duration); got != time.Duration(duration).Truncate(100) {
-					t.Errorf("duration %q, want %v", item.Dependency.Duration, time.Duration(duration))
+				if got := parseDuration(t, item.Duration); got != time.Duration(duration).Truncate(100) {
+					t.Errorf("duration %q, want %v", item.Duration, time.Duration(duration))
 				}
 			}
 		}

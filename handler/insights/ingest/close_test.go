@@ -1,180 +1,102 @@
 package ingest_test
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"strconv"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"userrelay/handler/insights/ingest"
-	"userrelay/local/freeport"
-	"userrelay/test/wait"
 )
 
-// TestCloseInTime closes senders in every state that an endpoint can cause.
+// TestCloseInTime closes senders in every state that an endpoint can cause, by several goroutines at once, and again.
 func TestCloseInTime(t *testing.T) {
+	const second = time.Second
 	for _, c := range []struct {
 		name      string
 		byDefault step
 		wait      time.Duration // until Close
+		limit     time.Duration
 		want      time.Duration // that it takes
 		accepted  int64         // of two
 	}{
-		{"nothing sent yet", step{}, 0, 0, 2},
-		{"all is sent", step{}, 3 * time.Second, 0, 2},
-		{"the endpoint hangs", step{hang: true}, 1500 * time.Millisecond, 900 * time.Millisecond, 0},
-		{"the endpoint is hung up on by Close", step{hang: true}, 0, 900 * time.Millisecond, 0},
-		{"in the back-off", step{status: 503}, time.Minute, 0, 0},
-		{"no connection", step{status: broken}, 10 * time.Minute, 0, 0},
-		{"throttled for minutes", step{status: 429, retryAfter: "300"}, 30 * time.Second, 0, 0},
-		{"throttled until a date", step{status: 429, retryAfter: "Fri, 31 Dec 9999 23:59:59 GMT"}, 30 * time.Second, 0, 0},
-		{"the cap is reached", step{status: 402, retryAfter: "300"}, 30 * time.Second, 0, 0},
-		{"without a token", step{status: 401}, 30 * time.Second, 0, 0},
-		{"every batch too large", step{status: 413}, 30 * time.Second, 0, 0},
+		{"nothing sent yet", step{}, 0, second, 0, 2},
+		{"all is sent", step{}, 3 * second, second, 0, 2},
+		{"the endpoint hangs", step{hang: true}, 95 * second, second, 900 * time.Millisecond, 0},
+		{"the endpoint is hung up on by Close", step{hang: true}, 0, second, 900 * time.Millisecond, 0},
+		{"no time", step{hang: true}, 0, 0, 0, 0},
+		{"in the back-off", step{status: 503}, 60 * second, second, 0, 0},
+		{"no connection", step{status: broken}, 600 * second, second, 0, 0},
+		{"throttled for minutes", step{status: 429, retryAfter: "300"}, 30 * second, second, 0, 0},
+		{"throttled until a date", step{status: 429, retryAfter: "Fri, 31 Dec 9999 23:59:59 GMT"}, 30 * second, second, 0, 0},
+		{"the cap is reached", step{status: 402, retryAfter: "300"}, 30 * second, second, 0, 0},
+		{"without a token", step{status: 401}, 30 * second, second, 0, 0},
+		{"every batch too large", step{status: 413}, 30 * second, second, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e := &endpoint{byDefault: c.byDefault}
-				s := newSender(t, ingest.Config{Transport: e})
-				trackTrace(s, "m0")
-				trackTrace(s, "m1")
+				s := newSender(t, ingest.Config{Transport: &endpoint{byDefault: c.byDefault}})
+				track(s, "m0")
+				track(s, "m1")
 				<-time.After(c.wait)
 				start := time.Now()
-				s.Close(time.Second)
+				var all sync.WaitGroup
+				for range 4 {
+					all.Go(func() { s.Close(c.limit) })
+				}
+				all.Wait()
 				if took := time.Since(start); took != c.want {
 					t.Errorf("Close took %v, want %v", took, c.want)
 				}
-				trackTrace(s, "late")
+				synctest.Wait()
+				track(s, "late")
+				s.Close(c.limit)
+				s.Close(0)
 				st := s.Stats()
 				addUp(t, st)
-				lost := st.Rejected + st.Dropped
-				if st.Accepted < c.accepted || st.Pending != 0 || st.Accepted+lost != st.Tracked || st.Dropped == 0 {
-					t.Errorf("%+v", st)
+				if st.Accepted < c.accepted || st.Pending != 0 || st.Dropped == 0 || time.Since(start) != c.want {
+					t.Errorf("%+v after %v", st, time.Since(start))
 				}
 			})
 		})
 	}
 }
 
-// TestCloseTriesOnceMore has an endpoint that recovers just in time.
-func TestCloseTriesOnceMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{byDefault: step{status: 503}}
-		s := newSender(t, ingest.Config{Transport: e})
-		for i := range 5 {
-			trackTrace(s, fmt.Sprint("m", i))
-			<-time.After(20 * time.Second)
-		}
-		e.then(step{})
-		start := time.Now()
-		s.Close(time.Second)
-		if took := time.Since(start); took != 0 {
-			t.Errorf("Close took %v", took)
-		}
-		if st := s.Stats(); st.Accepted != st.Tracked || st.Tracked < 5 {
-			t.Errorf("%+v", st)
-		}
-	})
-}
-
-// TestCloseWithoutTime checks that Close ends without any time left.
-func TestCloseWithoutTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSender(t, ingest.Config{Transport: &endpoint{byDefault: step{hang: true}}})
-		trackTrace(s, "m")
-		s.Close(0)
-		synctest.Wait()
-		st := s.Stats()
-		addUp(t, st)
-		if st.Dropped != 1 || st.Pending != 0 {
-			t.Errorf("%+v", st)
-		}
-	})
-}
-
-// TestDeadEndpoint uses a real network: at first nothing listens, later the endpoint does.
-func TestDeadEndpoint(t *testing.T) {
-	port, err := freeport.Find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	console := &console{}
-	s := newSender(t, ingest.Config{Connection: connection(t, "http://"+address), Log: console.log()})
-	for i := range 50 {
-		trackTrace(s, fmt.Sprint("m", i))
-	}
-	wait.For(t, "a failure", func() bool { return console.String() != "" })
-	addUp(t, s.Stats())
-
-	l, err := net.Listen("tcp4", address) //nolint:noctx // the same port
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := &endpoint{}
-	server := httptest.NewUnstartedServer(e)
-	_ = server.Listener.Close()
-	server.Listener = l
-	server.Start()
-	defer server.Close()
-	wait.For(t, "all arrives", func() bool { return s.Stats().Accepted == 50 })
-	if got := e.messages(t); len(got) != 50 || got[0] != "m0" || got[49] != "m49" {
-		t.Errorf("%q", got)
-	}
-	s.Close(limit)
-	if text := console.String(); !strings.Contains(text, "no connection") || !strings.Contains(text, "again") || strings.Contains(text, address) {
-		t.Errorf("the console: %s", text)
-	}
-}
-
-// TestCloseSendsAllThatWaits has more items than fit the backlog, and an endpoint that recovers just in time.
-func TestCloseSendsAllThatWaits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &forgetful{}
-		e.down.Store(&step{status: 503})
-		s := newSender(t, ingest.Config{Transport: e})
-		fill(s)
-		e.down.Store(nil)
-		s.Close(limit)
-		if st := s.Stats(); st.Accepted != st.Tracked-st.Dropped || st.Accepted != e.items.Load() || st.Accepted < 4000 {
-			t.Errorf("%d arrived: %+v", e.items.Load(), st)
-		}
-	})
-}
-
-// TestCloseWithoutHope has more items than fit the backlog, and an endpoint that does not recover.
-func TestCloseWithoutHope(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSender(t, ingest.Config{Transport: &endpoint{byDefault: step{status: broken}}})
-		fill(s)
-		start := time.Now()
-		s.Close(time.Second)
-		if took := time.Since(start); took != 0 {
-			t.Errorf("Close took %v", took)
-		}
-		if st := s.Stats(); st.Dropped != st.Tracked || st.Reason != "closed" || st.Pending != 0 {
-			t.Errorf("%+v", st)
-		}
-	})
-}
-
-// fill tracks items until the sender accepts no more. It must be called in a bubble.
-func fill(s *ingest.Sender) {
-	for i := 0; s.Stats().Dropped == 0; i++ {
-		noise := make([]byte, 1000)
-		_, _ = rand.Read(noise) // never fails
-		trackTrace(s, hex.EncodeToString(noise))
-		if i%100 == 0 {
-			synctest.Wait() // for the packer
-		}
+// TestCloseOfAFullQueue has more items than the sender holds, and an endpoint that recovers just in time, or does not.
+func TestCloseOfAFullQueue(t *testing.T) {
+	for recovers, want := range map[bool]string{
+		true:  `lost=1 reason=full`,
+		false: `reason=closed`,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e, out := &endpoint{byDefault: step{status: 503}}, &console{}
+			s := newSender(t, ingest.Config{Transport: e, Log: out.log()})
+			for s.Stats().Dropped == 0 {
+				track(s, strings.Repeat("x", 60_000))
+				synctest.Wait()
+			}
+			if recovers {
+				e.then(step{})
+			}
+			start := time.Now()
+			s.Close(time.Second)
+			st := s.Stats()
+			kept := st.Tracked - 1
+			if !recovers {
+				kept = 0
+			}
+			if st.Accepted != kept || st.Dropped != st.Tracked-kept || st.Pending != 0 || st.Tracked < 280 || time.Since(start) != 0 {
+				t.Errorf("recovers %t: %+v", recovers, st)
+			}
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("recovers %t: the loss at the end is not told: %s", recovers, out)
+			}
+		})
 	}
 }
 
@@ -190,7 +112,7 @@ func TestCloseDoesNotWaitForWhatDoesNotHeedIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		transport := heedless{make(chan struct{})}
 		s := newSender(t, ingest.Config{Transport: transport})
-		trackTrace(s, "m")
+		track(s, "m")
 		<-time.After(2 * time.Second)
 		start := time.Now()
 		s.Close(time.Second)
@@ -204,4 +126,49 @@ func TestCloseDoesNotWaitForWhatDoesNotHeedIt(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 	})
+}
+
+// TestTrackMeetsClose has writers that reuse their lines, run concurrently with Close, and go on after it. The race
+// detector reports a line that is read after Track.
+func TestTrackMeetsClose(t *testing.T) {
+	for range 20 {
+		e := &endpoint{}
+		s := newSender(t, ingest.Config{Transport: e})
+		var (
+			writers sync.WaitGroup
+			stop    atomic.Bool
+			tracked atomic.Int64
+			started = make(chan struct{}, 4)
+		)
+		for range 4 {
+			writers.Go(func() {
+				line := make([]byte, 1)
+				for i := 0; !stop.Load(); i++ {
+					line[0] = 'm'
+					s.Track(line)
+					line[0] = '?'
+					addUp(t, s.Stats())
+					tracked.Add(1)
+					if i == 10 {
+						started <- struct{}{}
+					}
+					runtime.Gosched()
+				}
+			})
+		}
+		for range 4 {
+			<-started
+		}
+		s.Close(limit)
+		after := s.Stats()
+		stop.Store(true)
+		writers.Wait()
+		st := s.Stats()
+		if st.Tracked != tracked.Load() || st.Pending != 0 || st.Accepted == 0 || after.Accepted != st.Accepted {
+			t.Fatalf("tracked %d, at Close %+v, then %+v", tracked.Load(), after, st)
+		}
+		if got := strings.Join(e.accepted(), ""); got != strings.Repeat("m", int(st.Accepted)) {
+			t.Fatalf("what was written later was sent: %q", got)
+		}
+	}
 }

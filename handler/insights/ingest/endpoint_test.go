@@ -9,16 +9,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"go.uber.org/goleak"
 
-	"userrelay/handler/insights"
 	"userrelay/handler/insights/ingest"
+	"userrelay/test/must"
 	"userrelay/test/recorder"
 	"userrelay/test/wait"
 )
@@ -37,38 +37,41 @@ type step struct {
 	retryAfter string
 	location   string
 	body       string
-	zipped     bool               // the body is packed, as the client allows
-	hang       bool               // until the client gives up
-	check      func(post) *step   // another answer, depending on the request
-	answer     func(n int) string // a body for n items
+	hang       bool             // until the client gives up
+	check      func(post) *step // another answer, depending on the request; nil: this one
 }
 
 // broken is the status of a step that breaks the connection, for an endpoint without a network.
 const broken = 599
+
+// many is n answers of the same kind.
+func many(n int, s step) []step { return slices.Repeat([]step{s}, n) }
 
 // post is one request as the endpoint saw it.
 type post struct {
 	at     time.Time
 	host   string
 	header http.Header
-	lines  []string
+	first  string // item
+	items  int
 }
 
-// endpoint answers according to its script, and then accepts everything.
+// endpoint answers according to its script, and then with the default.
 type endpoint struct {
 	mu        sync.Mutex
 	script    []step
-	byDefault step // once the script is at its end
+	byDefault step
 	posts     []post
-	accepted  []string // lines of requests that were accepted as a whole
+	items     []string // of requests that were accepted as a whole
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p, err := read(r)
+	items, err := read(r)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusTeapot) // which nobody expects
 		return
 	}
+	p := post{time.Now(), r.Host, r.Header.Clone(), strings.Clone(items[0]), len(items)} // the heap must not hold all items
 	e.mu.Lock()
 	e.posts = append(e.posts, p)
 	s := e.byDefault
@@ -81,102 +84,67 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if s.status == 0 && !s.hang {
-		e.accepted = append(e.accepted, p.lines...)
+		e.items = append(e.items, items...)
 	}
 	e.mu.Unlock()
-	s.reply(w, r, len(p.lines))
+	s.reply(w, r)
 }
 
-func (s step) reply(w http.ResponseWriter, r *http.Request, items int) {
+// reply answers the request, with a packed body if the client allows that.
+func (s step) reply(w http.ResponseWriter, r *http.Request) {
 	if s.hang {
 		<-r.Context().Done()
 		return
 	}
-	if s.retryAfter != "" {
-		w.Header().Set("Retry-After", s.retryAfter)
+	for name, value := range map[string]string{"Retry-After": s.retryAfter, "Location": s.location} {
+		if value != "" {
+			w.Header().Set(name, value)
+		}
 	}
-	if s.location != "" {
-		w.Header().Set("Location", s.location)
-	}
-	body := s.body
-	switch {
-	case s.answer != nil:
-		body = s.answer(items)
-	case body == "":
-		body = fmt.Sprintf(`{"itemsReceived":%d,"itemsAccepted":%d,"errors":[]}`, items, items)
-	}
-	if s.zipped && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	body := []byte(s.body)
+	if r.Header.Get("Accept-Encoding") == "gzip" {
 		w.Header().Set("Content-Encoding", "gzip")
-		body = pack(body)
+		var packed bytes.Buffer
+		z := gzip.NewWriter(&packed)
+		_, _ = z.Write(body)
+		_ = z.Close()
+		body = packed.Bytes()
 	}
 	if s.status != 0 {
 		w.WriteHeader(s.status)
 	}
-	_, _ = io.WriteString(w, body)
+	_, _ = w.Write(body)
 }
 
-func pack(s string) string {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, _ = io.WriteString(z, s)
-	_ = z.Close()
-	return b.String()
-}
-
-func read(r *http.Request) (post, error) {
-	if got := r.Method + " " + r.URL.Path; got != "POST /v2.1/track" {
-		return post{}, fmt.Errorf("%s", got)
-	}
-	if got := r.Header.Get("Content-Type") + ", " + r.Header.Get("Content-Encoding"); got != "application/x-json-stream, gzip" {
-		return post{}, fmt.Errorf("%s", got)
+// read returns the items of a request.
+func read(r *http.Request) ([]string, error) {
+	const want = "POST /v2.1/track application/x-json-stream gzip"
+	if got := fmt.Sprint(r.Method, " ", r.URL.Path, " ", r.Header.Get("Content-Type"), " ", r.Header.Get("Content-Encoding")); got != want {
+		return nil, errors.New(got)
 	}
 	z, err := gzip.NewReader(r.Body)
 	if err != nil {
-		return post{}, err
+		return nil, err
 	}
 	text, err := io.ReadAll(z)
-	if err != nil {
-		return post{}, err
+	if err != nil || !strings.HasSuffix(string(text), "\n") {
+		return nil, fmt.Errorf("no lines: %w", err)
 	}
-	p := post{at: time.Now(), host: r.Host, header: r.Header.Clone()}
-	for line := range strings.Lines(string(text)) {
-		p.lines = append(p.lines, strings.TrimSuffix(line, "\n"))
-	}
-	return p, nil
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), nil
 }
 
 // requests returns the requests so far.
 func (e *endpoint) requests() []post {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return append([]post(nil), e.posts...)
+	return slices.Clone(e.posts)
 }
 
-// messages returns the messages of the traces that were accepted, in order.
-func (e *endpoint) messages(t *testing.T) []string {
-	t.Helper()
+// accepted returns the items that were accepted by requests that were accepted as a whole, in order.
+func (e *endpoint) accepted() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var all []string
-	for _, line := range e.accepted {
-		all = append(all, message(t, line))
-	}
-	return all
-}
-
-func message(t *testing.T, line string) string {
-	t.Helper()
-	var v struct {
-		Data struct {
-			BaseData struct {
-				Message string `json:"message"`
-			} `json:"baseData"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal([]byte(line), &v); err != nil {
-		t.Fatalf("not JSON: %v: %s", err, line)
-	}
-	return v.Data.BaseData.Message
+	return slices.Clone(e.items)
 }
 
 // then sets the endpoint's next answers.
@@ -201,25 +169,18 @@ func (e *endpoint) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-func encoder() *insights.Encoder {
-	return insights.NewEncoder(insights.Node{Key: testKey, Role: "fn-user-events", Instance: "instance-1", Version: "1.2.3"})
-}
-
-func trackTrace(s insights.Sink, message string) { s.Track(encoder().Message(message)) }
+// track tracks an item. The sender never looks into items, so any text without a line feed will do.
+func track(s *ingest.Sender, item string) { s.Track([]byte(item)) }
 
 func connection(tb testing.TB, endpoint string) ingest.Connection {
 	tb.Helper()
-	c, err := ingest.ParseConnection("InstrumentationKey=" + testKey + ";IngestionEndpoint=" + endpoint)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return c
+	return must.Get[ingest.Connection](tb)(ingest.ParseConnection("InstrumentationKey=" + testKey + ";IngestionEndpoint=" + endpoint))
 }
 
-// newSender returns a sender with the transport. The test closes it, at the latest at its end.
+// newSender returns a sender. The test closes it, at the latest at its end.
 func newSender(tb testing.TB, c ingest.Config) *ingest.Sender {
 	tb.Helper()
-	c.Report = encoder().Stats
+	c.Report = func(s ingest.Stats) []byte { return fmt.Appendf(nil, "stats %+v", s) }
 	if c.Connection.Endpoint == "" {
 		c.Connection = connection(tb, "http://127.0.0.1:1/")
 	}
@@ -229,15 +190,6 @@ func newSender(tb testing.TB, c ingest.Config) *ingest.Sender {
 	s := ingest.New(c)
 	tb.Cleanup(func() { s.Close(closeSoon) })
 	return s
-}
-
-// serve runs the endpoint on loopback and returns a sender that sends to it.
-func serve(t *testing.T, e *endpoint, c ingest.Config) (*ingest.Sender, string) {
-	t.Helper()
-	server := httptest.NewServer(e)
-	t.Cleanup(server.Close)
-	c.Connection = connection(t, server.URL)
-	return newSender(t, c), server.URL
 }
 
 // addUp checks that the counters include every item.

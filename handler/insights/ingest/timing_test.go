@@ -3,7 +3,7 @@ package ingest_test
 import (
 	"fmt"
 	"net/http"
-	"strconv"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,42 +16,32 @@ import (
 
 // The tests in this file run in bubbles, whose clocks advance only when all goroutines block, so times are exact.
 
-// sizes returns when requests arrived, since start, and how many items they had.
-func sizes(e *endpoint, start time.Time) (out []string) {
-	for _, p := range e.requests() {
-		out = append(out, fmt.Sprintf("%v: %d", p.at.Sub(start), len(p.lines)))
-	}
-	return out
-}
-
 func TestBatches(t *testing.T) {
-	track := func(s *ingest.Sender, n int) {
+	trackMany := func(s *ingest.Sender, n int, item string) {
 		for range n {
-			trackTrace(s, "m")
+			track(s, item)
 		}
 	}
 	for _, c := range []struct {
 		name string
 		do   func(s *ingest.Sender)
-		want []string
+		want []string // when requests arrive, and with how many items
 	}{
-		{"an item waits a second at most", func(s *ingest.Sender) { track(s, 1) }, []string{"1s: 1"}},
+		{"an item waits a second at most", func(s *ingest.Sender) { trackMany(s, 1, "m") }, []string{"1s: 1"}},
 		{"items that come meanwhile go along", func(s *ingest.Sender) {
-			track(s, 1)
+			trackMany(s, 1, "m")
 			<-time.After(900 * time.Millisecond)
-			track(s, 2)
+			trackMany(s, 2, "m")
 			<-time.After(200 * time.Millisecond)
-			track(s, 3)
+			trackMany(s, 3, "m")
 		}, []string{"1s: 3", "2.1s: 3"}},
 		{"many do not wait", func(s *ingest.Sender) {
-			track(s, 999)
+			trackMany(s, 999, "m")
 			<-time.After(time.Millisecond)
-			track(s, 2)
+			trackMany(s, 2, "m")
 		}, []string{"1ms: 1000", "1s: 1"}},
 		{"a request has 1 MiB at most", func(s *ingest.Sender) {
-			for range 40 {
-				trackTrace(s, strings.Repeat("x", 30000))
-			}
+			trackMany(s, 40, strings.Repeat("x", 30000))
 		}, []string{"0s: 34", "1s: 6"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -61,7 +51,11 @@ func TestBatches(t *testing.T) {
 				start := time.Now()
 				c.do(s)
 				<-time.After(10 * time.Second)
-				if diff := cmp.Diff(c.want, sizes(e, start)); diff != "" {
+				var got []string
+				for _, p := range e.requests() {
+					got = append(got, fmt.Sprintf("%v: %d", p.at.Sub(start), p.items))
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Errorf("requests (-want +got):\n%s", diff)
 				}
 			})
@@ -69,22 +63,16 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-func TestRequestHasAThousandItemsAtMost(t *testing.T) {
+// TestLargestItem has an item of 64 KiB and one that is larger.
+func TestLargestItem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{byDefault: step{status: 503}}
-		s := newSender(t, ingest.Config{Transport: e})
-		for range 7000 {
-			trackTrace(s, "m")
-		}
-		<-time.After(10 * time.Second)
-		e.then(step{})
-		<-time.After(time.Minute)
-		largest := 0
-		for _, p := range e.requests() {
-			largest = max(largest, len(p.lines))
-		}
-		if items := len(e.messages(t)); largest > 1000 || largest < 900 || items < 7000 {
-			t.Errorf("%d items, %d in the largest request", items, largest)
+		s := newSender(t, ingest.Config{Transport: &endpoint{}})
+		track(s, strings.Repeat("x", 64<<10))
+		track(s, strings.Repeat("x", 64<<10+1))
+		<-time.After(2 * time.Second)
+		want := ingest.Stats{Tracked: 2, Accepted: 1, Dropped: 1, Reason: "too large"}
+		if diff := cmp.Diff(want, s.Stats()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }
@@ -100,76 +88,61 @@ func pauses(e *endpoint) (out []time.Duration) {
 
 func TestBackoffGrowsAndStartsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		script := append(many(9, step{status: 503}), step{})
-		script = append(script, many(2, step{status: broken})...)
-		e := &endpoint{script: script}
+		e := &endpoint{script: many(9, step{status: 503})}
 		s := newSender(t, ingest.Config{Transport: e})
-		trackTrace(s, "first")
+		track(s, "first")
 		<-time.After(5*time.Minute - time.Millisecond) // then the minute's telemetry-stats comes, too
 		chance := false
-		for i, p := range pauses(e)[:9] {
-			longest := min(time.Second<<i, time.Minute)
-			if p < longest/2 || p > longest {
-				t.Errorf("pause %d is %v, want %v to %v", i, p, longest/2, longest)
+		grow := func(pauses []time.Duration) {
+			for i, p := range pauses {
+				longest := min(time.Second<<i, time.Minute)
+				if p < longest/2 || p > longest {
+					t.Errorf("pause %d is %v, want %v to %v", i, p, longest/2, longest)
+				}
+				chance = chance || p != longest
 			}
-			chance = chance || p != longest
 		}
-		if !chance {
-			t.Error("no chance in the pauses")
+		grow(pauses(e)[:9])
+		if !chance || s.Stats().Accepted == 0 {
+			t.Errorf("chance in the pauses: %t, %+v", chance, s.Stats())
 		}
-		if s.Stats().Accepted == 0 {
-			t.Error("nothing accepted")
-		}
-
 		n := len(e.requests())
 		e.then(step{}, many(2, step{status: broken})...)
-		trackTrace(s, "second")
+		track(s, "second")
 		<-time.After(20 * time.Second)
-		for i, p := range pauses(e)[n : n+2] {
-			longest := time.Second << i
-			if p < longest/2 || p > longest {
-				t.Errorf("after a success: pause %d is %v, want %v to %v", i, p, longest/2, longest)
-			}
-		}
+		grow(pauses(e)[n : n+2])
 	})
 }
 
 func TestRetryAfter(t *testing.T) {
-	for _, c := range []struct {
-		name     string
-		header   func() string
-		from, to time.Duration
-	}{
-		{"seconds", func() string { return "30" }, 30 * time.Second, 33 * time.Second},
-		{"date", func() string { return time.Now().Add(20 * time.Second).UTC().Format(http.TimeFormat) }, 19 * time.Second, 22 * time.Second},
-		{"date of 1977's form", func() string { return time.Now().Add(20 * time.Second).UTC().Format(time.ANSIC) }, 19 * time.Second, 22 * time.Second},
-		{"a day", func() string { return "86400" }, 5 * time.Minute, 330 * time.Second},
-		{"a year, as date", func() string { return time.Now().Add(8760 * time.Hour).UTC().Format(http.TimeFormat) }, 5 * time.Minute, 330 * time.Second},
-		{"more seconds than there are", func() string { return "99999999999999999999" }, time.Second / 2, time.Second},
-		{"now", func() string { return "0" }, time.Second / 2, time.Second},
-		{"negative", func() string { return "-5" }, time.Second / 2, time.Second},
-		{"gone by", func() string { return time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat) }, time.Second / 2, time.Second},
-		{"no time at all", func() string { return "soon" }, time.Second / 2, time.Second},
-		{"none", func() string { return "" }, time.Second / 2, time.Second},
+	const second, late = time.Second, 330 * time.Second
+	for header, want := range map[string]struct{ from, to time.Duration }{
+		"30":                            {30 * second, 33 * second},
+		"Sat, 01 Jan 2000 00:00:21 GMT": {20 * second, 22 * second}, // the answer comes in the first second of 2000
+		"Sat Jan  1 00:00:21 2000":      {20 * second, 22 * second},
+		"86400":                         {300 * second, late},
+		"Sun, 31 Dec 2000 00:00:00 GMT": {300 * second, late},
+		"Fri, 31 Dec 1999 23:00:00 GMT": {second / 2, second},
+		"99999999999999999999":          {second / 2, second},
+		"0":                             {second / 2, second},
+		"-5":                            {second / 2, second},
+		"soon":                          {second / 2, second},
+		"":                              {second / 2, second},
 	} {
-		for _, status := range []int{429, 503, 206, 439} {
-			t.Run(fmt.Sprintf("%s, %d", c.name, status), func(t *testing.T) {
+		for status, first := range map[string]step{"429": {status: 429}, "439": {status: 439}, "206": itemwise(http.StatusTooManyRequests)} {
+			t.Run(header+", "+status, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					first := step{status: status, retryAfter: c.header()}
-					if status == 206 {
-						first.body = `{"errors":[{"index":0,"statusCode":429}]}`
-					}
+					first.retryAfter = header
 					e := &endpoint{script: []step{first}}
 					s := newSender(t, ingest.Config{Transport: e})
-					trackTrace(s, "first")
+					track(s, "first")
 					<-time.After(1100 * time.Millisecond)
-					trackTrace(s, "second")
+					track(s, "second")
 					<-time.After(10 * time.Minute)
 					// Both items wait for the endpoint. After a 439 the first one is dropped.
-					if got := pauses(e)[0]; got < c.from || got > max(c.to, 1100*time.Millisecond) {
-						t.Errorf("the next request came after %v, want %v to %v", got, c.from, c.to)
+					if got := pauses(e)[0]; got < want.from || got > max(want.to, 1100*time.Millisecond) {
+						t.Errorf("the next request came after %v, want %v to %v", got, want.from, want.to)
 					}
-					addUp(t, s.Stats())
 				})
 			})
 		}
@@ -180,44 +153,92 @@ func TestRetryAfter(t *testing.T) {
 func TestPoison(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &endpoint{byDefault: step{check: func(p post) *step {
-			if strings.Contains(p.lines[0], "poison") {
+			if p.first == "poison" {
 				return &step{status: 500}
 			}
 			return nil
 		}}}
 		s := newSender(t, ingest.Config{Transport: e})
-		trackTrace(s, "poison")
+		track(s, "poison")
 		<-time.After(1500 * time.Millisecond)
-		for i := range 30 {
-			trackTrace(s, fmt.Sprint("m", i))
+		for range 30 {
+			track(s, "m")
 			<-time.After(2 * time.Second)
-			addUp(t, s.Stats())
 		}
-		got := s.Stats()
 		want := ingest.Stats{Tracked: 32, Accepted: 31, Dropped: 1, Reason: "refused"} // with one telemetry-stats
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, s.Stats()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }
 
-// TestOutageIsNoPoison has an outage with more failed attempts than the limit for a bad batch.
+// TestOutageIsNoPoison has outages with more failed attempts than the limit for a bad batch. The trouble is logged now
+// and then, not for every request.
 func TestOutageIsNoPoison(t *testing.T) {
 	for _, status := range []int{500, 503, 429, 401, broken} {
-		t.Run(strconv.Itoa(status), func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			e, out := &endpoint{byDefault: step{status: status}}, &console{}
+			s := newSender(t, ingest.Config{Transport: e, Log: out.log()})
+			for range 3 {
+				track(s, "m")
+				<-time.After(30 * time.Minute)
+			}
+			e.then(step{})
+			<-time.After(2 * time.Minute)
+			if st := s.Stats(); st.Accepted != st.Tracked || len(e.requests()) < 60 {
+				t.Errorf("%d: %+v", status, st)
+			}
+			if n := strings.Count(out.String(), "\n"); n < 5 || n > 11 {
+				t.Errorf("%d lines in 90 minutes:\n%s", n, out)
+			}
+		})
+	}
+}
+
+// TestOutageInMemory has outages in which more items come than the sender holds. Memory must stay limited, every item
+// must be counted, and the items that were kept must arrive.
+func TestOutageInMemory(t *testing.T) {
+	const growth = 20 << 20
+	for _, c := range []struct {
+		name         string
+		down         step
+		size, number int // of items
+		kept         int64
+	}{
+		{"usual items, refused", step{status: 503}, 900, 40_000, 16_000},
+		{"large items, no answer", step{hang: true}, 30_000, 3000, 300},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				e := &endpoint{byDefault: step{status: status}}
+				e := &endpoint{byDefault: c.down}
 				s := newSender(t, ingest.Config{Transport: e})
-				for range 3 {
-					trackTrace(s, "m")
-					<-time.After(8 * time.Hour)
+				before, item := heap(), strings.Repeat("x", c.size)
+				for i := range c.number {
+					track(s, item)
+					if i%(c.number/100) == 0 {
+						<-time.After(time.Second)
+					}
+				}
+				grown, st := heap()-before, s.Stats()
+				addUp(t, st)
+				if grown > growth || st.Dropped == 0 || st.Reason != "full" || st.Pending < c.kept {
+					t.Fatalf("the heap grew by %d KiB; %+v", grown>>10, st)
 				}
 				e.then(step{})
-				<-time.After(2 * time.Minute)
-				if st := s.Stats(); st.Accepted != st.Tracked || st.Tracked < 3 {
-					t.Errorf("%+v", st)
+				<-time.After(3 * time.Minute)
+				after := s.Stats()
+				if after.Dropped > st.Dropped+1 || after.Pending != 0 || after.Accepted != int64(len(e.accepted())) { // telemetry-stats itself
+					t.Errorf("%+v", after)
 				}
 			})
 		})
 	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // the first leaves what finalizers and pools held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
