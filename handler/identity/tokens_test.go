@@ -10,14 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"userrelay/handler/identity"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-var errService = errors.New("the service is away")
 
 // service is an identity service whose tokens are numbers.
 type service struct {
@@ -34,9 +28,21 @@ func (s *service) token(ctx context.Context) (string, time.Time, error) {
 		return "", time.Time{}, ctx.Err()
 	}
 	if s.away.Load() {
-		return "", time.Time{}, errService
+		return "", time.Time{}, errors.New("the service is away")
 	}
 	return strconv.FormatInt(n, 10), time.Now().Add(s.lives), nil
+}
+
+// renew renews the tokens until the end of the test.
+func renew(t *testing.T, c *identity.Tokens) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var renewing sync.WaitGroup
+	renewing.Go(func() { c.Renew(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		renewing.Wait()
+	})
 }
 
 func TestGet(t *testing.T) {
@@ -47,23 +53,20 @@ func TestGet(t *testing.T) {
 		if _, _, ok := c.Current(); ok {
 			t.Error("one without a token has a token")
 		}
+		get := func(want string) {
+			if got, err := c.Get(t.Context()); got != want || err != nil {
+				t.Errorf("token %q, error %v, want %q", got, err, want)
+			}
+		}
 		var all sync.WaitGroup
 		for range 50 { // at once, and they ask once
-			all.Go(func() {
-				if got, err := c.Get(t.Context()); got != "1" || err != nil {
-					t.Errorf("token %q, error %v", got, err)
-				}
-			})
+			all.Go(func() { get("1") })
 		}
 		all.Wait()
 		<-time.After(59*time.Minute - time.Second)
-		if got, err := c.Get(t.Context()); got != "1" || err != nil {
-			t.Errorf("a minute before its end: token %q, error %v", got, err)
-		}
-		<-time.After(2 * time.Second)
-		if got, err := c.Get(t.Context()); got != "2" || err != nil {
-			t.Errorf("then: token %q, error %v", got, err)
-		}
+		get("1")
+		<-time.After(2 * time.Second) // less than a minute before its end
+		get("2")
 	})
 }
 
@@ -97,11 +100,7 @@ func TestRenew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{takes: time.Second, lives: time.Hour}
 		c := identity.NewTokens(s.token)
-		ctx, cancel := context.WithCancel(t.Context())
-		var renewing sync.WaitGroup
-		renewing.Go(func() { c.Renew(ctx) })
-		defer renewing.Wait()
-		defer cancel()
+		renew(t, c)
 		<-time.After(2 * time.Second)
 		s.away.Store(true)
 		for range 58 {
@@ -133,22 +132,18 @@ func TestAfterSleep(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{takes: time.Second, lives: time.Hour}
-		c := identity.NewTokens(s.token)
-		ctx, cancel := context.WithCancel(t.Context())
-		var renewing sync.WaitGroup
-		renewing.Go(func() { c.Renew(ctx) })
+		var slept atomic.Int64
+		c := identity.NewTokensAt(s.token, func() time.Time { return time.Now().Add(time.Duration(slept.Load())) })
+		renew(t, c)
 		<-time.After(5 * time.Second)
-		c.Jump(3 * time.Hour)
+		slept.Store(int64(3 * time.Hour))
 		if got, _, ok := c.Current(); ok {
 			t.Errorf("the token %q of three hours ago is given out", got)
 		}
 		<-time.After(12 * time.Second)
+		// The service's clock has not jumped, so its new token has already expired by the other clock; it was requested.
 		if got, expires, ok := c.Current(); got != "2" || ok {
-			// The service's clock has not jumped, so its new token has already expired by the other clock; the test
-			// only checks that it was requested.
 			t.Errorf("token %q until %v, good %t", got, expires, ok)
 		}
-		cancel()
-		renewing.Wait()
 	})
 }
