@@ -1,11 +1,14 @@
+// Package faultproxy is a TCP proxy on loopback that breaks connections in chosen ways, for tests.
+//
+// Of Kafka's protocol it knows only the framing of requests and answers (4 bytes of length, then kind, version and
+// correlation id), which is enough to act on the n-th request of a kind or on a share of them. TLS hides the framing;
+// for TLS, HTTP and everything else use [Bytes], where a request is all data from a client until the target answers.
+//
+// [Proxy.SetFaults] sets the faults from now on, also for open connections. [Proxy.CutAll] ends connections at once.
+// [Proxy.Stats] counts. The proxy never changes bytes.
 package faultproxy
 
-import (
-	"errors"
-	"fmt"
-	"slices"
-	"time"
-)
+import "time"
 
 // Framing says how the proxy separates requests.
 type Framing int
@@ -16,44 +19,27 @@ const (
 	Bytes                // anything else
 )
 
-// Kinds of Kafka requests (their API keys) that rules are often about.
+// Kinds of Kafka requests (their API keys) that rules are about.
 const (
-	Any              int16 = -1 // in a rule: all kinds. In Stats: requests of connections without Kafka's framing
-	Produce          int16 = 0
-	Metadata         int16 = 3
-	SaslHandshake    int16 = 17
-	InitProducerID   int16 = 22
-	SaslAuthenticate int16 = 36
+	Any     int16 = -1 // in a rule: all kinds. In Stats: requests of connections without Kafka's framing
+	Produce int16 = 0
 )
 
 // Action is the effect of a rule on a connection.
-type Action int
+type Action string
 
 // The actions.
 const (
-	forward     Action = iota
-	CutBefore          // the target never sees the request
-	CutAfter           // cut at once after it is forwarded: the target may or may not handle it, no answer is delivered
-	CutOnAnswer        // cut instead of delivering its answer: the target did handle it. Earlier answers are delivered
-	Silence            // the connection stays open, but neither the request nor anything after it passes, in either direction
+	forward Action = ""
+	// CutBefore: the target never sees the request.
+	CutBefore Action = "cut before"
+	// CutAfter cuts at once after forwarding: the target may or may not handle the request, no answer is delivered.
+	CutAfter Action = "cut after"
+	// CutOnAnswer cuts instead of delivering the answer: the target did handle the request. Earlier answers are delivered.
+	CutOnAnswer Action = "cut on answer"
+	// Silence leaves the connection open, but neither the request nor anything after it passes, in either direction.
+	Silence Action = "silence"
 )
-
-func (a Action) String() string {
-	switch a {
-	case forward:
-		return "forward"
-	case CutBefore:
-		return "cut before"
-	case CutAfter:
-		return "cut after"
-	case CutOnAnswer:
-		return "cut on answer"
-	case Silence:
-		return "silence"
-	default:
-		return fmt.Sprintf("Action(%d)", int(a))
-	}
-}
 
 // Rule picks requests by number or at random.
 type Rule struct {
@@ -61,7 +47,7 @@ type Rule struct {
 	Key int16
 	// Nth picks the n-th request of that kind, over all connections, counted from 1 when the rule was set. 0: none.
 	Nth int
-	// Share picks this share of the requests, 0 to 1.
+	// Share picks this share of the requests, 0 to 1, at random.
 	Share float64
 	// Do lists the actions; one is drawn for every request picked. At least one.
 	Do []Action
@@ -74,8 +60,7 @@ type Faults struct {
 	// BlackHole forwards nothing in either direction, on new connections and on open ones. New ones are accepted. The
 	// held data passes when BlackHole is switched off, as after a network partition.
 	BlackHole bool
-	// Delay delays every piece of an answer by this time, independent of other data on the same or other connections.
-	// Go's timers make it up to a millisecond longer.
+	// Delay delays every answer by this time. A connection's next answer is delayed when this one is delivered.
 	Delay time.Duration
 	// DripEvery delivers the bytes of answers one by one at this interval.
 	DripEvery time.Duration
@@ -85,30 +70,12 @@ type Faults struct {
 	Rules []Rule
 }
 
-func (f Faults) check() error {
-	if f.Delay < 0 || f.DripEvery < 0 {
-		return errors.New("a negative time")
-	}
-	for i, r := range f.Rules {
-		switch {
-		case len(r.Do) == 0:
-			return fmt.Errorf("rule %d has nothing to do", i)
-		case slices.ContainsFunc(r.Do, func(a Action) bool { return a < CutBefore || a > Silence }):
-			return fmt.Errorf("rule %d has an unknown action", i)
-		case r.Nth < 0 || r.Share < 0 || r.Share > 1 || r.Nth == 0 && r.Share == 0:
-			return fmt.Errorf("rule %d picks no request", i)
-		}
-	}
-	return nil
-}
-
 // Stats counts since the proxy was made.
 type Stats struct {
 	Connections int            // accepted
 	Open        int            // of them now open
 	Requests    map[int16]int  // complete requests that came, by kind, whatever became of them
 	Actions     map[Action]int // carried out by rules
-	Malformed   int            // connections cut because their bytes were not Kafka's protocol
 }
 
 // Cuts is the number of connections that rules have cut.

@@ -1,12 +1,17 @@
 package faultproxy
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
+	"time"
+
+	"userrelay/local/freeport"
 )
 
 // Options are the target and the framing. The zero value is Kafka without a target.
@@ -15,8 +20,6 @@ type Options struct {
 	Target string
 	// Framing is Kafka or Bytes.
 	Framing Framing
-	// Seed makes random choices repeatable: the same requests in the same order get the same actions.
-	Seed uint64
 }
 
 // Proxy accepts connections on a loopback port until Close. Its methods may be called concurrently.
@@ -32,30 +35,27 @@ type Proxy struct {
 	faults   Faults
 	changed  chan struct{} // closed when faults change
 	seen     []int         // requests by rule
-	draw     *rand.Rand
 	sessions map[*session]struct{}
 	stats    Stats
 }
 
 // Listen starts a proxy on a free port of 127.0.0.1.
 func Listen(o Options) (*Proxy, error) {
-	l, addr, err := listenAnywhere()
+	// Not port 0: a port for outgoing connections could be taken when Refuse ends, and a client that dials it while
+	// nothing listens can connect to itself.
+	port, err := freeport.Find(context.Background())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listen: %w", err)
 	}
 	p := &Proxy{
 		framing:  o.Framing,
-		addr:     addr,
+		addr:     &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port},
 		target:   o.Target,
-		changed:  make(chan struct{}),
-		draw:     rand.New(rand.NewPCG(o.Seed, 0)), //nolint:gosec // G404: repeatable on purpose
 		sessions: map[*session]struct{}{},
+		changed:  make(chan struct{}),
 		stats:    Stats{Requests: map[int16]int{}, Actions: map[Action]int{}},
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.accept(l)
-	return p, nil
+	return p, p.SetFaults(Faults{})
 }
 
 // ForTest is Listen for the duration of a test.
@@ -73,23 +73,6 @@ func ForTest(tb testing.TB, o Options) *Proxy {
 	return p
 }
 
-// listenAnywhere listens on a port below the range for outgoing connections: a port of that range could be taken when
-// Refuse ends, and a client that dials it while nothing listens can connect to itself.
-func listenAnywhere() (*net.TCPListener, *net.TCPAddr, error) {
-	const lowest, highest, tries = 15_000, 30_000, 100
-	var last error
-	for range tries {
-		port := lowest + rand.IntN(highest-lowest) //nolint:gosec // G404: any port will do
-		addr := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
-		l, err := net.ListenTCP("tcp4", addr)
-		if err == nil {
-			return l, addr, nil
-		}
-		last = err
-	}
-	return nil, nil, fmt.Errorf("find a free port in %d tries: %w", tries, last)
-}
-
 // Addr returns the proxy's address, host:port.
 func (p *Proxy) Addr() string { return p.addr.String() }
 
@@ -100,18 +83,14 @@ func (p *Proxy) SetTarget(addr string) {
 	p.target = addr
 }
 
-// SetFaults replaces the faults, and resets the counts of rules. It fails if a rule is invalid, or if Refuse ends and
-// another process has taken the port; the faults do not change then.
+// SetFaults replaces the faults, and resets the counts of rules. It fails if Refuse ends and another process has taken
+// the port; the faults do not change then.
 func (p *Proxy) SetFaults(f Faults) error {
-	if err := f.check(); err != nil {
-		return fmt.Errorf("set faults: %w", err)
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return fmt.Errorf("set faults: %w", net.ErrClosed)
-	}
 	switch {
+	case p.closed:
+		return fmt.Errorf("set faults: %w", net.ErrClosed)
 	case f.Refuse && p.listener != nil:
 		if err := p.listener.Close(); err != nil {
 			return fmt.Errorf("stop listening: %w", err)
@@ -120,7 +99,7 @@ func (p *Proxy) SetFaults(f Faults) error {
 	case !f.Refuse && p.listener == nil:
 		l, err := net.ListenTCP("tcp4", p.addr)
 		if err != nil {
-			return fmt.Errorf("listen again: %w", err)
+			return fmt.Errorf("listen: %w", err)
 		}
 		p.accept(l)
 	}
@@ -131,17 +110,11 @@ func (p *Proxy) SetFaults(f Faults) error {
 }
 
 // CutAll cuts every connection and returns how many there were.
-func (p *Proxy) CutAll() int { return p.cut(func(*session) bool { return true }) }
-
-// CloseIdle cuts the connections without an unanswered request and returns how many there were.
-func (p *Proxy) CloseIdle() int { return p.cut((*session).idle) }
-
-func (p *Proxy) cut(which func(*session) bool) int {
+func (p *Proxy) CutAll() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := 0
 	for s := range p.sessions {
-		if which(s) && s.end(p.faults.Reset) {
+		if s.end(p.faults.Reset) {
 			n++
 		}
 	}
@@ -176,4 +149,80 @@ func (p *Proxy) Close() error {
 		return fmt.Errorf("close the proxy: %w", err)
 	}
 	return nil
+}
+
+// accept serves connections from l until it is closed. mu is held.
+func (p *Proxy) accept(l *net.TCPListener) {
+	const pause = 20 * time.Millisecond // after an error such as too many open files
+	p.listener = l
+	p.wg.Go(func() {
+		for {
+			conn, err := l.AcceptTCP()
+			switch {
+			case err == nil:
+				p.start(conn)
+			case errors.Is(err, net.ErrClosed):
+				return
+			default:
+				<-time.After(pause)
+			}
+		}
+	})
+}
+
+func (p *Proxy) start(conn *net.TCPConn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.listener == nil { // it was accepted just before
+		_ = conn.Close()
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &session{proxy: p, client: conn, cancel: cancel, cut: map[int32]bool{}}
+	p.sessions[s] = struct{}{}
+	p.stats.Connections++
+	p.wg.Go(func() {
+		s.run(ctx, p.target)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.sessions, s)
+	})
+}
+
+// count counts a request.
+func (p *Proxy) count(key int16) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Requests[key]++
+}
+
+// decide returns the action for a request.
+func (p *Proxy) decide(key int16) Action {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, r := range p.faults.Rules {
+		if p.framing == Kafka && r.Key != Any && r.Key != key {
+			continue
+		}
+		p.seen[i]++
+		if p.seen[i] == r.Nth || rand.Float64() < r.Share { //nolint:gosec // G404: chance, not a secret
+			return r.Do[rand.IntN(len(r.Do))] //nolint:gosec // G404: chance, not a secret
+		}
+	}
+	return forward
+}
+
+// did counts an action and says whether cuts are resets.
+func (p *Proxy) did(a Action) (reset bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Actions[a]++
+	return p.faults.Reset
+}
+
+// now returns the faults, and a channel that is closed when they change.
+func (p *Proxy) now() (Faults, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.faults, p.changed
 }

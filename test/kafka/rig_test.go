@@ -30,7 +30,7 @@ func proxied(t *testing.T, nodes int) (*realkafka.Cluster, []*faultproxy.Proxy) 
 	t.Helper()
 	proxies := make([]*faultproxy.Proxy, nodes)
 	for i := range proxies {
-		proxies[i] = faultproxy.ForTest(t, faultproxy.Options{Seed: uint64(i)})
+		proxies[i] = faultproxy.ForTest(t, faultproxy.Options{})
 	}
 	c := kafkatest.Start(t, realkafka.Options{
 		Nodes: nodes, Listeners: []realkafka.Listener{realkafka.Plaintext},
