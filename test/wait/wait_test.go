@@ -1,10 +1,6 @@
 package wait_test
 
 import (
-	"context"
-	"errors"
-	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,82 +9,41 @@ import (
 	"userrelay/test/wait"
 )
 
-// run runs a step of a test that may end the test, and returns its message.
-func run(t *testing.T, step func(tb testing.TB)) (said string, took time.Duration) {
-	t.Helper()
-	begin := time.Now()
-	return outcome.Of(t, step).Failed, time.Since(begin)
-}
-
-func TestFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		said, took := run(t, func(tb testing.TB) {
+// TestInTime has what comes after a minute, and what never comes.
+func TestInTime(t *testing.T) {
+	for name, step := range map[string]func(tb testing.TB, comes <-chan int){
+		"For": func(tb testing.TB, comes <-chan int) {
 			tb.Helper()
-			wait.For(tb, "the minute", func() bool { return time.Since(begin) >= time.Minute })
-		})
-		if said != "" || took < time.Minute || took > time.Minute+time.Second {
-			t.Errorf("said %q after %v", said, took)
-		}
-		looks := 0
-		said, took = run(t, func(tb testing.TB) {
+			wait.For(tb, "it", func() bool { return len(comes) == 1 })
+		},
+		"Receive": func(tb testing.TB, comes <-chan int) {
 			tb.Helper()
-			wait.For(tb, "nothing", func() bool { looks++; return false })
-		})
-		if !strings.Contains(said, "in vain") || took != wait.Patience || looks < 100 {
-			t.Errorf("said %q after %v and %d looks", said, took, looks)
-		}
-	})
-}
-
-func TestReceive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := make(chan int, 1)
-		time.AfterFunc(time.Minute, func() { c <- 7 })
-		if said, _ := run(t, func(tb testing.TB) {
+			wait.Receive(tb, "it", comes)
+		},
+		"LongEnough": func(tb testing.TB, comes <-chan int) {
 			tb.Helper()
-			if got := wait.Receive(tb, "a number", c); got != 7 {
-				t.Errorf("got %d", got)
-			}
-		}); said != "" {
-			t.Error(said)
+			wait.LongEnough(tb, "it", time.Second, func(limit time.Duration) bool {
+				<-time.After(limit)
+				return len(comes) == 1
+			})
+		},
+	} {
+		for _, comes := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				what := make(chan int, 1)
+				if comes {
+					time.AfterFunc(time.Minute, func() { what <- 7 })
+				}
+				begin := time.Now()
+				failed := outcome.Of(t, func(tb testing.TB) {
+					tb.Helper()
+					step(tb, what)
+				}).Failed
+				took := time.Since(begin)
+				if comes != (failed == "") || comes && (took < time.Minute || took > 2*time.Minute) || !comes && took < wait.Patience {
+					t.Errorf("%s, comes %t: said %q after %v", name, comes, failed, took)
+				}
+			})
 		}
-		if said, took := run(t, func(tb testing.TB) {
-			tb.Helper()
-			wait.Receive(tb, "another", c)
-		}); said == "" || took != wait.Patience {
-			t.Errorf("said %q after %v", said, took)
-		}
-	})
-}
-
-func TestLongEnough(t *testing.T) {
-	t.Parallel()
-	var limits []time.Duration
-	if said, _ := run(t, func(tb testing.TB) {
-		tb.Helper()
-		wait.LongEnough(tb, "three seconds", time.Second, func(limit time.Duration) bool {
-			limits = append(limits, limit)
-			return limit >= 3*time.Second
-		})
-	}); said != "" || !slices.Equal(limits, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}) {
-		t.Errorf("said %q after %v", said, limits)
 	}
-	if said, _ := run(t, func(tb testing.TB) {
-		tb.Helper()
-		wait.LongEnough(tb, "never", time.Second, func(time.Duration) bool { return false })
-	}); !strings.Contains(said, "not even") {
-		t.Errorf("said %q", said)
-	}
-}
-
-func TestContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		begin := time.Now()
-		ctx := wait.Context(t)
-		<-ctx.Done()
-		if took := time.Since(begin); took != wait.Patience || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			t.Errorf("ended after %v: %v", took, ctx.Err())
-		}
-	})
 }
