@@ -108,10 +108,14 @@ func TestReplayOddEvents(t *testing.T) {
 				event["data"] = map[string]any{"object": map[string]any{"user_id": "auth0|3"}}
 			}
 		}}, &target{}
-		a.send(t, f, "-events").says(t, 1, "       3  delivered", "       2  unreadable, not sent",
+		name := file(t, "")
+		a.send(t, f, "-events", "-state", name).says(t, 1, "       3  delivered", "       2  unreadable, not sent",
 			`not sent: "an event of the Events API": is not a JSON object`,
 			`not sent: "an event of the Events API": created_at is missing; the export must include this field`)
 		f.got(t, "auth0|0", "auth0|2", "auth0|4")
+		if text := content(t, name); !strings.HasSuffix(text, "offset 4==\n") {
+			t.Errorf("got %q, want the last offset: an unreadable event stays unreadable", text)
+		}
 	})
 }
 

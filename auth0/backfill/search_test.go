@@ -30,7 +30,11 @@ func TestSearch(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				outside := []created{{"auth0|before", day().Add(-time.Millisecond)}, {"auth0|after", day().AddDate(0, 0, 1)}}
 				a, f := &tenant{users: slices.Concat(users, outside)}, &target{}
-				a.send(t, f).says(t, 0, fmt.Sprintf("%8d  delivered", len(users)))
+				r := a.send(t, f)
+				r.says(t, 0, fmt.Sprintf("%8d  delivered", len(users)))
+				if strings.Contains(r.stdout, "more than once") {
+					t.Errorf("spans overlap:\n%s", r.stdout)
+				}
 				f.got(t, userIDs(len(users))...)
 				if a.tokens != 1 {
 					t.Errorf("got %d tokens", a.tokens)
@@ -143,52 +147,30 @@ func TestReadFails(t *testing.T) {
 	}
 }
 
-// TestSearchSlow halves the span of a search that Auth0 aborts, until it is fast enough, and reports that once.
-func TestSearchSlow(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a, f := &tenant{users: usersAt(150, day(), time.Minute)}, &target{}
-		a.before = func(w http.ResponseWriter, r *http.Request, _ int) bool {
-			from, to := a.span(r)
-			if to.Sub(from) < 4*time.Hour {
-				return false
-			}
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return true
-		}
-		r := a.send(t, f)
-		r.says(t, 0, "     150  delivered")
-		f.got(t, userIDs(150)...)
-		if n := strings.Count(r.stderr, "Auth0 aborted a search after 2 seconds (HTTP 503): halving the time span\n"); n != 1 {
-			t.Errorf("told %d times", n)
-		}
-	})
-}
-
-// TestSearchChanges shows that no user is missed if another one is deleted between two pages.
+// TestSearchChanges halves the span of a search that Auth0 aborts, until it is fast enough, and reports that once. It
+// misses no user if another one is deleted between two pages. It requests personal data only if it is sent.
 func TestSearchChanges(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a, f := &tenant{users: usersAt(150, day(), time.Minute)}, &target{}
-		a.before = func(_ http.ResponseWriter, _ *http.Request, n int) bool {
-			if n == 2 {
-				a.users = a.users[1:] // the 101st is now on the page that was read
-			}
-			return false
-		}
-		a.send(t, f).says(t, 0, "     149  delivered")
-		f.got(t, userIDs(150)[1:]...)
-	})
-}
-
-// TestSearchFields requests personal data only if it is sent.
-func TestSearchFields(t *testing.T) {
-	t.Parallel()
-	for flag, want := range map[string]bool{"-profile=false": true, "-profile": false} {
+	for _, flag := range []string{"-profile=false", "-profile"} {
 		synctest.Test(t, func(t *testing.T) {
-			a := &tenant{users: usersAt(1, day(), 0)}
-			a.send(t, &target{}, flag).says(t, 0)
-			if got := strings.Contains(a.asked[0], "fields=user_id%2Ccreated_at"); got != want {
+			a, f, pages := &tenant{users: usersAt(150, day(), time.Minute)}, &target{}, 0
+			a.before = func(w http.ResponseWriter, r *http.Request, _ int) bool {
+				if from, to := a.span(r); to.Sub(from) >= 4*time.Hour {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return true
+				}
+				if pages++; pages == 2 {
+					a.users = a.users[1:] // the 101st is now on the page that was read
+				}
+				return false
+			}
+			r := a.send(t, f, flag)
+			r.says(t, 0, "     149  delivered")
+			f.got(t, userIDs(150)[1:]...)
+			if n := strings.Count(r.stderr, "Auth0 aborted a search after 2 seconds (HTTP 503): halving the time span\n"); n != 1 {
+				t.Errorf("told %d times", n)
+			}
+			if got := strings.Contains(a.asked[0], "fields=user_id%2Ccreated_at"); got != (flag == "-profile=false") {
 				t.Errorf("%s: asked for %s", flag, a.asked[0])
 			}
 		})

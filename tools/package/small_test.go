@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,10 +95,7 @@ func TestNewFilesDoNotShow(t *testing.T) {
 		{map[string]string{"infra/main.tf": "changed"}, true},
 	} {
 		for name, content := range step.files {
-			if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o600); err != nil {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755), os.WriteFile(filepath.Join(root, name), []byte(content), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 		}
