@@ -28,7 +28,7 @@ const (
 	exists   = "ok topic user-events: exists, with 3 partitions"
 	writable = "ok topic user-events: may be written to"
 	oneCopy  = "WARN topic user-events: acks=all means one copy"
-	nowhere  = "FAIL broker 1 at an address that is not host:port: leads partition 1, …advertised.listeners"
+	nowhere  = "FAIL broker 1 at an address that is not host:port: leads partition 1, and cannot be reached there: fix advertised.listeners"
 )
 
 // diagnose runs a diagnosis and checks that its lines, as -check prints them, begin like this, in this order, where "…"
