@@ -321,8 +321,9 @@ func TestWarnings(t *testing.T) {
 // Without settings the system's authorities are used. The minimum is TLS 1.2.
 func TestNothingSet(t *testing.T) {
 	t.Parallel()
-	config := sound(t, certs.Settings{}).TLS()
-	if config.RootCAs != nil || config.GetClientCertificate != nil || config.MinVersion != tls.VersionTLS12 || config.InsecureSkipVerify || config.ClientSessionCache == nil {
+	c := sound(t, certs.Settings{})
+	config := c.TLS()
+	if len(c.Warnings(time.Now())) != 0 || config.RootCAs != nil || config.GetClientCertificate != nil || config.MinVersion != tls.VersionTLS12 || config.InsecureSkipVerify || config.ClientSessionCache == nil {
 		t.Errorf("got %+v", config)
 	}
 }

@@ -27,7 +27,7 @@ import (
 
 // TestOneNode uses one broker for everything, because starting it takes time.
 func TestOneNode(t *testing.T) {
-	proxy := faultproxy.ForTest(t, faultproxy.Options{})
+	proxy := faultproxy.ForTest(t)
 	c := kafkatest.Start(t, realkafka.Options{
 		ReauthAfter: time.Second,
 		Advertise: func(_ int, l realkafka.Listener, addr string) (string, error) {

@@ -24,7 +24,7 @@ type broker struct {
 // startBroker starts a broker with the topic.
 func startBroker(t *testing.T, options ...kfake.Opt) *broker {
 	t.Helper()
-	proxy := faultproxy.ForTest(t, faultproxy.Options{})
+	proxy := faultproxy.ForTest(t)
 	cluster := must.Get[*kfake.Cluster](t)(kfake.NewCluster(slices.Concat([]kfake.Opt{
 		kfake.NumBrokers(1), kfake.SeedTopics(4, topic),
 		kfake.ListenFn(func(network, address string) (net.Listener, error) {

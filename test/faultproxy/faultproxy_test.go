@@ -3,7 +3,6 @@ package faultproxy_test
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -91,8 +90,9 @@ func (tg *target) requests() []int32 {
 // start starts a target behind a proxy.
 func start(t *testing.T) (*target, *faultproxy.Proxy) {
 	t.Helper()
-	tg := newTarget(t)
-	return tg, faultproxy.ForTest(t, faultproxy.Options{Target: tg.addr})
+	tg, p := newTarget(t), faultproxy.ForTest(t)
+	p.SetTarget(tg.addr)
+	return tg, p
 }
 
 // client sends requests to a proxy.
@@ -159,48 +159,27 @@ func TestCuts(t *testing.T) {
 	for do, heard := range map[faultproxy.Action]bool{
 		faultproxy.CutBefore: false, faultproxy.CutAfter: true, faultproxy.CutOnAnswer: true,
 	} {
-		for _, framing := range []faultproxy.Framing{faultproxy.Kafka, faultproxy.Bytes} {
-			t.Run(fmt.Sprint(do, framing), func(t *testing.T) {
-				tg := newTarget(t)
-				p := faultproxy.ForTest(t, faultproxy.Options{Target: tg.addr, Framing: framing})
-				nth, want := 2, map[int16]int{metadata: 1, faultproxy.Produce: 3}
-				if framing == faultproxy.Bytes {
-					nth, want = 3, map[int16]int{faultproxy.Any: 4}
-				}
-				set(t, p, rule(nth, do))
-				c := dial(t, p)
-				c.ask(faultproxy.Produce, 1)
-				c.ask(metadata, 2) // of another kind
-				c.send(faultproxy.Produce, 3)
-				_ = c.wantsEnd()
-				if heard {
-					wait.For(t, "the target hears request 3", func() bool { return slices.Contains(tg.requests(), 3) })
-				}
-				dial(t, p).ask(faultproxy.Produce, 4) // the rule is used up
-				if !heard && slices.Contains(tg.requests(), 3) {
-					t.Error("the target heard a request that was to be cut before")
-				}
-				wait.For(t, "the connection is gone", func() bool { return p.Stats().Open == 1 })
-				if st := p.Stats(); st.Actions[do] != 1 || st.Cuts() != 1 || st.Connections != 2 || !maps.Equal(st.Requests, want) {
-					t.Errorf("got %+v", st)
-				}
-			})
-		}
-	}
-}
-
-// Without Kafka's framing a request goes on until its answer.
-func TestBytes(t *testing.T) {
-	tg := newTarget(t)
-	p := faultproxy.ForTest(t, faultproxy.Options{Target: tg.addr, Framing: faultproxy.Bytes})
-	c := dial(t, p)
-	set(t, p, faultproxy.Faults{Delay: time.Hour})
-	for id := range int32(3) {
-		c.send(faultproxy.Produce, id)
-		wait.For(t, "the target hears it", func() bool { return len(tg.requests()) == int(id)+1 })
-	}
-	if n := p.Stats().Requests[faultproxy.Any]; n != 1 {
-		t.Errorf("%d requests are counted", n)
+		t.Run(string(do), func(t *testing.T) {
+			tg, p := start(t)
+			set(t, p, rule(2, do))
+			c := dial(t, p)
+			c.ask(faultproxy.Produce, 1)
+			c.ask(metadata, 2) // of another kind, not counted by the rule
+			c.send(faultproxy.Produce, 3)
+			_ = c.wantsEnd()
+			if heard {
+				wait.For(t, "the target hears request 3", func() bool { return slices.Contains(tg.requests(), 3) })
+			}
+			dial(t, p).ask(faultproxy.Produce, 4) // the rule is used up
+			if !heard && slices.Contains(tg.requests(), 3) {
+				t.Error("the target heard a request that was to be cut before")
+			}
+			wait.For(t, "the connection is gone", func() bool { return p.Stats().Open == 1 })
+			st, want := p.Stats(), map[int16]int{metadata: 1, faultproxy.Produce: 3}
+			if st.Actions[do] != 1 || st.Cuts() != 1 || st.Connections != 2 || !maps.Equal(st.Requests, want) {
+				t.Errorf("got %+v", st)
+			}
+		})
 	}
 }
 
@@ -246,21 +225,20 @@ func TestResets(t *testing.T) {
 }
 
 func TestLateAnswers(t *testing.T) {
-	for _, f := range []faultproxy.Faults{{Delay: 65 * time.Millisecond}, {DripEvery: 5 * time.Millisecond}} { // for 13 bytes
-		_, p := start(t)
-		c, other := dial(t, p), dial(t, p)
-		set(t, p, f)
-		begin := time.Now()
-		c.ask(faultproxy.Produce, 1)
-		if took := time.Since(begin); took < 65*time.Millisecond {
-			t.Errorf("%+v: the answer took %v", f, took)
-		}
-		set(t, p, faultproxy.Faults{Delay: f.Delay * 1e6, DripEvery: f.DripEvery * 1e6}) // until the end of the test
-		c.send(faultproxy.Produce, 2)
-		wait.For(t, "the request comes", func() bool { return p.Stats().Requests[faultproxy.Produce] == 2 })
-		set(t, p, faultproxy.Faults{})
-		other.ask(faultproxy.Produce, 3)
+	const delay = 50 * time.Millisecond
+	_, p := start(t)
+	c, other := dial(t, p), dial(t, p)
+	set(t, p, faultproxy.Faults{Delay: delay})
+	begin := time.Now()
+	c.ask(faultproxy.Produce, 1)
+	if took := time.Since(begin); took < delay {
+		t.Errorf("the answer took %v", took)
 	}
+	set(t, p, faultproxy.Faults{Delay: time.Hour}) // until the end of the test
+	c.send(faultproxy.Produce, 2)
+	wait.For(t, "the request comes", func() bool { return p.Stats().Requests[faultproxy.Produce] == 2 })
+	set(t, p, faultproxy.Faults{})
+	other.ask(faultproxy.Produce, 3)
 }
 
 func TestBlackHoleAndBack(t *testing.T) {

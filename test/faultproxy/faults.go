@@ -1,8 +1,7 @@
 // Package faultproxy is a TCP proxy on loopback that breaks connections in chosen ways, for tests.
 //
 // Of Kafka's protocol it knows only the framing of requests and answers (4 bytes of length, then kind, version and
-// correlation id), which is enough to act on the n-th request of a kind or on a share of them. TLS hides the framing;
-// for TLS, HTTP and everything else use [Bytes], where a request is all data from a client until the target answers.
+// correlation id), which is enough to act on the n-th request of a kind or on a share of them. TLS hides the framing.
 //
 // [Proxy.SetFaults] sets the faults from now on, also for open connections. [Proxy.CutAll] ends connections at once.
 // [Proxy.Stats] counts. The proxy never changes bytes.
@@ -10,18 +9,9 @@ package faultproxy
 
 import "time"
 
-// Framing says how the proxy separates requests.
-type Framing int
-
-// The framings.
-const (
-	Kafka Framing = iota // Kafka's protocol without TLS
-	Bytes                // anything else
-)
-
 // Kinds of Kafka requests (their API keys) that rules are about.
 const (
-	Any     int16 = -1 // in a rule: all kinds. In Stats: requests of connections without Kafka's framing
+	Any     int16 = -1 // all kinds
 	Produce int16 = 0
 )
 
@@ -43,7 +33,7 @@ const (
 
 // Rule picks requests by number or at random.
 type Rule struct {
-	// Key is the kind of request. The zero value is Produce. The framing Bytes ignores it.
+	// Key is the kind of request. The zero value is Produce.
 	Key int16
 	// Nth picks the n-th request of that kind, over all connections, counted from 1 when the rule was set. 0: none.
 	Nth int
@@ -62,8 +52,6 @@ type Faults struct {
 	BlackHole bool
 	// Delay delays every answer by this time. A connection's next answer is delayed when this one is delivered.
 	Delay time.Duration
-	// DripEvery delivers the bytes of answers one by one at this interval.
-	DripEvery time.Duration
 	// Reset cuts with a RST instead of a FIN. (A FIN also becomes a RST if bytes of the client are unread.)
 	Reset bool
 	// Rules act on requests. If several pick a request, the first one acts.

@@ -14,19 +14,10 @@ import (
 	"userrelay/local/freeport"
 )
 
-// Options are the target and the framing. The zero value is Kafka without a target.
-type Options struct {
-	// Target is the host:port to forward to. It can be set later, see Proxy.SetTarget.
-	Target string
-	// Framing is Kafka or Bytes.
-	Framing Framing
-}
-
 // Proxy accepts connections on a loopback port until Close. Its methods may be called concurrently.
 type Proxy struct {
-	framing Framing
-	addr    *net.TCPAddr
-	wg      sync.WaitGroup // every goroutine
+	addr *net.TCPAddr
+	wg   sync.WaitGroup // every goroutine
 
 	mu       sync.Mutex
 	closed   bool
@@ -39,30 +30,22 @@ type Proxy struct {
 	stats    Stats
 }
 
-// Listen starts a proxy on a free port of 127.0.0.1.
-func Listen(o Options) (*Proxy, error) {
+// ForTest starts a proxy on a free port of 127.0.0.1, without a target, for the duration of a test.
+func ForTest(tb testing.TB) *Proxy {
+	tb.Helper()
 	// Not port 0: a port for outgoing connections could be taken when Refuse ends, and a client that dials it while
 	// nothing listens can connect to itself.
-	port, err := freeport.Find(context.Background())
+	port, err := freeport.Find(tb.Context())
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		tb.Fatal(err)
 	}
 	p := &Proxy{
-		framing:  o.Framing,
 		addr:     &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port},
-		target:   o.Target,
 		sessions: map[*session]struct{}{},
 		changed:  make(chan struct{}),
 		stats:    Stats{Requests: map[int16]int{}, Actions: map[Action]int{}},
 	}
-	return p, p.SetFaults(Faults{})
-}
-
-// ForTest is Listen for the duration of a test.
-func ForTest(tb testing.TB, o Options) *Proxy {
-	tb.Helper()
-	p, err := Listen(o)
-	if err != nil {
+	if err := p.SetFaults(Faults{}); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
@@ -201,7 +184,7 @@ func (p *Proxy) decide(key int16) Action {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, r := range p.faults.Rules {
-		if p.framing == Kafka && r.Key != Any && r.Key != key {
+		if r.Key != Any && r.Key != key {
 			continue
 		}
 		p.seen[i]++
@@ -220,9 +203,16 @@ func (p *Proxy) did(a Action) (reset bool) {
 	return p.faults.Reset
 }
 
-// now returns the faults, and a channel that is closed when they change.
-func (p *Proxy) now() (Faults, <-chan struct{}) {
+// delay is how long an answer is delayed.
+func (p *Proxy) delay() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.faults, p.changed
+	return p.faults.Delay
+}
+
+// hole says whether everything is held back, and returns a channel that is closed when that may change.
+func (p *Proxy) hole() (bool, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.faults.BlackHole, p.changed
 }

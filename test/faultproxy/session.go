@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -34,14 +33,13 @@ type session struct {
 	mu     sync.Mutex
 	target net.Conn // nil until dialled
 	ended  bool
-	asked  bool           // with the framing Bytes: a request has come, and no answer yet
 	cut    map[int32]bool // the correlation ids of answers at which the connection is cut
 }
 
 // run serves the connection until it has ended, and with it everything of the session.
 func (s *session) run(ctx context.Context, target string) {
 	defer s.end(false)
-	if _, ok := s.pass(ctx); !ok {
+	if !s.pass(ctx) {
 		return
 	}
 	d := net.Dialer{Timeout: dialTimeout}
@@ -83,16 +81,16 @@ func (s *session) end(reset bool) bool {
 	return true
 }
 
-// pass waits while nothing may pass, and returns the faults. It returns false if the session has ended.
-func (s *session) pass(ctx context.Context) (Faults, bool) {
+// pass waits while nothing may pass. It returns false if the session has ended.
+func (s *session) pass(ctx context.Context) bool {
 	for {
-		f, changed := s.proxy.now()
-		if !f.BlackHole && !s.silent.Load() {
-			return f, ctx.Err() == nil
+		hole, changed := s.proxy.hole()
+		if !hole && !s.silent.Load() {
+			return ctx.Err() == nil
 		}
 		select {
 		case <-ctx.Done():
-			return f, false
+			return false
 		case <-changed:
 		}
 	}
@@ -102,26 +100,17 @@ func (s *session) pass(ctx context.Context) (Faults, bool) {
 func (s *session) ask(ctx context.Context) {
 	r := bufio.NewReaderSize(s.client, bufferSize)
 	for {
-		data, err := s.next(r, requestHead)
+		data, err := frame(r, requestHead)
 		if err != nil {
 			s.end(false)
 			return
 		}
-		key, id := Any, int32(0)
-		if s.proxy.framing == Kafka {
-			key, id = int16(binary.BigEndian.Uint16(data[4:])), int32(binary.BigEndian.Uint32(data[8:]))
-		}
-		begins := s.begins()
-		if begins {
-			s.proxy.count(key)
-		}
-		if _, ok := s.pass(ctx); !ok {
+		key := int16(binary.BigEndian.Uint16(data[4:]))
+		s.proxy.count(key)
+		if !s.pass(ctx) {
 			return
 		}
-		act := forward
-		if begins {
-			act = s.proxy.decide(key)
-		}
+		act := s.proxy.decide(key)
 		switch act {
 		case CutBefore:
 			s.end(s.proxy.did(act))
@@ -136,7 +125,7 @@ func (s *session) ask(ctx context.Context) {
 			s.silent.Store(true) // the answer may be faster than the cut
 		case CutOnAnswer:
 			s.mu.Lock()
-			s.cut[id] = true
+			s.cut[int32(binary.BigEndian.Uint32(data[8:]))] = true
 			s.mu.Unlock()
 		case forward:
 		}
@@ -150,97 +139,33 @@ func (s *session) ask(ctx context.Context) {
 	}
 }
 
-// begins notes a request. It returns false if the bytes only continue the previous one.
-func (s *session) begins() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.proxy.framing == Bytes && s.asked {
-		return false
-	}
-	s.asked = true
-	return true
-}
-
-// answered notes an answer, and says whether the connection must be cut instead of delivering it.
-func (s *session) answered(data []byte) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked = false
-	id := int32(0)
-	if s.proxy.framing == Kafka {
-		id = int32(binary.BigEndian.Uint32(data[4:]))
-	}
-	return s.cut[id]
-}
-
 // answer delivers answers until the target disconnects, the connection must be cut or the session ends. It says
 // whether the client's connection must be reset.
 func (s *session) answer(ctx context.Context) (reset bool) {
 	r := bufio.NewReaderSize(s.target, bufferSize)
 	for {
-		data, err := s.next(r, answerHead)
-		f, ok := s.pass(ctx)
-		if !ok || !sleep(ctx, f.Delay) {
+		data, err := frame(r, answerHead)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(s.proxy.delay()):
+		}
+		if !s.pass(ctx) {
 			return false
 		}
 		if err != nil {
 			return errors.Is(err, syscall.ECONNRESET)
 		}
-		if s.answered(data) {
+		s.mu.Lock()
+		cut := s.cut[int32(binary.BigEndian.Uint32(data[4:]))]
+		s.mu.Unlock()
+		if cut {
 			return s.proxy.did(CutOnAnswer)
 		}
-		if !s.deliver(ctx, data, f.DripEvery) {
+		if _, err := s.client.Write(data); err != nil {
 			return false
 		}
 	}
-}
-
-// deliver returns false if the session has ended.
-func (s *session) deliver(ctx context.Context, data []byte, drip time.Duration) bool {
-	step := len(data)
-	if drip > 0 {
-		step = 1
-	}
-	for chunk := range slices.Chunk(data, step) {
-		if !sleep(ctx, drip) {
-			return false
-		}
-		if _, ok := s.pass(ctx); !ok {
-			return false
-		}
-		if _, err := s.client.Write(chunk); err != nil {
-			return false
-		}
-	}
-	return true
-}
-
-// sleep returns false if the session ended during the sleep.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}
-
-// next reads a request or an answer of at least the given length, or the bytes that there are.
-func (s *session) next(r *bufio.Reader, least int) ([]byte, error) {
-	if s.proxy.framing == Bytes {
-		return available(r)
-	}
-	return frame(r, least)
-}
-
-// available waits for bytes and reads all available ones.
-func available(r *bufio.Reader) ([]byte, error) {
-	if _, err := r.Peek(1); err != nil {
-		return nil, err
-	}
-	data := make([]byte, r.Buffered())
-	_, err := io.ReadFull(r, data)
-	return data, err
 }
 
 // frame reads a request or an answer of Kafka's protocol, with its length and at least the given number of bytes.

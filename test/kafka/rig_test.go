@@ -30,7 +30,7 @@ func proxied(t *testing.T, nodes int) (*realkafka.Cluster, []*faultproxy.Proxy) 
 	t.Helper()
 	proxies := make([]*faultproxy.Proxy, nodes)
 	for i := range proxies {
-		proxies[i] = faultproxy.ForTest(t, faultproxy.Options{})
+		proxies[i] = faultproxy.ForTest(t)
 	}
 	c := kafkatest.Start(t, realkafka.Options{
 		Nodes: nodes, Listeners: []realkafka.Listener{realkafka.Plaintext},
