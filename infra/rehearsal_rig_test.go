@@ -7,13 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"userrelay/test/azure"
+	"userrelay/test/must"
 )
 
 func TestMain(m *testing.M) {
@@ -26,12 +26,8 @@ func TestMain(m *testing.M) {
 // sections returns the commands of a page by the heading above them.
 func sections(t *testing.T, file string) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	all, heading, inside := map[string]string{}, "", false
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(read(t, file)) {
 		switch {
 		case !inside && strings.HasPrefix(line, "#"):
 			heading = strings.Trim(line, "# \n")
@@ -51,78 +47,43 @@ type rehearsal struct {
 	t       *testing.T
 	project string // a copy
 	tools   string // the folder with the stand-ins
+	deploy  string // the program that the pages name
 	environ []string
 }
 
-// planned are Terraform's outputs with Event Hubs and with a Kafka of one's own, as the tests of the configuration print them.
-type planned struct{ eventHubs, foreign map[string]jsontext.Value }
-
-func outputsOf(t *testing.T) planned {
-	t.Helper()
-	tf := newTerraform(t)
-	read := func(file string) map[string]jsontext.Value {
-		s, err := tf.applied(t.Context(), ".", file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		values := map[string]jsontext.Value{}
-		for name, output := range s.Outputs {
-			values[name] = output.Value
-		}
-		// The mocked cloud's ids have short names.
-		w := azure.World{Outputs: values}
-		group := w.Text("resource_group")
-		whole := strings.NewReplacer("/resourceGroups/rg/", "/resourceGroups/"+group+"/", "/vaults/kv", "/vaults/kv-"+strings.TrimPrefix(group, "rg-"))
-		for name, value := range values {
-			values[name] = jsontext.Value(whole.Replace(string(value)))
-		}
-		return values
+// outputs returns Terraform's outputs. The ids of the mocked cloud have short names.
+func outputs(s state) map[string]jsontext.Value {
+	values := map[string]jsontext.Value{}
+	for name, output := range s.Outputs {
+		values[name] = output.Value
 	}
-	return planned{read(eventHubsTests), read(byForeign)}
-}
-
-// newcomer is a world in which nothing is made, and nobody logged in. Who will be is Owner of the subscription, and has
-// another default one.
-func newcomer(outputs map[string]jsontext.Value) azure.World {
-	return azure.World{
-		Default: azure.Other, Version: "2.87.0", Outputs: outputs, Prefix: "repo:octo@1/userrelay@2",
-		Grants: []azure.Grant{{Role: "Owner", Scope: "/subscriptions/" + azure.Subscription}},
+	w := azure.World{Outputs: values}
+	group := w.Text("resource_group")
+	whole := strings.NewReplacer("/resourceGroups/rg/", "/resourceGroups/"+group+"/", "/vaults/kv", "/vaults/kv-"+strings.TrimPrefix(group, "rg-"))
+	for name, value := range values {
+		values[name] = jsontext.Value(whole.Replace(string(value)))
 	}
+	return values
 }
 
 // rehearse lays the project and the stand-ins.
 func rehearse(t *testing.T, deploy string, w azure.World) *rehearsal {
 	t.Helper()
-	r := &rehearsal{t: t, project: t.TempDir(), tools: t.TempDir()}
-	environ, err := azure.Install(r.tools, w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.environ = slices.Concat(environ, []string{"PATH=" + r.tools + ":/usr/bin:/bin", "HOME=" + r.project, "DEPLOY=" + deploy})
-	copyFiles(t, filepath.Join(r.project, "infra"), "*.tf", "*.tfvars", "*.tfvars.json", "../azure.yaml") // which lands beside
+	r := &rehearsal{t: t, project: t.TempDir(), tools: t.TempDir(), deploy: deploy}
+	r.environ = append(must.Get[[]string](t)(azure.Install(r.tools, w)), "PATH="+r.tools+":/usr/bin:/bin", "HOME="+r.project, "DEPLOY="+deploy)
+	copyFiles(t, filepath.Join(r.project, "infra"), "*.tfvars.json", "../azure.yaml")          // which lands beside
+	write(t, filepath.Join(r.project, "infra", "terraform.tfvars"), read(t, "example.tfvars")) // what the page has its reader do first
+	const sh = "#!/bin/sh\nset -eu\n"
 	// The tools whose work is not rehearsed. Deploy prints its commands, and they are run.
-	r.script("go", `case "$1 $2" in
+	write(t, filepath.Join(r.tools, "go"), sh+`case "$1 $2" in
 "run ./tools/deploy") shift 2; "$DEPLOY" -n "$@" > deploy.sh; sh -eu deploy.sh;;
 "run ./tools/package") [ "$3" = -o ] && [ $# = 4 ] && echo package > "$4";;
 "build -trimpath") [ "$5 $6" = "bin/handler ./handler" ] && mkdir -p bin && echo handler > bin/handler;;
 *) echo "go: what is $*?" >&2; exit 2;;
 esac`)
-	r.script("curl", `for url; do :; done; case "$url" in https://*/api/Health) echo '{"status":"ok"}';; *) echo "curl: what is $*?" >&2; exit 2;; esac`)
-	r.script("handler", `case "$*" in -check|"-check -connect"|"-poison list"|"-poison resend") ;; *) echo "handler: what is $*?" >&2; exit 2;; esac`)
+	write(t, filepath.Join(r.tools, "curl"), sh+`for url; do :; done; case "$url" in https://*/api/Health) echo '{"status":"ok"}';; *) echo "curl: what is $*?" >&2; exit 2;; esac`)
+	write(t, filepath.Join(r.tools, "handler"), sh+`case "$*" in -check|"-check -connect"|"-poison list"|"-poison resend") ;; *) echo "handler: what is $*?" >&2; exit 2;; esac`)
 	return r
-}
-
-// script lays a tool that is a few lines of sh.
-func (r *rehearsal) script(name, text string) {
-	r.t.Helper()
-	if err := os.WriteFile(filepath.Join(r.tools, name), []byte("#!/bin/sh\nset -eu\n"+text+"\n"), 0o700); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func (r *rehearsal) write(name, text string) {
-	r.t.Helper()
-	writeFile(r.t, filepath.Join(r.project, name), []byte(text))
 }
 
 // run types commands, with what a page leaves to its reader filled in. The error has what was said.

@@ -1,66 +1,78 @@
 package infra_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
+	"path"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"userrelay/test/azure"
 )
 
-// scenario says in which world a section is rehearsed.
+// scenario says in which world a section is rehearsed. Who types is Owner of the subscription, unless roles say otherwise.
 type scenario struct {
 	page, section string
-	after         []string // sections of the same page that were done before
-	foreign       bool     // with a Kafka of one's own
-	change        func(*azure.World)
-	grants        []azure.Grant // besides Owner
+	after         string // a section of the same page that was done before
+	foreign       bool   // with a Kafka of one's own
+	loggedIn      bool
+	breaks        bool   // the first apply has failed
+	roles         string // on the subscription
 	check         func(ctx context.Context, r *rehearsal, w azure.World) error
+	want          string // what must be said about the commands; "": they work
 }
-
-const (
-	deployPage  = "../docs/deploy.md"
-	runbookPage = "../docs/runbook.md"
-)
 
 func scenarios() []scenario {
-	first := []string{"Five commands"}
-	reader := []azure.Grant{{Role: "Storage Queue Data Reader", Scope: "/subscriptions/" + azure.Subscription}}
+	const deploy, runbook, faulty = "../docs/deploy.md", "../docs/runbook.md", "testdata/faulty.md"
+	const first = "Five commands"
 	return []scenario{
-		{page: deployPage, section: "Five commands", check: published(1)},
-		{page: deployPage, section: "The same with azd", check: azdPublished},
-		{page: deployPage, section: "A first apply that failed at the app", change: func(w *azure.World) {
-			w.LoggedIn, w.Breaks = true, 1
-		}, check: func(_ context.Context, _ *rehearsal, w azure.World) error {
-			if !w.Made {
-				return errors.New("nothing is made")
-			}
-			return nil
-		}},
-		{page: deployPage, section: "Who may do what", after: first, change: func(w *azure.World) { w.AzdLogin = true }},
-		{page: deployPage, section: "Publish from GitHub", after: first, check: gitHubPublishes},
-		{page: deployPage, section: "Other ways to publish", after: first},
-		{page: deployPage, section: "A Kafka of your own", foreign: true, change: func(w *azure.World) { w.LoggedIn = true }, check: secretIsThere},
-		{page: runbookPage, section: "The outbox grows", change: func(w *azure.World) { w.LoggedIn = true }, grants: reader},
-		{page: runbookPage, section: "Poison"},
+		{page: deploy, section: first, check: published},
+		{page: deploy, section: "The same with azd", check: azdPublished},
+		{page: deploy, section: "A first apply that failed at the app", loggedIn: true, breaks: true, check: appIsMade},
+		{page: deploy, section: "Who may do what", after: first, loggedIn: true},
+		{page: deploy, section: "Publish from GitHub", after: first, check: gitHubPublishes},
+		{page: deploy, section: "Other ways to publish", after: first},
+		{page: deploy, section: "A Kafka of your own", foreign: true, loggedIn: true, check: secretIsThere},
+		{page: runbook, section: "The outbox grows", loggedIn: true, roles: "Owner, Storage Queue Data Reader"},
+		{page: runbook, section: "Poison"},
+
+		{page: deploy, section: first, roles: "Contributor", want: "Microsoft.Authorization/roleAssignments/write"},
+		{page: deploy, section: first, roles: "Contributor, Role Based Access Control Administrator", check: published},
+		{page: deploy, section: first, roles: "Website Contributor", want: "Microsoft.Resources/subscriptions/resourceGroups/write"},
+
+		{page: faulty, section: "Publish in the default subscription", want: "ResourceGroupNotFound"},
+		{page: faulty, section: "Ask Terraform after azd", want: `Output "resource_group" not found`},
+		{page: faulty, section: "azd without its login", want: "azd auth login"},
+		{page: faulty, section: "azd with a backend", want: "provider.conf.json"},
+		{page: faulty, section: "A hook after provision", check: azdPublished, want: "have published 1 packages"},
+		{page: faulty, section: "Apply again", breaks: true, loggedIn: true, want: "could not be deleted"},
+		{page: faulty, section: "Secrets", foreign: true, want: "Forbidden"},
+		{page: faulty, section: "Publish from GitHub", loggedIn: true, check: gitHubPublishes, want: "AADSTS700213"},
+		{page: faulty, section: "A role on the app alone", loggedIn: true, check: gitHubPublishes, want: "Microsoft.Web/serverfarms/Read"},
+		{page: faulty, section: "An output that is not there", want: `Output "publish_command" not found`},
+		{page: faulty, section: "A variable that nobody set", loggedIn: true, want: "unbound variable"},
+		{page: faulty, section: "A flag that is not there", loggedIn: true, want: "not defined: -app"},
 	}
 }
 
-// published says whether as many packages were published.
-func published(want int) func(context.Context, *rehearsal, azure.World) error {
-	return func(_ context.Context, _ *rehearsal, w azure.World) error {
-		if len(w.Published) != want {
-			return fmt.Errorf("%d packages were published, want %d", len(w.Published), want)
-		}
-		return nil
+// published says whether one package was published.
+func published(_ context.Context, _ *rehearsal, w azure.World) error {
+	if len(w.Published) != 1 {
+		return fmt.Errorf("%d packages were published", len(w.Published))
 	}
+	return nil
+}
+
+func appIsMade(_ context.Context, _ *rehearsal, w azure.World) error {
+	if !w.Made {
+		return errors.New("nothing is made")
+	}
+	return nil
 }
 
 // azdPublished says whether `azd up` and `azd deploy` publish, and whether the second environment had names of its own.
@@ -87,8 +99,8 @@ func gitHubPublishes(ctx context.Context, r *rehearsal, w azure.World) error {
 		return fmt.Errorf("AADSTS700213: the credential is for %q, and GitHub sends %q", w.Subject, want)
 	}
 	w.Grants = w.Assigned[azure.GitHub]
-	workflow := rehearse(r.t, strings.TrimPrefix(r.environ[len(r.environ)-1], "DEPLOY="), w)
-	workflow.write("userrelay.zip", "package")
+	workflow := rehearse(r.t, r.deploy, w)
+	write(r.t, filepath.Join(workflow.project, "userrelay.zip"), "package")
 	workflow.environ = append(workflow.environ, "AZURE_SUBSCRIPTION_ID="+azure.Subscription,
 		"AZURE_RESOURCE_GROUP="+w.Text("resource_group"), "AZURE_FUNCTION_APP="+w.Text("function_app_name"))
 	return workflow.run(ctx, "go run ./tools/deploy -src userrelay.zip")
@@ -101,202 +113,66 @@ func secretIsThere(_ context.Context, _ *rehearsal, w azure.World) error {
 	return nil
 }
 
-// do rehearses a section after others.
-func (s scenario) do(t *testing.T, deploy string, outputs planned) error {
+// do rehearses the section. The error says what is wrong.
+func (s scenario) do(t *testing.T, deploy string, outputs map[string]jsontext.Value) error {
 	t.Helper()
-	values := outputs.eventHubs
-	if s.foreign {
-		values = outputs.foreign
-	}
-	w := newcomer(values)
-	w.Grants = append(w.Grants, s.grants...)
-	if s.change != nil {
-		s.change(&w)
+	// Nothing is made, and who types has another default subscription.
+	w := azure.World{Default: azure.Other, Version: "2.87.0", Outputs: outputs, Prefix: "repo:octo@1/userrelay@2", LoggedIn: s.loggedIn, AzdLogin: s.loggedIn, Breaks: s.breaks}
+	for role := range strings.SplitSeq(cmp.Or(s.roles, "Owner"), ", ") {
+		w.Grants = append(w.Grants, azure.Grant{Role: role, Scope: "/subscriptions/" + azure.Subscription})
 	}
 	r := rehearse(t, deploy, w)
-	example, err := os.ReadFile("example.tfvars")
-	if err != nil {
-		return err
-	}
-	r.write("infra/terraform.tfvars", string(example)) // as the page says
-	page := sections(t, s.page)
-	if w.Breaks > 0 {
+	if s.breaks {
 		if err := r.run(t.Context(), "! terraform -chdir=infra apply"); err != nil {
 			return fmt.Errorf("the first apply: %w", err)
 		}
 	}
-	for _, section := range append(slices.Clone(s.after), s.section) {
-		if err := r.run(t.Context(), page[section]); err != nil {
-			return fmt.Errorf("%s: %w", section, err)
+	page := sections(t, s.page)
+	commands := []string{page[s.section]}
+	if s.after != "" {
+		commands = []string{page[s.after], page[s.section]}
+	}
+	for _, commands := range commands {
+		if err := r.run(t.Context(), commands); err != nil {
+			return err
 		}
 	}
-	if s.check == nil {
-		return nil
-	}
 	after, _, err := azure.Read(r.tools)
-	if err != nil {
+	if err != nil || s.check == nil {
 		return err
 	}
 	return s.check(t.Context(), r, after)
 }
 
-// TestPages types the commands of the pages for operators.
-func TestPages(t *testing.T) {
-	t.Parallel()
-	outputs, deploy := outputsOf(t), builtDeploy(t)
-	t.Run("as they are", func(t *testing.T) {
-		t.Parallel()
-		rehearseAll(t, deploy, outputs)
-	})
-	t.Run("as they were", func(t *testing.T) {
-		t.Parallel()
-		rehearseFaults(t, deploy, outputs)
-	})
-	t.Run("by role", func(t *testing.T) {
-		t.Parallel()
-		rehearseRoles(t, deploy, outputs)
-	})
-	t.Run("as azd was", func(t *testing.T) {
-		t.Parallel()
-		rehearseOldHook(t, deploy, outputs)
-	})
-}
-
-// rehearseAll types every command, section by section.
-func rehearseAll(t *testing.T, deploy string, outputs planned) {
+// rehearsePages types the commands of the pages for operators, and commands that once stood there and cannot work.
+func rehearsePages(t *testing.T, eventHubs, foreign map[string]jsontext.Value) {
 	t.Helper()
+	deploy := builtDeploy(t)
 	rehearsed := map[string]bool{}
 	for _, s := range scenarios() {
 		rehearsed[s.page+" "+s.section] = true
-		t.Run(s.section, func(t *testing.T) {
+		t.Run(path.Base(s.page)+" "+s.section+" "+s.roles, func(t *testing.T) {
 			t.Parallel()
-			if sections(t, s.page)[s.section] == "" {
-				t.Fatalf("%s has no commands in that section", s.page)
+			outputs := eventHubs
+			if s.foreign {
+				outputs = foreign
 			}
-			if err := s.do(t, deploy, outputs); err != nil {
+			switch err := s.do(t, deploy, outputs); {
+			case s.want == "" && err != nil:
 				t.Error(err)
+			case s.want != "" && (err == nil || !strings.Contains(err.Error(), s.want)):
+				t.Errorf("found %v, want %s", err, s.want)
 			}
 		})
-	}
-	for _, page := range []string{deployPage, runbookPage} {
-		for section := range sections(t, page) {
-			if !rehearsed[page+" "+section] {
-				t.Errorf("%s: nobody rehearses the commands of %q", page, section)
+		for section := range sections(t, s.page) {
+			if _, ok := rehearsed[s.page+" "+section]; !ok {
+				rehearsed[s.page+" "+section] = false
 			}
 		}
 	}
-}
-
-// rehearseFaults types commands that once stood on the pages and cannot work.
-func rehearseFaults(t *testing.T, deploy string, outputs planned) {
-	t.Helper()
-	const page = "testdata/faulty.md"
-	in := func(w *azure.World) { w.LoggedIn = true }
-	faults := map[string]struct {
-		scenario
-
-		want string
-	}{
-		"Publish in the default subscription": {want: "ResourceGroupNotFound"},
-		"Ask Terraform after azd":             {want: `Output "resource_group" not found`},
-		"azd without its login":               {want: "azd auth login"},
-		"azd with a backend":                  {want: "provider.conf.json"},
-		"Apply again":                         {scenario: scenario{change: func(w *azure.World) { w.Breaks = 1 }}, want: "could not be deleted"},
-		"Secrets":                             {scenario: scenario{foreign: true}, want: "Forbidden"},
-		"Publish from GitHub":                 {scenario: scenario{check: gitHubPublishes, change: made}, want: "AADSTS700213"},
-		"An output that is not there":         {want: `Output "publish_command" not found`},
-		"A variable that nobody set":          {scenario: scenario{change: in}, want: "unbound variable"},
-		"A flag that is not there":            {scenario: scenario{change: in}, want: "unrecognized arguments: --app"},
-	}
-	for section, fault := range faults {
-		t.Run(section, func(t *testing.T) {
-			t.Parallel()
-			fault.page, fault.section = page, section
-			if section == "Publish from GitHub" {
-				fault.section = "with what was made"
-				fault.page = withState(t, sections(t, page)[section])
-			}
-			switch err := fault.do(t, deploy, outputs); {
-			case err == nil:
-				t.Error("nothing is found")
-			case !strings.Contains(err.Error(), fault.want):
-				t.Errorf("found, but not %q: %v", fault.want, err)
-			}
-		})
-	}
-	if got, want := slices.Sorted(maps.Keys(sections(t, page))), slices.Sorted(maps.Keys(faults)); !slices.Equal(got, want) {
-		t.Errorf("the page has %q, tried are %q", got, want)
-	}
-	// The role on the app alone, where the subject is right.
-	right := sections(t, page)["Publish from GitHub"]
-	right = regexp.MustCompile(`repo:OWNER/REPOSITORY:`).ReplaceAllString(right, "repo:octo@1/userrelay@2:")
-	s := scenario{page: withState(t, right), section: "with what was made", check: gitHubPublishes, change: made}
-	if err := s.do(t, deploy, outputs); err == nil || !strings.Contains(err.Error(), "Microsoft.Web/serverfarms/Read") {
-		t.Errorf("a role on the app alone: %v", err)
-	}
-}
-
-// made is a world in which the app has been made.
-func made(w *azure.World) { w.LoggedIn = true }
-
-// withState writes a page whose commands come after an apply.
-func withState(t *testing.T, commands string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "page.md")
-	text := "## with what was made\n\n```sh\nterraform -chdir=infra apply\n" + commands + "```\n"
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-// rehearseRoles has people with other roles type the five commands.
-func rehearseRoles(t *testing.T, deploy string, outputs planned) {
-	t.Helper()
-	for role, want := range map[string]string{
-		"Owner":       "",
-		"Contributor": "Microsoft.Authorization/roleAssignments/write",
-		"Contributor, Role Based Access Control Administrator": "",
-		"Website Contributor": "Microsoft.Resources/subscriptions/resourceGroups/write",
-		"Reader":              "Microsoft.Resources/subscriptions/resourceGroups/write",
-	} {
-		t.Run(role, func(t *testing.T) {
-			t.Parallel()
-			s := scenario{page: deployPage, section: "Five commands", change: func(w *azure.World) {
-				w.Grants = nil
-				for name := range strings.SplitSeq(role, ", ") {
-					w.Grants = append(w.Grants, azure.Grant{Role: name, Scope: "/subscriptions/" + azure.Subscription})
-				}
-			}}
-			switch err := s.do(t, deploy, outputs); {
-			case want == "" && err != nil:
-				t.Error(err)
-			case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
-				t.Errorf("found %v, want %s", err, want)
-			}
-		})
-	}
-}
-
-// rehearseOldHook: what azd ran once published at azd up, and nothing at azd deploy.
-func rehearseOldHook(t *testing.T, deploy string, outputs planned) {
-	t.Helper()
-	w := newcomer(outputs.eventHubs)
-	w.Default, w.LoggedIn, w.AzdLogin = azure.Subscription, true, true
-	r := rehearse(t, deploy, w)
-	text, err := os.ReadFile("../azure.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.write("azure.yaml", strings.ReplaceAll(string(text), "postdeploy:", "postprovision:"))
-	if err := r.run(t.Context(), "azd up"); err != nil {
-		t.Fatal(err)
-	}
-	after, _, err := azure.Read(r.tools)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := azdPublished(t.Context(), r, after); err == nil || !strings.Contains(err.Error(), "have published 1 packages") {
-		t.Errorf("found: %v", err)
+	for section, done := range rehearsed {
+		if !done {
+			t.Errorf("nobody rehearses the commands of %s", section)
+		}
 	}
 }

@@ -1,37 +1,22 @@
 package infra_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"userrelay/test/must"
 )
 
-const templateFile = "templates/function_app.json"
-
-// template is an ARM template.
-type template struct {
-	text string
-	root map[string]any
-}
-
-func readTemplate(text []byte) (template, error) {
-	root, err := object(text)
-	if err != nil {
-		return template{}, fmt.Errorf("%s: %w", templateFile, err)
-	}
-	return template{string(text), root}, nil
-}
-
 // object reads a JSON object.
-func object(text []byte) (map[string]any, error) {
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+func object(text string) (map[string]any, error) {
+	value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		return nil, err
 	}
@@ -42,62 +27,33 @@ func object(text []byte) (map[string]any, error) {
 	return root, nil
 }
 
-// resources returns the template's resources by the schema of each: the type of the resource in lower case.
-func (t template) resources() map[string][]map[string]any {
-	all := map[string][]map[string]any{}
-	list, _ := t.root["resources"].([]any)
-	for _, r := range list {
-		resource, _ := r.(map[string]any)
-		name, _ := resource["type"].(string)
-		all[strings.ToLower(name)] = append(all[strings.ToLower(name)], resource)
-	}
-	return all
-}
-
 // schemas are Microsoft's, compiled, by the type of the resource in lower case.
 type schemas map[string]*jsonschema.Schema
 
 // microsoft returns Microsoft's schemas. As they are published they let typing mistakes pass: where several alternatives
 // fit they would have to exclude each other and do not, and objects take members that nobody knows. Both is fixed.
-func microsoft() (schemas, error) {
+func microsoft(t *testing.T) schemas {
+	t.Helper()
 	const web = "https://schema.management.azure.com/schemas/2024-11-01/Microsoft.Web.json"
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft4)
-	var definitions map[string]any
-	for file, url := range map[string]string{
-		"schemas/Microsoft.Web.json": web,
-		"schemas/definitions.json":   "https://schema.management.azure.com/schemas/common/definitions.json",
-	} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		schema, err := object(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
+	add := func(url, file string) map[string]any {
+		schema := must.Get[map[string]any](t)(object(read(t, file)))
 		anyOf(schema["resourceDefinitions"], false)
 		anyOf(schema["definitions"], true)
 		if err := compiler.AddResource(url, schema); err != nil {
-			return nil, err
+			t.Fatal(err)
 		}
-		if url == web {
-			definitions, _ = schema["resourceDefinitions"].(map[string]any)
-		}
+		return schema
 	}
+	add("https://schema.management.azure.com/schemas/common/definitions.json", "schemas/definitions.json")
+	definitions, _ := add(web, "schemas/Microsoft.Web.json")["resourceDefinitions"].(map[string]any)
 	all := schemas{}
 	for name, definition := range definitions {
-		schema, err := compiler.Compile(web + "#/resourceDefinitions/" + name)
-		if err != nil {
-			return nil, err
-		}
 		kind, _ := at(definition, "properties", "type", "enum").([]any)
-		if len(kind) != 1 {
-			return nil, fmt.Errorf("%s: no type", name)
-		}
-		all[strings.ToLower(fmt.Sprint(kind[0]))] = schema
+		all[strings.ToLower(fmt.Sprint(kind[0]))] = must.Get[*jsonschema.Schema](t)(compiler.Compile(web + "#/resourceDefinitions/" + name))
 	}
-	return all, nil
+	return all
 }
 
 // anyOf makes alternatives of those that exclude each other, and closes objects.
@@ -130,108 +86,35 @@ func at(value any, path ...string) any {
 	return value
 }
 
-// rule is what a template must say at a place.
-type rule struct {
-	path string
-	want any
-	why  string
-}
-
-// siteRules hold for the app: Azure takes it without them, and Microsoft's schema does, too.
-func siteRules() []rule {
+// siteRules say what the app must have at a place: Azure takes it without them, and Microsoft's schema does, too.
+func siteRules() map[string]any {
 	identity := "[parameters('identityId')]"
-	return []rule{
-		{"kind", "functionapp,linux", "Flex Consumption"},
-		{"identity.type", "UserAssigned", "one identity, whose roles are known beforehand"},
-		{"properties.httpsOnly", true, "no key travels unencrypted"},
-		{"properties.siteConfig.minTlsVersion", "1.2", "TLS"},
-		{"properties.siteConfig.scmMinTlsVersion", "1.2", "TLS"},
-		{"properties.siteConfig.ftpsState", "Disabled", "no FTP"},
-		{"properties.siteConfig.ipSecurityRestrictions", "[parameters('ipSecurityRestrictions')]", "allowed addresses"},
-		{"properties.siteConfig.ipSecurityRestrictionsDefaultAction", "[if(empty(parameters('ipSecurityRestrictions')), 'Allow', 'Deny')]", "a list of allowed addresses forbids all others"},
-		{"properties.serverFarmId", "[parameters('planId')]", "the plan"},
-		{"properties.keyVaultReferenceIdentity", identity, "references to the vault are read by the app's identity, not by one that it does not have"},
-		{"properties.publicNetworkAccess", "Enabled", "Auth0 calls over the Internet"},
-		{"properties.virtualNetworkSubnetId", "[if(empty(parameters('subnetId')), null(), parameters('subnetId'))]", "the network, where there is one"},
-		{"properties.functionAppConfig.siteUpdateStrategy.type", "[parameters('updateStrategy')]", "how an update replaces instances"},
-		{"properties.functionAppConfig.runtime.name", "custom", "a custom handler"},
-		{"properties.functionAppConfig.runtime.version", "1.0", "Azure takes any other version and the app does not start (Azure/Azure-Functions#2666)"},
-		{"properties.functionAppConfig.deployment.storage.type", "blobContainer", "where the package lies"},
-		{"properties.functionAppConfig.deployment.storage.value", "[parameters('packageContainerUrl')]", "where the package lies"},
-		{"properties.functionAppConfig.deployment.storage.authentication.type", "UserAssignedIdentity", "the package is read without a key"},
-		{"properties.functionAppConfig.deployment.storage.authentication.userAssignedIdentityResourceId", identity, "the package is read without a key"},
-		{"properties.functionAppConfig.scaleAndConcurrency.alwaysReady", "[parameters('alwaysReady')]", "scaling"},
-		{"properties.functionAppConfig.scaleAndConcurrency.instanceMemoryMB", "[parameters('instanceMemoryMB')]", "scaling"},
-		{"properties.functionAppConfig.scaleAndConcurrency.maximumInstanceCount", "[parameters('maximumInstanceCount')]", "scaling"},
-		{"properties.functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency", "[parameters('httpConcurrency')]", "the platform's own limit is as low as 4 requests for an instance"},
+	return map[string]any{
+		"kind":                                                                "functionapp,linux",
+		"identity.userAssignedIdentities":                                     map[string]any{identity: map[string]any{}},
+		"identity.type":                                                       "UserAssigned", // one identity, whose roles are known beforehand
+		"properties.httpsOnly":                                                true,
+		"properties.siteConfig.minTlsVersion":                                 "1.2",
+		"properties.siteConfig.scmMinTlsVersion":                              "1.2",
+		"properties.siteConfig.ftpsState":                                     "Disabled",
+		"properties.siteConfig.ipSecurityRestrictions":                        "[parameters('ipSecurityRestrictions')]",
+		"properties.siteConfig.ipSecurityRestrictionsDefaultAction":           "[if(empty(parameters('ipSecurityRestrictions')), 'Allow', 'Deny')]", // a list of allowed addresses forbids all others
+		"properties.serverFarmId":                                             "[parameters('planId')]",
+		"properties.keyVaultReferenceIdentity":                                identity, // references to the vault are read by the app's identity, not by one that it does not have
+		"properties.publicNetworkAccess":                                      "Enabled",
+		"properties.virtualNetworkSubnetId":                                   "[if(empty(parameters('subnetId')), null(), parameters('subnetId'))]",
+		"properties.functionAppConfig.siteUpdateStrategy.type":                "[parameters('updateStrategy')]",
+		"properties.functionAppConfig.runtime.name":                           "custom",
+		"properties.functionAppConfig.runtime.version":                        "1.0", // Azure takes any other version and the app does not start (Azure/Azure-Functions#2666)
+		"properties.functionAppConfig.deployment.storage.type":                "blobContainer",
+		"properties.functionAppConfig.deployment.storage.value":               "[parameters('packageContainerUrl')]",
+		"properties.functionAppConfig.deployment.storage.authentication.type": "UserAssignedIdentity", // the package is read without a key
+		"properties.functionAppConfig.deployment.storage.authentication.userAssignedIdentityResourceId": identity, // the package is read without a key
+		"properties.functionAppConfig.scaleAndConcurrency.alwaysReady":                                  "[parameters('alwaysReady')]",
+		"properties.functionAppConfig.scaleAndConcurrency.instanceMemoryMB":                             "[parameters('instanceMemoryMB')]",
+		"properties.functionAppConfig.scaleAndConcurrency.maximumInstanceCount":                         "[parameters('maximumInstanceCount')]",
+		"properties.functionAppConfig.scaleAndConcurrency.triggers.http.perInstanceConcurrency":         "[parameters('httpConcurrency')]", // the platform's own limit is as low as 4 requests for an instance
 	}
-}
-
-// check returns all that is wrong with the template.
-func (s schemas) check(t template) error {
-	var wrong []error
-	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-
-	resources := t.resources()
-	for kind, list := range resources {
-		schema := s[kind]
-		if schema == nil {
-			fail("%s: a type without a schema", kind)
-			continue
-		}
-		for _, resource := range list {
-			if err := schema.Validate(known(resource)); err != nil {
-				fail("%s: %w", kind, err)
-			}
-		}
-	}
-
-	sites := resources["microsoft.web/sites"]
-	if len(sites) != 1 {
-		return errors.Join(append(wrong, errors.New("not one app"))...)
-	}
-	for _, r := range siteRules() {
-		if got := at(sites[0], strings.Split(r.path, ".")...); got != r.want {
-			fail("%s is %v, want %v: %s", r.path, got, r.want, r.why)
-		}
-	}
-	identities, _ := at(sites[0], "identity", "userAssignedIdentities").(map[string]any)
-	if _, ok := identities["[parameters('identityId')]"]; !ok || len(identities) != 1 {
-		fail("the app has not one identity, the one that was given: %v", identities)
-	}
-
-	// Passwords for publishing: off for both ways.
-	policies := map[any]any{}
-	for _, p := range resources["microsoft.web/sites/basicpublishingcredentialspolicies"] {
-		policies[p["name"]] = at(p, "properties", "allow")
-	}
-	for _, way := range []string{"scm", "ftp"} {
-		if allow := policies["[concat(parameters('name'), '/"+way+"')]"]; allow != false {
-			fail("%s takes passwords", way)
-		}
-	}
-	settings := resources["microsoft.web/sites/config"]
-	if len(settings) != 1 || settings[0]["properties"] != "[parameters('appSettings')]" {
-		fail("the app's settings are not the ones that were given: %v", settings)
-	}
-	return errors.Join(append(wrong, t.checkParameters()...)...)
-}
-
-// known returns a resource without the one member that the service takes and Microsoft's schema does not have, up to 2025-03-01
-// (az functionapp update-strategy config set writes it). siteRules hold it instead.
-func known(resource map[string]any) map[string]any {
-	config, _ := at(resource, "properties", "functionAppConfig").(map[string]any)
-	if config == nil {
-		return resource
-	}
-	config = maps.Clone(config)
-	delete(config, "siteUpdateStrategy")
-	properties, _ := resource["properties"].(map[string]any)
-	properties = maps.Clone(properties)
-	properties["functionAppConfig"] = config
-	resource = maps.Clone(resource)
-	resource["properties"] = properties
-	return resource
 }
 
 // parameterRules hold for parameters, whose values neither the schema nor Azure's own types look at: they take any memory and
@@ -244,47 +127,86 @@ func parameterRules() map[string]string {
 	}
 }
 
-// checkParameters holds the parameters that are declared against those that are used.
-func (t template) checkParameters() (wrong []error) {
-	declared, _ := t.root["parameters"].(map[string]any)
-	used := map[string]bool{}
-	for _, m := range regexp.MustCompile(`parameters\('([^']+)'\)`).FindAllStringSubmatch(t.text, -1) {
-		used[m[1]] = true
-		if declared[m[1]] == nil {
-			wrong = append(wrong, fmt.Errorf("parameter %s is not declared", m[1]))
+// check returns what is wrong with the template.
+func (s schemas) check(text string) error {
+	root, err := object(text)
+	if err != nil {
+		return err
+	}
+	var wrong []error
+	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	same := func(what string, got, want any) {
+		if fmt.Sprint(got) != fmt.Sprint(want) { // maps are printed in order
+			fail("%s is %v, want %v", what, got, want)
 		}
 	}
-	for name, want := range parameterRules() {
-		if got := fmt.Sprint(declared[name]); got != want { // maps are printed in order
-			wrong = append(wrong, fmt.Errorf("parameter %s is %s, want %s", name, got, want))
+	kinds, passwords := map[string]int{}, map[string]any{}
+	list, _ := root["resources"].([]any)
+	for _, resource := range list {
+		kind := strings.ToLower(fmt.Sprint(at(resource, "type")))
+		switch kinds[kind]++; kind {
+		case "microsoft.web/sites":
+			for path, want := range siteRules() {
+				same(path, at(resource, strings.Split(path, ".")...), want)
+			}
+			// The service takes this member, and Microsoft's schema does not have it, up to 2025-03-01 (az functionapp
+			// update-strategy config set writes it).
+			if config, ok := at(resource, "properties", "functionAppConfig").(map[string]any); ok {
+				delete(config, "siteUpdateStrategy")
+			}
+		case "microsoft.web/sites/config":
+			same("the app's settings", at(resource, "properties"), "[parameters('appSettings')]")
+		case "microsoft.web/sites/basicpublishingcredentialspolicies":
+			passwords[fmt.Sprint(at(resource, "name"))] = at(resource, "properties", "allow")
 		}
+		if schema := s[kind]; schema == nil {
+			fail("%s: a type without a schema", kind)
+		} else if err := schema.Validate(resource); err != nil {
+			fail("%s: %w", kind, err)
+		}
+	}
+	same("number of resources", kinds, map[string]int{"microsoft.web/sites": 1, "microsoft.web/sites/config": 1, "microsoft.web/sites/basicpublishingcredentialspolicies": 2})
+	same("passwords for publishing", passwords, map[string]any{"[concat(parameters('name'), '/scm')]": false, "[concat(parameters('name'), '/ftp')]": false})
+
+	// The parameters that are declared are those that are used.
+	declared, _ := root["parameters"].(map[string]any)
+	used := map[string]bool{}
+	for _, m := range regexp.MustCompile(`parameters\('([^']+)'\)`).FindAllStringSubmatch(text, -1) {
+		used[m[1]] = true
+	}
+	same("used parameters", slices.Sorted(maps.Keys(used)), slices.Sorted(maps.Keys(declared)))
+	for name, want := range parameterRules() {
+		same(name, declared[name], want)
 	}
 	for name, parameter := range declared {
-		if !used[name] {
-			wrong = append(wrong, fmt.Errorf("parameter %s is not used", name))
-		}
-		if at(parameter, "defaultValue") != nil {
-			wrong = append(wrong, fmt.Errorf("parameter %s has a default value: Terraform has the defaults", name))
-		}
+		same("default value of "+name+", which Terraform has", at(parameter, "defaultValue"), nil)
 	}
-	return wrong
+	return errors.Join(wrong...)
 }
 
+// TestTemplate checks the template, and that a mistake in it is found: one for each kind of check.
 func TestTemplate(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(templateFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl, err := readTemplate(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	known, err := microsoft()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := known.check(tmpl); err != nil {
+	text, known := read(t, "templates/function_app.json"), microsoft(t)
+	if err := known.check(text); err != nil {
 		t.Error(err)
+	}
+	for right, wrong := range map[string]string{
+		`"version": "1.0"`:                            `"version": "1.0.0"`,
+		`"perInstanceConcurrency"`:                    `"perInstanceConcurency"`,
+		`"properties": { "allow": false }`:            `"properties": { "allow": true }`,
+		`"httpsOnly": true`:                           `"httpsOnly": false`,
+		`"http20Enabled": true`:                       `"http20Enabled": "yes"`,
+		`"type": "UserAssignedIdentity"`:              `"type": "StorageAccountConnectionString"`,
+		`parameters('planId')`:                        `parameters('plan')`,
+		`"apiVersion": "2024-11-01"`:                  `"apiVersion": "2024-11-31"`,
+		`"virtualNetworkSubnetId"`:                    `"vnetSubnetId"`,
+		`[512, 2048, 4096]`:                           `[1024, 2048, 4096]`,
+		`"properties": "[parameters('appSettings')]"`: `"properties": {}`,
+		`"[parameters('identityId')]": {}`:            `"[parameters('planId')]": {}`,
+	} {
+		if spoilt := strings.Replace(text, right, wrong, 1); spoilt == text || known.check(spoilt) == nil {
+			t.Errorf("%q for %q is not found, or not there", wrong, right)
+		}
 	}
 }

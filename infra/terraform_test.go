@@ -9,14 +9,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"userrelay/test/must"
 	"userrelay/test/skip"
+)
+
+// The files of tests whose state is looked at.
+const (
+	eventHubsTests = "tests/event_hubs.tftest.hcl"
+	foreignTests   = "tests/foreign_kafka.tftest.hcl"
 )
 
 // terraform runs Terraform with the provider that was built from its source.
@@ -26,24 +38,16 @@ type terraform struct {
 	provider string // where the provider listens, as Terraform wants to be told
 }
 
-const terraformHowTo = "needs Terraform 1.11 or later (developer.hashicorp.com/terraform/install) and its provider: make test-infra builds that"
-
-// newTerraform finds Terraform and the provider. Where they are missing the test is skipped, or fails when CI is set.
+// newTerraform finds Terraform and starts the provider. Where they are missing the test is skipped, or fails when CI is set.
 func newTerraform(t *testing.T) terraform {
 	t.Helper()
 	program, err := exec.LookPath("terraform")
-	folder, missing := providerFolder()
-	if err == nil {
-		err = missing
-	}
-	if err != nil {
-		skip.For(t, fmt.Sprintf("%s (%v)", terraformHowTo, err))
+	folder, missing := providerFolder(t)
+	if err := errors.Join(err, missing); err != nil {
+		skip.For(t, fmt.Sprintf("needs Terraform 1.11 or later (developer.hashicorp.com/terraform/install) and its provider: make test-infra builds that (%v)", err))
 	}
 	config := filepath.Join(t.TempDir(), "terraform.tfrc")
-	text := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"hashicorp/azurerm\" = %q\n  }\n}\ndisable_checkpoint = true\n", folder)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, config, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"hashicorp/azurerm\" = %q\n  }\n}\ndisable_checkpoint = true\n", folder))
 	return terraform{program, config, startProvider(t, folder)}
 }
 
@@ -53,10 +57,7 @@ func startProvider(t *testing.T, folder string) string {
 	t.Helper()
 	provider := exec.CommandContext(t.Context(), filepath.Join(folder, "terraform-provider-azurerm"), "-debuggable")
 	provider.Env = []string{"PATH=", "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir()}
-	out, err := provider.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := must.Get[io.ReadCloser](t)(provider.StdoutPipe())
 	if err := provider.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -73,29 +74,19 @@ func startProvider(t *testing.T, folder string) string {
 }
 
 // providerFolder returns where the Makefile puts the provider: by its version, in the folder for caches.
-func providerFolder() (string, error) {
-	mod, err := os.ReadFile("../tools/terraform/go.mod")
-	if err != nil {
-		return "", err
-	}
-	m := regexp.MustCompile(`hashicorp/terraform-provider-azurerm (v\S+)`).FindSubmatch(mod)
-	if m == nil {
-		return "", errors.New("no version of the provider in tools/terraform/go.mod")
-	}
+func providerFolder(t *testing.T) (string, error) {
+	t.Helper()
+	version := regexp.MustCompile(`hashicorp/terraform-provider-azurerm (v\S+)`).FindStringSubmatch(read(t, "../tools/terraform/go.mod"))[1]
 	cache := os.Getenv("XDG_CACHE_HOME") //nolint:forbidigo // a test has no main to read settings in
 	if cache == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
-		}
-		cache = filepath.Join(home, ".cache")
+		cache = filepath.Join(must.Get[string](t)(os.UserHomeDir()), ".cache")
 	}
-	folder := filepath.Join(cache, "userrelay", "terraform-provider-azurerm", string(m[1]))
-	_, err = os.Stat(filepath.Join(folder, "terraform-provider-azurerm")) //nolint:gosec // G703: the user's own folder for caches
+	folder := filepath.Join(cache, "userrelay", "terraform-provider-azurerm", version)
+	_, err := os.Stat(filepath.Join(folder, "terraform-provider-azurerm")) //nolint:gosec // G703: the user's own folder for caches
 	return folder, err
 }
 
-// run runs a command of Terraform in a folder. The error has what it printed.
+// run runs a command of Terraform in a folder and returns what it printed. The error has it, too.
 func (tf terraform) run(ctx context.Context, folder string, args ...string) ([]byte, error) {
 	command := exec.CommandContext(ctx, tf.program, append([]string{"-chdir=" + folder}, args...)...)
 	// Nothing of the user's: neither a configuration nor a login, nor variables.
@@ -104,71 +95,147 @@ func (tf terraform) run(ctx context.Context, folder string, args ...string) ([]b
 	command.Stderr = &complaint
 	out, err := command.Output()
 	if err != nil {
-		return nil, fmt.Errorf("terraform %s: %w\n%s%s", strings.Join(args, " "), err, out, complaint.String())
+		err = fmt.Errorf("terraform %s: %w\n%s%s", strings.Join(args, " "), err, out, complaint.String())
 	}
-	return out, nil
+	return out, err
 }
 
-func (tf terraform) validate(ctx context.Context, folder string) error {
-	_, err := tf.run(ctx, folder, "validate", "-no-color")
-	return err
+// report is the result of tests: what failed, as Terraform says it in JSON, and the state after the first apply of each file.
+type report struct {
+	failed []string
+	states map[string]state
 }
 
-// test runs the tests in a file, or in all where none is named.
-func (tf terraform) test(ctx context.Context, folder, file string) error {
-	args := []string{"test", "-no-color"}
-	if file != "" {
+// test runs the tests in files, or in all where none is named.
+func (tf terraform) test(ctx context.Context, folder string, files ...string) (report, error) {
+	args := []string{"test", "-json", "-verbose"}
+	for _, file := range files {
 		args = append(args, "-filter="+file)
 	}
-	_, err := tf.run(ctx, folder, args...)
-	return err
+	out, failure := tf.run(ctx, folder, args...)
+	r := report{states: map[string]state{}}
+	for decoder := jsontext.NewDecoder(bytes.NewReader(out)); decoder.PeekKind() == '{'; {
+		var message struct {
+			Level      string         `json:"@level"`
+			File       string         `json:"@testfile"`
+			State      *state         `json:"test_state"`
+			Diagnostic jsontext.Value `json:"diagnostic"`
+		}
+		if err := json.UnmarshalDecode(decoder, &message); err != nil {
+			return r, fmt.Errorf("read what terraform test prints: %w", err)
+		}
+		if _, seen := r.states[message.File]; message.State != nil && !seen {
+			r.states[message.File] = *message.State
+		}
+		if message.Diagnostic != nil && message.Level == "error" {
+			r.failed = append(r.failed, string(message.Diagnostic))
+		}
+	}
+	if (failure != nil) != (len(r.failed) > 0) {
+		return r, fmt.Errorf("failures: %q: %w", r.failed, errors.Join(failure))
+	}
+	return r, nil
 }
 
-// copyFiles copies files of this folder, or of others beside it, to the same places in another one. Each pattern fits some.
+// state is what Terraform would keep after an apply.
+type state struct {
+	Outputs map[string]struct {
+		Value jsontext.Value `json:"value"`
+	} `json:"outputs"`
+	Root struct {
+		Resources []struct {
+			Address string                    `json:"address"`
+			Type    string                    `json:"type"`
+			Index   any                       `json:"index"`
+			Values  map[string]jsontext.Value `json:"values"`
+		} `json:"resources"`
+	} `json:"root_module"`
+}
+
+// secrets returns where a secret is that has no business there, and how many there are elsewhere. The mocked cloud's keys
+// all begin with SECRET. The provider reads the keys of some resources itself and keeps them: nothing can be done about
+// that, but that they open nothing, which the tests of the configuration look at.
+func (s state) secrets() (wrong []string, found int) {
+	own := map[string][]string{
+		"azurerm_storage_account":         {"primary_access_key", "secondary_access_key", "primary_connection_string"},
+		"azurerm_log_analytics_workspace": {"primary_shared_key", "secondary_shared_key"},
+		"azurerm_eventhub_namespace":      {"default_primary_key", "default_primary_connection_string"},
+	}
+	for _, r := range s.Root.Resources {
+		for attribute, value := range r.Values {
+			switch {
+			case !strings.Contains(string(value), "SECRET"):
+			case slices.Contains(own[r.Type], attribute):
+				found++
+			default:
+				wrong = append(wrong, r.Address+"."+attribute+" has a secret")
+			}
+		}
+	}
+	for name, output := range s.Outputs {
+		if strings.Contains(string(output.Value), "SECRET") {
+			wrong = append(wrong, "output "+name+" has a secret")
+		}
+	}
+	return wrong, found
+}
+
+// copyFiles copies files of this folder, or of others beside it, to the same places in another one.
 func copyFiles(t *testing.T, folder string, patterns ...string) {
 	t.Helper()
 	for _, pattern := range patterns {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("nothing fits %s: %v", pattern, err)
-		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			writeFile(t, filepath.Join(folder, file), text)
+		for _, file := range must.Get[[]string](t)(filepath.Glob(pattern)) {
+			write(t, filepath.Join(folder, file), read(t, file))
 		}
 	}
 }
 
-// writeFile writes a file, and makes its folder.
-func writeFile(t *testing.T, path string, text []byte) {
+func read(t *testing.T, path string) string {
 	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, text, 0o600)); err != nil { //nolint:gosec // G703: in a temporary folder of the test
+	return string(must.Get[[]byte](t)(os.ReadFile(path)))
+}
+
+// write writes a file that can be run, and makes its folder.
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o700)); err != nil { //nolint:gosec // G703: in a temporary folder of the test
 		t.Fatal(err)
 	}
 }
 
+// TestTerraform starts the provider once, and Terraform once for all tests of the configuration: what they print is
+// checked for secrets, for its queries, and is what the commands of the pages get.
 func TestTerraform(t *testing.T) {
 	t.Parallel()
-	tf := newTerraform(t)
-	t.Run("fmt", func(t *testing.T) {
-		t.Parallel()
-		if out, err := tf.run(t.Context(), ".", "fmt", "-check", "-recursive", "-diff"); err != nil {
-			t.Errorf("%v%s", err, out)
+	tf, checker := newTerraform(t), newChecker(t)
+	if _, err := tf.run(t.Context(), ".", "fmt", "-check", "-recursive", "-diff"); err != nil {
+		t.Error(err)
+	}
+	r, err := tf.test(t.Context(), ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, failure := range r.failed {
+		t.Error(failure)
+	}
+	for _, file := range []string{eventHubsTests, foreignTests} {
+		switch wrong, found := r.states[file].secrets(); {
+		case len(wrong) > 0:
+			t.Errorf("%s: %q", file, wrong)
+		case found < 3: // what is looked for must be there to be found
+			t.Errorf("%s: the mocked cloud has %d secrets only", file, found)
 		}
+	}
+	wrong, err := checkQueries(t.Context(), checker, t.TempDir(), r.states[eventHubsTests])
+	if err != nil || len(wrong) > 0 {
+		t.Errorf("queries: %q, %v", wrong, err)
+	}
+	t.Run("mistakes", func(t *testing.T) {
+		t.Parallel()
+		findMistakes(t, tf, checker)
 	})
-	t.Run("validate", func(t *testing.T) {
+	t.Run("pages", func(t *testing.T) {
 		t.Parallel()
-		if err := tf.validate(t.Context(), "."); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("test", func(t *testing.T) {
-		t.Parallel()
-		if err := tf.test(t.Context(), ".", ""); err != nil {
-			t.Error(err)
-		}
+		rehearsePages(t, outputs(r.states[eventHubsTests]), outputs(r.states[foreignTests]))
 	})
 }

@@ -2,14 +2,13 @@ package infra_test
 
 import (
 	"fmt"
-	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -24,33 +23,6 @@ type job struct {
 	} `yaml:"steps"`
 }
 
-func workflows(t *testing.T) map[string]map[string]job {
-	t.Helper()
-	files, err := filepath.Glob("../.github/workflows/*.yml")
-	if err != nil || len(files) < 5 {
-		t.Fatalf("workflows: %q, %v", files, err)
-	}
-	all := map[string]map[string]job{}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var workflow struct {
-			Permissions map[string]string `yaml:"permissions"`
-			Jobs        map[string]job    `yaml:"jobs"`
-		}
-		if err := yaml.Unmarshal(text, &workflow); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		if !maps.Equal(workflow.Permissions, map[string]string{"contents": "read"}) {
-			t.Errorf("%s: jobs may do more than read unless they say so: %v", file, workflow.Permissions)
-		}
-		all[strings.TrimSuffix(filepath.Base(file), ".yml")] = workflow.Jobs
-	}
-	return all
-}
-
 // power is what a job may write or sign, in order.
 func (j job) power() (powers []string) {
 	for name, right := range j.Permissions {
@@ -62,62 +34,56 @@ func (j job) power() (powers []string) {
 	return powers
 }
 
-// What may write or sign runs neither tests nor builds: they bring code of others along.
-func TestWorkflowsKeepPowerFromCode(t *testing.T) {
+// TestWorkflows: what may write or sign runs neither tests nor builds, which bring code of others along. A release is of a
+// commit that has passed ci on main, and what is deployed or applied was approved.
+func TestWorkflows(t *testing.T) {
 	t.Parallel()
-	seen := map[string]string{}
-	for workflow, jobs := range workflows(t) {
-		for name, j := range jobs {
+	files, err := filepath.Glob("../.github/workflows/*.yml")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("workflows: %q, %v", files, err)
+	}
+	pinned, builds := regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40}$`), regexp.MustCompile(`\b(go|npm|npx|make) `)
+	seen := map[string]string{} // for each job with power or an approval: what it may, waits for, and whether a person approves
+	for _, file := range files {
+		var workflow struct {
+			Permissions map[string]string `yaml:"permissions"`
+			Jobs        map[string]job    `yaml:"jobs"`
+		}
+		if err := yaml.Unmarshal([]byte(read(t, file)), &workflow); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if d := cmp.Diff(map[string]string{"contents": "read"}, workflow.Permissions); d != "" {
+			t.Errorf("%s: jobs may do more than read unless they say so:\n%s", file, d)
+		}
+		for name, j := range workflow.Jobs {
+			place, powers := strings.TrimSuffix(filepath.Base(file), ".yml")+"/"+name, j.power()
 			for _, step := range j.Steps {
-				if step.Uses != "" && !regexp.MustCompile(`^[\w./-]+@[0-9a-f]{40}$`).MatchString(step.Uses) {
-					t.Errorf("%s/%s: %s may be another tomorrow", workflow, name, step.Uses)
+				if step.Uses != "" && !pinned.MatchString(step.Uses) {
+					t.Errorf("%s: %s may be another tomorrow", place, step.Uses)
+				}
+				checkout := strings.HasPrefix(step.Uses, "actions/checkout@") && !strings.HasPrefix(place, "infra/") // Terraform's configuration is what it works on
+				if len(powers) > 0 && (checkout || builds.MatchString(step.Run)) {
+					t.Errorf("%s may %v, and runs %s%s", place, powers, step.Uses, step.Run)
 				}
 			}
-			powers := j.power()
-			if len(powers) == 0 {
-				continue
+			if len(powers) > 0 || j.Environment != nil {
+				seen[place] = fmt.Sprint(powers, " after ", j.Needs, ", approved ", j.Environment != nil)
 			}
-			seen[workflow+"/"+name] = fmt.Sprint(powers)
-			for _, step := range j.Steps {
-				checkout := strings.HasPrefix(step.Uses, "actions/checkout@") && workflow != "infra" // Terraform's configuration is what it works on
-				if checkout || regexp.MustCompile(`\b(go|npm|npx|make) `).MatchString(step.Run) {
-					t.Errorf("%s/%s may %v, and runs %s%s", workflow, name, powers, step.Uses, step.Run)
-				}
+			if steps := fmt.Sprint(j.Steps); place == "release/check" && !(strings.Contains(steps, "merge-base --is-ancestor") && strings.Contains(steps, "--workflow ci.yml")) {
+				t.Errorf("a tag is not looked at: %s", steps)
+			}
+			if place == "release/build" && j.Needs != "check" {
+				t.Errorf("%s waits for %v", place, j.Needs)
 			}
 		}
 	}
 	want := map[string]string{
-		"release/publish": "[attestations contents id-token]",
-		"deploy/deploy":   "[id-token]",
-		"infra/plan":      "[id-token]",
-		"infra/apply":     "[id-token]",
+		"release/publish": "[attestations contents id-token] after build, approved false",
+		"deploy/deploy":   "[id-token] after tool, approved true",
+		"infra/plan":      "[id-token] after <nil>, approved false",
+		"infra/apply":     "[id-token] after plan, approved true",
 	}
-	if !maps.Equal(seen, want) {
-		t.Errorf("jobs with power are %v, want %v", seen, want)
-	}
-}
-
-// A release is of a commit that has passed ci on main, and what is deployed or applied was approved.
-func TestWorkflowsWait(t *testing.T) {
-	t.Parallel()
-	all := workflows(t)
-	for place, want := range map[string]any{"release/build": "check", "release/publish": "build", "deploy/deploy": "tool", "infra/apply": "plan"} {
-		workflow, name, _ := strings.Cut(place, "/")
-		if got := all[workflow][name].Needs; got != want {
-			t.Errorf("%s waits for %v, want %v", place, got, want)
-		}
-	}
-	for _, j := range []job{all["deploy"]["deploy"], all["infra"]["apply"]} {
-		if j.Environment == nil {
-			t.Error("nobody approves")
-		}
-	}
-	var steps []string
-	for _, step := range all["release"]["check"].Steps {
-		steps = append(steps, step.Run)
-	}
-	check := strings.Join(steps, "\n")
-	if !strings.Contains(check, "merge-base --is-ancestor") || !strings.Contains(check, "--workflow ci.yml") {
-		t.Errorf("a tag is not looked at: %s", check)
+	if d := cmp.Diff(want, seen); d != "" {
+		t.Errorf("jobs with power (-want +seen):\n%s", d)
 	}
 }

@@ -2,14 +2,10 @@ package azure
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -25,126 +21,77 @@ func azdCommands() []command {
 			p.world.AzdLogin = true
 			return nil
 		}},
-		{"env new", "*" + at, (*process).azdNew},
-		{"env select", "*", func(p *process, a arguments) error { return p.choose(a.rest[0]) }},
-		{"env set", "*", (*process).azdSet},
-		{"env get-value", "*", (*process).azdGet},
-		{"env get-values", "", (*process).azdValues},
-		{"up", at, func(p *process, a arguments) error {
-			return p.inOrder(a, p.hook("preprovision"), (*process).azdProvision, p.hook("postprovision"), p.hook("predeploy"), p.hook("postdeploy"))
+		{"env new", "*" + at, func(p *process, a arguments) error {
+			values := p.choose(a.rest[0])
+			values["AZURE_SUBSCRIPTION_ID"], values["AZURE_LOCATION"] = a.flags["subscription"], a.flags["location"]
+			return nil
 		}},
-		{"provision", "no-state preview" + at, func(p *process, a arguments) error {
-			return p.inOrder(a, p.hook("preprovision"), (*process).azdProvision, p.hook("postprovision"))
+		{"env select", "*", func(p *process, a arguments) error {
+			p.choose(a.rest[0])
+			return nil
 		}},
-		{"deploy", "* all from-package= timeout=", func(p *process, a arguments) error {
-			return p.inOrder(a, p.hook("predeploy"), p.hook("postdeploy"))
-		}},
-		{"down", "* force purge", func(p *process, a arguments) error {
-			return p.inOrder(a, p.hook("predown"), (*process).azdDown, p.hook("postdown"))
-		}},
-	}
-}
-
-func (p *process) inOrder(a arguments, steps ...func(*process, arguments) error) error {
-	if !p.world.AzdLogin {
-		return fail("ERROR: not logged in, run `azd auth login` to login")
-	}
-	for _, step := range steps {
-		if err := step(p, a); err != nil {
+		{"env get-value", "*", func(p *process, a arguments) error {
+			value, ok := p.values()[a.rest[0]]
+			if !ok {
+				return fail("ERROR: key '%s' not found in the environment values", a.rest[0])
+			}
+			_, err := fmt.Fprintln(p.stdout, value)
 			return err
+		}},
+		{"up", at, inOrder(hook("preprovision"), (*process).azdProvision, hook("postprovision"), hook("predeploy"), hook("postdeploy"))},
+		{"provision", "no-state preview" + at, inOrder(hook("preprovision"), (*process).azdProvision, hook("postprovision"))},
+		{"deploy", "* all from-package= timeout=", inOrder(hook("predeploy"), hook("postdeploy"))},
+		{"down", "* force purge", inOrder(hook("predown"), func(p *process, _ arguments) error { return p.destroy(p.azdState()) }, hook("postdown"))},
+	}
+}
+
+func inOrder(steps ...func(*process, arguments) error) func(*process, arguments) error {
+	return func(p *process, a arguments) error {
+		if !p.world.AzdLogin {
+			return fail("ERROR: not logged in, run `azd auth login` to login")
 		}
+		for _, step := range steps {
+			if err := step(p, a); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return nil
 }
 
-// environment returns the name of the current environment.
-func (p *process) environment(a arguments) string {
-	if e := a.flags["environment"]; e != "" {
-		return e
+// choose makes an environment the current one, and returns its values.
+func (p *process) choose(name string) map[string]string {
+	w := p.world
+	if w.Environments == nil {
+		w.Environments = map[string]map[string]string{}
 	}
-	text, err := os.ReadFile(".azure/config.json")
-	if err != nil {
-		return "dev" // what the user answers
+	if w.Environments[name] == nil {
+		w.Environments[name] = map[string]string{"AZURE_ENV_NAME": name}
 	}
-	var config struct {
-		Default string `json:"defaultEnvironment"`
-	}
-	_ = json.Unmarshal(text, &config)
-	return config.Default
+	w.Environment = name
+	return w.Environments[name]
 }
 
-func (p *process) choose(name string) error {
-	return errors.Join(os.MkdirAll(filepath.Join(".azure", name), 0o700),
-		os.WriteFile(".azure/config.json", fmt.Appendf(nil, `{"defaultEnvironment":%q}`, name), 0o600))
-}
-
-// values returns the values of an environment.
-func (p *process) values(environment string) map[string]string {
-	all := map[string]string{}
-	if text, err := os.ReadFile(filepath.Join(".azure", environment, "values.json")); err == nil {
-		_ = json.Unmarshal(text, &all)
+// values returns the values of the current environment; without one the user answers dev.
+func (p *process) values() map[string]string {
+	if p.world.Environment == "" {
+		return p.choose("dev")
 	}
-	all["AZURE_ENV_NAME"] = environment
-	return all
+	return p.choose(p.world.Environment)
 }
 
-func (p *process) keep(environment string, values map[string]string) error {
-	text, err := json.Marshal(values)
-	folder := filepath.Join(".azure", environment)
-	return errors.Join(err, os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, "values.json"), text, 0o600))
-}
+// azdState is where the state of the current environment lies.
+func (p *process) azdState() string { return ".azure/" + p.values()["AZURE_ENV_NAME"] }
 
-func (p *process) azdNew(a arguments) error {
-	if len(a.rest) != 1 {
-		return fail("ERROR: no name for the environment")
-	}
-	values := p.values(a.rest[0])
-	values["AZURE_SUBSCRIPTION_ID"], values["AZURE_LOCATION"] = a.flags["subscription"], a.flags["location"]
-	return errors.Join(p.choose(a.rest[0]), p.keep(a.rest[0], values))
-}
-
-func (p *process) azdSet(a arguments) error {
-	if len(a.rest) != 2 {
-		return fail("ERROR: azd env set takes a key and a value")
-	}
-	e := p.environment(a)
-	values := p.values(e)
-	values[a.rest[0]] = a.rest[1]
-	return p.keep(e, values)
-}
-
-func (p *process) azdGet(a arguments) error {
-	value, ok := p.values(p.environment(a))[a.rest[0]]
-	if !ok {
-		return fail("ERROR: key '%s' not found in the environment values", a.rest[0])
-	}
-	_, _ = fmt.Fprintln(p.stdout, value)
-	return nil
-}
-
-func (p *process) azdValues(a arguments) error {
-	values := p.values(p.environment(a))
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		_, _ = fmt.Fprintf(p.stdout, "%s=%q\n", name, values[name])
-	}
-	return nil
-}
-
-// azdProvision asks for missing values, fills in main.tfvars.json and applies, with the state in the environment's
-// folder.
-func (p *process) azdProvision(a arguments) error {
-	e := p.environment(a)
-	values := p.values(e)
+// azdProvision asks for missing values, fills in main.tfvars.json and applies.
+func (p *process) azdProvision(arguments) error {
+	values := p.values()
 	for name, answer := range map[string]string{"AZURE_SUBSCRIPTION_ID": Subscription, "AZURE_LOCATION": "westeurope"} {
 		if values[name] == "" {
 			values[name] = answer
 		}
 	}
-	if err := errors.Join(p.choose(e), p.keep(e, values)); err != nil {
-		return err
-	}
-	remote := backend("infra")
-	if _, err := os.Stat("infra/provider.conf.json"); remote && err != nil {
+	if _, err := os.Stat("infra/provider.conf.json"); backend("infra") && err != nil {
 		return fail("ERROR: reading parameter file template: open infra/provider.conf.json: no such file or directory")
 	}
 	text, err := os.ReadFile("infra/main.tfvars.json")
@@ -158,19 +105,7 @@ func (p *process) azdProvision(a arguments) error {
 		}
 		return preset
 	})
-	folder, err := filepath.Abs(filepath.Join(".azure", e, "infra"))
-	if err != nil {
-		return fmt.Errorf("find the environment's folder: %w", err)
-	}
-	file := filepath.Join(folder, "main.tfvars.json")
-	if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(file, []byte(filled), 0o600)); err != nil { //nolint:gosec // G703: the test's own folder
-		return fmt.Errorf("write the variables: %w", err)
-	}
-	given := arguments{flags: map[string]string{"var-file": file}}
-	if !remote {
-		given.flags["state"] = filepath.Join(folder, "terraform.tfstate")
-	}
-	if err := p.tfApply("infra", given); err != nil {
+	if err := p.apply(p.azdState(), filled); err != nil {
 		return err
 	}
 	for name, value := range p.world.Outputs {
@@ -180,31 +115,18 @@ func (p *process) azdProvision(a arguments) error {
 			values[name] = text
 		}
 	}
-	return p.keep(e, values)
-}
-
-func (p *process) azdDown(a arguments) error {
-	folder, err := filepath.Abs(filepath.Join(".azure", p.environment(a), "infra"))
-	if err != nil {
-		return fmt.Errorf("find the environment's folder: %w", err)
-	}
-	given := arguments{flags: map[string]string{"var-file": filepath.Join(folder, "main.tfvars.json")}}
-	if !backend("infra") {
-		given.flags["state"] = filepath.Join(folder, "terraform.tfstate")
-	}
-	return p.tfDestroy("infra", given)
+	return nil
 }
 
 // hook returns a step that runs a hook of azure.yaml with the environment's values, as azd does in sh.
-func (p *process) hook(name string) func(*process, arguments) error {
-	return func(p *process, a arguments) error {
+func hook(name string) func(*process, arguments) error {
+	return func(p *process, _ arguments) error {
 		text, err := os.ReadFile("azure.yaml")
 		if err != nil {
 			return fail("ERROR: no project exists; to create a new project, run `azd init`")
 		}
 		var project struct {
 			Hooks map[string]struct {
-				Run   string `yaml:"run"`
 				Posix struct {
 					Run string `yaml:"run"`
 				} `yaml:"posix"`
@@ -213,7 +135,7 @@ func (p *process) hook(name string) func(*process, arguments) error {
 		if err := yaml.Unmarshal(text, &project); err != nil {
 			return fail("ERROR: parsing project file: %v", err)
 		}
-		run := project.Hooks[name].Run + project.Hooks[name].Posix.Run
+		run := project.Hooks[name].Posix.Run
 		if run == "" {
 			return nil
 		}
@@ -222,18 +144,14 @@ func (p *process) hook(name string) func(*process, arguments) error {
 		}
 		command := exec.CommandContext(context.Background(), "sh", "-euc", run) //nolint:gosec // G204: the project's own file
 		command.Env = p.environ
-		for name, value := range p.values(p.environment(a)) {
+		for name, value := range p.values() {
 			command.Env = append(command.Env, name+"="+value)
 		}
 		command.Stdout, command.Stderr = p.stdout, p.stderr
-		err = command.Run()
-		after, loading := load(p.folder)
-		if loading == nil {
-			*p.world = *after
-		}
-		if err != nil {
+		if err := command.Run(); err != nil {
 			return fail("ERROR: '%s' hook failed: %v", name, err)
 		}
-		return loading
+		p.world, err = load(p.folder)
+		return err
 	}
 }

@@ -5,15 +5,17 @@ import (
 	"strings"
 )
 
-// Role has the allowed actions of one of Azure's built-in roles, for management and for data, as far as the documents
+// role has the allowed actions of one of Azure's built-in roles, for management and for data, as far as the documents
 // need them.
-type Role struct {
-	Actions, NotActions, DataActions []string
+type role struct {
+	Actions     []string `json:"actions"`
+	NotActions  []string `json:"notActions"`
+	DataActions []string `json:"-"`
 }
 
-// Roles are the Azure built-in roles that are used here (Microsoft, "Azure built-in roles").
-func Roles() map[string]Role {
-	return map[string]Role{
+// roles are the Azure built-in roles that are used here (Microsoft, "Azure built-in roles").
+func roles() map[string]role {
+	return map[string]role{
 		"Owner": {Actions: []string{"*"}},
 		"Contributor": {
 			Actions:    []string{"*"},
@@ -27,15 +29,8 @@ func Roles() map[string]Role {
 			"Microsoft.Web/certificates/*", "Microsoft.Web/serverFarms/join/action", "Microsoft.Web/serverFarms/read", "Microsoft.Web/sites/*",
 		}},
 		"Reader":                    {Actions: []string{"*/read"}},
-		"Monitoring Reader":         {Actions: []string{"*/read"}},
 		"Key Vault Secrets Officer": {DataActions: []string{"Microsoft.KeyVault/vaults/secrets/*"}},
-		"Key Vault Secrets User":    {DataActions: []string{"Microsoft.KeyVault/vaults/secrets/getSecret/action"}},
 		"Storage Queue Data Reader": {DataActions: []string{"Microsoft.Storage/storageAccounts/queueServices/queues/messages/read"}},
-		"Storage Queue Data Contributor": {DataActions: []string{
-			"Microsoft.Storage/storageAccounts/queueServices/queues/messages/read", "Microsoft.Storage/storageAccounts/queueServices/queues/messages/write",
-			"Microsoft.Storage/storageAccounts/queueServices/queues/messages/delete", "Microsoft.Storage/storageAccounts/queueServices/queues/messages/process/action",
-		}},
-		"Storage Blob Data Contributor": {DataActions: []string{"Microsoft.Storage/storageAccounts/blobServices/containers/blobs/*"}},
 	}
 }
 
@@ -54,10 +49,9 @@ func fits(patterns []string, action string) bool {
 // may fails as Azure does if the logged in user may not do something on a resource.
 func (w *World) may(action, resource string, data bool) error {
 	for _, g := range w.Grants {
-		role := Roles()[g.Role]
-		within := strings.HasPrefix(strings.ToLower(resource)+"/", strings.ToLower(g.Scope)+"/")
+		role := roles()[g.Role]
 		switch {
-		case !within:
+		case !g.holds(resource):
 		case data && fits(role.DataActions, action), !data && fits(role.Actions, action) && !fits(role.NotActions, action):
 			return nil
 		}
@@ -69,12 +63,16 @@ func (w *World) may(action, resource string, data bool) error {
 }
 
 // permissions returns the logged in user's permissions on a resource, in Azure's format.
-func (w *World) permissions(resource string) []Role {
-	all := []Role{}
+func (w *World) permissions(resource string) []role {
+	all := []role{}
 	for _, g := range w.Grants {
-		if strings.HasPrefix(strings.ToLower(resource)+"/", strings.ToLower(g.Scope)+"/") {
-			all = append(all, Roles()[g.Role])
+		if g.holds(resource) {
+			all = append(all, roles()[g.Role])
 		}
 	}
 	return all
+}
+
+func (g Grant) holds(resource string) bool {
+	return strings.HasPrefix(strings.ToLower(resource)+"/", strings.ToLower(g.Scope)+"/")
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"userrelay/test/azure"
+	"userrelay/test/must"
 )
 
 func TestMain(m *testing.M) {
@@ -43,19 +45,48 @@ func world() azure.World {
 	}
 }
 
+// parcel is a package, and the checksum of its handler.
+type parcel struct{ file, handler string }
+
+// pack makes a package of a small Go program: what it has is read byte by byte.
+func pack(t *testing.T) parcel {
+	t.Helper()
+	folder := t.TempDir()
+	source, built := filepath.Join(folder, "main.go"), filepath.Join(folder, "handler")
+	if err := os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", built, source).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	program := must.Get[[]byte](t)(os.ReadFile(built))
+	p := parcel{filepath.Join(folder, "it's a package.zip"), fmt.Sprintf("%x", sha256.Sum256(program))}
+	var archive bytes.Buffer
+	z := zip.NewWriter(&archive)
+	f := must.Get[io.Writer](t)(z.Create("bin/handler"))
+	must.Get[int](t)(f.Write(program))
+	if err := errors.Join(z.Close(), os.WriteFile(p.file, archive.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // rig runs Deploy against stand-ins.
 type rig struct {
-	t       *testing.T
 	folder  string
 	environ []string
-	source  string         // a package
-	want    string         // the checksum of its handler
+	source  string
 	answers []answer       // of the app, in order; the last one is repeated
 	hang    bool           // az hangs after it got the package
-	stdout  bytes.Buffer   // of Deploy
-	stderr  bytes.Buffer   // of Deploy
+	script  []scripted     // what calls are answered instead of by a stand-in, each entry once
+	called  []string       // stand-ins, in order
+	said    bytes.Buffer   // by Deploy, to stdout
+	failed  bytes.Buffer   // by Deploy, to stderr
 	asked   []http.Request // of the app
 }
+
+// scripted is the answer to a call that begins with a text: what az prints, or its error.
+type scripted struct{ call, stdout, stderr string }
 
 type answer struct {
 	status int
@@ -63,40 +94,10 @@ type answer struct {
 	header http.Header
 }
 
-func newRig(t *testing.T, w azure.World) *rig {
+func newRig(t *testing.T, w azure.World, p parcel) *rig {
 	t.Helper()
-	r := &rig{t: t, folder: t.TempDir()}
-	environ, err := azure.Install(r.folder, w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.environ = slices.Concat(environ, []string{"PATH=" + r.folder + ":/usr/bin:/bin"})
-	self, err := os.Executable() // a Go program like another
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.want = fmt.Sprintf("%x", sha256.Sum256(program))
-	var archive bytes.Buffer
-	z := zip.NewWriter(&archive)
-	f, err := z.CreateHeader(&zip.FileHeader{Name: "bin/handler"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Write(program); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	r.source = filepath.Join(r.folder, "it's a package.zip")
-	if err := os.WriteFile(r.source, archive.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r.answers = []answer{{http.StatusOK, `{"sha256":"` + r.want + `"}`, nil}}
+	r := &rig{folder: t.TempDir(), source: p.file, answers: []answer{{http.StatusOK, `{"sha256":"` + p.handler + `"}`, nil}}}
+	r.environ = append(must.Get[[]string](t)(azure.Install(r.folder, w)), "PATH="+r.folder+":/usr/bin:/bin")
 	return r
 }
 
@@ -110,71 +111,66 @@ func (r *rig) RoundTrip(request *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(strings.NewReader(a.body))}, nil
 }
 
-// command runs a stand-in.
+// command runs a stand-in, in this process.
 func (r *rig) command(ctx context.Context, name string, args ...string) (string, error) {
+	call := name + " " + strings.Join(args, " ")
+	r.called = append(r.called, call)
+	if at := slices.IndexFunc(r.script, func(s scripted) bool { return strings.HasPrefix(call, s.call) }); at >= 0 {
+		s := r.script[at]
+		r.script = slices.Delete(r.script, at, at+1)
+		if s.stderr != "" {
+			return "", &commandError{name, s.stderr, errors.New("exit status 1")}
+		}
+		return s.stdout, nil
+	}
 	if r.hang && slices.Contains(args, "config-zip") {
 		<-ctx.Done()
 		return "", &commandError{name, "signal: killed", ctx.Err()}
 	}
-	if name == "go" {
-		return "", os.WriteFile(args[len(args)-1], nil, 0o600)
-	}
-	c := exec.CommandContext(ctx, filepath.Join(r.folder, name), args...)
-	c.Env = r.environ
 	var stdout, stderr bytes.Buffer
-	c.Stdout, c.Stderr = &stdout, &stderr
-	if err := c.Run(); err != nil {
-		return "", &commandError{name, strings.TrimSpace(stderr.String()), err}
+	if code, _ := azure.Run(append([]string{name}, args...), r.environ, &stdout, &stderr); code != 0 {
+		return "", &commandError{name, strings.TrimSpace(stderr.String()), fmt.Errorf("exit status %d", code)}
 	}
 	return stdout.String(), nil
 }
 
 // deploy runs it for the app that flags name.
-func (r *rig) deploy(args ...string) int {
-	r.t.Helper()
-	args = append([]string{"-subscription", azure.Subscription, "-resource-group", "rg", "-name", "func", "-src", r.source}, args...)
-	return r.run(args...)
+func (r *rig) deploy(ctx context.Context, args ...string) int {
+	return r.run(ctx, append([]string{"-subscription", azure.Subscription, "-resource-group", "rg", "-name", "func", "-src", r.source}, args...)...)
 }
 
-func (r *rig) run(args ...string) int {
-	p := program{run: r.command, client: r, environ: r.environ, stdout: &r.stdout, stderr: &r.stderr}
-	return p.main(r.t.Context(), args)
+func (r *rig) run(ctx context.Context, args ...string) int {
+	return program{run: r.command, client: r, environ: r.environ, stdout: &r.said, stderr: &r.failed}.main(ctx, args)
 }
 
-// calls returns the number of calls of az for each given command.
-func (r *rig) calls(names ...string) map[string]int {
-	r.t.Helper()
-	_, calls, err := azure.Read(r.folder)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	n := map[string]int{}
-	for _, c := range calls {
-		for _, name := range names {
-			if strings.HasPrefix(c.String(), "az "+name+" ") {
-				n[name]++
-			}
+// tries returns how often the package was sent.
+func (r *rig) tries() (n int) {
+	for _, call := range r.called {
+		if strings.HasPrefix(call, configZip) {
+			n++
 		}
 	}
 	return n
 }
 
-const configZip = "functionapp deployment source config-zip"
+const configZip = "az functionapp deployment source config-zip"
 
 func TestDeploy(t *testing.T) {
 	t.Parallel()
-	refused := azure.Answer{Call: "az " + configZip, Code: 1, Stderr: "WARNING: x\nERROR: The deployment failed. Status Code: 403"}
+	refused := scripted{call: configZip, stderr: "ERROR: The deployment failed. Status Code: 403"}
 	old := answer{http.StatusOK, `{"commit":"0123456789abcdef","sha256":"00"}`, nil}
 	shut := answer{http.StatusForbidden, "", http.Header{"X-Ms-Forbidden-Ip": {"192.0.2.1"}}}
 	right := func(grants ...azure.Grant) func(*azure.World) {
 		return func(w *azure.World) { w.Grants = grants }
 	}
-	const once, twice, never = 1, 2, 0
+	const once, twice = 1, 2
+	p := pack(t)
 	for name, c := range map[string]struct {
 		change  func(*azure.World)
 		answers []answer // before the app answers what is wanted
 		last    *answer  // instead of what is wanted
 		hang    bool
+		script  []scripted
 		args    []string
 		code    int
 		tries   int
@@ -184,26 +180,24 @@ func TestDeploy(t *testing.T) {
 		"not logged in":       {change: func(w *azure.World) { w.LoggedIn = false }, code: exitFailed, says: []string{"az login"}},
 		"az is too old":       {change: func(w *azure.World) { w.Version = "2.60.0" }, code: exitFailed, says: []string{`"2.60.0"`, oldest, "az upgrade"}},
 		"there is no app":     {change: func(w *azure.World) { w.Made = false }, code: exitFailed, says: []string{"ResourceGroupNotFound"}},
-		"a reader":            {change: right(azure.Grant{Role: "Reader", Scope: group}), code: exitFailed, tries: never, says: []string{"no right to Microsoft.Web/sites/publish/action", "given up"}},
+		"a reader":            {change: right(azure.Grant{Role: "Reader", Scope: group}), code: exitFailed, says: []string{"no right to Microsoft.Web/sites/publish/action", "given up"}},
 		"a contributor":       {change: right(azure.Grant{Role: "Contributor", Scope: group}), code: exitOK, tries: once},
 		"the app alone":       {change: right(azure.Grant{Role: "Website Contributor", Scope: group + "/providers/Microsoft.Web/sites/func"}), code: exitFailed, says: []string{"Microsoft.Web/serverfarms/read", "lacks the plan"}},
 		"the group":           {change: right(azure.Grant{Role: "Website Contributor", Scope: group}), code: exitOK, tries: once},
-		"a role that is new":  {change: script(azure.Answer{Call: "az rest", Stdout: `{"value":[]}`}), code: exitOK, tries: once, says: []string{"Not yet: no right", "ten minutes"}},
-		"refused for a while": {change: script(refused), code: exitOK, tries: twice, says: []string{"Not yet: az: ", "Status Code: 403"}},
-		"refused":             {change: script(slices.Repeat([]azure.Answer{refused}, 99)...), code: exitFailed, tries: 21, says: []string{"given up", "Status Code: 403"}},
+		"a role that is new":  {script: []scripted{{"az rest", `{"value":[]}`, ""}}, code: exitOK, tries: once, says: []string{"Not yet: no right", "ten minutes"}},
+		"refused for a while": {script: []scripted{refused}, code: exitOK, tries: twice, says: []string{"Not yet: az: ", "Status Code: 403"}},
+		"refused":             {script: slices.Repeat([]scripted{refused}, 99), code: exitFailed, tries: 21, says: []string{"given up", "Status Code: 403"}},
 		"no way to the storage account": {
-			change: script(azure.Answer{Call: "az " + configZip, Code: 1, Stderr: "ERROR: BlobUploadFailedException: 403"}),
-			code:   exitOK, tries: twice, says: []string{"could not store the package", "Network in docs/deploy.md"},
+			script: []scripted{{call: configZip, stderr: "ERROR: BlobUploadFailedException: 403"}}, code: exitOK, tries: twice, says: []string{"could not store the package", "Network in docs/deploy.md"},
 		},
 		"a health check that fails": {
-			change: script(azure.Answer{Call: "az " + configZip, Code: 1, Stderr: "ERROR: Deployment was successful but the app appears to be unhealthy."}),
-			code:   exitOK, tries: once, says: []string{"unhealthy", "The app runs"},
+			script: []scripted{{call: configZip, stderr: "ERROR: Deployment was successful but the app appears to be unhealthy."}}, code: exitOK, tries: once, says: []string{"unhealthy", "The app runs"},
 		},
-		"az hangs":                     {hang: true, code: exitOK, says: []string{"az has said nothing", "The app runs"}},
+		"az hangs":                     {hang: true, code: exitOK, tries: once, says: []string{"az has said nothing", "The app runs"}},
 		"the old one runs for a while": {answers: []answer{old, {status: http.StatusNotFound}, {status: http.StatusServiceUnavailable}}, code: exitOK, tries: once, says: []string{"still runs commit 0123456789ab", "answers 404", "answers 503"}},
 		"the old one runs":             {last: &old, code: exitFailed, tries: once, says: []string{"after 5m0s the app does not run it", "still runs commit 0123456789ab"}},
 		"nonsense":                     {last: &answer{http.StatusOK, "<html>", nil}, code: exitFailed, tries: once, says: []string{"is not a version"}},
-		"no key yet":                   {change: script(azure.Answer{Call: "az functionapp function keys list", Code: 1, Stderr: "ERROR: Not Found"}), code: exitOK, tries: once, says: []string{"no key yet"}},
+		"no key yet":                   {script: []scripted{{call: "az functionapp function keys list", stderr: "ERROR: Not Found"}}, code: exitOK, tries: once, says: []string{"no key yet"}},
 		"shut out":                     {last: &shut, code: exitUnseen, tries: once, says: []string{"allowed_ips", "192.0.2.1"}},
 		"shut out, and content":        {last: &shut, args: []string{"-unseen"}, code: exitOK, tries: once, says: []string{"allowed_ips"}},
 	} {
@@ -214,25 +208,29 @@ func TestDeploy(t *testing.T) {
 			if c.change != nil {
 				c.change(&w)
 			}
-			r := newRig(t, w)
+			r := newRig(t, w, p)
 			if c.last != nil {
 				r.answers = []answer{*c.last}
 			}
-			r.answers, r.hang = append(c.answers, r.answers...), c.hang
+			r.answers, r.hang, r.script = append(c.answers, r.answers...), c.hang, c.script
 			synctest.Test(t, func(t *testing.T) { // its clock advances while nothing runs
-				r.t = t
-				if code := r.deploy(c.args...); code != c.code {
+				if code := r.deploy(t.Context(), c.args...); code != c.code {
 					t.Errorf("exit code %d, want %d", code, c.code)
 				}
 			})
-			said := r.stdout.String() + r.stderr.String()
+			said := r.said.String() + r.failed.String()
 			for _, text := range c.says {
 				if !strings.Contains(said, text) {
 					t.Errorf("it does not say %q", text)
 				}
 			}
-			if n := r.calls(configZip)[configZip]; n != c.tries && !c.hang {
+			if n := r.tries(); n != c.tries {
 				t.Errorf("%d tries, want %d", n, c.tries)
+			}
+			for _, request := range r.asked {
+				if u := request.URL.String(); u != "https://func.azurewebsites.net/api/Version" || request.Header.Get("X-Functions-Key") != "the-key" {
+					t.Errorf("asked %s with the key %q", u, request.Header.Get("X-Functions-Key"))
+				}
 			}
 			if strings.Contains(said, "the-key") {
 				t.Error("it says the key")
@@ -240,22 +238,7 @@ func TestDeploy(t *testing.T) {
 			if t.Failed() {
 				t.Log(said)
 			}
-			r.checkRequests()
 		})
-	}
-}
-
-func script(answers ...azure.Answer) func(*azure.World) {
-	return func(w *azure.World) { w.Script = answers }
-}
-
-// checkRequests checks the requests to the app.
-func (r *rig) checkRequests() {
-	r.t.Helper()
-	for _, request := range r.asked {
-		if u := request.URL.String(); u != "https://func.azurewebsites.net/api/Version" || request.Header.Get("X-Functions-Key") != "the-key" {
-			r.t.Errorf("asked %s with the key %q", u, request.Header.Get("X-Functions-Key"))
-		}
 	}
 }
 
@@ -264,13 +247,12 @@ func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	w := world()
 	w.Grants = nil
-	r := newRig(t, w)
+	r := newRig(t, w, pack(t))
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute+time.Second)
 		defer stop()
-		p := program{run: r.command, client: r, stdout: &r.stdout, stderr: &r.stderr}
 		begin := time.Now()
-		code := p.main(ctx, []string{"-subscription", azure.Subscription, "-resource-group", "rg", "-name", "func", "-src", r.source})
+		code := r.deploy(ctx)
 		if took := time.Since(begin); code != exitFailed || took != time.Minute+time.Second {
 			t.Errorf("exit code %d after %s", code, took)
 		}
@@ -281,6 +263,7 @@ func TestInterrupt(t *testing.T) {
 func TestTarget(t *testing.T) {
 	t.Parallel()
 	whole := []string{"AZURE_SUBSCRIPTION_ID=" + azure.Subscription, "AZURE_RESOURCE_GROUP=rg", "AZURE_FUNCTION_APP=func"}
+	p := pack(t)
 	for name, c := range map[string]struct {
 		environ []string
 		args    []string
@@ -292,7 +275,6 @@ func TestTarget(t *testing.T) {
 		"half the flags":  {args: []string{"-name", "func"}, environ: whole, state: true, code: exitFailed, says: "go together"},
 		"environment":     {environ: whole, code: exitOK, says: "(by AZURE_SUBSCRIPTION_ID"},
 		"half of it":      {environ: whole[:2], state: true, code: exitOK, says: "(by terraform output)"},
-		"terraform":       {state: true, code: exitOK, says: "(by terraform output)"},
 		"nobody":          {code: exitFailed, says: "azd deploy"},
 		"an argument":     {args: []string{"func"}, code: exitUsage, says: "no arguments"},
 		"an unknown flag": {args: []string{"-x"}, code: exitUsage, says: "not defined"},
@@ -300,17 +282,14 @@ func TestTarget(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, world())
-			r.environ = append(r.environ, c.environ...)
-			infra := t.TempDir()
+			w := world()
 			if c.state {
-				text := `{"outputs":{"subscription_id":"` + azure.Subscription + `","resource_group":"rg","function_app_name":"func"}}`
-				if err := os.WriteFile(filepath.Join(infra, "terraform.tfstate"), []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
+				w.States = map[string]azure.State{"infra/terraform.tfstate": {Outputs: w.Outputs}}
 			}
-			code := r.run(append([]string{"-infra", infra, "-src", r.source}, c.args...)...)
-			if said := r.stdout.String() + r.stderr.String(); code != c.code || !strings.Contains(said, c.says) {
+			r := newRig(t, w, p)
+			r.environ = append(r.environ, c.environ...)
+			code := r.run(t.Context(), append([]string{"-src", p.file}, c.args...)...)
+			if said := r.said.String() + r.failed.String(); code != c.code || !strings.Contains(said, c.says) {
 				t.Errorf("exit code %d, want %d and %q:\n%s", code, c.code, c.says, said)
 			}
 		})
@@ -320,52 +299,39 @@ func TestTarget(t *testing.T) {
 // An invalid package is detected before any request to Azure except the login.
 func TestNoPackage(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, world())
 	empty := filepath.Join(t.TempDir(), "empty.zip")
 	if err := os.WriteFile(empty, append([]byte("PK\x05\x06"), make([]byte, 18)...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, source := range []string{empty, filepath.Join(t.TempDir(), "none.zip")} {
-		if code := r.deploy("-src", source); code != exitFailed {
-			t.Errorf("%s: exit code %d", source, code)
+	for _, file := range []string{empty, filepath.Join(t.TempDir(), "none.zip")} {
+		r := newRig(t, world(), parcel{file: file})
+		if code := r.deploy(t.Context()); code != exitFailed || r.tries() > 0 {
+			t.Errorf("%s: exit code %d, called %q", file, code, r.called)
 		}
-	}
-	if n := r.calls(configZip)[configZip]; n != 0 {
-		t.Errorf("%d packages were published", n)
 	}
 }
 
 // The output of -n can be run, and has the commands that Deploy runs.
 func TestPrint(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, world())
-	if code := r.deploy("-n"); code != exitOK {
-		t.Fatalf("exit code %d: %s", code, r.stderr.String())
+	p := pack(t)
+	r := newRig(t, world(), p)
+	if code := r.deploy(t.Context(), "-n"); code != exitOK || len(r.called) > 0 {
+		t.Fatalf("exit code %d, called %q: %s", code, r.called, r.failed.String())
 	}
-	if _, calls, err := azure.Read(r.folder); err != nil || len(calls) > 0 {
-		t.Errorf("called: %v, %v", calls, err)
-	}
-	printed := exec.CommandContext(t.Context(), "sh", "-euc", r.stdout.String())
+	printed := exec.CommandContext(t.Context(), "sh", "-euc", r.said.String())
 	printed.Env = r.environ
 	if out, err := printed.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s\n%s", err, out, r.stdout.String())
+		t.Fatalf("%v: %s\n%s", err, out, r.said.String())
+	}
+	again := newRig(t, world(), p)
+	if code := again.deploy(t.Context()); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, again.failed.String())
 	}
 	_, calls, err := azure.Read(r.folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again := newRig(t, world())
-	again.source = r.source
-	if code := again.deploy(); code != exitOK {
-		t.Fatalf("exit code %d: %s", code, again.stderr.String())
-	}
-	_, want, err := azure.Read(again.folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range want {
-		if !slices.ContainsFunc(calls, func(p azure.Call) bool { return p.String() == c.String() }) {
-			t.Errorf("not printed: %s", c)
+	for _, call := range again.called {
+		if err != nil || !slices.ContainsFunc(calls, func(c azure.Call) bool { return c.String() == call }) {
+			t.Errorf("not printed: %s, %v", call, err)
 		}
 	}
 }
