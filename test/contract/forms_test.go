@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -181,15 +180,7 @@ func details() []tried {
 // outcome returns the result of a request for the table.
 func (c tried) outcome(t *testing.T) string {
 	t.Helper()
-	s := &store{}
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/RegisterUser", strings.NewReader(c.body))
-	r.Header.Set("Content-Type", "application/json")
-	for _, h := range c.headers {
-		name, value, _ := strings.Cut(h, ": ")
-		r.Header.Set(name, value)
-	}
-	w := httptest.NewRecorder()
-	app(t, s, nil, registration.Decoder{Profile: c.full}).ServeHTTP(w, r)
+	record, w := posted(t, registration.Decoder{Profile: c.full}, []byte(c.body), c.headers...)
 	var answer struct {
 		EventID, Detail, Ignored string
 	}
@@ -202,16 +193,16 @@ func (c tried) outcome(t *testing.T) string {
 		becomes = "forwarded nowhere"
 	case w.Code == http.StatusOK:
 		headers := map[string]string{}
-		for _, h := range s.kept().Headers {
+		for _, h := range record.Headers {
 			headers[h.Key] = h.Value
 		}
-		parts := []string{code(short(headers["ce_id"])), code(headers["ce_source"]), code(short(registration.Shown(string(s.kept().Key))))}
+		parts := []string{code(short(headers["ce_id"])), code(headers["ce_source"]), code(short(registration.Shown(string(record.Key))))}
 		for _, name := range []string{"ce_auth0eventid", "ce_a0purpose", "ce_profileomitted"} {
 			if v := headers[name]; v != "" {
 				parts = append(parts, code(name+": "+v))
 			}
 		}
-		if _, profile, ok := strings.Cut(string(s.kept().Value), `,"user":`); ok {
+		if _, profile, ok := strings.Cut(string(record.Value), `,"user":`); ok {
 			parts = append(parts, "with "+code(short(strings.TrimSuffix(profile, "}"))))
 		}
 		becomes = strings.Join(parts, ", ")

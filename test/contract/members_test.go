@@ -27,6 +27,9 @@ func TestEveryMemberIsPublished(t *testing.T) {
 		default:
 			t.Fatalf("%s: unknown type %s", members.Field(i).Name, v.Type())
 		}
-		document.hold(t, changed.Record(registration.Header{Key: "traceparent", Value: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}))
+		document.hold(t, changed.Record(
+			registration.Header{Key: "traceparent", Value: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"},
+			registration.Header{Key: "tracestate", Value: "acme=1"},
+		))
 	}
 }
