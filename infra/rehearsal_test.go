@@ -128,12 +128,12 @@ func (s scenario) do(t *testing.T, deploy string, outputs map[string]jsontext.Va
 		}
 	}
 	page := sections(t, s.page)
-	commands := []string{page[s.section]}
+	inOrder := []string{s.section}
 	if s.after != "" {
-		commands = []string{page[s.after], page[s.section]}
+		inOrder = []string{s.after, s.section}
 	}
-	for _, commands := range commands {
-		if err := r.run(t.Context(), commands); err != nil {
+	for _, section := range inOrder {
+		if err := r.run(t.Context(), page[section]); err != nil {
 			return err
 		}
 	}

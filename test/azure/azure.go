@@ -144,8 +144,8 @@ func (c command) parse(tool string, args []string) (arguments, error) {
 	var required []string
 	specs := strings.Fields(c.flags + globals(tool))
 	for _, spec := range specs {
-		spec, must := strings.CutSuffix(spec, "!")
-		if name := a.define(set, spec); must {
+		plain, must := strings.CutSuffix(spec, "!")
+		if name := a.define(set, plain); must {
 			required = append(required, name)
 		}
 	}

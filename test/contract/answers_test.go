@@ -98,7 +98,7 @@ func (a api) hold(method, path string, got *httptest.ResponseRecorder) error {
 	if err = errors.Join(err, schema.Validate(value)); err != nil {
 		return fmt.Errorf("%s: %s: %w", name, got.Body, err)
 	}
-	for header, schema := range r.headers {
+	for header, rule := range r.headers {
 		text := got.Header().Get(header)
 		if text == "" {
 			if slices.Contains(r.required, header) {
@@ -106,11 +106,11 @@ func (a api) hold(method, path string, got *httptest.ResponseRecorder) error {
 			}
 			continue
 		}
-		value := any(text)
+		var shown any = text
 		if number, err := strconv.Atoi(text); err == nil {
-			value = number
+			shown = number
 		}
-		if err := schema.Validate(value); err != nil {
+		if err := rule.Validate(shown); err != nil {
 			return fmt.Errorf("%s: %s: %w", name, header, err)
 		}
 	}
