@@ -198,7 +198,7 @@ func read(t *testing.T, path string) string {
 // write writes a file that can be run, and makes its folder.
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o700)); err != nil { //nolint:gosec // G703: in a temporary folder of the test
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 }

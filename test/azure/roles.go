@@ -49,10 +49,10 @@ func fits(patterns []string, action string) bool {
 // may fails as Azure does if the logged in user may not do something on a resource.
 func (w *World) may(action, resource string, data bool) error {
 	for _, g := range w.Grants {
-		role := roles()[g.Role]
+		given := roles()[g.Role]
 		switch {
 		case !g.holds(resource):
-		case data && fits(role.DataActions, action), !data && fits(role.Actions, action) && !fits(role.NotActions, action):
+		case data && fits(given.DataActions, action), !data && fits(given.Actions, action) && !fits(given.NotActions, action):
 			return nil
 		}
 	}

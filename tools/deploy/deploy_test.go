@@ -128,7 +128,7 @@ func (r *rig) command(ctx context.Context, name string, args ...string) (string,
 		return "", &commandError{name, "signal: killed", ctx.Err()}
 	}
 	var stdout, stderr bytes.Buffer
-	if code, _ := azure.Run(append([]string{name}, args...), r.environ, &stdout, &stderr); code != 0 {
+	if code, _ := azure.Run(append([]string{name}, args...), r.environ, &stdout, &stderr); code != 0 { //nolint:contextcheck // as a process it would get none either
 		return "", &commandError{name, strings.TrimSpace(stderr.String()), fmt.Errorf("exit status %d", code)}
 	}
 	return stdout.String(), nil
