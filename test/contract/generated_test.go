@@ -13,6 +13,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"userrelay/handler/delivery"
@@ -106,7 +107,12 @@ func (s sending) wants(a api, r *run) []int {
 
 // cloudEvent says whether a valid body has that form.
 func cloudEvent(body []byte) bool {
-	return bytes.Contains(body, []byte(`"specversion"`)) || bytes.Contains(body, []byte(`"spec_version"`))
+	var known struct {
+		New  any `json:"specversion"`
+		Old  any `json:"spec_version"`
+		Type any `json:"type"`
+	}
+	return json.Unmarshal(body, &known) == nil && (known.New != nil || known.Old != nil) && known.Type != nil
 }
 
 type failing struct{ error }
