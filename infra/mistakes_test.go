@@ -52,7 +52,6 @@ func rounds() map[string]round {
 			{"outputs.tf", `secret set --subscription ${var.subscription_id} `, `secret set `, "how to put the password in"},
 			{"outputs.tf", `Key Vault Secrets Officer`, `Key Vault Contributor`, "who may put it in"},
 
-			{app, `tag = "ServiceTag"`, `tag = "Default"`, "the web test is let in beside"},
 			{app, `var.rolling_update ? "RollingUpdate" : "Recreate"`, `"Recreate"`, "an update in batches"},
 			{app, `coalesce(var.drain_trigger, var.always_ready == 0) ? {} :`, `false ? {} :`, "woken by the trigger"},
 			{"main.tf", `${var.environment == "" ? "" : "/${var.environment}"}`, ``, "the first one's names"},
@@ -83,6 +82,9 @@ func rounds() map[string]round {
 		"mistakes_4 of inputs": {[]string{inputs}, []mistake{
 			{"variables.tf", `!var.rolling_update || var.always_ready >= 2`, `!var.rolling_update || var.always_ready >= 0`, "object, var.rolling_update,"},
 			{"variables.tf", `var.drain_trigger != false || var.always_ready > 0`, `var.drain_trigger != false || var.always_ready >= 0`, "object, var.drain_trigger,"},
+		}},
+		"of the web test": {[]string{"tests/options.tftest.hcl"}, []mistake{
+			{app, `tag = "ServiceTag"`, `tag = "Default"`, "the web test is let in beside"},
 		}},
 		"of azd": {[]string{"tests/options.tftest.hcl"}, []mistake{
 			{"main.tf", `"azd-env-name" = var.environment`, `"azd-env" = var.environment`, "azd-env-name"},
