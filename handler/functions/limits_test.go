@@ -1,40 +1,39 @@
 package functions_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
-	"testing/iotest"
 
 	"userrelay/handler/functions"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
 )
 
-// held is a handler whose deliveries block.
+// held is a handler whose deliveries wait, except those of the event id broken, which panic.
 type held struct {
-	*functions.Handler
+	*parts
 	entered chan struct{} // a delivery began
 	release func()        // lets all go on
 	answers chan answer
-	group   sync.WaitGroup
 }
 
-func hold(t *testing.T) *held {
+func hold(t *testing.T, told string) *held {
 	t.Helper()
 	gate := make(chan struct{})
-	h := &held{entered: make(chan struct{}, 4096), release: sync.OnceFunc(func() { close(gate) }), answers: make(chan answer, 4096)}
-	p := &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
+	h := &held{entered: make(chan struct{}), release: sync.OnceFunc(func() { close(gate) }), answers: make(chan answer)}
+	h.parts = serving(t, &parts{want: told, deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
+		if e.ID == "broken" {
+			panic(marker)
+		}
 		h.entered <- struct{}{}
 		<-gate
 		return outcome(e), nil
-	}}
-	h.Handler = p.handler(t)
-	t.Cleanup(func() { h.release(); h.group.Wait() })
+	}})
 	return h
 }
 
@@ -43,147 +42,161 @@ func (h *held) fill(t *testing.T, n int) {
 	t.Helper()
 	for range n {
 		r := post(t)
-		h.group.Go(func() { h.answers <- serve(t, h, r) })
+		go func() { h.answers <- h.serve(r) }()
 	}
 	for range n {
 		<-h.entered
 	}
 }
 
-// wantAll unblocks all and checks that all of them are stored.
+// wantAll lets n registrations go on, which are stored.
 func (h *held) wantAll(t *testing.T, n int) {
 	t.Helper()
 	h.release()
 	for range n {
-		a := <-h.answers
-		a.wantStored(t, "e-1")
+		(<-h.answers).wantStored(t)
 	}
 }
 
+// A request gives its place back however it ends.
 func TestRequestsInWorkAreBounded(t *testing.T) {
 	t.Parallel()
 	const limit = 2000
-	h := hold(t)
-	h.fill(t, limit)
-	for range limit + 10 { // a place that a refused request kept would let later ones in, or none at the end
-		got := serve(t, h, request(t, http.MethodPost, register, unwanted(t)))
-		p := got.wantProblem(t, http.StatusServiceUnavailable, "busy")
-		if got.header.Get("Retry-After") != "1" || p.Detail != "The function is busy or shutting down. Send the registration again." {
-			t.Fatalf("Retry-After %q, detail %q", got.header.Get("Retry-After"), p.Detail)
+	h := hold(t, "panicked panicked")
+	h.fill(t, limit-1)
+	for range 2 {
+		r := request(t, http.MethodPost, register, strings.NewReader(`{"userId":"auth0|1","eventId":"broken"}`))
+		h.serve(r).wantProblem(t, http.StatusInternalServerError, "internal")
+	}
+	h.fill(t, 1)
+	for i := range limit + 10 { // a place that a refused request kept would let later ones in, or none at the end
+		r := post(t)
+		if i == 0 {
+			r = request(t, http.MethodPost, register, unwanted(t))
+		}
+		const want = "The function is busy or shutting down. Send the registration again."
+		if detail := h.serve(r).wantProblem(t, http.StatusServiceUnavailable, "busy"); detail != want {
+			t.Fatalf("detail %q", detail)
 		}
 	}
-	if got := serve(t, h, request(t, http.MethodGet, "/", nil)); got.status != http.StatusOK {
+	if got := h.serve(request(t, http.MethodGet, "/", nil)); got.status != http.StatusOK {
 		t.Errorf("the host's probe: %d, want 200 whatever is in progress", got.status)
 	}
 	h.wantAll(t, limit)
-	serve(t, h, post(t)).wantStored(t, "e-1")
+	go func() { <-h.entered }()
+	h.serve(post(t)).wantStored(t)
+}
+
+func TestShutDown(t *testing.T) {
+	t.Parallel()
+	h := hold(t, "")
+	h.fill(t, 1)
+	h.ShutDown()
+	h.serve(request(t, http.MethodPost, register, unwanted(t))).wantProblem(t, http.StatusServiceUnavailable, "busy")
+	h.wantAll(t, 1)
 }
 
 // The limit counts the bytes in memory, not those sent: for a wanted profile at most the size of a record, for
-// everything else nearly none.
-func TestBytesInWorkAreBounded(t *testing.T) {
-	t.Parallel()
+// everything else nearly none. What a request holds is given back at its end. The test is not parallel, because the
+// memory of other tests would count.
+func TestMemoryOfLargeBodies(t *testing.T) { //nolint:paralleltest // see above
+	const bodies = 80
 	for name, c := range map[string]struct {
-		begin       string
-		wanted      bool
-		least, most int // bodies in progress
+		wanted    bool
+		size      int    // bytes, of each body
+		least     int    // bodies that are stored
+		most      int    // at most
+		mostBytes uint64 // held of all
 	}{
-		"profiles that are wanted": {`{"user":{"a":"` + strings.Repeat("p", registration.MaxRecord-200), true, 32, 64},
-		"all else":                 {`{"userId":"auth0|1","user":{"a":"` + strings.Repeat("x", 1<<20), false, 66, 66},
+		"profiles that are not wanted":        {false, 1 << 20, bodies, bodies, 8 << 20},
+		"profiles that are wanted, too large": {true, 2 << 20, 32, 66, 96 << 20}, // 64 MiB, and what they were copied from
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := &parts{t: t}
-			h := functions.New(functions.Config{Decoder: registration.Decoder{Profile: c.wanted}, Deliver: p, Drain: p, Kafka: p, Observer: p})
-			var group sync.WaitGroup
-			arrived, stop := make(chan struct{}), make(chan struct{})
-			inWork := 0
-			for busy := false; !busy && inWork < c.most; {
-				r := upload(t, io.MultiReader(strings.NewReader(c.begin), readFunc(func([]byte) (int, error) {
-					arrived <- struct{}{}
-					<-stop
-					return 0, io.EOF
-				})), -1)
-				answered := make(chan answer, 1)
-				group.Go(func() { answered <- serve(t, h, r) })
-				select {
-				case <-arrived:
-					inWork++
-				case got := <-answered:
-					got.wantProblem(t, http.StatusServiceUnavailable, "busy")
-					busy = true
+			p := serving(t, &parts{decoder: registration.Decoder{Profile: c.wanted}})
+			before := heap()
+			stored, held := p.uploads(t, bodies, c.size)
+			if held -= min(before, held); held > c.mostBytes || stored < c.least || stored > c.most {
+				t.Errorf("%d of %d stored, %d KiB held", stored, bodies, held>>10)
+			}
+			if again, _ := p.uploads(t, 8, c.size); again != 8 {
+				t.Errorf("afterwards %d of 8 stored", again)
+			}
+			for _, e := range p.events {
+				if e.Profile != nil || e.ProfileOmitted != c.wanted {
+					t.Errorf("delivered with a profile of %d bytes, omitted: %t", len(e.Profile), e.ProfileOmitted)
 				}
 			}
-			if inWork < c.least {
-				t.Errorf("only %d such bodies are in progress at a time", inWork)
-			}
-			close(stop)
-			group.Wait()
-			serve(t, h, post(t)).wantStored(t, "e-1")
 		})
 	}
 }
 
-// Every request releases its memory, whatever its result. Otherwise one of these series would use up the 64 MiB.
-func TestBytesAreGivenBack(t *testing.T) {
-	t.Parallel()
-	h := (&parts{}).handler(t)
-	const length = 16<<10 - 1 // announced; what comes is shorter
-	for name, c := range map[string]struct {
-		body   func() io.Reader
-		status int
-	}{
-		"broken": {func() io.Reader { return iotest.ErrReader(io.ErrUnexpectedEOF) }, http.StatusBadRequest},
-		"stored": {func() io.Reader { return post(t).Body }, http.StatusOK},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for i := range 4200 {
-				if got := serve(t, h, upload(t, c.body(), length)); got.status != c.status {
-					t.Fatalf("request %d: answer %d %s, want %d", i, got.status, got.body, c.status)
-				}
-			}
-		})
+// uploads sends bodies that wait before their end until all have come so far or are refused. It returns how many were
+// stored, and the heap's size while they waited.
+func (p *parts) uploads(t *testing.T, n, size int) (stored int, held uint64) {
+	t.Helper()
+	chunk := strings.Repeat("p", 64<<10) // one for all
+	var arrived sync.WaitGroup
+	gate, answers := make(chan struct{}), make(chan answer, n)
+	for range n {
+		arrived.Add(1)
+		once := sync.OnceFunc(arrived.Done)
+		body := []io.Reader{strings.NewReader(`{"user":{"a":"`)}
+		for range size/len(chunk) - 1 {
+			body = append(body, strings.NewReader(chunk))
+		}
+		body = append(body, readFunc(func([]byte) (int, error) {
+			once()
+			<-gate
+			return 0, io.EOF
+		}), strings.NewReader(`"},"userId":"auth0|1","eventId":"e-1"}`))
+		r := upload(t, io.MultiReader(body...), -1)
+		go func() {
+			defer once() // where it is refused
+			answers <- p.serve(r)
+		}()
 	}
+	arrived.Wait()
+	held = heap()
+	close(gate)
+	for range n {
+		switch a := <-answers; a.status {
+		case http.StatusOK:
+			stored++
+		default:
+			a.wantProblem(t, http.StatusServiceUnavailable, "busy")
+		}
+	}
+	return stored, held
+}
+
+// heap returns the bytes in use.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // A body that is announced but not sent takes nearly no memory. Otherwise 16 callers could block the function.
 func TestBytesAreNotHeldForAnAnnouncement(t *testing.T) {
 	t.Parallel()
-	h := (&parts{}).handler(t)
-	stop := make(chan struct{})
-	reading := make(chan struct{}, 500)
-	var group sync.WaitGroup
-	for range cap(reading) {
-		first := true
-		r := upload(t, readFunc(func(b []byte) (int, error) {
-			if first {
-				first = false
-				reading <- struct{}{}
-				return copy(b, `{"userId":`), nil
-			}
+	p := serving(t, &parts{decoder: registration.Decoder{Profile: true}})
+	stop, reading, answers := make(chan struct{}), make(chan struct{}), make(chan answer)
+	const n = 200
+	for range n {
+		r := upload(t, io.MultiReader(strings.NewReader(`{"userId":`), readFunc(func([]byte) (int, error) {
+			reading <- struct{}{}
 			<-stop
 			return 0, io.ErrUnexpectedEOF
-		}), functions.MaxBody)
-		group.Go(func() { serve(t, h, r).wantProblem(t, http.StatusBadRequest, "incomplete") })
+		})), functions.MaxBody)
+		go func() { answers <- p.serve(r) }()
 	}
-	for range cap(reading) {
+	for range n {
 		<-reading
 	}
-	serve(t, h, upload(t, bytes.NewReader(blank(1<<20)), 1<<20)).wantStored(t, "e-1")
+	p.serve(upload(t, strings.NewReader(blank(1<<20)), 1<<20)).wantStored(t)
 	close(stop)
-	group.Wait()
-}
-
-func TestDraining(t *testing.T) {
-	t.Parallel()
-	h := hold(t)
-	h.fill(t, 1)
-	h.ShutDown()
-	got := serve(t, h, request(t, http.MethodPost, register, unwanted(t)))
-	got.wantProblem(t, http.StatusServiceUnavailable, "busy")
-	if retry := got.header.Get("Retry-After"); retry != "1" {
-		t.Errorf("Retry-After = %q", retry)
+	for range n {
+		(<-answers).wantProblem(t, http.StatusBadRequest, "incomplete")
 	}
-	h.wantAll(t, 1)
 }

@@ -8,91 +8,91 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
 )
 
+// The event of a body, with the id that the header gives, is delivered and answered.
 func TestStored(t *testing.T) {
 	t.Parallel()
-	var events []registration.Event
-	p := &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
-		events = append(events, e)
-		return outcome(e), nil
-	}}
-	h := p.handler(t)
-	serve(t, h, post(t)).wantStored(t, "e-1")
-
-	keyed := post(t)
-	keyed.Header.Set("Idempotency-Key", "k-1")
-	serve(t, h, keyed).wantStored(t, "k-1")
-
-	stream := request(t, http.MethodPost, register, strings.NewReader(
-		`{"specversion":"1.0","type":"user.created","id":"evt_1","data":{"object":{"user_id":"auth0|2"}}}`))
-	stream.Header.Set("Content-Type", "application/cloudevents+json")
-	serve(t, h, stream).wantStored(t, "evt_1")
-
-	var got []string
-	for _, e := range events {
-		got = append(got, e.ID+" "+e.UserID)
-	}
-	if diff := cmp.Diff([]string{"e-1 auth0|1", "k-1 auth0|1", "evt_1 auth0|2"}, got); diff != "" {
-		t.Errorf("delivered (-want +got):\n%s", diff)
+	for _, c := range []struct{ key, body, event, told string }{
+		{"", simple, "e-1 auth0|1", ""},
+		{"k-1", simple, "k-1 auth0|1", ""},
+		{"", `{"specversion":"1.0","type":"user.created","id":"evt_1","data":{"object":{"user_id":"auth0|2"}}}`, "evt_1 auth0|2", ""},
+		{"", `{"userId":"auth0|1","eventId":"e-1","tenant":"no tenant!"}`, "e-1 auth0|1", "left-out:e-1"},
+	} {
+		p := serving(t, &parts{want: c.told})
+		r := request(t, http.MethodPost, register, strings.NewReader(c.body))
+		r.Header.Set("Idempotency-Key", c.key)
+		if c.key == "" {
+			r.Header.Del("Idempotency-Key")
+		}
+		id, _, _ := strings.Cut(c.event, " ")
+		p.serve(r).want(t, http.StatusOK, storedJSON(id))
+		if len(p.events) != 1 || p.events[0].ID+" "+p.events[0].UserID != c.event {
+			t.Errorf("delivered %+v, want %s", p.events, c.event)
+		}
 	}
 }
 
+// Events of other types and invalid registrations are delivered nowhere.
 func TestIgnored(t *testing.T) {
 	t.Parallel()
-	p := &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
-		t.Errorf("delivered: %+v", e)
-		return relay.Outcome{}, nil
-	}}
-	h := p.handler(t)
-	for body, want := range map[string]string{
-		`{"specversion":"1.0","type":"organization.member.added","id":"evt_1"}`:                              `{"ignored":"organization.member.added","eventId":"evt_1"}`,
-		`{"specversion":"1.0","type":"user.created.x","id":"evt_1","data":{"object":{"user_id":"auth0|1"}}}`: `{"ignored":"user.created.x","eventId":"evt_1"}`,
-		`{"specversion":"1.0","type":"xuser.created","id":"evt_1","data":{"object":{"user_id":"auth0|1"}}}`:  `{"ignored":"xuser.created","eventId":"evt_1"}`,
-		`{"specversion":"1.0","type":"<b>\"ż\"","id":"evt_1"}`:                                               `{"ignored":"<b>\"ż\"","eventId":"evt_1"}`,
-	} {
-		got := serve(t, h, request(t, http.MethodPost, register, strings.NewReader(body)))
-		if got.status != http.StatusOK || got.body != want {
-			t.Errorf("answer %d %s, want 200 %s", got.status, got.body, want)
-		}
-		got.wantHeaders(t, "application/json")
+	p := serving(t, &parts{})
+	for _, kind := range []string{`user.created.x`, `<b>\"ż\"`} {
+		body := `{"specversion":"1.0","type":"` + kind + `","id":"evt_1","data":{"object":{"user_id":"auth0|1"}}}`
+		want := `{"ignored":"` + kind + `","eventId":"evt_1"}`
+		p.serve(request(t, http.MethodPost, register, strings.NewReader(body))).want(t, http.StatusOK, want)
+	}
+	if len(p.events) > 0 {
+		t.Errorf("delivered %+v", p.events)
 	}
 }
 
 func TestInvalid(t *testing.T) {
 	t.Parallel()
-	const userIDRule = "must be a string of 1 to 1024 bytes that is not blank."
-	p := &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
-		t.Errorf("delivered: %+v", e)
-		return relay.Outcome{}, nil
-	}}
-	h := p.handler(t)
+	p := serving(t, &parts{})
 	for body, want := range map[string]string{
 		``:                              "body: must be a JSON object.",
 		`{"userId":"` + marker:          "body: must be JSON.",
-		`{"userId":["` + marker + `"]}`: "userId: " + userIDRule,
-		`{"user_id":" ","email":"` + marker + `"}`:  "user_id: " + userIDRule,
-		`{"email":"` + marker + `"}`:                `userId: is missing: send {"userId": "…"}, Auth0's event.user with its user_id, {"value": …} with that in it, or a CloudEvent with specversion and type.`,
-		`{"userId":"auth0|1","` + marker + `":1} 1`: "body: must be one JSON object with nothing after it.",
-		`{"value":"` + marker + `"}`:                "value: must be Auth0's event.user, as a JSON object or as the text of one.",
+		`{"userId":["` + marker + `"]}`: "userId: must be a string of 1 to 1024 bytes that is not blank.",
 	} {
-		got := serve(t, h, request(t, http.MethodPost, register, strings.NewReader(body)))
-		if p := got.wantProblem(t, http.StatusBadRequest, "invalid-registration"); p.Detail != want || p.EventID != "" {
-			t.Errorf("body %s: detail %q, event id %q, want %q", body, p.Detail, p.EventID, want)
+		got := p.serve(request(t, http.MethodPost, register, strings.NewReader(body)))
+		if detail := got.wantProblem(t, http.StatusBadRequest, "invalid-registration"); detail != want {
+			t.Errorf("body %s: detail %q, want %q", body, detail, want)
 		}
 	}
 	r := post(t)
 	r.Header.Set("Idempotency-Key", marker+" ż")
-	got := serve(t, h, r)
+	got := p.serve(r)
 	const want = `{"type":"urn:userrelay:problem:invalid-registration","title":"Bad Request","status":400,` +
 		`"detail":"Idempotency-Key: must be 1 to 128 visible ASCII characters."}`
 	if got.wantProblem(t, http.StatusBadRequest, "invalid-registration"); got.body != want {
 		t.Errorf("answer %s, want %s", got.body, want)
+	}
+	if len(p.events) > 0 {
+		t.Errorf("delivered %+v", p.events)
+	}
+}
+
+// A registration in the outbox is answered 202, and a repeat is marked as such. No answer has the receipt.
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	kept := relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: delivery.Kept{Queue: "userrelay-outbox", ID: "m-1", Receipt: marker}}
+	for body, o := range map[string]relay.Outcome{
+		storedJSON("e-1"): outcome(registration.Event{ID: "e-1"}),
+		`{"eventId":"e-1","outbox":"userrelay-outbox","messageId":"m-1"}`: kept,
+	} {
+		for replayed, header := range map[bool]string{false: "", true: "true"} {
+			o.Replayed = replayed
+			deliver := func(context.Context, registration.Event) (relay.Outcome, error) { return o, nil }
+			a := serving(t, &parts{deliver: deliver}).serve(post(t))
+			a.want(t, map[relay.Kind]int{relay.InKafka: http.StatusOK, relay.InOutbox: http.StatusAccepted}[o.Kind], body)
+			if got := a.header.Get("Idempotency-Replayed"); got != header {
+				t.Errorf("Idempotency-Replayed = %q, want %q", got, header)
+			}
+		}
 	}
 }
 
@@ -102,131 +102,78 @@ func TestNotStored(t *testing.T) {
 		notStored = "The registration could not be stored. Send it again."
 		unknown   = "No answer came in time: the registration may or may not be stored. Send it again; a duplicate has the same event id."
 		invalid   = "Kafka rejects the record as invalid. Sending it again does not help. The error was recorded."
+		taken     = "The event id (Idempotency-Key, eventId or the CloudEvent's id) belongs to the registration of another user. " +
+			"Use one id for one registration."
 	)
 	cause := errors.New("broker says: " + marker)
-	for class, c := range map[delivery.Class]struct {
-		status             int
-		retry, kind, title string
-		detail             string
-	}{
-		delivery.Unavailable:    {503, "1", "not-stored", "Service Unavailable", notStored},
-		delivery.UnknownOutcome: {503, "2", "outcome-unknown", "Service Unavailable", unknown},
-		delivery.Throttled:      {503, "2", "not-stored", "Service Unavailable", notStored},
-		delivery.NotAuthorized:  {503, "2", "not-stored", "Service Unavailable", notStored},
-		delivery.UnknownTopic:   {503, "2", "not-stored", "Service Unavailable", notStored},
-		delivery.TooLarge:       {503, "2", "not-stored", "Service Unavailable", notStored},
-		delivery.TopicRule:      {503, "2", "not-stored", "Service Unavailable", notStored},
-		delivery.Fatal:          {503, "2", "not-stored", "Service Unavailable", notStored},
-		delivery.Invalid:        {500, "", "record-refused", "Internal Server Error", invalid},
-		"no class":              {503, "2", "not-stored", "Service Unavailable", notStored},
+	type row struct {
+		status              int
+		retry, kind, detail string
+	}
+	again := row{503, "2", "not-stored", notStored}
+	cases := map[error]row{
+		cause: again, relay.ErrIDTaken: {422, "", "event-id-taken", taken},
+	}
+	for class, c := range map[delivery.Class]row{
+		delivery.Unavailable: {503, "1", "not-stored", notStored}, delivery.UnknownOutcome: {503, "2", "outcome-unknown", unknown},
+		delivery.Throttled: again, delivery.NotAuthorized: again, delivery.UnknownTopic: again, delivery.TooLarge: again,
+		delivery.TopicRule: again, delivery.Fatal: again, delivery.Invalid: {500, "", "record-refused", invalid},
 	} {
-		t.Run(string(class), func(t *testing.T) {
-			t.Parallel()
-			p := &parts{deliver: func(context.Context, registration.Event) (relay.Outcome, error) {
-				if class == "no class" {
-					return relay.Outcome{}, cause
-				}
-				return relay.Outcome{}, fmt.Errorf("deliver: %w", &delivery.Error{Class: class, Op: "produce", Err: cause})
-			}}
-			got := serve(t, p.handler(t), post(t))
-			want := fmt.Sprintf(`{"type":"urn:userrelay:problem:%s","title":"%s","status":%d,"detail":"%s","eventId":"e-1"}`, c.kind, c.title, c.status, c.detail)
-			if got.status != c.status || got.body != want {
-				t.Errorf("answer %d %s, want %d %s", got.status, got.body, c.status, want)
-			}
-			if retry := got.header.Get("Retry-After"); retry != c.retry {
-				t.Errorf("Retry-After = %q, want %q", retry, c.retry)
-			}
-			got.wantProblem(t, c.status, c.kind)
-		})
+		cases[fmt.Errorf("deliver: %w", &delivery.Error{Class: class, Op: "produce", Err: cause})] = c
+	}
+	for err, c := range cases {
+		deliver := func(context.Context, registration.Event) (relay.Outcome, error) { return relay.Outcome{}, err }
+		got := serving(t, &parts{deliver: deliver}).serve(post(t))
+		got.wantProblem(t, c.status, c.kind)
+		want := fmt.Sprintf(`{"type":"urn:userrelay:problem:%s","title":"%s","status":%d,"detail":"%s","eventId":"e-1"}`,
+			c.kind, http.StatusText(c.status), c.status, c.detail)
+		if retry := got.header.Get("Retry-After"); got.body != want || retry != c.retry {
+			t.Errorf("%v: answer %s, Retry-After %q, want %s and %q", err, got.body, retry, want, c.retry)
+		}
 	}
 }
 
+// Bodies of these types and encodings are read as JSON, others are refused.
 func TestMediaTypes(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		types []string
-		ok    bool
-	}{
-		"none":                         {nil, true},
-		"empty":                        {[]string{""}, true},
-		"JSON":                         {[]string{"application/json"}, true},
-		"JSON in UTF-8":                {[]string{"application/json; charset=utf-8"}, true},
-		"JSON in UTF-8, quoted":        {[]string{`application/json;charset="UTF-8"`}, true},
-		"in upper case":                {[]string{"Application/JSON"}, true},
-		"CloudEvent":                   {[]string{"application/cloudevents+json"}, true},
-		"CloudEvent in UTF-8":          {[]string{"application/cloudevents+json; charset=UTF-8"}, true},
-		"problem, whatever":            {[]string{"application/vnd.x.y+json"}, true},
-		"fetch with a string":          {[]string{"text/plain;charset=UTF-8"}, true},
-		"curl -d":                      {[]string{"application/x-www-form-urlencoded"}, true},
-		"white space around":           {[]string{"  application/json ; charset=utf-8 "}, true},
-		"broken parameter":             {[]string{"application/json; charset"}, true},
-		"XML":                          {[]string{"application/xml"}, false},
-		"form with parts":              {[]string{"multipart/form-data; boundary=x"}, false},
-		"bytes":                        {[]string{"application/octet-stream"}, false},
-		"HTML":                         {[]string{"text/html"}, false},
-		"JSON as text":                 {[]string{"text/json"}, false},
-		"JSON as another thing":        {[]string{"image/svg+json"}, false},
-		"JSON with more":               {[]string{"application/json-seq"}, false},
-		"lines":                        {[]string{"application/x-ndjson"}, false},
-		"JSON in front":                {[]string{"application/json+xml"}, false},
-		"batch of CloudEvents":         {[]string{"application/cloudevents-batch+json"}, true}, // an array: 400 by the decoder
-		"two in one":                   {[]string{"application/json, text/plain"}, false},
-		"two headers":                  {[]string{"application/json", "application/json"}, false},
-		"no type":                      {[]string{"json"}, false},
-		"nothing sensible":             {[]string{marker}, false},
-		"only parameters":              {[]string{"; charset=utf-8"}, false},
-		"anything":                     {[]string{"*/*"}, false},
-		"JSON with a marker parameter": {[]string{"application/xml; a=" + marker}, false},
+	const contentType, encoding = "Content-Type", "Content-Encoding"
+	for ok, headers := range map[bool][]http.Header{
+		true: {
+			{}, {contentType: {""}}, {contentType: {"application/json"}}, {contentType: {`application/json;charset="UTF-8"`}},
+			{contentType: {"Application/JSON"}}, {contentType: {"application/cloudevents+json; charset=UTF-8"}},
+			{contentType: {"application/vnd.x.y+json"}}, {contentType: {"text/plain;charset=UTF-8"}}, {contentType: {"text/plain"}},
+			{contentType: {"application/x-www-form-urlencoded"}}, {contentType: {"  application/json ; charset=utf-8 "}},
+			{contentType: {"application/json; charset"}}, // a broken parameter
+			{encoding: {""}}, {encoding: {"Identity"}},
+		},
+		false: {
+			{contentType: {"application/xml"}}, {contentType: {"multipart/form-data; boundary=x"}}, {contentType: {"text/json"}},
+			{contentType: {"image/svg+json"}}, {contentType: {"application/json-seq"}}, {contentType: {"application/json+xml"}},
+			{contentType: {"application/json, text/plain"}}, {contentType: {"application/json", "application/json"}}, {contentType: {"json"}},
+			{contentType: {marker}}, {contentType: {"; charset=utf-8"}}, {contentType: {"*/*"}},
+			{contentType: {"application/xml; a=" + marker}},
+			{encoding: {"gzip"}}, {encoding: {"BR"}}, {encoding: {"identity, gzip"}}, {encoding: {"identity", "gzip"}}, {encoding: {marker}},
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := post(t)
-			r.Header["Content-Type"] = c.types
-			if c.ok {
-				serve(t, (&parts{}).handler(t), r).wantStored(t, "e-1")
-				return
-			}
-			r = request(t, http.MethodPost, register, unwanted(t))
-			r.Header["Content-Type"] = c.types
-			p := serve(t, (&parts{}).handler(t), r).wantProblem(t, http.StatusUnsupportedMediaType, "unsupported-media-type")
-			if !strings.HasPrefix(p.Detail, "Content-Type: must be ") {
-				t.Errorf("detail = %q", p.Detail)
-			}
-		})
-	}
-}
-
-func TestContentEncodings(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		encodings []string
-		ok        bool
-	}{
-		"none":     {nil, true},
-		"empty":    {[]string{""}, true},
-		"identity": {[]string{"identity"}, true}, // says that there is none
-		"gzip":     {[]string{"gzip"}, false},
-		"deflate":  {[]string{"deflate"}, false},
-		"br":       {[]string{"BR"}, false},
-		"two":      {[]string{"identity, gzip"}, false},
-		"twice":    {[]string{"identity", "gzip"}, false},
-		"whatever": {[]string{marker}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := post(t)
-			if !c.ok {
+		for _, h := range headers {
+			p, r := serving(t, &parts{}), post(t)
+			if !ok {
 				r = request(t, http.MethodPost, register, unwanted(t))
 			}
-			r.Header["Content-Encoding"] = c.encodings
-			got := serve(t, (&parts{}).handler(t), r)
-			if c.ok {
-				got.wantStored(t, "e-1")
-				return
+			r.Header = h
+			got := p.serve(r)
+			if ok {
+				got.wantStored(t)
+				continue
 			}
-			if p := got.wantProblem(t, http.StatusUnsupportedMediaType, "unsupported-media-type"); p.Detail != "Content-Encoding: must be absent." {
-				t.Errorf("detail = %q", p.Detail)
+			detail := got.wantProblem(t, http.StatusUnsupportedMediaType, "unsupported-media-type")
+			want := "Content-Encoding: must be absent."
+			if h[contentType] != nil {
+				want = "Content-Type: must be "
 			}
-		})
+			if !strings.HasPrefix(detail, want) {
+				t.Errorf("%v: detail = %q", h, detail)
+			}
+		}
 	}
 }

@@ -3,13 +3,12 @@ package functions_test
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"userrelay/handler/functions"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
 	"userrelay/handler/trace"
@@ -17,177 +16,117 @@ import (
 
 func TestRoutes(t *testing.T) {
 	t.Parallel()
-	const healthy, version = `{"status":"ok"}`, `{}`
-	for path, want := range map[string]string{ // the answer's body; "" none
-		"/":                          "userrelay\n",
-		"/?a=b":                      "userrelay\n",
-		"/api/RegisterUser":          storedJSON("e-1"),
-		"/api/RegisterUser/":         storedJSON("e-1"),
-		"/API/REGISTERUSER":          storedJSON("e-1"),
-		"/Api/registeruser/":         storedJSON("e-1"),
-		"/api/Register%55ser":        storedJSON("e-1"),
-		"/api/RegisterUser?code=x":   storedJSON("e-1"),
-		"/api/RegisterUser/?code=/":  storedJSON("e-1"),
-		"/api/RegisterUser?a=%2F":    storedJSON("e-1"),
-		"/api/Health":                healthy,
-		"/api/health/":               healthy,
-		"/API/HEALTH?x":              healthy,
-		"/api/Version":               version,
-		"/API/version/":              version,
-		"/api%2FVersion":             "",
-		"//":                         "",
-		"/api":                       "",
-		"/api/":                      "",
-		"/api//RegisterUser":         "",
-		"//api/RegisterUser":         "",
-		"/api/RegisterUser//":        "",
-		"/api/./RegisterUser":        "",
-		"/api/x/../RegisterUser":     "",
-		"/api/RegisterUser/x":        "",
-		"/api/RegisterUser/Health":   "",
-		"/api/RegisterUserx":         "",
-		"/api/RegisterUse":           "",
-		"/api%2FRegisterUser":        "",
-		"/api%2fRegisterUser":        "",
-		"/api/RegisterUser%2F":       "",
-		"/api/RegisterUser/%2F":      "",
-		"/%2F":                       "",
-		"/api%2FHealth":              "",
-		"/api/RegisterUser%20":       "",
-		"/api/RegisterUser%00":       "",
-		"/api\\RegisterUser":         "",
-		"/RegisterUser":              "",
-		"/Health":                    "",
-		"/admin/host/status":         "",
-		"/favicon.ico":               "",
-		"/" + marker:                 "",
-		"/api/RegisterUser%EF%BC%8F": "", // a full-width slash
+	for body, paths := range map[string][]string{ // "": there is no such function
+		"userrelay\n": {"/", "/?a=b"},
+		storedJSON("e-1"): {
+			register, register + "/", "/API/REGISTERUSER", "/Api/registeruser/", "/api/Register%55ser", register + "?code=x", register + "/?code=/",
+			register + "?a=%2F",
+		},
+		`{"status":"ok"}`: {"/api/Health", "/api/health/", "/API/HEALTH?x"},
+		`{}`:              {"/api/Version", "/API/version/"},
+		"": {
+			"/api%2FVersion", "//", "/api", "/api/", "/api//RegisterUser", "//api/RegisterUser", register + "//", "/api/./RegisterUser",
+			"/api/x/../RegisterUser", register + "/x", register + "/Health", register + "x", "/api/RegisterUse", "/api%2fRegisterUser",
+			register + "%2F", register + "/%2F", "/%2F", register + "%20", register + "%00", "/api\\RegisterUser", "/RegisterUser", "/Health",
+			"/admin/host/status", "/" + marker, register + "%EF%BC%8F", // a full-width slash
+		},
 	} {
-		t.Run(path, func(t *testing.T) {
-			t.Parallel()
-			method := http.MethodGet
-			if !strings.HasPrefix(want, "userrelay") && want != healthy && want != version {
-				method = http.MethodPost
+		for _, path := range paths {
+			method := http.MethodPost
+			if body != "" && body != storedJSON("e-1") {
+				method = http.MethodGet
 			}
-			r := post(t)
-			body := r.Body
-			r = request(t, method, path, body)
-			got := serve(t, (&parts{}).handler(t), r)
-			if want == "" {
+			got := serving(t, &parts{}).serve(request(t, method, path, strings.NewReader(simple)))
+			if body == "" {
 				got.wantProblem(t, http.StatusNotFound, "not-found")
-			} else if got.status != http.StatusOK || got.body != want {
-				t.Errorf("answer %d %q, want 200 %q", got.status, got.body, want)
+			} else if got.status != http.StatusOK || got.body != body || got.header.Get("Location") != "" {
+				t.Errorf("%s: answer %d %q %v, want 200 %q", path, got.status, got.body, got.header, body)
 			}
-			if location := got.header.Get("Location"); location != "" {
-				t.Errorf("redirect to %s", location)
-			}
-		})
+		}
 	}
-}
-
-// Some HTTP/1.1 clients send the full URL, which may have no path.
-func TestRouteOfAnEmptyPath(t *testing.T) {
-	t.Parallel()
 	r := request(t, http.MethodGet, "/", nil)
-	r.URL = &url.URL{Scheme: "http", Host: "127.0.0.1"}
-	if got := serve(t, (&parts{}).handler(t), r); got.status != http.StatusOK || got.body != "userrelay\n" {
+	r.URL = &url.URL{Scheme: "http", Host: "127.0.0.1"} // some clients send the full URL, which may have no path
+	if got := serving(t, &parts{}).serve(r); got.body != "userrelay\n" {
 		t.Errorf("answer %d %q", got.status, got.body)
 	}
 }
 
 func TestMethods(t *testing.T) {
 	t.Parallel()
-	for path, allowed := range map[string]string{"/": "GET, HEAD", register: "POST", "/api/Health": "GET, HEAD", "/api/Version": "GET, HEAD", "/api/registeruser/": "POST"} {
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", marker} {
-			t.Run(method+" "+path, func(t *testing.T) {
-				t.Parallel()
-				ok := strings.Contains(", "+allowed+", ", ", "+method+", ")
-				r := request(t, method, path, post(t).Body)
-				if !ok {
-					r = request(t, method, path, unwanted(t))
-				}
-				got := serve(t, (&parts{}).handler(t), r)
-				if ok {
-					if got.status != http.StatusOK || got.header.Get("Allow") != "" {
-						t.Errorf("answer %d, Allow %q, want 200", got.status, got.header.Get("Allow"))
-					}
-					return
-				}
-				p := got.wantProblem(t, http.StatusMethodNotAllowed, "method-not-allowed")
-				if want := "The method must be " + strings.ReplaceAll(allowed, ", ", " or ") + "."; p.Detail != want {
-					t.Errorf("detail = %q, want %q", p.Detail, want)
-				}
-				if got := got.header.Values("Allow"); !cmp.Equal(got, []string{allowed}) {
-					t.Errorf("Allow = %q, want %q", got, allowed)
-				}
-			})
+	get, post := []string{"GET", "HEAD"}, []string{"POST"}
+	for path, allowed := range map[string][]string{
+		"/": get, register: post, "/api/Health": get, "/api/Version": get, "/api/registeruser/": post, drain: post,
+	} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "get", marker} {
+			if slices.Contains(allowed, method) {
+				continue // as in TestRoutes
+			}
+			got := serving(t, &parts{}).serve(request(t, method, path, unwanted(t)))
+			detail := got.wantProblem(t, http.StatusMethodNotAllowed, "method-not-allowed")
+			if want := "The method must be " + strings.Join(allowed, " or ") + "."; detail != want {
+				t.Errorf("detail = %q, want %q", detail, want)
+			}
+			if got := got.header.Get("Allow"); got != strings.Join(allowed, ", ") {
+				t.Errorf("Allow = %q, want %q", got, allowed)
+			}
+		}
+	}
+	for _, path := range []string{"/", "/api/Health", "/api/Version"} {
+		if got := serving(t, &parts{}).serve(request(t, http.MethodHead, path, nil)); got.status != http.StatusOK {
+			t.Errorf("HEAD %s: answer %d", path, got.status)
 		}
 	}
 }
 
-func TestHeadHasNoBody(t *testing.T) {
+// The version function answers which program runs. It makes no request and reports nothing.
+func TestVersion(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer((&parts{}).handler(t))
-	defer server.Close()
-	for path, length := range map[string]int64{"/": int64(len("userrelay\n")), "/api/Health": int64(len(`{"status":"ok"}`))} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodHead, server.URL+path, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := server.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := res.Body.Close(); err != nil {
-			t.Error(err)
-		}
-		if res.StatusCode != http.StatusOK || res.ContentLength != length {
-			t.Errorf("HEAD %s: %d with a length of %d, want 200 with %d", path, res.StatusCode, res.ContentLength, length)
-		}
-	}
+	p := &parts{check: func(context.Context) error {
+		t.Error("Kafka was asked")
+		return nil
+	}}
+	c := p.config()
+	c.Build = func() functions.Build { return functions.Build{Commit: "c51b745+changed", SHA256: "0a"} }
+	p.Handler = functions.New(c)
+	p.serve(request(t, http.MethodGet, "/api/Version", nil)).want(t, http.StatusOK, `{"commit":"c51b745+changed","sha256":"0a"}`)
 }
 
 // The context of a function has the invocation from the host's headers.
 func TestInvocation(t *testing.T) {
 	t.Parallel()
-	const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	traced := trace.Operation{TraceID: "0af7651916cd43dd8448eb211c80319c", SpanID: "b7ad6b7169203331", Flags: "01", Name: "RegisterUser"}
-	stated := traced
-	stated.State = "a=1,b=2"
-	for name, c := range map[string]struct {
-		header http.Header
-		want   trace.Operation // one without trace id: any
+	const id, traceparent = "X-Azure-Functions-Invocationid", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for _, c := range []struct {
+		header       http.Header
+		traced       bool
+		state, invID string
 	}{
-		"none":               {http.Header{}, trace.Operation{Flags: "01", Name: "RegisterUser"}},
-		"traceparent":        {http.Header{"Traceparent": {traceparent}}, traced},
-		"tracestate":         {http.Header{"Traceparent": {traceparent}, "Tracestate": {"a=1", "b=2"}}, stated},
-		"tracestate alone":   {http.Header{"Tracestate": {"a=1"}}, trace.Operation{Flags: "01", Name: "RegisterUser"}},
-		"bad traceparent":    {http.Header{"Traceparent": {marker}, "Tracestate": {"a=1"}}, trace.Operation{Flags: "01", Name: "RegisterUser"}},
-		"invocation":         {http.Header{"X-Azure-Functions-Invocationid": {"6b1a"}}, trace.Operation{Flags: "01", Name: "RegisterUser", InvocationID: "6b1a"}},
-		"behind a caller's":  {http.Header{"X-Azure-Functions-Invocationid": {"mine, his, 6b1a"}}, trace.Operation{Flags: "01", Name: "RegisterUser", InvocationID: "6b1a"}},
-		"in a second header": {http.Header{"X-Azure-Functions-Invocationid": {"mine", " 6b1a "}}, trace.Operation{Flags: "01", Name: "RegisterUser", InvocationID: "6b1a"}},
-		"longest invocation": {http.Header{"X-Azure-Functions-Invocationid": {strings.Repeat("i", 64)}}, trace.Operation{Flags: "01", Name: "RegisterUser", InvocationID: strings.Repeat("i", 64)}},
-		"too long":           {http.Header{"X-Azure-Functions-Invocationid": {strings.Repeat("i", 65)}}, trace.Operation{Flags: "01", Name: "RegisterUser"}},
-		"not ASCII":          {http.Header{"X-Azure-Functions-Invocationid": {"ż"}}, trace.Operation{Flags: "01", Name: "RegisterUser"}},
-		"white space":        {http.Header{"X-Azure-Functions-Invocationid": {"a b"}}, trace.Operation{Flags: "01", Name: "RegisterUser"}},
-		"empty":              {http.Header{"X-Azure-Functions-Invocationid": {"mine,"}}, trace.Operation{Flags: "01", Name: "RegisterUser"}},
+		{http.Header{}, false, "", ""},
+		{http.Header{"Traceparent": {traceparent}, "Tracestate": {"a=1", "b=2"}}, true, "a=1,b=2", ""},
+		{http.Header{"Tracestate": {"a=1"}}, false, "", ""},
+		{http.Header{"Traceparent": {marker}, "Tracestate": {"a=1"}}, false, "", ""},
+		{http.Header{id: {"6b1a"}}, false, "", "6b1a"},
+		{http.Header{id: {"mine, his, 6b1a"}}, false, "", "6b1a"}, // the host appends its own to a caller's
+		{http.Header{id: {"mine", " 6b1a "}}, false, "", "6b1a"},
+		{http.Header{id: {strings.Repeat("i", 64)}}, false, "", strings.Repeat("i", 64)},
+		{http.Header{id: {strings.Repeat("i", 65)}}, false, "", ""},
+		{http.Header{id: {"ż"}}, false, "", ""},
+		{http.Header{id: {"a b"}}, false, "", ""},
+		{http.Header{id: {"mine,"}}, false, "", ""},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var got trace.Operation
-			p := &parts{deliver: func(ctx context.Context, e registration.Event) (relay.Outcome, error) {
-				got = trace.FromContext(ctx)
-				return outcome(e), nil
-			}}
-			r := post(t)
-			r.Header = c.header
-			serve(t, p.handler(t), r).wantStored(t, "e-1")
-			if c.want.TraceID == "" && len(got.TraceID) == 32 {
-				c.want.TraceID = got.TraceID
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("operation (-want +got):\n%s", diff)
-			}
-		})
+		var got trace.Operation
+		p := serving(t, &parts{deliver: func(ctx context.Context, e registration.Event) (relay.Outcome, error) {
+			got = trace.FromContext(ctx)
+			return outcome(e), nil
+		}})
+		r := post(t)
+		r.Header = c.header
+		p.serve(r).wantStored(t)
+		want := trace.Operation{TraceID: got.TraceID, Flags: "01", State: c.state, Name: "RegisterUser", InvocationID: c.invID}
+		if c.traced {
+			want.TraceID, want.SpanID = traceparent[3:35], traceparent[36:52]
+		}
+		if got != want || len(got.TraceID) != 32 {
+			t.Errorf("%v: operation %+v, want %+v", c.header, got, want)
+		}
 	}
 }

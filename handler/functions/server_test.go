@@ -1,9 +1,11 @@
 package functions_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -58,60 +60,67 @@ func (p *pipes) dial() (net.Conn, error) {
 // service is a running Serve.
 type service struct {
 	*pipes
-	handler *functions.Handler
-	stop    context.CancelFunc
-	done    chan error
-	log     *bytes.Buffer
+	*parts
+
+	client *http.Client
+	stop   context.CancelFunc
+	done   chan error
+	log    bytes.Buffer
 }
 
 func start(t *testing.T, p *parts, drain time.Duration) *service {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	s := &service{pipes: newPipes(), handler: p.handler(t), stop: stop, done: make(chan error, 1), log: &bytes.Buffer{}}
-	go func() { s.done <- functions.Serve(ctx, s, s.handler, slog.New(slog.NewTextHandler(s.log, nil)), drain) }()
-	t.Cleanup(stop)
+	s := &service{pipes: newPipes(), parts: serving(t, p), stop: stop, done: make(chan error, 1)}
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return s.dial() }}
+	s.client = &http.Client{Transport: transport}
+	go func() {
+		s.done <- functions.Serve(ctx, s, s.Handler, slog.New(slog.NewTextHandler(&s.log, nil)), drain)
+	}()
+	t.Cleanup(func() {
+		stop()
+		transport.CloseIdleConnections()
+	})
 	return s
 }
 
-// client returns a client of the service and a function that closes its connections.
-func (s *service) client() (c *http.Client, stop func()) {
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return s.dial() }}
-	return &http.Client{Transport: transport}, transport.CloseIdleConnections
+// end stops the service, which has to end well.
+func (s *service) end(t *testing.T) {
+	t.Helper()
+	s.stop()
+	if err := <-s.done; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
 }
 
-func send(t *testing.T, c *http.Client) (answer, error) {
+func (s *service) send(t *testing.T, path, body string) (answer, error) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://handler"+register, post(t).Body)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://handler"+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := c.Do(r)
+	res, err := s.client.Do(r)
 	if err != nil {
 		return answer{}, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	body, err := io.ReadAll(res.Body)
-	return answer{res.StatusCode, res.Header, string(body)}, err
+	got, err := io.ReadAll(res.Body)
+	return answer{res.StatusCode, res.Header, string(got)}, err
 }
 
 func TestServe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, &parts{}, time.Second)
-		c, leave := s.client()
-		defer leave()
 		for range 3 {
-			got, err := send(t, c)
+			got, err := s.send(t, register, simple)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got.wantStored(t, "e-1")
+			got.wantStored(t)
 		}
 		began := time.Now()
-		s.stop()
-		if err := <-s.done; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
+		s.end(t)
 		if took := time.Since(began); took >= time.Second {
 			t.Errorf("the end took %v: an idle connection is nothing to wait for", took)
 		}
@@ -119,113 +128,72 @@ func TestServe(t *testing.T) {
 			t.Errorf("dial after the end: %v, want a closed listener", err)
 		}
 		if s.log.Len() > 0 {
-			t.Errorf("log: %s", s.log)
+			t.Errorf("log: %s", s.log.String())
 		}
 	})
 }
 
-// A request in progress at shutdown is answered. A later request on an existing connection is not accepted: its sender
-// sees the connection close.
+// A request in progress at shutdown is answered, or cut off when the time is up. A later request on an existing
+// connection is not accepted: its sender sees the connection close.
 func TestServeDrains(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		p := &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
-			<-time.After(3 * time.Second)
-			return outcome(e), nil
-		}}
-		s := start(t, p, 4*time.Second)
-		c, leave := s.client()
-		defer leave()
-		late, err := s.dial() // a connection that was there before the end, and whose request comes after it
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = late.Close() }()
-		if _, err := io.WriteString(late, "POST /api/RegisterUser HTTP/1.1\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		answered := make(chan struct{})
-		go func() {
-			defer close(answered)
-			got, err := send(t, c)
+	for takes, limit := range map[time.Duration]time.Duration{3 * time.Second: 4 * time.Second, 5 * time.Second: 4 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := start(t, &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
+				<-time.After(takes)
+				return outcome(e), nil
+			}}, limit)
+			late, err := s.dial() // a connection that was there before the end, and whose request comes after it
 			if err != nil {
-				t.Errorf("the request in progress: %v", err)
-				return
+				t.Fatal(err)
 			}
-			got.wantStored(t, "e-1")
-		}()
-		synctest.Wait()
-		began := time.Now()
-		s.stop()
-		synctest.Wait()
-		select {
-		case err := <-s.done:
-			t.Fatalf("Serve ended, %v, before the request in progress", err)
-		default:
-		}
-		if _, err := s.dial(); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("dial during the end: %v, want a closed listener", err)
-		}
-		if _, err := io.WriteString(late, "Host: x\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
-			t.Fatal(err)
-		}
-		serve(t, s.handler, post(t)).wantProblem(t, http.StatusServiceUnavailable, "busy") // as one that the server had begun to read
-		if got, err := io.ReadAll(late); err != nil || len(got) > 0 {
-			t.Errorf("the request that came late: %q, %v, want its connection closed", got, err)
-		}
-		<-answered
-		if err := <-s.done; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
-		if took := time.Since(began); took < 3*time.Second || took > 4*time.Second {
-			t.Errorf("the end took %v, the request 3 s", took)
-		}
-	})
-}
-
-func TestServeGivesUpDraining(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		p := &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
-			<-release
-			return outcome(e), nil
-		}}
-		s := start(t, p, 4*time.Second)
-		c, leave := s.client()
-		defer leave()
-		cut := make(chan error, 1)
-		go func() {
-			_, err := send(t, c)
-			cut <- err
-		}()
-		synctest.Wait()
-		began := time.Now()
-		s.stop()
-		err := <-s.done
-		if took := time.Since(began); took != 4*time.Second {
-			t.Errorf("gave up after %v, want 4 s", took)
-		}
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "drain: ") {
-			t.Errorf("Serve: %v, want that it drained in vain", err)
-		}
-		if err := <-cut; err == nil {
-			t.Error("the request that was given up has an answer")
-		}
-		close(release)
-	})
+			defer func() { _ = late.Close() }()
+			if _, err := io.WriteString(late, "POST /api/RegisterUser HTTP/1.1\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			var group sync.WaitGroup
+			group.Go(func() {
+				got, err := s.send(t, register, simple)
+				if (err == nil) != (takes < limit) {
+					t.Errorf("the request in progress: %v", err)
+				}
+				if err == nil {
+					got.wantStored(t)
+				}
+			})
+			synctest.Wait()
+			began := time.Now()
+			s.stop()
+			synctest.Wait()
+			if _, err := s.dial(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("dial during the end: %v, want a closed listener", err)
+			}
+			if _, err := io.WriteString(late, "Host: x\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+				t.Fatal(err)
+			}
+			s.serve(post(t)).wantProblem(t, http.StatusServiceUnavailable, "busy") // as one that the server had begun to read
+			if got, err := io.ReadAll(late); err != nil || len(got) > 0 {
+				t.Errorf("the request that came late: %q, %v, want its connection closed", got, err)
+			}
+			err = <-s.done
+			took := time.Since(began)
+			switch {
+			case takes < limit && (err != nil || took < takes || took > limit):
+				t.Errorf("Serve: %v after %v, the request took %v", err, took, takes)
+			case takes > limit && (!errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "drain: ") || took != limit):
+				t.Errorf("Serve: %v after %v, want that it drained %v in vain", err, took, limit)
+			}
+			group.Wait()
+			<-time.After(takes) // a delivery that was given up ends, too
+		})
+	}
 }
 
 func TestServeFailsWithItsListener(t *testing.T) {
 	t.Parallel()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	err = functions.Serve(t.Context(), l, (&parts{}).handler(t), slog.New(slog.DiscardHandler), time.Second)
+	l := newPipes()
+	l.close()
+	err := functions.Serve(t.Context(), l, serving(t, &parts{}).Handler, slog.New(slog.DiscardHandler), time.Second)
 	if !errors.Is(err, net.ErrClosed) || !strings.HasPrefix(err.Error(), "serve: ") {
 		t.Errorf("Serve: %v, want that the listener is closed", err)
 	}
@@ -234,15 +202,16 @@ func TestServeFailsWithItsListener(t *testing.T) {
 // A caller that sends nothing, or too little, is disconnected to free its resources for others.
 func TestServeLetsSlowCallersGo(t *testing.T) {
 	t.Parallel()
+	const head = "POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\n"
 	for name, c := range map[string]struct {
 		sent string
 		took time.Duration
 		want string // the answer's beginning; "" none
 	}{
-		"in the header":        {"POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\n", 5 * time.Second, ""},
-		"in the body":          {"POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{", 10 * time.Second, "HTTP/1.1 408 "},
-		"in a chunk":           {"POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"u", 10 * time.Second, "HTTP/1.1 408 "},
-		"in an unwanted body":  {"PUT /api/RegisterUser HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{", 10 * time.Second, "HTTP/1.1 405 "},
+		"in the header":        {head, 5 * time.Second, ""},
+		"in the body":          {head + "Content-Length: 10\r\n\r\n{", 10 * time.Second, "HTTP/1.1 408 "},
+		"in a chunk":           {head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"u", 10 * time.Second, "HTTP/1.1 408 "},
+		"in an unwanted body":  {strings.Replace(head, "POST", "PUT", 1) + "Content-Length: 10\r\n\r\n{", 10 * time.Second, "HTTP/1.1 405 "},
 		"after an answer":      {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 150 * time.Second, "HTTP/1.1 200 "},
 		"in the next header":   {"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n", 5 * time.Second, "HTTP/1.1 200 "},
 		"with a header's size": {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 80<<10), time.Second, "HTTP/1.1 431 "},
@@ -265,10 +234,70 @@ func TestServeLetsSlowCallersGo(t *testing.T) {
 				if took := time.Since(began).Round(time.Second); took != c.took {
 					t.Errorf("let go after %v, want %v", took, c.took)
 				}
-				s.stop()
-				if err := <-s.done; err != nil {
-					t.Errorf("Serve: %v", err)
+				s.end(t)
+			})
+		})
+	}
+}
+
+// No answer begins before the end of the body: the Functions host sends the whole body before it reads the answer, and
+// replaces an earlier answer by an empty 500. A sender with Expect: 100-continue is not asked for a body that is not
+// wanted.
+func TestAnswersComeAfterTheBody(t *testing.T) {
+	t.Parallel()
+	const size = 1 << 20 // more than net/http reads by itself
+	for name, c := range map[string]struct {
+		line, header  string
+		length        int
+		ends, waiting bool
+		status        int
+	}{
+		"wrong media type":         {"POST " + register, "Content-Type: image/png\r\n", size, false, false, http.StatusUnsupportedMediaType},
+		"wrong method":             {"PUT " + register, "", size, false, false, http.StatusMethodNotAllowed},
+		"no such function":         {"POST /api/Nothing", "", size, false, false, http.StatusNotFound},
+		"shutting down":            {"POST " + register, "", size, true, false, http.StatusServiceUnavailable},
+		"announced as too large":   {"POST " + register, "", functions.MaxBody + 1, false, false, http.StatusRequestEntityTooLarge},
+		"no JSON from the begin":   {"POST " + register, "", size, false, false, http.StatusBadRequest},
+		"a body that nobody reads": {"GET /", "", size, false, false, http.StatusOK},
+		"not sent yet": {
+			"POST " + register, "Content-Type: image/png\r\nExpect: 100-continue\r\n", size, false, true, http.StatusUnsupportedMediaType,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, &parts{}, time.Second)
+				if c.ends {
+					s.ShutDown()
 				}
+				conn, err := s.dial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = conn.Close() }()
+				answers := bufio.NewReader(conn)
+				for range 2 { // the connection can be used for another request
+					body := strings.Repeat("x", c.length)
+					if c.waiting {
+						body = ""
+					}
+					_, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", c.line, c.header, c.length, body)
+					if err != nil {
+						t.Fatalf("the server does not read all of the body: %v", err)
+					}
+					res, err := http.ReadResponse(answers, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != c.status || res.Close != c.waiting {
+						t.Errorf("answer %d, error %v, the connection is closed: %t, want %d", res.StatusCode, err, res.Close, c.status)
+					}
+					_ = res.Body.Close()
+					if c.waiting {
+						return // the body may come all the same
+					}
+				}
+				s.end(t)
 			})
 		})
 	}
@@ -278,20 +307,15 @@ func TestServeLetsSlowCallersGo(t *testing.T) {
 func TestServeLogs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := &parts{
+		s := start(t, &parts{
+			want:     "panicked",
 			deliver:  func(context.Context, registration.Event) (relay.Outcome, error) { panic(marker) },
 			panicked: func(context.Context, any, []byte) { panic("the observer fails") },
-		}
-		s := start(t, p, time.Second)
-		c, leave := s.client()
-		defer leave()
-		if got, err := send(t, c); err == nil {
+		}, time.Second)
+		if got, err := s.send(t, register, simple); err == nil {
 			t.Errorf("answer %d %s", got.status, got.body)
 		}
-		s.stop()
-		if err := <-s.done; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
+		s.end(t)
 		if got := s.log.String(); !strings.Contains(got, "level=WARN") || strings.Count(got, "\n") != 1 {
 			t.Errorf("log: %q, want one warning", got)
 		}

@@ -2,8 +2,6 @@ package outbox_test
 
 import (
 	"bytes"
-	"encoding/base64"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +9,7 @@ import (
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 	"userrelay/local/storagequeue"
+	"userrelay/test/must"
 	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
@@ -18,81 +17,105 @@ import (
 // Messages that can be drained go back into the outbox; the rest stay, each with a reason.
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	s := queuetest.Start(t, storagequeue.Config{})
-	q := open(t, s.ConnectionString())
-	if list, err := q.ListPoisoned(wait.Context(t)); err != nil || len(list) != 0 {
+	s, q, ctx := started(t)
+	if list, err := q.ListPoisoned(ctx); err != nil || len(list) != 0 {
 		t.Fatalf("without a queue: %v, %v", list, err)
 	}
 	large := bytes.Repeat([]byte("x"), registration.MaxEnvelope)
 	later := bytes.Replace(message(3).Encode(), []byte(`version":1`), []byte(`version":2`), 1)
-	for _, m := range []struct {
-		message []byte
-		reason  string
-	}{{message(1).Encode(), "Kafka rejects the record as invalid."}, {[]byte("hello"), "It cannot be read."}, {large, "lost for its length"}, {later, "of a later version"}} {
-		if kept, err := q.Poison(wait.Context(t), m.message, m.reason); err != nil || kept.ID == "" {
+	for reason, m := range map[string][]byte{
+		"Kafka rejects the record as invalid.": message(1).Encode(), "It cannot be read.": []byte("hello"),
+		"lost for its length": large, "of a later version": later,
+	} {
+		if kept, err := q.Poison(ctx, m, reason); err != nil || kept.ID == "" {
 			t.Fatal(err)
 		}
 	}
 	poison := queuetest.Open(t, s.ConnectionString(), outbox.QueueName+"-poison")
-	for _, byHost := range []string{base64.StdEncoding.EncodeToString(message(2).Encode()), "no base64!"} {
-		if _, err := poison.EnqueueMessage(wait.Context(t), byHost, nil); err != nil {
-			t.Fatal(err)
-		}
+	for _, byHost := range []string{inBase64(message(2).Encode()), "no base64!"} {
+		queuetest.Put(t, poison, byHost)
 	}
-
-	list, err := q.ListPoisoned(wait.Context(t))
-	if err != nil || len(list) != 6 {
-		t.Fatalf("%d messages, error %v", len(list), err)
-	}
-	describe := func(p outbox.Poisoned) string {
-		text := p.Message.Event.ID + " " + p.Reason
-		if p.Err != nil {
-			text += " " + p.Err.Error()
+	listed := func() (all []string) {
+		t.Helper()
+		for _, p := range must.Get[[]outbox.Poisoned](t)(q.ListPoisoned(wait.Context(t))) {
+			text := p.Message.Event.ID + " " + p.Reason
+			if p.Err != nil {
+				text += " " + p.Err.Error()
+			}
+			all = append(all, text)
+			if p.ID == "" || p.Since.IsZero() || p.Sent {
+				t.Errorf("listed: %+v", p)
+			}
 		}
-		return text
-	}
-	var got []string
-	for _, p := range list {
-		got = append(got, describe(p))
-		if p.ID == "" || p.Since.IsZero() || p.Sent {
-			t.Errorf("listed: %+v", p)
-		}
+		slices.Sort(all)
+		return all
 	}
 	const unread = "body: must be a CloudEvent in JSON, as this program writes it into its outbox"
-	want := []string{
-		"e-1 Kafka rejects the record as invalid.", " It cannot be read. " + unread, "  " + unread,
-		" of a later version " + registration.ErrNewerVersion.Error(), "e-2 ", "  message: must be base64",
+	stays := []string{
+		"  " + unread, "  message: must be base64", " It cannot be read. " + unread, " of a later version " + registration.ErrNewerVersion.Error(),
 	}
-	if !slices.Equal(got, want) {
-		t.Errorf("listed:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if got := listed(); !slices.Equal(got, append(slices.Clone(stays), "e-1 Kafka rejects the record as invalid.", "e-2 ")) {
+		t.Errorf("listed:\n%s", strings.Join(got, "\n"))
 	}
-
-	for round, sent := range []int{2, 0} { // the remaining messages are visible again at once
-		told := 0
-		if err := q.Resend(wait.Context(t), func(p outbox.Poisoned) {
+	for round, want := range []int{2, 0} { // the remaining messages are visible again at once
+		sent := 0
+		if err := q.Resend(ctx, func(p outbox.Poisoned) {
 			if p.Sent != (p.Err == nil) {
 				t.Errorf("sent %t, error %v", p.Sent, p.Err)
 			}
 			if p.Sent {
-				told++
+				sent++
 			}
-		}); err != nil {
-			t.Fatal(err)
+		}); err != nil || sent != want {
+			t.Fatalf("round %d: %d sent, %v", round, sent, err)
 		}
-		if left := queuetest.Count(t, poison); told != sent || left != 4 {
-			t.Errorf("round %d: %d sent, %d left", round, told, left)
+		if got := listed(); !slices.Equal(got, stays) {
+			t.Errorf("what stays is not as it was:\n%s", strings.Join(got, "\n"))
 		}
 	}
-	again := take(t, queuetest.Open(t, s.ConnectionString(), outbox.QueueName))
-	if len(again) != 2 || text(t, again[0]) != string(message(1).Encode()) || text(t, again[1]) != string(message(2).Encode()) {
-		t.Errorf("%d messages in the outbox", len(again))
+	var again []string
+	for _, m := range take(t, q) {
+		again = append(again, string(m.Message))
 	}
-	list, err = q.ListPoisoned(wait.Context(t))
-	if err != nil || len(list) != 4 || !strings.HasPrefix(list[0].Reason, "It cannot be read.") {
-		t.Errorf("what stays is not as it was: %+v, %v", list, err)
+	slices.Sort(again)
+	if !slices.Equal(again, []string{string(message(1).Encode()), string(message(2).Encode())}) {
+		t.Errorf("in the outbox: %q", again)
 	}
-	if !errors.Is(list[2].Err, registration.ErrNewerVersion) {
-		t.Errorf("of a later version: %v", list[2].Err)
+}
+
+// A message that goes back into the outbox keeps its profile only if the current setting says so, and is readable in
+// whatever form the host poisoned it.
+func TestResendWithAndWithoutProfile(t *testing.T) {
+	t.Parallel()
+	for name, profile := range map[string]bool{"id": false, "full": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := queuetest.Start(t, storagequeue.Config{})
+			account := must.Get[outbox.Account](t)(outbox.ParseConnectionString(s.ConnectionString()))
+			q := newQueue(t, outbox.Config{Account: account, Profile: profile})
+			ctx, m := wait.Context(t), message(1)
+			m.Event.Profile = []byte(`{"email":"jane@example.com"}`)
+			// A host with messageEncoding none delivers base64 of base64; the current and the previous handler poison
+			// it in that form.
+			for _, form := range [][]byte{m.Encode(), []byte(inBase64(m.Encode()))} {
+				if _, err := q.Poison(ctx, form, "It cannot be read."); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := q.Resend(ctx, func(outbox.Poisoned) {}); err != nil {
+				t.Fatal(err)
+			}
+			got := take(t, q)
+			for _, g := range got {
+				e, err := registration.ParseEnvelope(g.Message)
+				if err != nil || e.Event.UserID != m.Event.UserID || (e.Event.Profile != nil) != profile || e.Event.ProfileOmitted {
+					t.Errorf("in the outbox: %+v, %v", e.Event, err)
+				}
+			}
+			if len(got) != 2 {
+				t.Errorf("%d messages in the outbox", len(got))
+			}
+		})
 	}
 }
 
@@ -100,7 +123,7 @@ func FuzzPoisoned(f *testing.F) {
 	f.Add([]byte(`{"reason":"x","poisonedtime":"2022-01-12T01:23:26Z","message":"aGVsbG8="}`))
 	f.Add(message(1).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p := outbox.ReadPoisoned(base64.StdEncoding.EncodeToString(b))
+		p := outbox.ReadPoisoned(inBase64(b))
 		if p.Err == nil && p.Message.Event.ID == "" {
 			t.Errorf("of %q came %+v", b, p)
 		}

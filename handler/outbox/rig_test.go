@@ -4,65 +4,62 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
-	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"testing"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"go.uber.org/goleak"
 
-	"userrelay/handler/identity"
+	"userrelay/handler/delivery"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 	"userrelay/local/storagequeue"
+	"userrelay/test/must"
 	"userrelay/test/queuetest"
 	"userrelay/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// started returns the stand-in of the service, its outbox, and a context for the test.
+func started(t *testing.T) (*storagequeue.Server, *outbox.Queue, context.Context) {
+	t.Helper()
+	s := queuetest.Start(t, storagequeue.Config{})
+	return s, open(t, s.ConnectionString()), wait.Context(t)
+}
+
 // open returns the outbox of a connection string.
 func open(t *testing.T, connection string) *outbox.Queue {
 	t.Helper()
-	a, err := outbox.ParseConnectionString(connection)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return newQueue(t, outbox.Config{Account: a})
+	return newQueue(t, outbox.Config{Account: must.Get[outbox.Account](t)(outbox.ParseConnectionString(connection))})
+}
+
+// at returns the outbox of an account at an address, with a key that the stand-in does not know.
+func at(t *testing.T, address string) *outbox.Queue {
+	t.Helper()
+	return open(t, "AccountName=devstoreaccount1;AccountKey="+key+";QueueEndpoint="+address)
 }
 
 func newQueue(t *testing.T, c outbox.Config) *outbox.Queue {
 	t.Helper()
-	q, err := outbox.New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	q := must.Get[*outbox.Queue](t)(outbox.New(c))
 	t.Cleanup(q.Close)
 	return q
 }
 
-// take returns the visible messages of a queue, and hides them for longer than the test takes.
-func take(t *testing.T, q *azqueue.QueueClient) []*azqueue.DequeuedMessage {
+// put puts a message into the outbox.
+func put(t *testing.T, q *outbox.Queue, m registration.Envelope, hidden time.Duration) delivery.Kept {
 	t.Helper()
-	most, hold := int32(32), int32(3600)
-	resp, err := q.DequeueMessages(wait.Context(t), &azqueue.DequeueMessagesOptions{NumberOfMessages: &most, VisibilityTimeout: &hold})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.Messages
+	return must.Get[delivery.Kept](t)(q.Put(wait.Context(t), m, hidden))
 }
 
-// text returns the content of a message.
-func text(t *testing.T, m *azqueue.DequeuedMessage) string {
+// take returns the visible messages of the outbox, and hides them for longer than the test takes.
+func take(t *testing.T, q *outbox.Queue) []delivery.Received {
 	t.Helper()
-	b, err := base64.StdEncoding.DecodeString(*m.MessageText)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return must.Get[[]delivery.Received](t)(q.Receive(wait.Context(t), 32, time.Hour))
 }
 
 func message(i int) registration.Envelope {
@@ -71,18 +68,6 @@ func message(i int) registration.Envelope {
 		Queued: time.Unix(2, 0).UTC(), Reason: "unavailable",
 	}
 }
-
-// tokens is an identity with or without a token.
-func tokens(t string) *identity.Tokens {
-	return identity.NewTokens(func(context.Context) (string, time.Time, error) {
-		if t == "" {
-			return "", time.Time{}, errNoIdentity
-		}
-		return t, time.Now().Add(time.Hour), nil
-	})
-}
-
-var errNoIdentity = errors.New("no identity")
 
 // secured starts an https service that accepts tokens, and returns a client that trusts it.
 func secured(t *testing.T) (*storagequeue.Server, *http.Client) {
@@ -103,7 +88,8 @@ func secured(t *testing.T) (*storagequeue.Server, *http.Client) {
 // bearer makes a token like Entra ID's, without a valid signature.
 func bearer(audience string, expires time.Time) string {
 	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
-	return part(`{"alg":"none","typ":"JWT"}`) + "." + part(`{"aud":"`+audience+`","iss":"https://sts.windows.net/00000000-0000-0000-0000-000000000000/",`+
-		`"nbf":`+strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10)+`,"iat":`+strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10)+
-		`,"exp":`+strconv.FormatInt(expires.Unix(), 10)+`}`) + "."
+	since := time.Now().Add(-time.Hour).Unix()
+	return part(`{"alg":"none","typ":"JWT"}`) + "." + part(fmt.Sprintf(
+		`{"aud":%q,"iss":"https://sts.windows.net/00000000-0000-0000-0000-000000000000/","nbf":%d,"iat":%d,"exp":%d}`,
+		audience, since, since, expires.Unix())) + "."
 }

@@ -1,273 +1,172 @@
 package relay_test
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
-	"userrelay/handler/trace"
 )
 
-func queued() registration.Envelope {
-	return registration.Envelope{
-		Event: withProfile(), Traceparent: "00-" + traceID + "-" + spanID + "-01", Tracestate: "a=1", Queued: time.Now().UTC(), Reason: "unavailable",
-	}
-}
-
 func TestDrain(t *testing.T) {
-	t.Parallel()
-	sound := func() []byte { return queued().Encode() }
-	type produce = func(context.Context, registration.Record) (delivery.RecordMetadata, error)
-	for name, c := range map[string]struct {
-		produce produce
-		message func() []byte
-		fails   error          // of the outbox
+	type row struct {
+		message []byte // nil: a sound one
+		kafka   []answer
+		poison  error
 		class   delivery.Class // of the error
 		took    time.Duration
-		calls   []string
+		calls   string
 		reason  string // in the poison queue
-	}{
-		"stored": {
-			produce: waits(time.Second, nil), took: time.Second, calls: []string{"Produce", "Sent", "Drained after 1s"},
-		},
-		"Kafka takes its time": {
-			produce: waits(59*time.Second, nil), took: 59 * time.Second, calls: []string{"Produce", "Sent", "Drained after 59s"},
-		},
-		"its answer is late": {
-			produce: lately(100*time.Second, nil), took: 100 * time.Second, calls: []string{"Produce", "Sent", "Drained after 1m40s"},
-		},
+	}
+	const unread = "It cannot be read: body: must be a CloudEvent in JSON, as this program writes it into its outbox"
+	away, tooLarge, invalid := fails(delivery.Unavailable), fails(delivery.TooLarge), fails(delivery.Invalid)
+	later := []byte(`{"userrelayversion":2}`)
+	each(t, map[string]row{
+		"stored":               {nil, []answer{{s, nil}}, nil, "", s, "Produce Sent Drained:1s", ""},
+		"Kafka takes its time": {nil, []answer{{59 * s, nil}}, nil, "", 59 * s, "Produce Sent Drained:59s", ""},
+		"its answer is late":   {nil, []answer{{100 * s, nil}}, nil, "", 100 * s, "Produce Sent Drained:1m40s", ""},
 		"its late answer is no": {
-			produce: lately(100*time.Second, fails(delivery.Unavailable)), class: delivery.Unavailable, took: 100 * time.Second, calls: []string{"Produce", "Sent", "NotDrained for unavailable"},
+			nil, []answer{{100 * s, away}}, nil, delivery.Unavailable, 100 * s, "Produce Sent NotDrained:unavailable", "",
 		},
 		"it never answers": {
-			produce: lately(time.Hour, nil), class: delivery.UnknownOutcome, took: 150 * time.Second, calls: []string{"Produce", "Sent", "NotDrained for unknown-outcome"},
+			nil, []answer{{forever, nil}}, nil, delivery.UnknownOutcome, 150 * s, "Produce Sent NotDrained:unknown-outcome", "",
 		},
-		"Kafka is away": {
-			produce: waits(time.Second, fails(delivery.Unavailable)), class: delivery.Unavailable, took: time.Second, calls: []string{"Produce", "Sent", "NotDrained for unavailable"},
-		},
-		"not authorised": {
-			produce: waits(0, fails(delivery.NotAuthorized)), class: delivery.NotAuthorized, calls: []string{"Produce", "Sent", "NotDrained for not-authorized"},
-		},
+		"Kafka is away": {nil, []answer{{s, away}}, nil, delivery.Unavailable, s, "Produce Sent NotDrained:unavailable", ""},
 		"a rule of the topic": {
-			produce: waits(0, fails(delivery.TopicRule)), class: delivery.TopicRule, calls: []string{"Produce", "Sent", "NotDrained for topic-rule"},
+			nil, []answer{{0, fails(delivery.TopicRule)}}, nil, delivery.TopicRule, 0, "Produce Sent NotDrained:topic-rule", "",
 		},
-		"too large with its profile": {
-			produce: waits(0, fails(delivery.TooLarge), nil), calls: []string{"Produce", "Sent", "Produce", "Sent", "Drained after 0s"},
-		},
+		"too large with its profile": {nil, []answer{{0, tooLarge}, {0, nil}}, nil, "", 0, "Produce Sent Produce Sent Drained:0s", ""},
 		"too large without it": {
-			produce: waits(0, fails(delivery.TooLarge), fails(delivery.TooLarge)), class: delivery.TooLarge, calls: []string{"Produce", "Sent", "Produce", "Sent", "NotDrained for too-large"},
+			nil, []answer{{0, tooLarge}}, nil, delivery.TooLarge, 0, "Produce Sent Produce Sent NotDrained:too-large", "",
 		},
-		"invalid": {
-			produce: waits(0, fails(delivery.Invalid)), calls: []string{"Produce", "Sent", "Poisoned for invalid"}, reason: "Kafka rejects the record as invalid.",
+		"invalid": {nil, []answer{{0, invalid}}, nil, "", 0, "Produce Sent Poisoned:invalid", "Kafka rejects the record as invalid."},
+		"invalid, the poison queue is away": {
+			nil, []answer{{0, invalid}}, errQueue, delivery.Unavailable, 0, "Produce Sent NotDrained:unavailable", "",
 		},
-		"invalid, and the poison queue is away": {
-			produce: waits(0, fails(delivery.Invalid)), fails: errQueue, class: delivery.Fatal, calls: []string{"Produce", "Sent", "NotDrained for fatal"},
+		"no message": {[]byte("hello"), nil, nil, "", 0, "Poisoned:invalid", unread},
+		"no message, the poison queue is away": {
+			[]byte{}, nil, errQueue, delivery.Unavailable, 0, "NotDrained:unavailable", "",
 		},
-		"no message": {
-			message: func() []byte { return []byte("hello") }, calls: []string{"Poisoned for invalid"},
-			reason: "It cannot be read: body: must be a CloudEvent in JSON, as this program writes it into its outbox",
-		},
-		"no message, and the poison queue is away": {
-			message: func() []byte { return nil }, fails: errQueue, class: delivery.Fatal, calls: []string{"NotDrained for fatal"},
-		},
-		"of a later version": {
-			message: func() []byte {
-				return []byte(strings.Replace(string(sound()), `"userrelayversion":1`, `"userrelayversion":2`, 1))
-			},
-			class: delivery.Fatal, calls: []string{"NotDrained for fatal"},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				message := sound
-				if c.message != nil {
-					message = c.message
-				}
-				j, s := &journal{produce: c.produce}, &store{fails: c.fails}
-				r := j.with(t, s)
-				start := time.Now()
-				err := r.Drain(t.Context(), message())
-				if class := delivery.ClassOf(err); class != c.class {
-					t.Errorf("error %v of class %q, want %q", err, class, c.class)
-				}
-				if took := time.Since(start); took != c.took {
-					t.Errorf("took %v, want %v", took, c.took)
-				}
-				j.want(t, c.calls...)
-				if len(s.messages) > 0 {
-					t.Error("it went back into the outbox")
-				}
-				if got := strings.Join(s.poisoned, "\n"); got != c.reason {
-					t.Errorf("reason %q, want %q", got, c.reason)
-				}
-			})
-		})
-	}
+		"of a later version": {later, nil, nil, delivery.Fatal, 0, "NotDrained:fatal", ""},
+	}, func(x *rig, c row) {
+		x.k.answers, x.q.fault = script(c.kafka...), func(string) error { return c.poison }
+		if c.message == nil {
+			c.message = queued().Encode()
+		}
+		start := time.Now()
+		err := x.with(x.q).Drain(x.Context(), c.message)
+		if took := time.Since(start); delivery.ClassOf(err) != c.class || took != c.took {
+			x.Errorf("error %v of class %q after %v, want %q after %v", err, delivery.ClassOf(err), took, c.class, c.took)
+		}
+		x.equal("calls", c.calls, x.k.calls())
+		x.equal("reason", c.reason, strings.Join(x.q.reasons(), "\n"))
+		if x.q.len() > 0 {
+			x.Error("it went back into the outbox")
+		}
+	})
 }
 
 // A drained record has the event's content, and belongs to the trace of the original request.
 func TestDrainedRecord(t *testing.T) {
-	t.Parallel()
-	j := &journal{produce: waits(0, nil)}
-	m := queued()
-	if err := j.with(t, &store{}).Drain(invocation(t.Context(), ""), m.Encode()); err != nil {
-		t.Fatal(err)
-	}
-	span := j.sent[0].Span
-	want := m.Event.Record(registration.Header{Key: "traceparent", Value: span.Traceparent()}, registration.Header{Key: "tracestate", Value: "a=1"})
-	if diff := cmp.Diff(want, j.records[0]); diff != "" {
-		t.Errorf("record (-want +got):\n%s", diff)
-	}
-	if op := trace.FromContext(j.contexts[0]); op.TraceID != traceID || op.SpanID != spanID || op.InvocationID != "inv" {
-		t.Errorf("told within %+v", op)
-	}
+	single(t, func(x *rig) {
+		m := queued()
+		if err := x.with(x.q).Drain(invocation(x.Context(), ""), m.Encode()); err != nil {
+			x.Fatal(err)
+		}
+		traced := registration.Header{Key: "traceparent", Value: x.k.sent[0].Span.Traceparent()}
+		x.equal("record", m.Event.Record(traced, registration.Header{Key: "tracestate", Value: "a=1"}), x.k.topic[0])
+		if op := x.k.reports[0].op; op.TraceID != traceID || op.SpanID != spanID || op.InvocationID != "inv" {
+			x.Errorf("told within %+v", op)
+		}
+	})
+}
+
+// RECORD_PROFILE applies when the record is written, not when the message was.
+func TestDrainWithoutProfile(t *testing.T) {
+	each(t, map[string]bool{"id": false, "full": true}, func(x *rig, profile bool) {
+		x.k.answers = script(answer{0, nil}, answer{0, nil}, answer{0, fails(delivery.Invalid)})
+		r := relay.New(relay.Config{Producer: x.k, Outbox: x.q, Observer: x.k, KafkaTimeout: s, OutboxTimeout: s, Profile: profile})
+		defer r.Close(context.Background())
+		m := queued()
+		for _, e := range []registration.Event{m.Event, m.Event.WithoutProfile(), m.Event} {
+			m.Event, m.Queued = e, m.Queued.Add(time.Minute)
+			if err := r.Drain(x.Context(), m.Encode()); err != nil {
+				x.Fatal(err)
+			}
+		}
+		for what, text := range map[string][]byte{"record": x.k.topic[0].Value, "poison": x.q.poison[0].message} {
+			if has := bytes.Contains(text, []byte("jane@example.com")); has != profile {
+				x.Errorf("%s: %s", what, text)
+			}
+		}
+		omitted := registration.Header{Key: "ce_profileomitted", Value: "true"}
+		if said := slices.Contains(x.k.topic[1].Headers, omitted); said != profile {
+			x.Errorf("headers %v", x.k.topic[1].Headers)
+		}
+	})
 }
 
 // While Kafka is unavailable an invocation waits, and goes on as soon as Kafka is back.
 func TestDrainWaitsForKafka(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
+	type row struct {
 		back time.Duration // after Drain began
+		took time.Duration // at most
 		ok   bool
-	}{"it comes back": {20 * time.Second, true}, "it does not": {time.Hour, false}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				j, s := &journal{}, &store{}
-				back := time.Now().Add(time.Hour)
-				j.produce = func(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
-					return waits(time.Until(back), nil)(ctx, r)
-				}
-				r := j.with(t, s)
-				for range 5 {
-					_, _ = r.Deliver(t.Context(), registration.Event{UserID: "auth0|1"})
-				}
-				back = time.Now().Add(c.back)
-				j.calls = nil
-				done := make(chan error, 2)
-				start := time.Now()
-				for range 2 {
-					go func() { done <- r.Drain(t.Context(), queued().Encode()) }()
-				}
-				for range 2 {
-					err := <-done
-					if (err == nil) != c.ok {
-						t.Errorf("error %v after %v", err, time.Since(start))
-					}
-				}
-				if took := time.Since(start); c.ok && took > c.back+2*time.Second {
-					t.Errorf("took %v, Kafka was away for %v", took, c.back)
-				}
-			})
-		})
 	}
-}
-
-// Shutdown ends the waiting of Drain.
-func TestDrainEndsWithItsContext(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		j := &journal{produce: waits(time.Hour, nil)}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		start := time.Now()
-		if err := j.with(t, &store{}).Drain(ctx, queued().Encode()); err == nil || time.Since(start) != time.Second {
-			t.Errorf("error %v after %v", err, time.Since(start))
+	each(t, map[string]row{"it comes back": {20 * s, 21 * s, true}, "it does not": {time.Hour, time.Minute, false}}, func(x *rig, c row) {
+		back := time.Now().Add(c.back)
+		x.k.checks = func(context.Context) error {
+			if time.Now().Before(back) {
+				return fails(delivery.Unavailable)
+			}
+			return nil
 		}
-	})
-}
-
-// open opens the breaker.
-func open(t *testing.T, j *journal, r *relay.Relay) {
-	t.Helper()
-	for range 5 {
-		if _, err := r.Deliver(t.Context(), registration.Event{UserID: "auth0|1"}); err != nil {
-			t.Fatal(err)
+		r := x.with(x.q)
+		x.trip(r)
+		<-time.After(ms) // the first check has failed
+		start, done := time.Now(), make(chan error)
+		for range 2 {
+			go func() { done <- r.Drain(x.Context(), queued().Encode()) }()
 		}
-	}
-	j.want(t, slices.Concat(slices.Repeat([]string{"Received", "Produce", "Sent", "Put", "Outboxed for unavailable"}, 4),
-		[]string{"Received", "Produce", "Sent", "Diverted", "Put", "Outboxed for unavailable"})...)
-}
-
-// A panic during a drain that tests whether Kafka is back does not block the next drain.
-func TestDrainPanics(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		j := &journal{}
-		j.produce = func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
-			switch n := len(j.records); {
-			case n <= 5:
-				return delivery.RecordMetadata{}, fails(delivery.Unavailable)
-			case n == 6:
-				panic("fault")
-			default:
-				return stored(), nil
+		for range 2 {
+			err := <-done
+			if took := time.Since(start); (err == nil) != c.ok || took > c.took {
+				x.Errorf("error %v after %v", err, took)
 			}
 		}
-		r := j.with(t, &store{})
-		open(t, j, r)
-		<-time.After(2 * time.Second)
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Error("the panic is gone")
-				}
-			}()
-			_ = r.Drain(t.Context(), queued().Encode())
-		}()
-		<-time.After(2 * time.Second)
-		if out, err := r.Deliver(t.Context(), event()); err != nil || out.Kafka != stored() {
-			t.Errorf("afterwards: %+v, %v", out, err)
-		}
 	})
 }
 
-// Drains that end because of the shutdown do not change the breaker.
-func TestDrainsAreGivenUp(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		j := &journal{}
-		j.produce = func(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
-			return waits(time.Second, nil)(ctx, r)
-		}
-		r := j.with(t, &store{})
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+// At shutdown a drain waits three seconds for Kafka's answer, so that a message whose record may be stored is not
+// returned to the queue before that is known.
+func TestDrainEndsWithItsContext(t *testing.T) {
+	type row struct{ takes, took time.Duration }
+	each(t, map[string]row{"known in time": {3 * s, 3 * s}, "not known": {time.Hour, 4 * s}}, func(x *rig, c row) {
+		x.k.answers = always(c.takes, nil)
+		ctx, cancel := context.WithTimeout(x.Context(), s)
 		defer cancel()
-		var drains sync.WaitGroup
-		for range 20 {
-			drains.Go(func() {
-				if err := r.Drain(ctx, queued().Encode()); err == nil {
-					t.Error("drained")
-				}
-			})
-		}
-		drains.Wait()
-		if out, err := r.Deliver(t.Context(), event()); err != nil || out.Kafka != stored() {
-			t.Errorf("afterwards: %+v, %v", out, err)
+		start := time.Now()
+		err := x.with(x.q).Drain(ctx, queued().Encode())
+		if took := time.Since(start); (err == nil) != (c.takes == c.took) || took != c.took {
+			x.Errorf("error %v after %v", err, took)
 		}
 	})
 }
 
 // Without an outbox there is no poison queue: a message that cannot be drained stays where it is.
 func TestDrainWithoutOutbox(t *testing.T) {
-	t.Parallel()
-	j := &journal{produce: waits(0, nil)}
-	r := j.relay()
-	if err := r.Drain(t.Context(), []byte("hello")); err == nil || errors.Is(err, errQueue) {
-		t.Errorf("error %v", err)
-	}
-	if err := r.Drain(t.Context(), queued().Encode()); err != nil {
-		t.Error(err)
-	}
+	single(t, func(x *rig) {
+		r := x.with(nil)
+		if err := r.Drain(x.Context(), []byte("hello")); err == nil {
+			x.Error("it is drained")
+		}
+		if err := r.Drain(x.Context(), queued().Encode()); err != nil {
+			x.Error(err)
+		}
+	})
 }

@@ -1,116 +1,81 @@
 package relay_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"userrelay/handler/delivery"
-	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/test/must"
 )
-
-const guarantees = "../../docs/guarantees.md"
 
 // Every row of the page that allows a copy makes exactly one here. The last two rows concern Kafka and its producer.
 func TestCopies(t *testing.T) {
-	t.Parallel()
-	rows := map[string]func(t *testing.T, k *kafka, q *memory){
-		"sent-again": func(t *testing.T, k *kafka, q *memory) {
-			t.Helper()
+	rows := map[string]func(x *rig){
+		"sent-again": func(x *rig) {
 			for range 2 { // an id of the caller's choice, at two instances
-				if _, err := k.with(t, q).Deliver(t.Context(), event()); err != nil {
-					t.Fatal(err)
-				}
+				x.deliver(x.with(x.q), event(), relay.InKafka)
 			}
 		},
-		"killed-late": func(t *testing.T, k *kafka, q *memory) {
-			t.Helper()
-			k.now(takes(3 * time.Second))
-			r := k.with(t, q)
-			if _, err := r.Deliver(t.Context(), event()); err != nil {
-				t.Fatal(err)
-			}
-			r.Close(ended(t.Context()))
+		"killed-late": func(x *rig) {
+			x.k.answers = script(answer{3 * s, nil}, answer{0, nil})
+			r := x.with(x.q)
+			x.deliver(r, event(), relay.InOutbox)
+			r.Close(ended(x.Context()))
 			<-time.After(2 * time.Minute) // Kafka has it, and the copy is seen
-			k.now(takes(0))
-			k.draining(t, q)
-			<-time.After(time.Second)
+			x.draining()
 		},
-		"silent": func(t *testing.T, k *kafka, q *memory) {
-			t.Helper()
-			k.now(takes(time.Hour))
-			r, _ := k.draining(t, q)
-			if _, err := r.Deliver(t.Context(), event()); err != nil {
-				t.Fatal(err)
-			}
-			k.now(takes(0))
+		"silent": func(x *rig) {
+			x.k.answers = script(answer{time.Hour, nil}, answer{0, nil})
+			r, _ := x.draining()
+			x.deliver(r, event(), relay.InOutbox)
 			<-time.After(3 * time.Minute)
 		},
-		"drain-died": func(t *testing.T, k *kafka, q *memory) {
-			t.Helper()
-			q.add(queued().Encode(), 0)
-			got, err := q.Receive(t.Context(), 1, time.Minute)
-			if err != nil || k.with(t, q).Drain(t.Context(), got[0].Message) != nil {
-				t.Fatal(err)
+		"drain-died": func(x *rig) {
+			x.q.add(queued().Encode(), 0)
+			got, err := x.q.Receive(x.Context(), 1, time.Minute)
+			if err != nil || x.with(x.q).Drain(x.Context(), got[0].Message) != nil {
+				x.Fatal(err)
 			}
 			<-time.After(time.Minute) // nobody deletes it
-			k.draining(t, q)
-			<-time.After(time.Second)
+			x.draining()
 		},
-		"put-unknown": func(t *testing.T, k *kafka, q *memory) {
-			t.Helper()
-			k.now(func(registration.Record) (time.Duration, error) { return 0, fails(delivery.Unavailable) })
-			q.after = func(string) error { return fails(delivery.UnknownOutcome) }
-			r := k.with(t, q)
-			if _, err := r.Deliver(t.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
-				t.Fatal(err)
+		"put-unknown": func(x *rig) {
+			x.k.answers = script(answer{0, fails(delivery.Unavailable)}, answer{0, nil})
+			x.q.losing(putUnknown)
+			r := x.with(x.q)
+			if _, err := r.Deliver(x.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
+				x.Fatal(err)
 			}
-			k.forget()
-			k.now(takes(0))
-			q.losing(nil)
-			if out, err := r.Deliver(t.Context(), event()); err != nil || out.Replayed {
-				t.Fatal(out, err)
+			x.q.losing(nil)
+			if out := x.deliver(r, event(), relay.InKafka); out.Replayed {
+				x.Errorf("%+v", out)
 			}
-			k.draining(t, q)
-			<-time.After(time.Second)
+			x.draining()
 		},
-		"not-deleted": func(t *testing.T, k *kafka, q *memory) {
-			t.Helper()
-			q.add(queued().Encode(), 0)
-			back := time.Now().Add(3 * time.Minute)
-			q.fault = func(op string, _ registration.Envelope) error {
-				if op == "Delete" && time.Now().Before(back) {
-					return errStorage
-				}
-				return nil
-			}
-			_, stop := k.draining(t, q)
-			<-time.After(time.Second)
+		"not-deleted": func(x *rig) {
+			x.q.add(queued().Encode(), 0)
+			x.q.away(time.Now().Add(3*time.Minute), "Delete")
+			_, stop := x.draining()
+			<-time.After(s)
 			stop()
 			<-time.After(4 * time.Minute)
-			k.draining(t, q) // another instance: the same one would know the message
-			<-time.After(time.Second)
+			x.draining() // another instance: the same one would know the message
 		},
 	}
-	for row, happens := range rows {
-		t.Run(row, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				k, q := instantly(0), &memory{}
-				happens(t, k, q)
-				if k.n() != 2 || q.len() != 0 {
-					t.Errorf("%d records, %d messages left", k.n(), q.len())
-				}
-			})
-		})
-	}
-	for line := range strings.Lines(page(t)) {
+	each(t, rows, func(x *rig, happens func(x *rig)) {
+		happens(x)
+		<-time.After(s)
+		if x.k.n() != 2 || x.q.len() != 0 {
+			x.Errorf("%d records, %d messages left", x.k.n(), x.q.len())
+		}
+	})
+	for line := range strings.Lines(read(t, "docs/guarantees.md")) {
 		name, ok := strings.CutPrefix(line, "| `")
 		if name, _, _ = strings.Cut(name, "`"); ok && rows[name] == nil && name != "other-log" && name != "forgotten" {
 			t.Errorf("the page has the row %s, and no test shows it", name)
@@ -118,55 +83,25 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-func takes(d time.Duration) func(registration.Record) (time.Duration, error) {
-	return func(registration.Record) (time.Duration, error) { return d, nil }
-}
-
-func page(t *testing.T) string {
+func read(t *testing.T, file string) string {
 	t.Helper()
-	b, err := os.ReadFile(guarantees)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return string(must.Get[[]byte](t)(os.ReadFile(filepath.Join("..", "..", file))))
 }
 
-// The tests that the page names exist.
+// The tests that the pages about guarantees name exist.
 func TestNamedTestsExist(t *testing.T) {
 	t.Parallel()
-	named := regexp.MustCompile("`((?:handler|test)/[a-z0-9/]+)\\.(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(page(t), -1)
-	if len(named) < 20 {
-		t.Errorf("the page names %d tests only", len(named))
-	}
-	for _, m := range named {
-		files, err := filepath.Glob(filepath.Join("../..", m[1], "*_test.go"))
-		if err != nil {
-			t.Fatal(err)
+	names := regexp.MustCompile("`((?:handler|test)/[a-z0-9/]+)\\.(Test[A-Za-z0-9]+)`")
+	for _, page := range []string{"docs/guarantees.md", "docs/reliability.md"} {
+		named := names.FindAllStringSubmatch(read(t, page), -1)
+		if len(named) == 0 {
+			t.Errorf("%s names no test", page)
 		}
-		found := false
-		for _, file := range files {
-			b, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+		for _, m := range named {
+			files := must.Get[[]string](t)(filepath.Glob(filepath.Join("..", "..", m[1], "*_test.go")))
+			if !slices.ContainsFunc(files, func(f string) bool { return strings.Contains(read(t, f[len("../../"):]), "\nfunc "+m[2]+"(") }) {
+				t.Errorf("%s has no %s", m[1], m[2])
 			}
-			found = found || strings.Contains(string(b), "\nfunc "+m[2]+"(")
-		}
-		if !found {
-			t.Errorf("%s has no %s", m[1], m[2])
 		}
 	}
-}
-
-// After Close the relay reports nothing and waits for nothing, whatever arrives late.
-func TestAfterTheEnd(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		k, q := instantly(time.Hour), &memory{}
-		r := k.with(t, q)
-		r.Close(context.Background())
-		out, err := r.Deliver(t.Context(), event())
-		if err != nil || out.Kind != relay.InOutbox || q.visible() != 0 {
-			t.Errorf("%+v, %v; %d can be seen", out, err, q.visible())
-		}
-	})
 }

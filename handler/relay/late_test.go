@@ -3,249 +3,162 @@ package relay_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"runtime"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/test/quiet"
 )
 
-// A copy is deleted, or made visible, however long the queue fails, unless somebody has received it.
-func TestTakingBackIsTriedAgain(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		answer  error
-		fails   time.Duration // the queue, from the late answer on
-		lost    bool          // its answers are, once it works again
-		left    int
-		told    string
-		visible int
-	}{
-		"stored, the queue fails once":           {nil, time.Millisecond, false, 0, "Withdrawn", 0},
-		"stored, the queue fails for 80 s":       {nil, 80 * time.Second, false, 0, "Withdrawn", 0},
-		"stored, and the queue's answer is lost": {nil, 0, true, 0, "Withdrawn", 0},
-		"stored, the queue fails for good":       {nil, time.Hour, false, 1, "", 0},
-		"certainly not, it fails for 20 s":       {fails(delivery.Unavailable), 20 * time.Second, false, 1, "", 1},
-		"nobody knows":                           {fails(delivery.UnknownOutcome), 0, false, 1, "", 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				j, q := &journal{produce: lately(3*time.Second, c.answer)}, &memory{}
-				back := time.Now().Add(3*time.Second + c.fails)
-				q.fault = func(op string, _ registration.Envelope) error {
-					if (op == "Delete" || op == "Show") && time.Now().Before(back) {
-						return errStorage
-					}
-					return nil
-				}
-				lost := sync.Once{}
-				q.after = func(string) (err error) {
-					if c.lost && time.Now().After(back.Add(-time.Second)) {
-						lost.Do(func() { err = errStorage })
-					}
-					return err
-				}
-				r := j.with(t, q)
-				out, err := r.Deliver(t.Context(), withProfile())
-				if err != nil || out.Kind != relay.InOutbox {
-					t.Fatalf("%+v, %v", out, err)
-				}
-				<-time.After(85 * time.Second)
-				if c.told != "" && j.count(c.told) != 1 || q.len() != c.left || q.visible() != c.visible {
-					t.Errorf("told %v; %d left, %d can be seen", j.told(), q.len(), q.visible())
-				}
-			})
-		})
+// A message whose record may be in Kafka is hidden until that is known. Then it is deleted, or made visible, however
+// long the queue fails, unless somebody has received it. Close waits for that.
+func TestLateAnswer(t *testing.T) {
+	type row struct {
+		kafka                    answer
+		fails                    time.Duration // the queue, from the late answer on
+		lost                     bool          // one of its answers is, once it works again
+		left, visible, withdrawn int
 	}
+	away, unknown := fails(delivery.Unavailable), fails(delivery.UnknownOutcome)
+	each(t, map[string]row{
+		"stored":                             {answer{12 * s, nil}, 0, false, 0, 0, 1},
+		"stored, the queue fails once":       {answer{3 * s, nil}, ms, false, 0, 0, 1},
+		"stored, the queue fails for 80 s":   {answer{3 * s, nil}, 80 * s, false, 0, 0, 1},
+		"stored, its answer is lost":         {answer{3 * s, nil}, 0, true, 0, 0, 1},
+		"stored, the queue fails for good":   {answer{3 * s, nil}, time.Hour, false, 1, 1, 0},
+		"certainly not":                      {answer{12 * s, away}, 0, false, 1, 1, 0},
+		"certainly not, it fails for 20 s":   {answer{3 * s, away}, 20 * s, false, 1, 1, 0},
+		"nobody knows":                       {answer{3 * s, unknown}, 0, false, 1, 0, 0},
+		"never answered":                     {answer{forever, nil}, 0, false, 1, 1, 0},
+		"not sent at all":                    {answer{0, away}, 0, false, 1, 1, 0},
+		"unknown, and there is nothing late": {answer{0, unknown}, 0, false, 1, 1, 0},
+	}, func(x *rig, c row) {
+		x.k.answers = script(c.kafka)
+		start, r := time.Now(), x.with(x.q)
+		back := start.Add(c.kafka.takes + c.fails)
+		x.q.away(back, "Delete", "Show")
+		lost := sync.Once{}
+		x.q.after = func(string) (err error) {
+			if c.lost && time.Now().After(back.Add(-s)) {
+				lost.Do(func() { err = errQueue })
+			}
+			return err
+		}
+		x.deliver(r, withProfile(), relay.InOutbox)
+		r.Close(x.Context())
+		if all, visible := x.q.size(); all != c.left || visible != c.visible || x.k.count("Withdrawn") != c.withdrawn {
+			x.Errorf("told %s; %d left, %d can be seen", x.k.calls(), all, visible)
+		}
+		if took := time.Since(start); c.kafka.takes == forever && took != 92*s {
+			x.Errorf("it was hidden until %v", took)
+		}
+	})
+}
+
+// If another drain has received the message before its copy is taken back, nothing is told of it.
+func TestLateAnswerAfterADrain(t *testing.T) {
+	single(t, func(x *rig) {
+		x.k.answers, x.q.fault = always(12*s, nil), func(op string) error {
+			if op == "Delete" {
+				return delivery.ErrSeen
+			}
+			return nil
+		}
+		r := x.with(x.q)
+		x.deliver(r, event(), relay.InOutbox)
+		r.Close(x.Context())
+		if x.k.count("Withdrawn") != 0 {
+			x.Errorf("told %s", x.k.calls())
+		}
+	})
 }
 
 // A message that could not be deleted is deleted when this process receives it, and makes no copy.
 func TestSeenAfterAll(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		back := time.Now().Add(2 * time.Minute)
-		k := instantly(3 * time.Second) // later than a registration waits
-		q := &memory{fault: func(op string, _ registration.Envelope) error {
-			if op == "Delete" && time.Now().Before(back) {
-				return errStorage
-			}
-			return nil
-		}}
-		r, _ := k.draining(t, q)
-		if out, err := r.Deliver(t.Context(), event()); err != nil || out.Kind != relay.InOutbox {
-			t.Fatalf("%+v, %v", out, err)
-		}
+	single(t, func(x *rig) {
+		x.k.answers = always(3*s, nil) // later than a registration waits
+		x.q.away(time.Now().Add(2*time.Minute), "Delete")
+		r, _ := x.draining()
+		x.deliver(r, event(), relay.InOutbox)
 		<-time.After(6 * time.Minute)
-		if q.len() != 0 || k.n() != 1 || k.count("Withdrawn") != 1 {
-			t.Errorf("%d left, %d records, told %v", q.len(), k.n(), k.told())
+		if x.q.len() != 0 || x.k.n() != 1 || x.k.count("Withdrawn") != 1 {
+			x.Errorf("%d left, %d records, told %s", x.q.len(), x.k.n(), x.k.calls())
 		}
 	})
 }
 
-// The queue stores a message and its answer is lost. Then Kafka stores the record. The message is found and deleted.
+// The queue stores a message and its answer is lost. Then Kafka stores the record: its answer is late, or the breaker
+// was open and Kafka is the last resort. The message is found and deleted. If the caller got no answer in time, its
+// repeat waits for Kafka's.
 func TestDoubtfulPutIsFound(t *testing.T) {
-	t.Parallel()
-	for name, late := range map[string]bool{"Kafka's answer is late": true, "Kafka is the last resort": false} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				k := instantly(time.Millisecond)
-				if late {
-					k = instantly(2500 * time.Millisecond)
-				}
-				q := &memory{}
-				r, _ := k.draining(t, q)
-				if !late {
-					k.leave(t, r)
-				}
-				q.losing(putUnknown)
-				out, err := r.Deliver(t.Context(), event())
-				if err != nil || out.Kind != relay.InKafka {
-					t.Fatalf("%+v, %v", out, err)
-				}
-				<-time.After(5 * time.Minute)
-				if n := k.users()["auth0|1"]; q.len() != 0 || n != 1 {
-					t.Errorf("%d left, %d records", q.len(), n)
-				}
-			})
-		})
+	type row struct {
+		open  bool // the breaker
+		takes time.Duration
+		late  bool // for the caller, too
 	}
-}
-
-// putUnknown loses the answer to a put that the queue has carried out.
-func putUnknown(op string) error {
-	if op == "Put" {
-		return fails(delivery.UnknownOutcome)
-	}
-	return nil
-}
-
-// leave opens the breaker of a relay whose Kafka is back, which the relay does not know yet.
-func (k *kafka) leave(t *testing.T, r *relay.Relay) {
-	t.Helper()
-	k.become(func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
-		return delivery.RecordMetadata{}, fails(delivery.Unavailable)
+	each(t, map[string]row{
+		"Kafka's answer is late": {false, 2500 * ms, false}, "Kafka is the last resort": {true, ms, false},
+		"the last resort is late": {true, 4 * s, true},
+	}, func(x *rig, c row) {
+		x.k.checks = absent(time.Now().Add(500*ms), false) // a drain receives the message while Kafka is asked
+		r, _ := x.draining()
+		if c.open {
+			x.trip(r)
+		}
+		x.k.now(always(c.takes, nil))
+		x.q.losing(putUnknown)
+		out, err := r.Deliver(x.Context(), event())
+		if c.late {
+			if delivery.ClassOf(err) != delivery.UnknownOutcome {
+				x.Errorf("the first has %v", err)
+			}
+			<-time.After(s)
+			out, err = r.Deliver(x.Context(), event())
+		}
+		if err != nil || out.Kind != relay.InKafka || out.Replayed != c.late {
+			x.Errorf("%+v, %v", out, err)
+		}
+		<-time.After(5 * time.Minute)
+		if n := x.k.perUser(&x.k.topic)["auth0|1"]; x.q.len() != 0 || n != 1 {
+			x.Errorf("%d left, %d records", x.q.len(), n)
+		}
 	})
-	trip(t, r)
-	k.forget()
-	k.wire()
 }
 
 // The queue stores a message, which is drained before the put times out: Kafka has the record, and gets it only once.
 func TestDoubtfulPutIsDrained(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		k := instantly(time.Millisecond)
-		q := &memory{}
-		r, _ := k.draining(t, q)
-		k.become(func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
-			k.wire()
-			return delivery.RecordMetadata{}, fails(delivery.Unavailable)
-		})
-		q.losing(func(op string) error {
+	single(t, func(x *rig) {
+		r, _ := x.draining()
+		x.k.now(script(answer{0, fails(delivery.Unavailable)}, answer{ms, nil}))
+		x.q.losing(func(op string) error {
 			if op == "Put" {
-				<-time.After(1400 * time.Millisecond)
-				return fails(delivery.UnknownOutcome)
+				<-time.After(1400 * ms)
 			}
-			return nil
+			return putUnknown(op)
 		})
-		<-time.After(59 * time.Second) // a second before the next look
-		out, err := r.Deliver(t.Context(), event())
-		if err != nil || out.Kind != relay.InKafka || out.Kafka != stored() || k.n() != 2 || k.count("Drained") != 1 {
-			t.Errorf("%+v, %v, %d records, told %v", out, err, k.n(), k.told())
+		<-time.After(59 * s) // a second before the next look
+		out := x.deliver(r, event(), relay.InKafka)
+		if out.Kafka != stored(1) || x.k.n() != 1 || x.k.count("Drained") != 1 {
+			x.Errorf("%+v, %d records, told %s", out, x.k.n(), x.k.calls())
 		}
 	})
-}
-
-// If the outbox fails at once, Kafka's late answer may take the rest of the outbox's time.
-func TestLateAnswerInTheOutboxsTime(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		k := instantly(3 * time.Second)
-		r := k.with(t, &store{fails: errQueue})
-		start := time.Now()
-		out, err := r.Deliver(t.Context(), event())
-		if err != nil || out.Kind != relay.InKafka || time.Since(start) != 3*time.Second {
-			t.Errorf("%+v, %v after %v", out, err, time.Since(start))
-		}
-	})
-}
-
-// The repeat of a registration with an unknown outcome waits for the late answer, and writes nothing.
-func TestRepeatOfUnknown(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		takes   time.Duration // Kafka, for the first
-		after   time.Duration // the repeat, after the first one's answer
-		outbox  *store
-		class   delivery.Class
-		replay  bool
-		records int
-	}{
-		"known meanwhile":        {4 * time.Second, 3 * time.Second, &store{fails: errQueue}, "", true, 1},
-		"known while it waits":   {5 * time.Second, 500 * time.Millisecond, &store{fails: errQueue}, "", true, 1},
-		"not known in its time":  {20 * time.Second, 500 * time.Millisecond, &store{fails: errQueue}, delivery.UnknownOutcome, false, 1},
-		"nobody will know":       {time.Hour, 70 * time.Second, &store{fails: errQueue}, delivery.UnknownOutcome, false, 2},
-		"without an outbox":      {4 * time.Second, time.Second, nil, "", true, 1},
-		"the outbox may have it": {4 * time.Second, time.Second, &store{fails: fails(delivery.UnknownOutcome)}, "", true, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				k := instantly(c.takes)
-				var o relay.Outbox
-				if c.outbox != nil {
-					o = c.outbox
-				}
-				r := k.with(t, o)
-				if _, err := r.Deliver(t.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
-					t.Fatalf("the first has %v", err)
-				}
-				<-time.After(c.after)
-				start := time.Now()
-				out, err := r.Deliver(t.Context(), event())
-				took := time.Since(start)
-				synctest.Wait()
-				if class := delivery.ClassOf(err); class != c.class || out.Replayed != c.replay || k.n() != c.records {
-					t.Errorf("%+v, %v, %d records", out, err, k.n())
-				}
-				if c.replay && (out.Kind != relay.InKafka || out.Kafka != stored() || out.EventID != "e-1" || k.count("Forwarded") != 1) {
-					t.Errorf("%+v, told %v", out, k.told())
-				}
-				if took > 4*time.Second || c.replay && took > 2*time.Second {
-					t.Errorf("took %v", took)
-				}
-			})
-		})
-	}
 }
 
 // Registrations that wait for Kafka's late answer keep no profile in memory.
 func TestHiddenMessagesAreSmall(t *testing.T) { //nolint:paralleltest // it looks at the heap, which is everybody's
 	const n, size = 64, 1 << 20
-	answer := make(chan struct{})
-	j := &journal{}
-	produce := func(ctx context.Context, _ registration.Record) (delivery.RecordMetadata, error) {
-		<-ctx.Done()
-		return delivery.RecordMetadata{}, &delivery.Error{Class: delivery.UnknownOutcome, Op: "wait", Late: func(context.Context) (delivery.RecordMetadata, error) {
-			<-answer
-			return stored(), nil
-		}}
-	}
+	kafka := silent(make(chan struct{}))
 	r := relay.New(relay.Config{
-		Producer: forgetful{produce}, Outbox: &forgetfulStore{}, Observer: silent{j},
-		KafkaTimeout: 10 * time.Millisecond, OutboxTimeout: time.Second, Profile: true,
+		Producer: kafka, Outbox: &memory{}, Observer: quiet.Observer{}, KafkaTimeout: 10 * ms, OutboxTimeout: time.Minute, Profile: true,
 	})
 	defer r.Close(context.Background())
 	before := heap()
 	for i := range n {
-		e := registered(fmt.Sprint("e-", i), "auth0|1")
+		e := registered(anybody(i), "auth0|1")
 		e.Profile = bytes.Repeat([]byte("x"), size)
 		if _, err := r.Deliver(t.Context(), e); err != nil {
 			t.Fatal(err)
@@ -254,7 +167,7 @@ func TestHiddenMessagesAreSmall(t *testing.T) { //nolint:paralleltest // it look
 	if held := heap() - before; held > n*size/8 {
 		t.Errorf("%d bytes are held for %d hidden messages", held, n)
 	}
-	close(answer)
+	close(kafka)
 }
 
 func heap() int64 {
@@ -264,140 +177,16 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// forgetful is a Kafka that discards records, and forgetfulStore an outbox that discards messages.
-type forgetful struct {
-	produce func(context.Context, registration.Record) (delivery.RecordMetadata, error)
-}
+// silent is a Kafka that answers when the channel is closed, and discards records.
+type silent chan struct{}
 
-func (f forgetful) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
-	return f.produce(ctx, r)
-}
-
-func (forgetful) Check(context.Context) error { return nil }
-
-type forgetfulStore struct{ store }
-
-func (*forgetfulStore) Put(context.Context, registration.Envelope, time.Duration) (delivery.Kept, error) {
-	return kept(1), nil
-}
-
-// silent reports nothing with an event to the journal.
-type silent struct{ *journal }
-
-func (silent) Received(context.Context, registration.Event)        {}
-func (silent) Sent(context.Context, delivery.SendAttempt)          {}
-func (silent) Put(context.Context, delivery.PutAttempt)            {}
-func (silent) Outboxed(context.Context, registration.Event, error) {}
-func (silent) Withdrawn(context.Context, registration.Event, delivery.RecordMetadata) {
-}
-
-// A registration that Kafka rejects as invalid leaves at most one copy in five minutes in the poison queue, and none
-// in the outbox.
-func TestInvalidIsPoisonedOnce(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		k := &kafka{answers: func(registration.Record) (time.Duration, error) { return 0, fails(delivery.Invalid) }}
-		q := &memory{}
-		away := true
-		q.fault = func(string, registration.Envelope) error {
-			if away {
-				return errStorage
-			}
-			return nil
-		}
-		r := k.with(t, q)
-		refused := func(e registration.Event, copies int) {
-			t.Helper()
-			if _, err := r.Deliver(t.Context(), e); delivery.ClassOf(err) != delivery.Invalid {
-				t.Errorf("error %v", err)
-			}
-			if len(q.reasons()) != copies || q.len() != 0 {
-				t.Errorf("%d copies, want %d; %d in the outbox", len(q.reasons()), copies, q.len())
-			}
-		}
-		refused(event(), 0) // the queue is away
-		away = false
-		refused(event(), 1)
-		refused(event(), 1)
-		refused(registered("e-1", "auth0|1"), 1) // a derived id is one, too
-		refused(registered("e-1", "auth0|2"), 2)
-		<-time.After(5*time.Minute + time.Second)
-		refused(event(), 3)
-	})
-}
-
-// RECORD_PROFILE applies when the record is written, not when the message was.
-func TestDrainWithoutProfile(t *testing.T) {
-	t.Parallel()
-	for name, profile := range map[string]bool{"id": false, "full": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			j := &journal{produce: waits(0, nil, nil, fails(delivery.Invalid))}
-			var poisoned []byte
-			r := relay.New(relay.Config{
-				Producer: j, Outbox: &keeper{message: &poisoned}, Observer: j, KafkaTimeout: time.Second, OutboxTimeout: time.Second, Profile: profile,
-			})
-			defer r.Close(context.Background())
-			omitted := queued()
-			omitted.Event = omitted.Event.WithoutProfile()
-			again := queued()
-			again.Queued = again.Queued.Add(time.Hour)
-			for _, m := range []registration.Envelope{queued(), omitted, again} {
-				m.Queued = m.Queued.Add(time.Duration(j.n()) * time.Minute)
-				if err := r.Drain(t.Context(), m.Encode()); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if has := bytes.Contains(j.records[0].Value, []byte("jane@example.com")); has != profile {
-				t.Errorf("record %s", j.records[0].Value)
-			}
-			said := false
-			for _, h := range j.records[1].Headers {
-				said = said || h.Key == "ce_profileomitted"
-			}
-			if said != profile {
-				t.Errorf("headers %v", j.records[1].Headers)
-			}
-			if has := bytes.Contains(poisoned, []byte("jane@example.com")); has != profile {
-				t.Errorf("in the poison queue: %s", poisoned)
-			}
-		})
+func (k silent) Produce(ctx context.Context, _ registration.Record) (delivery.RecordMetadata, error) {
+	<-ctx.Done()
+	late := func(context.Context) (delivery.RecordMetadata, error) {
+		<-k
+		return stored(1), nil
 	}
+	return delivery.RecordMetadata{}, &delivery.Error{Class: delivery.UnknownOutcome, Op: "wait", Late: late}
 }
 
-// keeper is a poison queue that keeps its last message.
-type keeper struct {
-	store
-
-	message *[]byte
-}
-
-func (k *keeper) Poison(_ context.Context, message []byte, _ string) (delivery.Kept, error) {
-	*k.message = message
-	return delivery.Kept{ID: "p-1"}, nil
-}
-
-// While the breaker is open a registration goes to the outbox first, and to Kafka as the last resort. Kafka's answer
-// to that may be late as well: a repeat waits for it, and if the queue has the message it is recognised when received.
-func TestLastResortIsLate(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		k := instantly(4 * time.Second)
-		q := &memory{}
-		r, _ := k.draining(t, q)
-		k.leave(t, r)
-		q.losing(putUnknown)
-		if _, err := r.Deliver(t.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
-			t.Fatalf("the first has %v", err)
-		}
-		<-time.After(time.Second)
-		out, err := r.Deliver(t.Context(), event())
-		if err != nil || !out.Replayed || out.Kind != relay.InKafka || out.Kafka != stored() {
-			t.Errorf("the repeat has %+v, %v", out, err)
-		}
-		<-time.After(5 * time.Minute)
-		if n := k.users()["auth0|1"]; q.len() != 0 || n != 1 {
-			t.Errorf("%d left, %d records", q.len(), n)
-		}
-	})
-}
+func (silent) Check(context.Context) error { return nil }

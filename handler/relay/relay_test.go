@@ -4,269 +4,237 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
-	"userrelay/handler/trace"
 )
 
-const (
-	traceID = "0af7651916cd43dd8448eb211c80319c"
-	spanID  = "b7ad6b7169203331"
-)
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
+// The record has the event and a span of its own, the answer has the record's place, and the observer is told all of
+// it. A caller that has left changes nothing. A record that is too large is sent again without its profile.
 func TestStored(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		j := &journal{produce: waits(30*time.Millisecond, nil)}
-		start := time.Now()
-		out, err := j.relay().Deliver(invocation(t.Context(), ""), withProfile())
+	type row struct {
+		answers []answer
+		state   string // of the trace
+		want    registration.Event
+	}
+	each(t, map[string]row{
+		"at once":             {[]answer{{30 * ms, nil}}, "", withProfile()},
+		"with a tracestate":   {[]answer{{30 * ms, nil}}, "a=1", withProfile()},
+		"without its profile": {[]answer{{s, fails(delivery.TooLarge)}, {s - 1, nil}}, "a=1", withProfile().WithoutProfile()},
+	}, func(x *rig, c row) {
+		x.k.answers = script(c.answers...)
+		out, err := x.with(nil).Deliver(ended(invocation(x.Context(), c.state)), withProfile())
 		if err != nil {
-			t.Fatal(err)
+			x.Fatal(err)
 		}
-		if diff := cmp.Diff(relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored()}, out); diff != "" {
-			t.Errorf("outcome (-want +got):\n%s", diff)
+		x.equal("outcome", relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored(1)}, out)
+		last := x.k.sent[len(c.answers)-1]
+		takes := c.answers[len(c.answers)-1].takes
+		x.equal("attempt", delivery.SendAttempt{
+			Event: c.want, Span: last.Span, Start: time.Now().Add(-takes), Duration: takes, Metadata: stored(1),
+		}, last)
+		headers := []registration.Header{{Key: "traceparent", Value: last.Span.Traceparent()}}
+		if c.state != "" {
+			headers = append(headers, registration.Header{Key: "tracestate", Value: c.state})
 		}
-		j.want(t, "Received", "Produce", "Sent", "Forwarded")
-		e := withProfile()
-		for what, got := range map[string][]registration.Event{"received": j.received, "forwarded": j.forwarded, "sent": {j.sent[0].Event}} {
-			if diff := cmp.Diff([]registration.Event{e}, got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", what, diff)
+		x.equal("record", c.want.Record(headers...), x.k.topic[0])
+		spans := map[string]bool{spanID: true}
+		for _, a := range x.k.sent {
+			if spans[a.Span.SpanID] || a.Span.TraceID != traceID {
+				x.Errorf("span %+v is no child of its own of the invocation's", a.Span)
+			}
+			spans[a.Span.SpanID] = true
+		}
+		x.equal("first attempt", withProfile(), x.k.sent[0].Event)
+		for _, r := range x.k.reports {
+			if r.op.TraceID != traceID || r.op.InvocationID != "inv" || r.op.Name != "RegisterUser" || r.op.SpanID != spanID {
+				x.Errorf("%s has another operation: %+v", r.call, r.op)
 			}
 		}
-		want := delivery.SendAttempt{Event: e, Span: j.sent[0].Span, Start: start, Duration: 30 * time.Millisecond, Metadata: stored()}
-		if diff := cmp.Diff(want, j.sent[0]); diff != "" {
-			t.Errorf("sent (-want +got):\n%s", diff)
+		first, end := x.k.reports[0], x.k.last()
+		x.equal("received", withProfile(), first.event)
+		x.equal("forwarded", c.want, end.event)
+		x.equal("its place", stored(1), end.md)
+	})
+}
+
+// result is an outcome in one word: the store, or the error's class.
+func result(out relay.Outcome, err error) string {
+	switch {
+	case err != nil && out == relay.Outcome{}:
+		return string(delivery.ClassOf(err))
+	case err != nil:
+	case out == relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored(1)}:
+		return "Kafka"
+	case out == relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: kept(&lying{id: "m-1", receipt: "r-2"})}:
+		return "outbox"
+	}
+	return fmt.Sprint(out, err)
+}
+
+// The order of attempts, their time limits, and every outcome of a delivery.
+func TestWhereItGoes(t *testing.T) {
+	type row struct {
+		kafka, queue []answer // no queue: there is no outbox
+		result       string
+		took         time.Duration
+		calls        string // after the first attempt
+		bare         bool   // the event has no profile
+	}
+	away, unknown := fails(delivery.Unavailable), fails(delivery.UnknownOutcome)
+	tooLarge, invalid := fails(delivery.TooLarge), fails(delivery.Invalid)
+	fine, late, soon := []answer{{0, nil}}, []answer{{time.Hour, nil}}, []answer{{2500 * ms, nil}}
+	gone, perhaps := []answer{{s, errQueue}}, []answer{{0, unknown}} // the outbox
+	cases := map[string]row{
+		"Kafka has it":                     {[]answer{{s, nil}}, fine, "Kafka", s, "Forwarded", false},
+		"just in time":                     {[]answer{{2*s - 1, nil}}, fine, "Kafka", 2*s - 1, "Forwarded", false},
+		"Kafka is away":                    {[]answer{{s, away}}, []answer{{s, nil}}, "outbox", 2 * s, "Put Outboxed:unavailable", false},
+		"late":                             {[]answer{{time.Hour, nil}}, fine, "outbox", 2 * s, "Put Outboxed:unknown-outcome", false},
+		"no class":                         {[]answer{{0, errors.New("of no class")}}, fine, "outbox", 0, "Put Outboxed:fatal", false},
+		"too large even without a profile": {[]answer{{0, tooLarge}}, fine, "outbox", 0, "Produce Sent Put Outboxed:too-large", false},
+		"too large, and has none":          {[]answer{{0, tooLarge}}, fine, "outbox", 0, "Put Outboxed:too-large", true},
+		"the second attempt is late": {
+			[]answer{{1200 * ms, tooLarge}, {1200 * ms, nil}}, fine, "outbox", 2 * s, "Produce Sent Put Outboxed:unknown-outcome", false,
+		},
+		"late, the outbox fails at once": {[]answer{{3 * s, nil}}, []answer{{0, errQueue}}, "Kafka", 3 * s, "Put Forwarded", false},
+		"late, the outbox may have it":   {late, perhaps, "unknown-outcome", 3500 * ms, "Put Refused", false},
+		"meanwhile Kafka answers":        {soon, gone, "Kafka", 3 * s, "Put Forwarded", false},
+		"meanwhile Kafka refuses":        {[]answer{{2500 * ms, away}}, gone, "unavailable", 3 * s, "Put Refused", false},
+		"both are away":                  {[]answer{{2*s - 1, away}}, gone, "unavailable", 3*s - 1, "Put Refused", false},
+		"neither answers":                {late, late, "unknown-outcome", 3500 * ms, "Put Refused", false},
+		"away, the outbox may have it":   {[]answer{{s, away}}, perhaps, "unknown-outcome", s, "Put Refused", false},
+		"invalid":                        {[]answer{{0, invalid}}, fine, "invalid", 0, "Poisoned:invalid Refused", false},
+		"no outbox, invalid":             {[]answer{{0, invalid}}, nil, "invalid", 0, "Refused", false},
+		"no outbox, late":                {[]answer{{time.Hour, nil}}, nil, "unknown-outcome", 2 * s, "Refused", false},
+		"no outbox, the second is refused": {
+			[]answer{{0, tooLarge}, {0, away}}, nil, "unavailable", 0, "Produce Sent Refused", false,
+		},
+	}
+	for _, class := range []delivery.Class{delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic, delivery.TopicRule} {
+		cases[string(class)] = row{[]answer{{0, fails(class)}}, fine, "outbox", 0, "Put Outboxed:" + string(class), false}
+	}
+	each(t, cases, func(x *rig, c row) {
+		x.k.answers = script(c.kafka...)
+		var o relay.Outbox
+		for _, a := range c.queue {
+			x.q.takes, x.q.fault, o = a.takes, func(string) error { return a.err }, x.q
 		}
-		if diff := cmp.Diff([]delivery.RecordMetadata{stored()}, j.metadata); diff != "" {
-			t.Errorf("metadata (-want +got):\n%s", diff)
+		e := withProfile()
+		if c.bare {
+			e = event()
 		}
-		if diff := cmp.Diff(e.Record(registration.Header{Key: "traceparent", Value: j.sent[0].Span.Traceparent()}), j.records[0]); diff != "" {
-			t.Errorf("record (-want +got):\n%s", diff)
+		start := time.Now()
+		out, err := x.with(o).Deliver(x.Context(), e)
+		if took := time.Since(start); result(out, err) != c.result || took != c.took {
+			x.Errorf("%s after %v, want %s after %v", result(out, err), took, c.result, c.took)
+		}
+		x.equal("calls", "Received Produce Sent "+c.calls, x.k.calls())
+		if end := x.k.last(); err != nil && (!errors.Is(end.err, err) || end.event.ID != "e-1") {
+			x.Errorf("told of %+v, want %v", end, err)
 		}
 	})
 }
 
-// The record's traceparent is the span that is reported to the observer, a child of the invocation's span.
-func TestTraceHeaders(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		ctx     func(context.Context) context.Context
-		traceID string // "" any
-		headers []string
-	}{
-		"of the invocation": {func(ctx context.Context) context.Context { return invocation(ctx, "") }, traceID, []string{"traceparent"}},
-		"with its state":    {func(ctx context.Context) context.Context { return invocation(ctx, "a=1") }, traceID, []string{"traceparent", "tracestate"}},
-		"of a new trace":    {func(ctx context.Context) context.Context { return ctx }, "", []string{"traceparent"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			j := &journal{produce: waits(0, &delivery.Error{Class: delivery.TooLarge, Op: "produce"}, nil)}
-			if _, err := j.relay().Deliver(c.ctx(t.Context()), withProfile()); err != nil {
-				t.Fatal(err)
-			}
-			for i, r := range j.records {
-				span := j.sent[i].Span
-				if span.TraceID != c.traceID && c.traceID != "" || span.SpanID == spanID {
-					t.Errorf("try %d: span %+v is no child of the invocation's", i, span)
-				}
-				var names []string
-				for _, h := range r.Headers {
-					switch h.Key {
-					case "traceparent":
-						if h.Value != span.Traceparent() || h.Value == "" {
-							t.Errorf("try %d: traceparent %q, the span told is %q", i, h.Value, span.Traceparent())
-						}
-					case "tracestate":
-						if h.Value != "a=1" {
-							t.Errorf("try %d: tracestate %q", i, h.Value)
-						}
-					default:
-						continue
-					}
-					names = append(names, h.Key)
-				}
-				if diff := cmp.Diff(c.headers, names); diff != "" {
-					t.Errorf("try %d: trace headers (-want +got):\n%s", i, diff)
-				}
-			}
-			if a, b := j.sent[0].Span.SpanID, j.sent[1].Span.SpanID; a == b {
-				t.Errorf("both tries are the span %s", a)
-			}
-		})
-	}
-}
-
-func TestNotStored(t *testing.T) {
-	t.Parallel()
-	for _, class := range []delivery.Class{
-		delivery.Unavailable, delivery.UnknownOutcome, delivery.Throttled, delivery.NotAuthorized,
-		delivery.UnknownTopic, delivery.Invalid, delivery.Fatal,
-	} {
-		t.Run(string(class), func(t *testing.T) {
-			t.Parallel()
-			failure := fmt.Errorf("wrapped: %w", &delivery.Error{Class: class, Op: "produce"})
-			j := &journal{produce: waits(0, failure)}
-			out, err := j.relay().Deliver(t.Context(), withProfile())
-			if !errors.Is(err, failure) || delivery.ClassOf(err) != class {
-				t.Errorf("error = %v", err)
-			}
-			if diff := cmp.Diff(relay.Outcome{}, out); diff != "" {
-				t.Errorf("outcome beside the error:\n%s", diff)
-			}
-			j.want(t, "Received", "Produce", "Sent", "Refused")
-			if !errors.Is(j.sent[0].Err, failure) || !errors.Is(j.errors[0], failure) {
-				t.Errorf("told of %v and %v, want %v", j.sent[0].Err, j.errors[0], failure)
-			}
-			if diff := cmp.Diff([]registration.Event{withProfile()}, j.refused); diff != "" {
-				t.Errorf("refused (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestTooLarge(t *testing.T) {
-	t.Parallel()
-	tooLarge := &delivery.Error{Class: delivery.TooLarge, Op: "produce"}
-	away := &delivery.Error{Class: delivery.Unavailable, Op: "produce"}
-	for name, c := range map[string]struct {
-		event   registration.Event
-		answers []error
-		calls   []string
-		want    error
-	}{
-		"once more without its profile": {withProfile(), []error{tooLarge, nil}, []string{"Received", "Produce", "Sent", "Produce", "Sent", "Forwarded"}, nil},
-		"and not a third time":          {withProfile(), []error{tooLarge, tooLarge}, []string{"Received", "Produce", "Sent", "Produce", "Sent", "Refused"}, tooLarge},
-		"then Kafka is away":            {withProfile(), []error{tooLarge, away}, []string{"Received", "Produce", "Sent", "Produce", "Sent", "Refused"}, away},
-		"there is no profile":           {event(), []error{tooLarge}, []string{"Received", "Produce", "Sent", "Refused"}, tooLarge},
-		"it is left out already":        {withProfile().WithoutProfile(), []error{tooLarge}, []string{"Received", "Produce", "Sent", "Refused"}, tooLarge},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			j := &journal{produce: waits(0, c.answers...)}
-			out, err := j.relay().Deliver(t.Context(), c.event)
-			if !errors.Is(err, c.want) || (c.want == nil) != (out == relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored()}) {
-				t.Errorf("outcome %+v, error %v, want %v", out, err, c.want)
-			}
-			j.want(t, c.calls...)
-			if len(j.records) < 2 {
-				return
-			}
-			want := withProfile().WithoutProfile()
-			for what, got := range map[string][]registration.Event{"sent": {j.sent[1].Event}, "in the end": append(j.forwarded, j.refused...)} {
-				if diff := cmp.Diff([]registration.Event{want}, got); diff != "" {
-					t.Errorf("%s (-want +got):\n%s", what, diff)
-				}
-			}
-			if diff := cmp.Diff(withProfile(), j.sent[0].Event); diff != "" {
-				t.Errorf("sent first (-want +got):\n%s", diff)
-			}
-			if got := string(j.records[1].Value); got != `{"userId":"auth0|1"}` {
-				t.Errorf("second value = %s", got)
-			}
-			if h := (registration.Header{Key: "ce_profileomitted", Value: "true"}); !slices.Contains(j.records[1].Headers, h) {
-				t.Errorf("headers of the second record %v, want %v among them", j.records[1].Headers, h)
-			}
-		})
-	}
-}
-
-// Both attempts share one time limit.
-func TestTimeLimit(t *testing.T) {
-	t.Parallel()
-	tooLarge := &delivery.Error{Class: delivery.TooLarge, Op: "produce"}
-	for name, c := range map[string]struct {
-		produce func(context.Context, registration.Record) (delivery.RecordMetadata, error)
-		took    time.Duration
-		want    delivery.Class
-	}{
-		"no answer":              {waits(time.Hour, nil), 2 * time.Second, delivery.UnknownOutcome},
-		"late":                   {waits(2*time.Second+1, nil), 2 * time.Second, delivery.UnknownOutcome},
-		"just in time":           {waits(2*time.Second-1, nil), 2*time.Second - 1, ""},
-		"two tries in time":      {waits(time.Second-1, tooLarge, nil), 2*time.Second - 2, ""},
-		"the second try is late": {waits(1200*time.Millisecond, tooLarge, nil), 2 * time.Second, delivery.UnknownOutcome},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				j := &journal{produce: c.produce}
-				start := time.Now()
-				_, err := j.relay().Deliver(t.Context(), withProfile())
-				if class := delivery.ClassOf(err); class != c.want {
-					t.Errorf("error %v of class %q, want %q", err, class, c.want)
-				}
-				if took := time.Since(start); took != c.took {
-					t.Errorf("took %v, want %v", took, c.took)
-				}
-				total := time.Duration(0)
-				for _, s := range j.sent {
-					total += s.Duration
-				}
-				if total != c.took {
-					t.Errorf("the tries took %v as told, want %v", total, c.took)
-				}
-			})
-		})
-	}
-}
-
-// The delivery goes on if the caller disconnects before or during it.
-func TestCallerLeaves(t *testing.T) {
-	t.Parallel()
-	for name, after := range map[string]time.Duration{"before": 0, "meanwhile": time.Second} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				caller, leave := context.WithCancel(invocation(t.Context(), ""))
-				defer leave()
-				if after == 0 {
-					leave()
-				}
-				timer := time.AfterFunc(after, leave)
-				defer timer.Stop()
-				j := &journal{produce: waits(1500*time.Millisecond, nil)}
-				out, err := j.relay().Deliver(caller, event())
-				if err != nil || out.Kafka != stored() {
-					t.Fatalf("outcome %+v, error %v", out, err)
-				}
-				if caller.Err() == nil {
-					t.Fatal("the caller did not leave")
-				}
-				j.want(t, "Received", "Produce", "Sent", "Forwarded")
-				for i, ctx := range j.contexts {
-					if op := trace.FromContext(ctx); op.TraceID != traceID || op.InvocationID != "inv" || op.Name != "RegisterUser" || op.SpanID != spanID {
-						t.Errorf("%s has another operation: %+v", j.calls[i], op)
-					}
-				}
-			})
-		})
-	}
-}
-
-// Everything that the relay starts for a delivery ends with it.
-func TestNothingIsLeftBehind(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		j := &journal{produce: waits(0, nil)}
-		if _, err := j.relay().Deliver(t.Context(), event()); err != nil {
-			t.Fatal(err)
+// The message in the outbox has the event and the request's trace.
+func TestMessage(t *testing.T) {
+	single(t, func(x *rig) {
+		x.k.answers, x.q.takes = always(0, fails(delivery.Throttled)), s
+		start := time.Now()
+		if _, err := x.with(x.q).Deliver(invocation(x.Context(), "a=1"), withProfile()); err != nil {
+			x.Fatal(err)
 		}
-		ctx := j.contexts[1]
-		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) != 2*time.Second {
-			t.Errorf("deadline of the producer's context: %v, %t", deadline, ok)
+		span := x.k.puts[0].Span
+		x.equal("message", string(registration.Envelope{
+			Event: withProfile(), Traceparent: span.Traceparent(), Tracestate: "a=1", Queued: start, Reason: "throttled",
+		}.Encode()), string(x.q.messages[0].body))
+		x.equal("attempt", delivery.PutAttempt{Event: withProfile(), Span: span, Start: start, Duration: s}, x.k.puts[0])
+		if span.TraceID != traceID || span.SpanID == spanID || span.SpanID == x.k.sent[0].Span.SpanID {
+			x.Errorf("span %+v is not a child of its own of the invocation's", span)
 		}
-		if !errors.Is(ctx.Err(), context.Canceled) {
-			t.Errorf("the producer's context: %v, want it cancelled", ctx.Err())
+	})
+}
+
+// If the outbox is unavailable as well, the registration is sent to Kafka although the breaker is open.
+func TestLastResort(t *testing.T) {
+	single(t, func(x *rig) {
+		x.k.checks = absent(time.Now().Add(time.Hour), false)
+		r := x.with(x.q)
+		x.trip(r)
+		x.q.away(time.Now().Add(s))
+		x.k.forget()
+		x.deliver(r, event(), relay.InKafka)
+		x.equal("calls", "Received Put Produce Sent Forwarded", x.k.calls())
+	})
+}
+
+// A record that is refused for its own content does not open the breaker.
+func TestRecordsFaultsDoNotDivert(t *testing.T) {
+	single(t, func(x *rig) {
+		x.k.answers = always(0, fails(delivery.Invalid))
+		r := x.with(x.q)
+		for i := range 20 {
+			if _, err := r.Deliver(x.Context(), registered(anybody(i), "auth0|1")); delivery.ClassOf(err) != delivery.Invalid {
+				x.Fatal(err)
+			}
+		}
+		x.k.now(always(0, nil))
+		x.deliver(r, event(), relay.InKafka)
+	})
+}
+
+// A registration that Kafka rejects as invalid leaves at most one copy in five minutes in the poison queue, and none
+// in the outbox.
+func TestInvalidIsPoisonedOnce(t *testing.T) {
+	single(t, func(x *rig) {
+		x.k.answers = always(0, fails(delivery.Invalid))
+		r := x.with(x.q)
+		x.q.away(time.Now().Add(s))
+		for i, step := range []struct {
+			after  time.Duration
+			event  registration.Event
+			copies int
+		}{
+			{0, event(), 0}, // the queue is away
+			{s, event(), 1},
+			{0, event(), 1},
+			{0, registered("e-1", "auth0|1"), 1}, // a derived id is one, too
+			{0, registered("e-1", "auth0|2"), 2},
+			{5*time.Minute + s, event(), 3},
+		} {
+			<-time.After(step.after)
+			_, err := r.Deliver(x.Context(), step.event)
+			if copies := len(x.q.reasons()); delivery.ClassOf(err) != delivery.Invalid || copies != step.copies || x.q.len() != 0 {
+				x.Errorf("step %d: error %v, %d copies, want %d; %d in the outbox", i, err, copies, step.copies, x.q.len())
+			}
+		}
+	})
+}
+
+// Close keeps its time limit although answers are due, and leaves no goroutines. A registration that comes later, cut
+// off from its caller, is stored.
+func TestClose(t *testing.T) {
+	single(t, func(x *rig) {
+		x.k.answers = always(time.Hour, nil)
+		r := x.with(x.q)
+		var callers sync.WaitGroup
+		for i := range 4 { // one more would open the breaker
+			callers.Go(func() { x.deliver(r, registered(anybody(i), "auth0|1"), relay.InOutbox) })
+		}
+		callers.Wait()
+		start := time.Now()
+		limit, cancel := context.WithTimeout(x.Context(), 200*ms)
+		defer cancel()
+		r.Close(limit)
+		if took := time.Since(start); took != 200*ms {
+			x.Errorf("took %v", took)
+		}
+		x.deliver(r, event(), relay.InOutbox)
+		if all, visible := x.q.size(); all != 5 || visible != 0 {
+			x.Errorf("%d messages, %d can be seen", all, visible)
 		}
 	})
 }

@@ -1,11 +1,9 @@
 package relay_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,229 +14,188 @@ import (
 	"userrelay/handler/relay"
 )
 
-// counting returns a produce that takes a second and stores every record at a new offset.
-func counting() func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
-	var mu sync.Mutex
-	n := int64(0)
-	return func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
-		<-time.After(time.Second)
-		mu.Lock()
-		defer mu.Unlock()
-		n++
-		return delivery.RecordMetadata{Topic: "user-events", Offset: n}, nil
-	}
+func chosen(source, id, userID string) registration.Event {
+	return registration.Event{ID: id, Chosen: true, UserID: userID, Source: "urn:auth0:" + source}
 }
 
-func chosen(id, userID string) registration.Event {
-	return registration.Event{ID: id, Chosen: true, UserID: userID}
-}
-
-// of is an event of another source.
-func of(source string, e registration.Event) registration.Event {
-	e.Source = source
+// stream is a CloudEvent of Auth0, whose record has another source and id.
+func stream(source, id string) registration.Event {
+	e := chosen("acme", "a0pur_1", "auth0|1")
+	e.Auth0Source, e.Auth0ID = source, id
 	return e
 }
 
+// A repeat has the source and the id of the first request. For a CloudEvent its own count, not those of its record.
 func TestRepeats(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		event   registration.Event
-		after   time.Duration
-		records int
-		replay  bool
-		err     error
-	}{
-		"at the same time":                {chosen("e-1", "auth0|1"), 0, 1, true, nil},
-		"later":                           {chosen("e-1", "auth0|1"), time.Minute, 1, true, nil},
-		"just before 5 minutes":           {chosen("e-1", "auth0|1"), 5 * time.Minute, 1, true, nil},
-		"after that":                      {chosen("e-1", "auth0|1"), 5*time.Minute + time.Second, 2, false, nil},
-		"another id":                      {chosen("e-2", "auth0|1"), time.Minute, 2, false, nil},
-		"another source":                  {of("urn:auth0:other", chosen("e-1", "auth0|1")), time.Minute, 2, false, nil},
-		"meanwhile, another":              {of("urn:auth0:other", chosen("e-1", "auth0|1")), 0, 2, false, nil},
-		"of another source, another user": {of("urn:auth0:other", chosen("e-1", "auth0|2")), time.Minute, 2, false, nil},
-		"another user":                    {chosen("e-1", "auth0|2"), time.Minute, 1, false, relay.ErrIDTaken},
-		"meanwhile another":               {chosen("e-1", "auth0|2"), 0, 1, false, relay.ErrIDTaken},
-		"a derived id":                    {registration.Event{ID: "e-1", UserID: "auth0|1"}, time.Minute, 2, false, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				j := &journal{produce: counting()}
-				r := j.with(t, &store{})
-				var firstOut relay.Outcome
-				var wait sync.WaitGroup
-				wait.Go(func() { firstOut, _ = r.Deliver(t.Context(), chosen("e-1", "auth0|1")) })
-				synctest.Wait()
-				<-time.After(c.after)
-				out, err := r.Deliver(t.Context(), c.event)
-				wait.Wait()
-				if !errors.Is(err, c.err) || out.Replayed != c.replay || len(j.records) != c.records {
-					t.Errorf("outcome %+v, error %v, %d records", out, err, len(j.records))
-				}
-				if firstOut.Replayed || firstOut.Kafka.Offset == 0 {
-					t.Errorf("the first one has %+v", firstOut)
-				}
-				if c.replay && (out.Kafka != firstOut.Kafka || out.EventID != "e-1") {
-					t.Errorf("the repeat has %+v, the first one %+v", out, firstOut)
-				}
-				if told := slices.Contains(j.calls, "Refused"); told != (c.err != nil) {
-					t.Errorf("calls: %v", j.calls)
-				}
-			})
-		})
+	type row struct {
+		first, second registration.Event
+		after         time.Duration
+		records       int
+		replay        bool
+		err           error
 	}
-}
-
-// A CloudEvent is identified by its own source and id, even if its record has others.
-func TestRepeatsOfAStream(t *testing.T) {
-	t.Parallel()
-	stream := func(source, id string) registration.Event {
-		return registration.Event{ID: "a0pur_1", Chosen: true, UserID: "auth0|1", Source: "urn:auth0:acme", Auth0Source: source, Auth0ID: id}
-	}
-	for name, c := range map[string]struct {
-		second registration.Event
-		replay bool
-	}{
-		"the same":       {stream("urn:a", "evt_1"), true},
-		"another id":     {stream("urn:a", "evt_2"), false},
-		"another source": {stream("urn:b", "evt_1"), false},
-		"of an Action":   {registration.Event{ID: "a0pur_1", Chosen: true, UserID: "auth0|1", Source: "urn:auth0:acme"}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			j := &journal{produce: waits(0, nil, nil)}
-			r := j.with(t, &store{})
-			for i, e := range []registration.Event{stream("urn:a", "evt_1"), c.second} {
-				out, err := r.Deliver(t.Context(), e)
-				if err != nil || out.Replayed != (i == 1 && c.replay) || out.EventID != "a0pur_1" {
-					t.Errorf("%d: %+v, %v", i, out, err)
-				}
-			}
-		})
-	}
-}
-
-// A failure is not remembered, but waiting repeats get it.
-func TestRepeatOfFailure(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		j := &journal{produce: waits(time.Second, fails(delivery.Unavailable), nil)}
-		r := j.with(t, &store{fails: errQueue})
-		var waiters sync.WaitGroup
-		for range 10 {
-			waiters.Go(func() {
-				if _, err := r.Deliver(t.Context(), event()); delivery.ClassOf(err) != delivery.Unavailable {
-					t.Errorf("meanwhile: %v", err)
-				}
-			})
+	first := chosen("acme", "e-1", "auth0|1")
+	each(t, map[string]row{
+		"at the same time":                {first, first, 0, 1, true, nil},
+		"later":                           {first, first, time.Minute, 1, true, nil},
+		"just before 5 minutes":           {first, first, 5 * time.Minute, 1, true, nil},
+		"after that":                      {first, first, 5*time.Minute + s, 2, false, nil},
+		"another id":                      {first, chosen("acme", "e-2", "auth0|1"), time.Minute, 2, false, nil},
+		"another source":                  {first, chosen("other", "e-1", "auth0|1"), time.Minute, 2, false, nil},
+		"meanwhile, another source":       {first, chosen("other", "e-1", "auth0|1"), 0, 2, false, nil},
+		"of another source, another user": {first, chosen("other", "e-1", "auth0|2"), time.Minute, 2, false, nil},
+		"another user":                    {first, chosen("acme", "e-1", "auth0|2"), time.Minute, 1, false, relay.ErrIDTaken},
+		"meanwhile another user":          {first, chosen("acme", "e-1", "auth0|2"), 0, 1, false, relay.ErrIDTaken},
+		"a derived id":                    {first, registered("e-1", "auth0|1"), time.Minute, 2, false, nil},
+		"a CloudEvent":                    {stream("urn:a", "evt_1"), stream("urn:a", "evt_1"), time.Minute, 1, true, nil},
+		"another CloudEvent":              {stream("urn:a", "evt_1"), stream("urn:a", "evt_2"), time.Minute, 2, false, nil},
+		"another stream":                  {stream("urn:a", "evt_1"), stream("urn:b", "evt_1"), time.Minute, 2, false, nil},
+		"a CloudEvent, an Action":         {stream("urn:a", "evt_1"), chosen("acme", "a0pur_1", "auth0|1"), time.Minute, 2, false, nil},
+	}, func(x *rig, c row) {
+		x.k.answers = always(s, nil)
+		r := x.with(x.q)
+		var before relay.Outcome
+		var wait sync.WaitGroup
+		wait.Go(func() { before = x.deliver(r, c.first, relay.InKafka) })
+		synctest.Wait()
+		<-time.After(c.after)
+		out, err := r.Deliver(x.Context(), c.second)
+		wait.Wait()
+		if !errors.Is(err, c.err) || out.Replayed != c.replay || x.k.n() != c.records || before.Replayed {
+			x.Errorf("%+v, then %+v, error %v, %d records", before, out, err, x.k.n())
 		}
-		waiters.Wait()
-		out, err := r.Deliver(t.Context(), event())
-		if err != nil || out.Replayed || out.Kafka != stored() {
-			t.Errorf("afterwards: %+v, %v", out, err)
+		if c.replay && (out.Kafka != before.Kafka || out.EventID != before.EventID) {
+			x.Errorf("the repeat has %+v, the first one %+v", out, before)
+		}
+		if (x.k.count("Refused") > 0) != (c.err != nil) {
+			x.Errorf("calls: %s", x.k.calls())
 		}
 	})
 }
 
-// The repeat of a registration in the outbox gets the same answer.
-func TestRepeatOfOutboxed(t *testing.T) {
-	t.Parallel()
-	j := &journal{produce: waits(0, fails(delivery.Unavailable))}
-	r := j.with(t, &store{})
-	for i := range 3 {
-		out, err := r.Deliver(t.Context(), event())
-		if want := (relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: kept(1), Replayed: i > 0}); err != nil || out != want {
-			t.Errorf("%d: %+v, %v", i, out, err)
-		}
+// The repeat of a registration with an unknown outcome waits for the late answer, and writes nothing.
+func TestRepeatOfUnknown(t *testing.T) {
+	type row struct {
+		takes   time.Duration // Kafka, for the first
+		after   time.Duration // the repeat, after the first one's answer
+		queue   error
+		class   delivery.Class
+		records int // sent
 	}
+	each(t, map[string]row{
+		"known meanwhile":        {4 * s, 3 * s, errQueue, "", 1},
+		"known while it waits":   {5 * s, 500 * ms, errQueue, "", 1},
+		"not known in its time":  {20 * s, 500 * ms, errQueue, delivery.UnknownOutcome, 1},
+		"nobody will know":       {time.Hour, 70 * s, errQueue, delivery.UnknownOutcome, 2},
+		"without an outbox":      {4 * s, s, nil, "", 1},
+		"the outbox may have it": {4 * s, s, fails(delivery.UnknownOutcome), "", 1},
+	}, func(x *rig, c row) {
+		x.k.answers = always(c.takes, nil)
+		var o relay.Outbox
+		if c.queue != nil {
+			x.q.fault, o = func(string) error { return c.queue }, x.q
+		}
+		r := x.with(o)
+		if _, err := r.Deliver(x.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
+			x.Fatalf("the first has %v", err)
+		}
+		<-time.After(c.after)
+		start := time.Now()
+		out, err := r.Deliver(x.Context(), event())
+		took := time.Since(start)
+		synctest.Wait()
+		replayed := relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored(1), Replayed: true}
+		if delivery.ClassOf(err) != c.class || err == nil && (out != replayed || x.k.count("Forwarded") != 1) || x.k.n() != c.records {
+			x.Errorf("%+v, %v, %d records, told %s", out, err, x.k.n(), x.k.calls())
+		}
+		if took > 4*s || err == nil && took > 2*s {
+			x.Errorf("took %v", took)
+		}
+	})
 }
 
-// A panic leaves no caller waiting.
-func TestRepeatOfPanic(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		j := &journal{produce: func(context.Context, registration.Record) (delivery.RecordMetadata, error) {
-			<-time.After(time.Second)
-			panic("fault")
-		}}
-		r := j.with(t, &store{})
-		var first sync.WaitGroup
-		first.Go(func() {
-			defer func() {
-				if recover() == nil {
-					t.Error("the panic is gone")
+// Repeats that wait for a failure get it; later it is forgotten. The repeat of a registration in the outbox gets the
+// same answer. A panic leaves no caller waiting.
+func TestRepeatOf(t *testing.T) {
+	type row struct {
+		kafka, queue error
+		class        delivery.Class // of a repeat meanwhile
+		later        relay.Outcome
+	}
+	inOutbox := relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: kept(&lying{id: "m-1", receipt: "r-2"}), Replayed: true}
+	inKafka := relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored(1)}
+	each(t, map[string]row{
+		"a failure":   {fails(delivery.Unavailable), errQueue, delivery.Unavailable, inKafka},
+		"an outboxed": {fails(delivery.Unavailable), nil, "", inOutbox},
+		"a panic":     {errPanic, nil, delivery.UnknownOutcome, inKafka},
+	}, func(x *rig, c row) {
+		x.k.answers, x.q.fault = script(answer{s, c.kafka}, answer{0, nil}), func(string) error { return c.queue }
+		r := x.with(x.q)
+		var callers sync.WaitGroup
+		for range 10 {
+			callers.Go(func() {
+				defer func() { _ = recover() }() // of the first
+				if _, err := r.Deliver(x.Context(), event()); delivery.ClassOf(err) != c.class {
+					x.Errorf("meanwhile: %v", err)
 				}
-			}()
-			_, _ = r.Deliver(t.Context(), event())
-		})
-		synctest.Wait()
-		if _, err := r.Deliver(t.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
-			t.Errorf("the repeat has %v", err)
+			})
 		}
-		first.Wait()
+		callers.Wait()
+		out, err := r.Deliver(x.Context(), event())
+		if err != nil || out != c.later {
+			x.Errorf("afterwards: %+v, %v", out, err)
+		}
 	})
 }
 
 // The newest 8192 ids are remembered.
 func TestRepeatsAreBounded(t *testing.T) {
-	t.Parallel()
-	const most = 8192
-	j := &journal{produce: func(context.Context, registration.Record) (delivery.RecordMetadata, error) { return stored(), nil }}
-	r := j.with(t, &store{})
-	deliver := func(i int) relay.Outcome {
-		out, err := r.Deliver(t.Context(), chosen(strconv.Itoa(i), "auth0|1"))
-		if err != nil {
-			t.Fatal(err)
+	single(t, func(x *rig) {
+		const most = 8192
+		r := x.with(x.q)
+		deliver := func(i int) bool {
+			return x.deliver(r, chosen("acme", strconv.Itoa(i), "auth0|1"), relay.InKafka).Replayed
 		}
-		return out
-	}
-	for i := range most + 2 {
-		deliver(i)
-	}
-	for _, i := range []int{2, most, most + 1} {
-		if !deliver(i).Replayed {
-			t.Errorf("%d is forgotten", i)
+		for i := range most + 2 {
+			deliver(i)
 		}
-	}
-	for _, i := range []int{0, 1} {
-		if deliver(i).Replayed {
-			t.Errorf("%d is still known", i)
+		for _, i := range []int{2, most, most + 1} {
+			if !deliver(i) {
+				x.Errorf("%d is forgotten", i)
+			}
 		}
-	}
+		for _, i := range []int{0, 1} {
+			if deliver(i) {
+				x.Errorf("%d is still known", i)
+			}
+		}
+	})
 }
 
-// 100 repeats of each of 100 ids, whose answers are those of the first.
+// Many callers with the same ids, who do not wait for their answers: each id is stored once.
 func TestStorm(t *testing.T) {
-	t.Parallel()
-	j := &journal{produce: counting()}
-	synctest.Test(t, func(t *testing.T) {
-		r := j.with(t, &store{})
-		var mu sync.Mutex
-		offsets := map[string]map[int64]int{}
-		var callers sync.WaitGroup
-		for i := range 100 {
-			id := fmt.Sprint("e-", i)
-			offsets[id] = map[int64]int{}
-			for range 100 {
-				callers.Go(func() {
-					out, err := r.Deliver(ended(t.Context()), chosen(id, "auth0|1"))
-					if err != nil {
-						t.Error(err)
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					offsets[id][out.Kafka.Offset]++
-				})
+	single(t, func(x *rig) {
+		x.k.answers = always(s, nil)
+		r := x.with(x.q)
+		var all sync.WaitGroup
+		answers := make([]relay.Outcome, 30*30)
+		for i := range answers {
+			all.Go(func() {
+				out, err := r.Deliver(ended(x.Context()), chosen("acme", strconv.Itoa(i%30), "auth0|1"))
+				if err != nil {
+					x.Error(err)
+				}
+				answers[i] = out
+			})
+		}
+		all.Wait()
+		for i, out := range answers {
+			if out.Kafka != answers[i%30].Kafka {
+				x.Errorf("%d was answered with %+v, and with %+v", i%30, answers[i%30], out)
 			}
 		}
-		callers.Wait()
-		for id, seen := range offsets {
-			if len(seen) != 1 {
-				t.Errorf("%s was answered with %v", id, seen)
-			}
-		}
-		if len(j.records) != 100 {
-			t.Errorf("%d records", len(j.records))
+		if x.k.n() != 30 || strings.Count(x.k.calls(), "Produce") != 30 {
+			x.Errorf("%d records", x.k.n())
 		}
 	})
 }

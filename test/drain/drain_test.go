@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"flag"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -28,6 +27,7 @@ import (
 	"userrelay/local/funchost"
 	"userrelay/local/storagequeue"
 	"userrelay/test/must"
+	"userrelay/test/queuetest"
 	"userrelay/test/quiet"
 	"userrelay/test/wait"
 )
@@ -99,11 +99,11 @@ func (k *kafka) note(user string) {
 	k.users[user]++
 }
 
-// all says whether each of n users has a record.
-func (k *kafka) all(n int) bool {
+// count is the number of users who have a record.
+func (k *kafka) count() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return len(k.users) == n
+	return len(k.users)
 }
 
 // filled returns a queue with the messages of n users, and its connection string.
@@ -111,21 +111,10 @@ func filled(t *testing.T, n int) (*outbox.Queue, string) {
 	t.Helper()
 	connection := flag.Lookup(queueFlag).Value.String()
 	if connection == "" {
-		s, err := storagequeue.Start(storagequeue.Config{Addr: "127.0.0.1:0"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		connection = s.ConnectionString()
+		connection = queuetest.Start(t, storagequeue.Config{}).ConnectionString()
 	}
-	account, err := outbox.ParseConnectionString(connection)
-	if err != nil {
-		t.Fatal(err)
-	}
-	q, err := outbox.New(outbox.Config{Account: account})
-	if err != nil {
-		t.Fatal(err)
-	}
+	account := must.Get[outbox.Account](t)(outbox.ParseConnectionString(connection))
+	q := must.Get[*outbox.Queue](t)(outbox.New(outbox.Config{Account: account}))
 	t.Cleanup(q.Close)
 	ctx := wait.Context(t)
 	if err := q.Prepare(ctx); err != nil {
@@ -135,11 +124,10 @@ func filled(t *testing.T, n int) (*outbox.Queue, string) {
 	for w := range 16 {
 		writers.Go(func() {
 			for i := w; i < n; i += 16 {
-				_, err := q.Put(ctx, registration.Envelope{
+				if _, err := q.Put(ctx, registration.Envelope{
 					Event:  registration.Event{ID: fmt.Sprint("e-", i), UserID: fmt.Sprint("auth0|", i), Source: "urn:auth0:acme", Time: time.Unix(1, 0)},
 					Queued: time.Now(), Reason: "unavailable",
-				}, 0)
-				if err != nil {
+				}, 0); err != nil {
 					t.Error(err)
 				}
 			}
@@ -167,29 +155,23 @@ func own(t *testing.T, k relay.Producer, q relay.Outbox) (stop func()) {
 func trigger(t *testing.T, k *kafka, connection string) (stop func()) {
 	t.Helper()
 	store := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { k.note(r.URL.Query().Get("user")) }))
-	dir, self := t.TempDir(), must.Get[string](t)(os.Executable())
+	dir, root := t.TempDir(), filepath.Join("..", "..")
+	if err := os.CopyFS(filepath.Join(dir, "DrainOutbox"), os.DirFS(filepath.Join(root, "DrainOutbox"))); err != nil {
+		t.Fatal(err)
+	}
 	var host map[string]any
-	if err := json.Unmarshal(must.Get[[]byte](t)(os.ReadFile(filepath.Join("..", "..", "host.json"))), &host); err != nil {
+	if err := json.Unmarshal(must.Get[[]byte](t)(os.ReadFile(filepath.Join(root, "host.json"))), &host); err != nil {
 		t.Fatal(err)
 	}
-	host["customHandler"] = map[string]any{"description": map[string]any{"defaultExecutablePath": self}, "enableForwardingHttpRequest": true}
-	for name, content := range map[string][]byte{
-		"host.json":                 must.Get[[]byte](t)(json.Marshal(host)),
-		"DrainOutbox/function.json": must.Get[[]byte](t)(os.ReadFile(filepath.Join("..", "..", "DrainOutbox", "function.json"))),
-	} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	host["customHandler"] = map[string]any{
+		"description": map[string]any{"defaultExecutablePath": must.Get[string](t)(os.Executable())}, "enableForwardingHttpRequest": true,
 	}
-	h, err := funchost.Start(t.Context(), funchost.Config{
+	if err := os.WriteFile(filepath.Join(dir, "host.json"), must.Get[[]byte](t)(json.Marshal(host)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := must.Get[*funchost.Host](t)(funchost.Start(t.Context(), funchost.Config{
 		Dir: dir, Env: append(os.Environ(), "AzureWebJobsStorage="+connection, childStore+"="+store.URL), NoAuth: true, //nolint:forbidigo // the child is the test
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))
 	return func() {
 		if err := h.Close(); err != nil {
 			t.Error(err)
@@ -215,7 +197,7 @@ func TestDrains(t *testing.T) {
 			for range c.own {
 				stops = append(stops, own(t, k, q))
 			}
-			wait.For(t, "all are drained", func() bool { return k.all(c.n) })
+			wait.For(t, "all are drained", func() bool { return k.count() == c.n })
 			took := time.Since(k.first)
 			wait.For(t, "the queue is empty", func() bool {
 				left, err := q.Count(t.Context())
@@ -226,7 +208,7 @@ func TestDrains(t *testing.T) {
 				stop()
 			}
 			t.Logf("%d messages in Kafka in %v (%.0f/s) after the first, the queue empty after %v", c.n, took, float64(c.n)/took.Seconds(), empty)
-			for user, records := range maps.All(k.users) {
+			for user, records := range k.users {
 				if records != 1 {
 					t.Errorf("%s has %d records", user, records)
 				}

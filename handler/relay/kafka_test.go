@@ -1,0 +1,228 @@
+package relay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"userrelay/handler/delivery"
+	"userrelay/handler/registration"
+	"userrelay/handler/trace"
+)
+
+// kafka is a producer and an observer that record their calls. The producer goes on after its caller has given up.
+type kafka struct {
+	answers func(registration.Record) answer
+	checks  func(ctx context.Context) error // nil: they succeed
+
+	mu      sync.Mutex
+	asked   int                   // by Check
+	tries   []registration.Record // that were to be sent
+	topic   []registration.Record // that are stored
+	sent    []delivery.SendAttempt
+	puts    []delivery.PutAttempt
+	reports []report
+}
+
+// report is a call of the observer.
+type report struct {
+	call  string          // its name, and a class, a time or a number that it was told
+	op    trace.Operation // within which it was made
+	event registration.Event
+	md    delivery.RecordMetadata
+	err   error
+}
+
+func (k *kafka) note(ctx context.Context, r report) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r.op = trace.FromContext(ctx)
+	k.reports = append(k.reports, r)
+}
+
+func (k *kafka) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
+	k.note(ctx, report{call: "Produce"})
+	k.mu.Lock()
+	a := k.answers(r)
+	k.tries = append(k.tries, r)
+	if a.err == nil {
+		k.topic = append(k.topic, r)
+	}
+	md := stored(int64(len(k.topic)))
+	k.mu.Unlock()
+	due := time.Now().Add(a.takes)
+	if errors.Is(a.err, errUnsent) {
+		<-ctx.Done()
+		return delivery.RecordMetadata{}, fails(delivery.Unavailable)
+	}
+	switch in := a.takes == 0 || until(ctx, due); {
+	case in && errors.Is(a.err, errPanic):
+		panic(a.err)
+	case in && a.err == nil:
+		return md, nil
+	case in:
+		return delivery.RecordMetadata{}, a.err
+	}
+	late := func(ctx context.Context) (delivery.RecordMetadata, error) {
+		if a.takes < forever {
+			limit, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			ctx = limit
+		}
+		switch {
+		case !until(ctx, due):
+			return delivery.RecordMetadata{}, fails(delivery.UnknownOutcome)
+		case a.err != nil:
+			return delivery.RecordMetadata{}, a.err
+		}
+		return md, nil
+	}
+	return delivery.RecordMetadata{}, &delivery.Error{Class: delivery.UnknownOutcome, Op: "wait", Late: late}
+}
+
+// until waits for a time, and says whether it came before the end of ctx.
+func until(ctx context.Context, due time.Time) bool {
+	limit, cancel := context.WithDeadline(ctx, due)
+	defer cancel()
+	<-limit.Done()
+	return !time.Now().Before(due)
+}
+
+func (k *kafka) Check(ctx context.Context) error {
+	k.mu.Lock()
+	k.asked++
+	k.mu.Unlock()
+	if k.checks == nil {
+		return nil
+	}
+	return k.checks(ctx)
+}
+
+func (k *kafka) Received(ctx context.Context, e registration.Event) {
+	k.note(ctx, report{call: "Received", event: e})
+}
+
+func (k *kafka) Sent(ctx context.Context, a delivery.SendAttempt) {
+	k.note(ctx, report{call: "Sent", event: a.Event, err: a.Err})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.sent = append(k.sent, a)
+}
+
+func (k *kafka) Forwarded(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
+	k.note(ctx, report{call: "Forwarded", event: e, md: md})
+}
+
+func (k *kafka) Refused(ctx context.Context, e registration.Event, err error) {
+	k.note(ctx, report{call: "Refused", event: e, err: err})
+}
+
+func (k *kafka) Put(ctx context.Context, a delivery.PutAttempt) {
+	k.note(ctx, report{call: "Put", event: a.Event, err: a.Err})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.puts = append(k.puts, a)
+}
+
+func (k *kafka) Outboxed(ctx context.Context, e registration.Event, err error) {
+	k.note(ctx, report{call: "Outboxed:" + string(delivery.ClassOf(err)), event: e, err: err})
+}
+
+func (k *kafka) Withdrawn(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
+	k.note(ctx, report{call: "Withdrawn", event: e, md: md})
+}
+
+func (k *kafka) Drained(ctx context.Context, e registration.Event, md delivery.RecordMetadata, queued time.Duration) {
+	k.note(ctx, report{call: "Drained:" + queued.String(), event: e, md: md})
+}
+
+func (k *kafka) NotDrained(ctx context.Context, e registration.Event, err error) {
+	k.note(ctx, report{call: "NotDrained:" + string(delivery.ClassOf(err)), event: e, err: err})
+}
+
+func (k *kafka) Poisoned(ctx context.Context, e registration.Event, p delivery.Poisoned) {
+	k.note(ctx, report{call: "Poisoned:" + string(p.Class), event: e})
+}
+
+func (k *kafka) Diverted(ctx context.Context) { k.note(ctx, report{call: "Diverted"}) }
+
+func (k *kafka) Resumed(ctx context.Context, away time.Duration, waiting int) {
+	k.note(ctx, report{call: fmt.Sprintf("Resumed:%v,%d", away, waiting)})
+}
+
+func (k *kafka) Emptied(ctx context.Context) { k.note(ctx, report{call: "Emptied"}) }
+
+func (k *kafka) Unread(ctx context.Context, err error) { k.note(ctx, report{call: "Unread", err: err}) }
+
+func (k *kafka) Read(ctx context.Context) { k.note(ctx, report{call: "Read"}) }
+
+// now changes the answers, and returns the earlier ones.
+func (k *kafka) now(answers func(registration.Record) answer) (before func(registration.Record) answer) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	before, k.answers = k.answers, answers
+	return before
+}
+
+// forget forgets all calls.
+func (k *kafka) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reports = nil
+}
+
+// calls are the calls so far, in their order.
+func (k *kafka) calls() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var all []string
+	for _, r := range k.reports {
+		all = append(all, r.call)
+	}
+	return strings.Join(all, " ")
+}
+
+// last is the newest call.
+func (k *kafka) last() report {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.reports[len(k.reports)-1]
+}
+
+// count is the number of calls that begin so, n the number of records in the topic, questions that of checks.
+func (k *kafka) count(beginning string) (n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, r := range k.reports {
+		if strings.HasPrefix(r.call, beginning) {
+			n++
+		}
+	}
+	return n
+}
+
+func (k *kafka) n() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.topic)
+}
+
+func (k *kafka) questions() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.asked
+}
+
+// perUser counts records by user.
+func (k *kafka) perUser(records *[]registration.Record) map[string]int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	users := map[string]int{}
+	for _, r := range *records {
+		users[string(r.Key)]++
+	}
+	return users
+}
