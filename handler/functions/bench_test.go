@@ -20,11 +20,10 @@ import (
 // instant is a Kafka that stores at once.
 type instant struct{}
 
+func (instant) Check(context.Context) error { return nil }
 func (instant) Produce(context.Context, registration.Record) (delivery.RecordMetadata, error) {
 	return delivery.RecordMetadata{Topic: "user-events", Timestamp: time.UnixMilli(1)}, nil
 }
-
-func (instant) Check(context.Context) error { return nil }
 
 // discard is a response writer that discards the answer.
 type discard struct{ header http.Header }

@@ -20,6 +20,7 @@ import (
 	"userrelay/handler/functions"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/test/must"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -94,6 +95,7 @@ func (p *parts) Unhealthy(context.Context, error)                      { p.tell(
 func (p *parts) Healthy(context.Context)                               { p.tell("healthy") }
 func (p *parts) NotDrained(context.Context, registration.Event, error) { p.tell("not-drained") }
 func (p *parts) TenantLeftOut(_ context.Context, e registration.Event) { p.tell("left-out:" + e.ID) }
+
 func (p *parts) config() functions.Config {
 	return functions.Config{Decoder: p.decoder, Deliver: p, Drain: p, Kafka: p, Observer: p}
 }
@@ -133,11 +135,7 @@ func request(t *testing.T, method, path string, body io.Reader) *http.Request {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", body)
 	r.Method = method
-	u, err := url.ParseRequestURI(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.URL, r.RequestURI = u, path
+	r.URL, r.RequestURI = must.Get[*url.URL](t)(url.ParseRequestURI(path)), path
 	return r
 }
 

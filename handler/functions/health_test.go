@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,69 +61,37 @@ func TestHealth(t *testing.T) {
 	})
 }
 
-// Requests during a check share its result.
-func TestHealthIsShared(t *testing.T) {
-	t.Parallel()
-	for status, c := range map[int]struct {
-		err  error
-		told string
-	}{200: {nil, ""}, 503: {errors.New("away"), "unhealthy"}} {
-		synctest.Test(t, func(t *testing.T) { // for its clock, which stands still while there is work
-			const callers = 50
-			var begun, group sync.WaitGroup
-			begun.Add(callers)
-			var checks atomic.Int64
-			p := serving(t, &parts{want: c.told, check: func(context.Context) error {
-				checks.Add(1)
-				begun.Wait()
-				for range 1000 { // the others have begun; wait until they block
-					runtime.Gosched()
-				}
-				return c.err
-			}})
-			for range callers {
-				r := health(t)
-				group.Go(func() {
-					begun.Done()
-					p.serve(r).wantHealth(t, status)
-				})
-			}
-			group.Wait()
-			if checks.Load() != 1 {
-				t.Errorf("%d checks", checks.Load())
-			}
-		})
-	}
-}
-
 // A check may take two seconds even if its caller disconnects, because others share the result. A client that leaves
 // does not wait for the check that another one's request makes.
 func TestHealthIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var op trace.Operation
+		checks := 0
 		gone, leave := context.WithCancel(t.Context())
 		p := serving(t, &parts{want: "unhealthy", check: func(ctx context.Context) error {
-			op = trace.FromContext(ctx)
+			op, checks = trace.FromContext(ctx), checks+1
 			leave()
 			<-ctx.Done()
 			return ctx.Err()
 		}})
 		start := time.Now()
-		var first sync.WaitGroup
+		var group sync.WaitGroup
 		r := health(t).WithContext(gone)
 		r.Header.Set("X-Azure-Functions-InvocationId", "6b1a")
-		first.Go(func() { p.serve(r).wantHealth(t, http.StatusServiceUnavailable) })
-		synctest.Wait()
+		for _, r := range []*http.Request{r, health(t), health(t), health(t)} {
+			group.Go(func() { p.serve(r).wantHealth(t, http.StatusServiceUnavailable) })
+			synctest.Wait()
+		}
 		left, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		p.serve(health(t).WithContext(left))
 		if waited := time.Since(start); waited != 100*time.Millisecond {
 			t.Errorf("it waited %v", waited)
 		}
-		first.Wait()
-		if took := time.Since(start); took != 2*time.Second || op.Name != "Health" || op.InvocationID != "6b1a" {
-			t.Errorf("took %v, the check's operation is %+v", took, op)
+		group.Wait()
+		if took := time.Since(start); took != 2*time.Second || checks != 1 || op.Name != "Health" || op.InvocationID != "6b1a" {
+			t.Errorf("%d checks took %v, the first one's operation is %+v", checks, took, op)
 		}
 	})
 }

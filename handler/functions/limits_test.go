@@ -14,91 +14,53 @@ import (
 	"userrelay/handler/relay"
 )
 
-// held is a handler whose deliveries wait, except those of the event id broken, which panic.
-type held struct {
-	*parts
-	entered chan struct{} // a delivery began
-	release func()        // lets all go on
-	answers chan answer
-}
-
-func hold(t *testing.T, told string) *held {
-	t.Helper()
-	gate := make(chan struct{})
-	h := &held{entered: make(chan struct{}), release: sync.OnceFunc(func() { close(gate) }), answers: make(chan answer)}
-	h.parts = serving(t, &parts{want: told, deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
-		if e.ID == "broken" {
-			panic(marker)
-		}
-		h.entered <- struct{}{}
-		<-gate
-		return outcome(e), nil
-	}})
-	return h
-}
-
-// fill starts n registrations and returns when all of them are in progress.
-func (h *held) fill(t *testing.T, n int) {
-	t.Helper()
-	for range n {
-		r := post(t)
-		go func() { h.answers <- h.serve(r) }()
-	}
-	for range n {
-		<-h.entered
-	}
-}
-
-// wantAll lets n registrations go on, which are stored.
-func (h *held) wantAll(t *testing.T, n int) {
-	t.Helper()
-	h.release()
-	for range n {
-		(<-h.answers).wantStored(t)
-	}
-}
-
-// A request gives its place back however it ends.
+// Above the limit requests are refused, whatever else is in progress. A request gives its place back however it ends.
 func TestRequestsInWorkAreBounded(t *testing.T) {
 	t.Parallel()
 	const limit = 2000
-	h := hold(t, "panicked panicked")
-	h.fill(t, limit-1)
+	gate, entered, answers := make(chan struct{}), make(chan struct{}, limit+1), make(chan answer)
+	p := serving(t, &parts{want: "panicked panicked", deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
+		if e.ID == "broken" {
+			panic(marker)
+		}
+		entered <- struct{}{}
+		<-gate
+		return outcome(e), nil
+	}})
+	fill := func(n int) {
+		for range n {
+			r := post(t)
+			go func() { answers <- p.serve(r) }()
+		}
+		for range n {
+			<-entered
+		}
+	}
+	fill(limit - 1)
 	for range 2 {
 		r := request(t, http.MethodPost, register, strings.NewReader(`{"userId":"auth0|1","eventId":"broken"}`))
-		h.serve(r).wantProblem(t, http.StatusInternalServerError, "internal")
+		p.serve(r).wantProblem(t, http.StatusInternalServerError, "internal")
 	}
-	h.fill(t, 1)
-	for i := range limit + 10 { // a place that a refused request kept would let later ones in, or none at the end
-		r := post(t)
-		if i == 0 {
-			r = request(t, http.MethodPost, register, unwanted(t))
-		}
+	fill(1)
+	for range limit + 10 { // a place that a refused request kept would let later ones in, or none at the end
 		const want = "The function is busy or shutting down. Send the registration again."
-		if detail := h.serve(r).wantProblem(t, http.StatusServiceUnavailable, "busy"); detail != want {
+		if detail := p.serve(post(t)).wantProblem(t, http.StatusServiceUnavailable, "busy"); detail != want {
 			t.Fatalf("detail %q", detail)
 		}
 	}
-	if got := h.serve(request(t, http.MethodGet, "/", nil)); got.status != http.StatusOK {
+	if got := p.serve(request(t, http.MethodGet, "/", nil)); got.status != http.StatusOK {
 		t.Errorf("the host's probe: %d, want 200 whatever is in progress", got.status)
 	}
-	h.wantAll(t, limit)
-	go func() { <-h.entered }()
-	h.serve(post(t)).wantStored(t)
-}
-
-func TestShutDown(t *testing.T) {
-	t.Parallel()
-	h := hold(t, "")
-	h.fill(t, 1)
-	h.ShutDown()
-	h.serve(request(t, http.MethodPost, register, unwanted(t))).wantProblem(t, http.StatusServiceUnavailable, "busy")
-	h.wantAll(t, 1)
+	close(gate)
+	for range limit {
+		(<-answers).wantStored(t)
+	}
+	p.serve(post(t)).wantStored(t)
 }
 
 // The limit counts the bytes in memory, not those sent: for a wanted profile at most the size of a record, for
-// everything else nearly none. What a request holds is given back at its end. The test is not parallel, because the
-// memory of other tests would count.
+// everything else nearly none, and nothing for what is announced only. What a request holds is given back at its end.
+// The test is not parallel, because the memory of other tests would count.
 func TestMemoryOfLargeBodies(t *testing.T) { //nolint:paralleltest // see above
 	const bodies = 80
 	for name, c := range map[string]struct {
@@ -149,7 +111,7 @@ func (p *parts) uploads(t *testing.T, n, size int) (stored int, held uint64) {
 			<-gate
 			return 0, io.EOF
 		}), strings.NewReader(`"},"userId":"auth0|1","eventId":"e-1"}`))
-		r := upload(t, io.MultiReader(body...), -1)
+		r := upload(t, io.MultiReader(body...), functions.MaxBody)
 		go func() {
 			defer once() // where it is refused
 			answers <- p.serve(r)
@@ -175,28 +137,4 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
-}
-
-// A body that is announced but not sent takes nearly no memory. Otherwise 16 callers could block the function.
-func TestBytesAreNotHeldForAnAnnouncement(t *testing.T) {
-	t.Parallel()
-	p := serving(t, &parts{decoder: registration.Decoder{Profile: true}})
-	stop, reading, answers := make(chan struct{}), make(chan struct{}), make(chan answer)
-	const n = 200
-	for range n {
-		r := upload(t, io.MultiReader(strings.NewReader(`{"userId":`), readFunc(func([]byte) (int, error) {
-			reading <- struct{}{}
-			<-stop
-			return 0, io.ErrUnexpectedEOF
-		})), functions.MaxBody)
-		go func() { answers <- p.serve(r) }()
-	}
-	for range n {
-		<-reading
-	}
-	p.serve(upload(t, strings.NewReader(blank(1<<20)), 1<<20)).wantStored(t)
-	close(stop)
-	for range n {
-		(<-answers).wantProblem(t, http.StatusBadRequest, "incomplete")
-	}
 }

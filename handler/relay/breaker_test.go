@@ -79,7 +79,8 @@ func TestQuietAppDrains(t *testing.T) {
 		told    string
 	}
 	each(t, map[string]row{"5 wait": {true, "Resumed:31s,5"}, "none waits": {false, "Resumed:1m0s,0"}}, func(x *rig, c row) {
-		x.k.checks = absent(time.Now().Add(31*s), false)
+		checks, there := atomic.Int64{}, absent(time.Now().Add(31*s), false)
+		x.k.checks = func(ctx context.Context) error { checks.Add(1); return there(ctx) }
 		r, _ := x.draining()
 		x.trip(r)
 		if !c.waiting {
@@ -90,12 +91,12 @@ func TestQuietAppDrains(t *testing.T) {
 			x.Error("told too early that Kafka is back")
 		}
 		<-time.After(40 * s)
-		asked := x.k.questions()
+		asked := checks.Load()
 		if x.q.len() != 0 || x.k.count(c.told) != 1 || x.k.count("Resumed") != 1 || asked < 31 || asked > 66 {
 			x.Errorf("%d left; asked %d times, told %s", x.q.len(), asked, x.k.calls())
 		}
 		<-time.After(time.Hour)
-		if more := x.k.questions() - asked; more > 61 { // the idle drain's
+		if more := checks.Load() - asked; more > 61 { // the idle drain's
 			x.Errorf("Kafka is asked %d times although it is there", more)
 		}
 	})
@@ -209,7 +210,7 @@ func TestOneDeadPartition(t *testing.T) {
 			}
 			storms.Go(func() {
 				for i := 0; storm.Err() == nil; i++ {
-					_, _ = r.Deliver(x.Context(), registered(fmt.Sprint("s-", i), victim))
+					_, _ = r.Deliver(storm, registered(fmt.Sprint("s-", i), victim))
 				}
 			})
 		}

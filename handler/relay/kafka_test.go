@@ -19,7 +19,6 @@ type kafka struct {
 	checks  func(ctx context.Context) error // nil: they succeed
 
 	mu      sync.Mutex
-	asked   int                   // by Check
 	tries   []registration.Record // that were to be sent
 	topic   []registration.Record // that are stored
 	sent    []delivery.SendAttempt
@@ -36,15 +35,19 @@ type report struct {
 	err   error
 }
 
-func (k *kafka) note(ctx context.Context, r report) {
+func (k *kafka) note(ctx context.Context, call string, e registration.Event, md delivery.RecordMetadata, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r.op = trace.FromContext(ctx)
-	k.reports = append(k.reports, r)
+	k.reports = append(k.reports, report{call, trace.FromContext(ctx), e, md, err})
+}
+
+// tell notes a call about no event.
+func (k *kafka) tell(ctx context.Context, call string) {
+	k.note(ctx, call, registration.Event{}, delivery.RecordMetadata{}, nil)
 }
 
 func (k *kafka) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
-	k.note(ctx, report{call: "Produce"})
+	k.tell(ctx, "Produce")
 	k.mu.Lock()
 	a := k.answers(r)
 	k.tries = append(k.tries, r)
@@ -92,9 +95,6 @@ func until(ctx context.Context, due time.Time) bool {
 }
 
 func (k *kafka) Check(ctx context.Context) error {
-	k.mu.Lock()
-	k.asked++
-	k.mu.Unlock()
 	if k.checks == nil {
 		return nil
 	}
@@ -102,62 +102,59 @@ func (k *kafka) Check(ctx context.Context) error {
 }
 
 func (k *kafka) Received(ctx context.Context, e registration.Event) {
-	k.note(ctx, report{call: "Received", event: e})
+	k.note(ctx, "Received", e, delivery.RecordMetadata{}, nil)
 }
 
 func (k *kafka) Sent(ctx context.Context, a delivery.SendAttempt) {
-	k.note(ctx, report{call: "Sent", event: a.Event, err: a.Err})
+	k.note(ctx, "Sent", a.Event, a.Metadata, a.Err)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.sent = append(k.sent, a)
 }
 
 func (k *kafka) Forwarded(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
-	k.note(ctx, report{call: "Forwarded", event: e, md: md})
+	k.note(ctx, "Forwarded", e, md, nil)
 }
 
 func (k *kafka) Refused(ctx context.Context, e registration.Event, err error) {
-	k.note(ctx, report{call: "Refused", event: e, err: err})
+	k.note(ctx, "Refused", e, delivery.RecordMetadata{}, err)
 }
 
 func (k *kafka) Put(ctx context.Context, a delivery.PutAttempt) {
-	k.note(ctx, report{call: "Put", event: a.Event, err: a.Err})
+	k.tell(ctx, "Put")
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.puts = append(k.puts, a)
 }
 
-func (k *kafka) Outboxed(ctx context.Context, e registration.Event, err error) {
-	k.note(ctx, report{call: "Outboxed:" + string(delivery.ClassOf(err)), event: e, err: err})
-}
-
 func (k *kafka) Withdrawn(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
-	k.note(ctx, report{call: "Withdrawn", event: e, md: md})
+	k.note(ctx, "Withdrawn", e, md, nil)
 }
 
 func (k *kafka) Drained(ctx context.Context, e registration.Event, md delivery.RecordMetadata, queued time.Duration) {
-	k.note(ctx, report{call: "Drained:" + queued.String(), event: e, md: md})
+	k.note(ctx, "Drained:"+queued.String(), e, md, nil)
 }
 
-func (k *kafka) NotDrained(ctx context.Context, e registration.Event, err error) {
-	k.note(ctx, report{call: "NotDrained:" + string(delivery.ClassOf(err)), event: e, err: err})
+func (k *kafka) Outboxed(ctx context.Context, _ registration.Event, err error) {
+	k.tell(ctx, "Outboxed:"+string(delivery.ClassOf(err)))
 }
 
-func (k *kafka) Poisoned(ctx context.Context, e registration.Event, p delivery.Poisoned) {
-	k.note(ctx, report{call: "Poisoned:" + string(p.Class), event: e})
+func (k *kafka) NotDrained(ctx context.Context, _ registration.Event, err error) {
+	k.tell(ctx, "NotDrained:"+string(delivery.ClassOf(err)))
 }
 
-func (k *kafka) Diverted(ctx context.Context) { k.note(ctx, report{call: "Diverted"}) }
+func (k *kafka) Poisoned(ctx context.Context, _ registration.Event, p delivery.Poisoned) {
+	k.tell(ctx, "Poisoned:"+string(p.Class))
+}
 
 func (k *kafka) Resumed(ctx context.Context, away time.Duration, waiting int) {
-	k.note(ctx, report{call: fmt.Sprintf("Resumed:%v,%d", away, waiting)})
+	k.tell(ctx, fmt.Sprintf("Resumed:%v,%d", away, waiting))
 }
 
-func (k *kafka) Emptied(ctx context.Context) { k.note(ctx, report{call: "Emptied"}) }
-
-func (k *kafka) Unread(ctx context.Context, err error) { k.note(ctx, report{call: "Unread", err: err}) }
-
-func (k *kafka) Read(ctx context.Context) { k.note(ctx, report{call: "Read"}) }
+func (k *kafka) Diverted(ctx context.Context)        { k.tell(ctx, "Diverted") }
+func (k *kafka) Emptied(ctx context.Context)         { k.tell(ctx, "Emptied") }
+func (k *kafka) Unread(ctx context.Context, _ error) { k.tell(ctx, "Unread") }
+func (k *kafka) Read(ctx context.Context)            { k.tell(ctx, "Read") }
 
 // now changes the answers, and returns the earlier ones.
 func (k *kafka) now(answers func(registration.Record) answer) (before func(registration.Record) answer) {
@@ -171,7 +168,7 @@ func (k *kafka) now(answers func(registration.Record) answer) (before func(regis
 func (k *kafka) forget() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.reports = nil
+	k.reports, k.sent, k.puts, k.tries, k.topic = nil, nil, nil, nil, nil
 }
 
 // calls are the calls so far, in their order.
@@ -192,7 +189,7 @@ func (k *kafka) last() report {
 	return k.reports[len(k.reports)-1]
 }
 
-// count is the number of calls that begin so, n the number of records in the topic, questions that of checks.
+// count is the number of calls that begin so, n the number of records in the topic.
 func (k *kafka) count(beginning string) (n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -208,12 +205,6 @@ func (k *kafka) n() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.topic)
-}
-
-func (k *kafka) questions() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.asked
 }
 
 // perUser counts records by user.

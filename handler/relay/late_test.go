@@ -2,7 +2,6 @@ package relay_test
 
 import (
 	"bytes"
-	"context"
 	"runtime"
 	"sync"
 	"testing"
@@ -11,7 +10,6 @@ import (
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
-	"userrelay/test/quiet"
 )
 
 // A message whose record may be in Kafka is hidden until that is known. Then it is deleted, or made visible, however
@@ -20,33 +18,37 @@ func TestLateAnswer(t *testing.T) {
 	type row struct {
 		kafka                    answer
 		fails                    time.Duration // the queue, from the late answer on
-		lost                     bool          // one of its answers is, once it works again
+		trouble                  string        // then: an answer is lost, or somebody has received the message
 		left, visible, withdrawn int
 	}
 	away, unknown := fails(delivery.Unavailable), fails(delivery.UnknownOutcome)
 	each(t, map[string]row{
-		"stored":                             {answer{12 * s, nil}, 0, false, 0, 0, 1},
-		"stored, the queue fails once":       {answer{3 * s, nil}, ms, false, 0, 0, 1},
-		"stored, the queue fails for 80 s":   {answer{3 * s, nil}, 80 * s, false, 0, 0, 1},
-		"stored, its answer is lost":         {answer{3 * s, nil}, 0, true, 0, 0, 1},
-		"stored, the queue fails for good":   {answer{3 * s, nil}, time.Hour, false, 1, 1, 0},
-		"certainly not":                      {answer{12 * s, away}, 0, false, 1, 1, 0},
-		"certainly not, it fails for 20 s":   {answer{3 * s, away}, 20 * s, false, 1, 1, 0},
-		"nobody knows":                       {answer{3 * s, unknown}, 0, false, 1, 0, 0},
-		"never answered":                     {answer{forever, nil}, 0, false, 1, 1, 0},
-		"not sent at all":                    {answer{0, away}, 0, false, 1, 1, 0},
-		"unknown, and there is nothing late": {answer{0, unknown}, 0, false, 1, 1, 0},
+		"stored":                             {answer{12 * s, nil}, 0, "", 0, 0, 1},
+		"stored, the queue fails once":       {answer{3 * s, nil}, ms, "", 0, 0, 1},
+		"stored, the queue fails for 80 s":   {answer{3 * s, nil}, 80 * s, "", 0, 0, 1},
+		"stored, its answer is lost":         {answer{3 * s, nil}, 0, "lost", 0, 0, 1},
+		"stored, the queue fails for good":   {answer{3 * s, nil}, time.Hour, "", 1, 1, 0},
+		"certainly not":                      {answer{12 * s, away}, 0, "", 1, 1, 0},
+		"certainly not, it fails for 20 s":   {answer{3 * s, away}, 20 * s, "", 1, 1, 0},
+		"nobody knows":                       {answer{3 * s, unknown}, 0, "", 1, 0, 0},
+		"never answered":                     {answer{forever, nil}, 0, "", 1, 1, 0},
+		"not sent at all":                    {answer{0, away}, 0, "", 1, 1, 0},
+		"unknown, and there is nothing late": {answer{0, unknown}, 0, "", 1, 1, 0},
+		"stored, and drained, too":           {answer{12 * s, nil}, 0, "seen", 1, 0, 0},
 	}, func(x *rig, c row) {
 		x.k.answers = script(c.kafka)
 		start, r := time.Now(), x.with(x.q)
 		back := start.Add(c.kafka.takes + c.fails)
 		x.q.away(back, "Delete", "Show")
 		lost := sync.Once{}
-		x.q.after = func(string) (err error) {
-			if c.lost && time.Now().After(back.Add(-s)) {
+		x.q.after = func(op string) (err error) {
+			if c.trouble == "lost" && op == "Delete" {
 				lost.Do(func() { err = errQueue })
 			}
 			return err
+		}
+		if c.trouble == "seen" {
+			x.q.fault = func(op string) error { return map[string]error{"Delete": delivery.ErrSeen}[op] }
 		}
 		x.deliver(r, withProfile(), relay.InOutbox)
 		r.Close(x.Context())
@@ -55,24 +57,6 @@ func TestLateAnswer(t *testing.T) {
 		}
 		if took := time.Since(start); c.kafka.takes == forever && took != 92*s {
 			x.Errorf("it was hidden until %v", took)
-		}
-	})
-}
-
-// If another drain has received the message before its copy is taken back, nothing is told of it.
-func TestLateAnswerAfterADrain(t *testing.T) {
-	single(t, func(x *rig) {
-		x.k.answers, x.q.fault = always(12*s, nil), func(op string) error {
-			if op == "Delete" {
-				return delivery.ErrSeen
-			}
-			return nil
-		}
-		r := x.with(x.q)
-		x.deliver(r, event(), relay.InOutbox)
-		r.Close(x.Context())
-		if x.k.count("Withdrawn") != 0 {
-			x.Errorf("told %s", x.k.calls())
 		}
 	})
 }
@@ -92,7 +76,7 @@ func TestSeenAfterAll(t *testing.T) {
 }
 
 // The queue stores a message and its answer is lost. Then Kafka stores the record: its answer is late, or the breaker
-// was open and Kafka is the last resort. The message is found and deleted. If the caller got no answer in time, its
+// was open, and Kafka is the last resort. The message is found and deleted. If the caller got no answer in time, its
 // repeat waits for Kafka's.
 func TestDoubtfulPutIsFound(t *testing.T) {
 	type row struct {
@@ -151,23 +135,28 @@ func TestDoubtfulPutIsDrained(t *testing.T) {
 // Registrations that wait for Kafka's late answer keep no profile in memory.
 func TestHiddenMessagesAreSmall(t *testing.T) { //nolint:paralleltest // it looks at the heap, which is everybody's
 	const n, size = 64, 1 << 20
-	kafka := silent(make(chan struct{}))
-	r := relay.New(relay.Config{
-		Producer: kafka, Outbox: &memory{}, Observer: quiet.Observer{}, KafkaTimeout: 10 * ms, OutboxTimeout: time.Minute, Profile: true,
-	})
-	defer r.Close(context.Background())
-	before := heap()
-	for i := range n {
-		e := registered(anybody(i), "auth0|1")
-		e.Profile = bytes.Repeat([]byte("x"), size)
-		if _, err := r.Deliver(t.Context(), e); err != nil {
-			t.Fatal(err)
+	bubble(t, func(x *rig) {
+		records := 0
+		x.k.answers = func(registration.Record) answer {
+			if records++; records%4 == 0 { // or the breaker would open
+				return answer{}
+			}
+			return answer{forever, nil}
 		}
-	}
-	if held := heap() - before; held > n*size/8 {
-		t.Errorf("%d bytes are held for %d hidden messages", held, n)
-	}
-	close(kafka)
+		r := x.with(x.q)
+		before := heap()
+		for i := range n {
+			e := registered(anybody(i), "auth0|1")
+			e.Profile = bytes.Repeat([]byte("x"), size)
+			if _, err := r.Deliver(x.Context(), e); err != nil {
+				x.Error(err)
+			}
+			x.k.forget()
+		}
+		if held := heap() - before; held > n*size/8 {
+			x.Errorf("%d bytes are held for %d hidden messages", held, n)
+		}
+	})
 }
 
 func heap() int64 {
@@ -176,17 +165,3 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
-
-// silent is a Kafka that answers when the channel is closed, and discards records.
-type silent chan struct{}
-
-func (k silent) Produce(ctx context.Context, _ registration.Record) (delivery.RecordMetadata, error) {
-	<-ctx.Done()
-	late := func(context.Context) (delivery.RecordMetadata, error) {
-		<-k
-		return stored(1), nil
-	}
-	return delivery.RecordMetadata{}, &delivery.Error{Class: delivery.UnknownOutcome, Op: "wait", Late: late}
-}
-
-func (silent) Check(context.Context) error { return nil }

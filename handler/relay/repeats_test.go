@@ -3,7 +3,6 @@ package relay_test
 import (
 	"errors"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -114,8 +113,8 @@ func TestRepeatOfUnknown(t *testing.T) {
 	})
 }
 
-// Repeats that wait for a failure get it; later it is forgotten. The repeat of a registration in the outbox gets the
-// same answer. A panic leaves no caller waiting.
+// Callers repeat at the same time, and leave. They get the answer of the first, which is stored once. A failure is
+// forgotten later; a panic leaves nobody waiting.
 func TestRepeatOf(t *testing.T) {
 	type row struct {
 		kafka, queue error
@@ -135,12 +134,15 @@ func TestRepeatOf(t *testing.T) {
 		for range 10 {
 			callers.Go(func() {
 				defer func() { _ = recover() }() // of the first
-				if _, err := r.Deliver(x.Context(), event()); delivery.ClassOf(err) != c.class {
+				if _, err := r.Deliver(ended(x.Context()), event()); delivery.ClassOf(err) != c.class {
 					x.Errorf("meanwhile: %v", err)
 				}
 			})
 		}
 		callers.Wait()
+		if n := x.k.count("Produce"); n != 1 {
+			x.Errorf("%d records were sent", n)
+		}
 		out, err := r.Deliver(x.Context(), event())
 		if err != nil || out != c.later {
 			x.Errorf("afterwards: %+v, %v", out, err)
@@ -168,34 +170,6 @@ func TestRepeatsAreBounded(t *testing.T) {
 			if deliver(i) {
 				x.Errorf("%d is still known", i)
 			}
-		}
-	})
-}
-
-// Many callers with the same ids, who do not wait for their answers: each id is stored once.
-func TestStorm(t *testing.T) {
-	single(t, func(x *rig) {
-		x.k.answers = always(s, nil)
-		r := x.with(x.q)
-		var all sync.WaitGroup
-		answers := make([]relay.Outcome, 30*30)
-		for i := range answers {
-			all.Go(func() {
-				out, err := r.Deliver(ended(x.Context()), chosen("acme", strconv.Itoa(i%30), "auth0|1"))
-				if err != nil {
-					x.Error(err)
-				}
-				answers[i] = out
-			})
-		}
-		all.Wait()
-		for i, out := range answers {
-			if out.Kafka != answers[i%30].Kafka {
-				x.Errorf("%d was answered with %+v, and with %+v", i%30, answers[i%30], out)
-			}
-		}
-		if x.k.n() != 30 || strings.Count(x.k.calls(), "Produce") != 30 {
-			x.Errorf("%d records", x.k.n())
 		}
 	})
 }

@@ -35,10 +35,16 @@ type rig struct {
 	q *memory
 }
 
+func bubble(t *testing.T, run func(x *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { run(&rig{T: t, k: &kafka{answers: always(0, nil)}, q: &memory{}}) })
+}
+
+// single is bubble, beside other tests.
 func single(t *testing.T, run func(x *rig)) {
 	t.Helper()
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { run(&rig{T: t, k: &kafka{answers: always(0, nil)}, q: &memory{}}) })
+	bubble(t, run)
 }
 
 // each is single for each case.

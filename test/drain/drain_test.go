@@ -4,12 +4,12 @@ package drain_test
 
 import (
 	"context"
-	"encoding/hex"
 	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -63,7 +63,7 @@ func serveAlone(port, store string) {
 type remote string
 
 func (r remote) Produce(ctx context.Context, record registration.Record) (delivery.RecordMetadata, error) {
-	q, err := http.NewRequestWithContext(ctx, http.MethodPost, string(r)+"?user="+hex.EncodeToString(record.Key), nil)
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, string(r)+"?user="+url.QueryEscape(string(record.Key)), nil)
 	if err != nil {
 		return delivery.RecordMetadata{}, err
 	}
@@ -84,11 +84,11 @@ type kafka struct {
 }
 
 func (k *kafka) Produce(_ context.Context, r registration.Record) (delivery.RecordMetadata, error) {
-	k.note(hex.EncodeToString(r.Key))
+	k.note(string(r.Key))
 	return delivery.RecordMetadata{Topic: "user-events"}, nil
 }
 
-func (k *kafka) Check(context.Context) error { return nil }
+func (*kafka) Check(context.Context) error { return nil }
 
 func (k *kafka) note(user string) {
 	k.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2/queueerror"
 
 	"userrelay/local/storagequeue"
+	"userrelay/test/must"
 )
 
 // Start starts the stand-in of the service, which ends with the test. Without an address it takes a free port of loopback.
@@ -19,10 +20,7 @@ func Start(tb testing.TB, c storagequeue.Config) *storagequeue.Server {
 	if c.Addr == "" {
 		c.Addr = "127.0.0.1:0"
 	}
-	s, err := storagequeue.Start(c)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	s := must.Get[*storagequeue.Server](tb)(storagequeue.Start(c))
 	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			tb.Errorf("close the queue service: %v", err)
@@ -42,13 +40,9 @@ func (closing) Do(r *http.Request) (*http.Response, error) {
 // Open returns the client of a queue, which need not be there.
 func Open(tb testing.TB, connection, name string) *azqueue.QueueClient {
 	tb.Helper()
-	q, err := azqueue.NewQueueClientFromConnectionString(connection, name, &azqueue.ClientOptions{
+	return must.Get[*azqueue.QueueClient](tb)(azqueue.NewQueueClientFromConnectionString(connection, name, &azqueue.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: closing{}, Retry: policy.RetryOptions{MaxRetries: -1}},
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return q
+	}))
 }
 
 // Make returns the client of a queue, which it makes where it is not there.

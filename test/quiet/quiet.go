@@ -62,6 +62,7 @@ func (outbox) Show(context.Context, delivery.Kept, time.Duration) error { return
 func (outbox) Poison(context.Context, []byte, string) (delivery.Kept, error) {
 	return delivery.Kept{}, errNothing
 }
+
 func (outbox) Receive(context.Context, int, time.Duration) ([]delivery.Received, error) {
 	return nil, errNothing
 }
