@@ -46,7 +46,7 @@ func TestResendOfAnotherApp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	again, err := registration.ParseEnvelope([]byte(text(t, take(t, queuetest.Open(t, s.ConnectionString(), outbox.QueueName))[0])))
+	again, err := registration.ParseEnvelope(take(t, newQueue(t, outbox.Config{Account: a}))[0].Message)
 	if diff := cmp.Diff(replaced, again.Origin); err != nil || diff != "" {
 		t.Error(err, diff)
 	}

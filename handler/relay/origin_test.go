@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"userrelay/handler/delivery"
@@ -16,50 +15,39 @@ import (
 // another Kafka.
 func TestMessagesOfAnotherApp(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		ours := &kafka{answers: func(registration.Record) (time.Duration, error) { return 0, fails(delivery.Unavailable) }}
-		theirs, q := instantly(time.Millisecond), &memory{}
-		app := sharing(t, ours, q, registration.Origin{App: "app", Topic: "users", Brokers: []string{"kafka:9092"}})
-		other := sharing(t, theirs, q, registration.Origin{Topic: "users", Brokers: []string{"localhost:9092"}})
+	bubble(t, func(x *rig) {
+		ours, theirs := &kafka{answers: always(0, fails(delivery.Unavailable))}, x.k
+		app := x.sharing(ours, registration.Origin{App: "app", Topic: "users", Brokers: []string{"kafka:9092"}})
+		other := x.sharing(theirs, registration.Origin{Topic: "users", Brokers: []string{"localhost:9092"}})
 
-		if out, err := app.Deliver(t.Context(), event()); err != nil || out.Kind != relay.InOutbox {
-			t.Fatal(out, err)
-		}
-		q.mu.Lock()
-		message := q.messages[0].body
-		q.mu.Unlock()
-		if err := other.Drain(t.Context(), message); delivery.ClassOf(err) != delivery.Fatal {
-			t.Errorf("the other's trigger: %v", err)
+		x.deliver(app, event(), relay.InOutbox)
+		x.q.mu.Lock()
+		message := x.q.messages[0].body
+		x.q.mu.Unlock()
+		if err := other.Drain(x.Context(), message); delivery.ClassOf(err) != delivery.Fatal {
+			x.Errorf("the other's trigger: %v", err)
 		}
 		<-time.After(time.Hour)
-		if len(theirs.users()) != 0 || q.len() != 1 || len(q.reasons()) != 0 {
-			t.Errorf("%d records at the other Kafka, %d messages left, poisoned %q", len(theirs.users()), q.len(), q.reasons())
+		x.equal("messages left, poisoned", []int{1, 0}, []int{x.q.len(), len(x.q.reasons())})
+		if n := theirs.count("NotDrained:fatal"); n < 20 || n > 65 {
+			x.Errorf("the other was told %d times in an hour", n)
 		}
-		if n := theirs.count("NotDrained for fatal"); n < 20 || n > 65 {
-			t.Errorf("the other was told %d times in an hour", n)
-		}
-		ours.now(func(registration.Record) (time.Duration, error) { return 0, nil })
+		ours.now(always(0, nil))
 		<-time.After(3 * time.Minute)
-		if len(ours.users()) != 1 || len(theirs.users()) != 0 || q.len() != 0 {
-			t.Errorf("%d records at its own Kafka, %d at the other one, %d messages left", len(ours.users()), len(theirs.users()), q.len())
-		}
+		x.equal("records at its own Kafka, at the other's, messages left", []int{1, 0, 0}, []int{len(ours.topic), len(theirs.tries), x.q.len()})
 	})
 }
 
-// sharing returns a relay of an app that drains a queue.
-func sharing(t *testing.T, k *kafka, q *memory, o registration.Origin) *relay.Relay {
-	t.Helper()
+// sharing returns a relay of an app that drains the queue.
+func (x *rig) sharing(k *kafka, o registration.Origin) *relay.Relay {
+	x.Helper()
 	r := relay.New(relay.Config{
-		Producer: k.wire(), Outbox: q, Observer: &k.journal, KafkaTimeout: 2 * time.Second, OutboxTimeout: 1500 * time.Millisecond,
-		Profile: true, Origin: o,
+		Producer: k, Outbox: x.q, Observer: k, KafkaTimeout: 2 * s, OutboxTimeout: 1500 * ms, Profile: true, Origin: o,
 	})
-	ctx, cancel := context.WithCancel(t.Context())
+	x.Cleanup(func() { r.Close(context.Background()) })
+	ctx, cancel := context.WithCancel(x.Context())
 	var drain sync.WaitGroup
 	drain.Go(func() { r.DrainWhile(ctx) })
-	t.Cleanup(func() {
-		cancel()
-		drain.Wait()
-		r.Close(context.Background())
-	})
+	x.Cleanup(func() { cancel(); drain.Wait() })
 	return r
 }
