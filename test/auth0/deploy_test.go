@@ -69,11 +69,13 @@ func theStream(name string, destination map[string]any) map[string]any {
 func TestDeploy(t *testing.T) {
 	t.Parallel()
 	a := startTenant(t)
+	a.mu.Lock()
 	a.actions = []map[string]any{{
 		"id": "act-7", "name": "notify-user-created", "code": "older", "runtime": "node18", "status": "built",
 		"supported_triggers": []any{map[string]any{"id": "event-stream", "version": "v1"}},
 		"secrets":            []any{map[string]any{"name": "FUNCTION_URL"}},
 	}}
+	a.mu.Unlock()
 	folder, files := t.TempDir(), []string{}
 	for _, file := range []string{"config.json", "actions/notify-user-registered/code.js", "actions/notify-user-created/code.js"} {
 		write(t, filepath.Join(folder, file), read(t, filepath.Join(sources, file)))
@@ -197,7 +199,9 @@ func TestBind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := startTenant(t)
+			a.mu.Lock()
 			a.bindings, a.more = c.bindings, c.more
+			a.mu.Unlock()
 			done := execute(t, sources, append(a.env(), c.env...), node(t), "bind.mjs")
 			if done.code != c.code || done.String() != c.says || (done.stderr == "") != (c.code == 0) {
 				t.Errorf("got exit code %d and %q, want %d and %q", done.code, done, c.code, c.says)

@@ -275,22 +275,23 @@ func (w way) try(t *testing.T, brokers []string) (done func()) {
 	})
 	ctx, cancel := context.WithCancel(wait.Context(t))
 	defer cancel()
+	told := func() {
+		wait.For(t, "the log says "+w.log, func() bool { return strings.Contains(log.String(), w.log) })
+	}
 	outcome := make(chan error, 1)
 	go func() {
 		_, err := p.Produce(ctx, ledger.Record("x"))
 		outcome <- err
 	}()
 	if w.class == delivery.Unavailable { // it is tried until the caller's time ends
-		wait.For(t, "the log says "+w.log, func() bool { return strings.Contains(log.String(), w.log) })
+		told()
 		cancel()
 	}
 	err := wait.Receive(t, "the outcome", outcome)
 	if got := delivery.ClassOf(err); got != w.class {
 		t.Errorf("class %q, want %q; log:\n%s", got, w.class, log.String())
 	}
-	if !strings.Contains(log.String(), w.log) {
-		t.Errorf("no line says %q:\n%s", w.log, log.String())
-	}
+	told()
 	for _, secret := range []string{marker, "-secret", "auth=Bearer", "invalid_token"} {
 		if strings.Contains(log.String(), secret) || err != nil && strings.Contains(err.Error(), secret) {
 			t.Errorf("%q is told: %v\n%s", secret, err, log.String())
