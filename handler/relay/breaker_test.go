@@ -265,3 +265,17 @@ func TestSlowKafkaDrains(t *testing.T) {
 		}
 	})
 }
+
+// Records that Kafka refuses for their own sake, however many, do not divert registrations.
+func TestRefusedRecordsAreNoOutage(t *testing.T) {
+	single(t, func(x *rig) {
+		r := x.with(x.q)
+		for _, class := range []delivery.Class{delivery.Invalid, delivery.TooLarge} {
+			x.k.now(always(0, fails(class)))
+			for i := range 10 {
+				_, _ = r.Deliver(x.Context(), registered(fmt.Sprint(class, i), anybody(i)))
+			}
+		}
+		x.equal("times that registrations were diverted", 0, x.k.count("Diverted"))
+	})
+}
