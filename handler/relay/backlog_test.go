@@ -196,8 +196,8 @@ func TestDrainedIsNotDrainedAgain(t *testing.T) {
 		x.q.fill(50)
 		x.draining()
 		<-time.After(20 * time.Minute)
-		if x.q.len() != 0 || x.k.n() != 50 || x.k.count("Drained") != 50 {
-			x.Errorf("%d left, %d records", x.q.len(), x.k.n())
+		if x.q.len() != 0 || x.k.n() != 50 || x.k.count("Drained") != 50 || x.k.count("Withdrawn") != 0 {
+			x.Errorf("%d left, %d records, told %s", x.q.len(), x.k.n(), x.k.calls())
 		}
 	})
 }
