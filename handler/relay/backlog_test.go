@@ -201,3 +201,15 @@ func TestDrainedIsNotDrainedAgain(t *testing.T) {
 		}
 	})
 }
+
+// A registration in the outbox is drained within seconds if Kafka accepts it.
+func TestOwnDrainAfterAPut(t *testing.T) {
+	single(t, func(x *rig) {
+		x.k.now(script(answer{0, fails(delivery.Throttled)}, answer{0, nil}))
+		r, _ := x.draining()
+		<-time.After(10 * s)
+		x.deliver(r, event(), relay.InOutbox)
+		<-time.After(2 * s)
+		x.equal("messages left, drained", []int{0, 1}, []int{x.q.len(), x.k.count("Drained:")})
+	})
+}
