@@ -173,7 +173,7 @@ func (r *run) one(t *testing.T, g generator, a api, c contract) {
 			delivery.Unavailable, delivery.UnknownOutcome, delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic,
 			delivery.TopicRule, delivery.TooLarge, delivery.Invalid, delivery.Fatal,
 		}
-		fault = down(all[g.IntN(len(all))])
+		fault = down(pick(g, all...))
 	}
 	r.store.tell(fault, g.IntN(200) == 0)
 	n := g.IntN(len(r.handlers) * 5)

@@ -54,7 +54,7 @@ func (g generator) flat(from any) schema {
 			}
 		case "anyOf", "oneOf":
 			branches := list(v)
-			out.merge(g.flat(branches[g.IntN(len(branches))]))
+			out.merge(g.flat(pick(g, branches...)))
 		case "if":
 			if in["anyOf"] == nil && g.IntN(4) > 0 { // else the branch is chosen by now
 				out.merge(g.flat(v))
@@ -109,11 +109,11 @@ func (g generator) value(from any) any {
 		return v
 	}
 	if enum := list(s["enum"]); enum != nil {
-		return enum[g.IntN(len(enum))]
+		return pick(g, enum...)
 	}
 	kind, _ := s["type"].(string)
 	if kinds := list(s["type"]); kinds != nil {
-		kind, _ = kinds[g.IntN(len(kinds))].(string)
+		kind, _ = pick(g, kinds...).(string)
 	}
 	switch {
 	case kind == "object", kind == "" && s["properties"] != nil:
@@ -185,7 +185,7 @@ func (g generator) matching(re *syntax.Regexp) string {
 			b.WriteString(g.matching(re.Sub[0]))
 		}
 	case syntax.OpAlternate:
-		return g.matching(re.Sub[g.IntN(len(re.Sub))])
+		return g.matching(pick(g, re.Sub...))
 	default: // a concatenation, a group, or what matches nothing
 		for _, sub := range re.Sub {
 			b.WriteString(g.matching(sub))
@@ -200,7 +200,7 @@ func (g generator) word() string {
 	all := []rune(runes)
 	var b strings.Builder
 	for range g.IntN(12) {
-		b.WriteRune(all[g.IntN(len(all))])
+		b.WriteRune(pick(g, all...))
 	}
 	return b.String()
 }
@@ -240,7 +240,7 @@ func (g generator) broken(v any) any {
 		return g.instead()
 	}
 	names := slices.Sorted(maps.Keys(o))
-	name := names[g.IntN(len(names))]
+	name := pick(g, names...)
 	switch inner, nested := o[name].(map[string]any); {
 	case nested && g.IntN(2) == 0:
 		o[name] = g.broken(inner)
