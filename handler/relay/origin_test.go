@@ -2,7 +2,6 @@ package relay_test
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -45,9 +44,6 @@ func (x *rig) sharing(k *kafka, o registration.Origin) *relay.Relay {
 		Producer: k, Outbox: x.q, Observer: k, KafkaTimeout: 2 * s, OutboxTimeout: 1500 * ms, Profile: true, Origin: o,
 	})
 	x.Cleanup(func() { r.Close(context.Background()) })
-	ctx, cancel := context.WithCancel(x.Context())
-	var drain sync.WaitGroup
-	drain.Go(func() { r.DrainWhile(ctx) })
-	x.Cleanup(func() { cancel(); drain.Wait() })
+	x.drain(r)
 	return r
 }

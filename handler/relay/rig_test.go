@@ -68,12 +68,18 @@ func (x *rig) with(o relay.Outbox) *relay.Relay {
 func (x *rig) draining() (r *relay.Relay, stop func()) {
 	x.Helper()
 	r = x.with(x.q)
+	return r, x.drain(r)
+}
+
+// drain drains a relay's queue until stop is called, which waits for its end, or until the end of the test.
+func (x *rig) drain(r *relay.Relay) (stop func()) {
+	x.Helper()
 	ctx, cancel := context.WithCancel(x.Context())
 	var drain sync.WaitGroup
 	drain.Go(func() { r.DrainWhile(ctx) })
 	stop = func() { cancel(); drain.Wait() }
 	x.Cleanup(stop)
-	return r, stop
+	return stop
 }
 
 // host starts as many drains of the queue trigger as the Functions host does, until ctx ends. It deletes what is
