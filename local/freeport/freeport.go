@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"time"
 )
 
 // Find returns a free port of 127.0.0.1, below the range that systems use for outgoing connections and for listeners
@@ -23,11 +24,39 @@ func Find(ctx context.Context) (int, error) {
 	return 0, fmt.Errorf("find a free port in %d tries: %w", tries, last)
 }
 
-// Check returns an error if a port of 127.0.0.1 is not free.
+// Check returns an error if a port of 127.0.0.1 is not free. When it returns nil, nothing accepts connections there: a
+// client that waits for a program cannot mistake the check for it.
 func Check(ctx context.Context, port int) error {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}
-	return l.Close()
+	if err := l.Close(); err != nil {
+		return err
+	}
+	return refused(ctx, addr)
+}
+
+// refused waits until connections to an address without a listener are refused. A process that was being started
+// meanwhile has a copy of all sockets from its fork to its exec, and keeps the port open for so long.
+func refused(ctx context.Context, addr string) error {
+	const pause = time.Millisecond
+	d := net.Dialer{Timeout: 100 * time.Millisecond} // Windows tries a refused connection several times
+	for {
+		conn, err := d.DialContext(ctx, "tcp", addr)
+		switch {
+		case err == nil:
+			if err := conn.Close(); err != nil {
+				return err
+			}
+		case ctx.Err() == nil:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
 }
