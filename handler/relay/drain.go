@@ -113,6 +113,8 @@ func (r *Relay) close(ctx context.Context, d *drained) error {
 	switch {
 	case d.known:
 		if !d.before.told {
+			d.before.told = true // it may be received again before it is deleted
+			r.inKafka.set(keyOf(d.event, d.queued), d.before)
 			r.observer.Withdrawn(ctx, d.event, d.before.md)
 		}
 		return nil
