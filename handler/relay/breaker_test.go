@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
-	"sync"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -32,7 +32,7 @@ func absent(back time.Time, silent bool) func(context.Context) error {
 // While Kafka is unavailable, registrations go directly to the outbox without waiting; when it is back they go to
 // Kafka again.
 func TestKafkaIsAway(t *testing.T) {
-	single(t, func(x *rig) {
+	bubble(t, func(x *rig) {
 		x.q.takes = 10 * ms
 		back := time.Now().Add(time.Minute)
 		x.k.checks = absent(back, true)
@@ -59,14 +59,8 @@ func TestKafkaIsAway(t *testing.T) {
 		}
 		x.k.mu.Unlock()
 		<-time.After(2 * time.Minute)
-		for _, call := range []string{"Diverted", "Resumed", "Emptied"} {
-			if n := x.k.count(call); n != 1 {
-				x.Errorf("told %d times %s", n, call)
-			}
-		}
-		if x.q.len() != 0 {
-			x.Errorf("%d are in the outbox still", x.q.len())
-		}
+		x.equal("times told, and messages left", []int{1, 1, 1, 0},
+			[]int{x.k.count("Diverted"), x.k.count("Resumed"), x.k.count("Emptied"), x.q.len()})
 	})
 }
 
@@ -83,8 +77,10 @@ func TestQuietAppDrains(t *testing.T) {
 		x.k.checks = func(ctx context.Context) error { checks.Add(1); return there(ctx) }
 		r, _ := x.draining()
 		x.trip(r)
-		if !c.waiting {
-			x.q.drop() // another instance drains them
+		if !c.waiting { // another instance drains them
+			x.q.mu.Lock()
+			x.q.messages = nil
+			x.q.mu.Unlock()
 		}
 		<-time.After(29 * s)
 		if x.k.count("Resumed") > 0 {
@@ -104,7 +100,7 @@ func TestQuietAppDrains(t *testing.T) {
 
 // A Kafka that answers but stores nothing delays five registrations at a time, and never counts as back.
 func TestKafkaAnswersAndStoresNothing(t *testing.T) {
-	single(t, func(x *rig) {
+	bubble(t, func(x *rig) {
 		x.k.answers = always(0, errUnsent)
 		waited := atomic.Int64{}
 		begin := time.Now()
@@ -116,9 +112,29 @@ func TestKafkaAnswersAndStoresNothing(t *testing.T) {
 		if n := waited.Load(); n > 5*30 || n < 5*20 {
 			x.Errorf("%d of 550 waited", n)
 		}
-		if x.k.count("Diverted") != 1 || x.k.count("Resumed") != 0 {
-			x.Errorf("told %d times that Kafka is away, %d times that it is back", x.k.count("Diverted"), x.k.count("Resumed"))
+		x.equal("times told that Kafka is away, and back", []int{1, 0}, []int{x.k.count("Diverted"), x.k.count("Resumed")})
+	})
+}
+
+// Attempts that panic while Kafka is believed to be away do not count as in progress for ever.
+func TestTrialsThatPanic(t *testing.T) {
+	bubble(t, func(x *rig) {
+		r := x.with(x.q)
+		x.trip(r)
+		synctest.Wait() // Kafka has answered a check
+		x.k.now(always(0, errPanic))
+		for i := range 5 {
+			func() {
+				defer func() {
+					if recover() == nil {
+						x.Error("Kafka was not asked")
+					}
+				}()
+				_, _ = r.Deliver(x.Context(), registered(fmt.Sprint("e-", i), anybody(i)))
+			}()
 		}
+		x.k.now(always(0, nil))
+		x.deliver(r, event(), relay.InKafka)
 	})
 }
 
@@ -136,14 +152,11 @@ func TestDrainClosesTheBreaker(t *testing.T) {
 		go func() { drained <- r.Drain(x.Context(), queued().Encode()) }()
 		synctest.Wait()
 		x.trip(r)
-		<-time.After(s)
 		if err := <-drained; err != nil {
 			x.Fatal(err)
 		}
 		synctest.Wait()
-		if x.k.count("Resumed") != c.resumed {
-			x.Errorf("told %s", x.k.calls())
-		}
+		x.equal("times told that Kafka is back", c.resumed, x.k.count("Resumed"))
 	})
 }
 
@@ -160,19 +173,25 @@ func TestDrainsNeverDivert(t *testing.T) {
 		}
 		x.q.fill(200)
 		r, _ := x.draining()
-		ctx, cancel := context.WithCancel(x.Context())
-		var drains sync.WaitGroup
-		x.host(ctx, r, &drains)
+		x.host(r)
 		x.callers(r, 100, s, func(int) string { return "auth0|healthy" }, func(_ string, start time.Time, out relay.Outcome) {
 			if out.Kind != relay.InKafka || time.Since(start) > 0 {
 				x.Errorf("%+v after %v", out, time.Since(start))
 			}
 		})
-		cancel()
-		drains.Wait()
-		if x.k.count("Diverted") > 0 {
-			x.Error("drains opened the breaker")
+		x.equal("times that registrations were diverted", 0, x.k.count("Diverted"))
+	})
+}
+
+// Records that Kafka refuses for their own sake, however many, do not divert registrations.
+func TestRefusedRecordsAreNoOutage(t *testing.T) {
+	each(t, map[string]delivery.Class{"invalid": delivery.Invalid, "too large": delivery.TooLarge}, func(x *rig, class delivery.Class) {
+		x.k.answers = always(0, fails(class))
+		r := x.with(x.q)
+		for i := range 10 {
+			_, _ = r.Deliver(x.Context(), registered(strconv.Itoa(i), anybody(i)))
 		}
+		x.equal("times that registrations were diverted", 0, x.k.count("Diverted"))
 	})
 }
 
@@ -201,16 +220,14 @@ func TestOneDeadPartition(t *testing.T) {
 		}
 		x.q.takes = 10 * ms
 		r, _ := x.draining()
-		storm, stop := context.WithCancel(x.Context())
-		var storms sync.WaitGroup
 		if c.storm {
 			victim := "auth0|storm"
 			for i := 0; !dead(victim); i++ {
 				victim = fmt.Sprint("auth0|storm", i)
 			}
-			storms.Go(func() {
-				for i := 0; storm.Err() == nil; i++ {
-					_, _ = r.Deliver(storm, registered(fmt.Sprint("s-", i), victim))
+			x.background(1, func(ctx context.Context) {
+				for i := 0; ctx.Err() == nil; i++ {
+					_, _ = r.Deliver(ctx, registered(fmt.Sprint("s-", i), victim))
 				}
 			})
 		}
@@ -218,15 +235,14 @@ func TestOneDeadPartition(t *testing.T) {
 		healthy, diverted := atomic.Int64{}, atomic.Int64{}
 		someone := func(int) string { return fmt.Sprint("auth0|", random.Uint64()) }
 		x.callers(r, c.n, c.every, someone, func(user string, _ time.Time, out relay.Outcome) {
-			if !dead(user) {
-				healthy.Add(1)
+			if dead(user) {
+				return
 			}
-			if !dead(user) && out.Kind != relay.InKafka {
+			healthy.Add(1)
+			if out.Kind != relay.InKafka {
 				diverted.Add(1)
 			}
 		})
-		stop()
-		storms.Wait()
 		if c.every > s && x.k.count("Diverted") == 0 {
 			x.Error("the storm did not open the breaker: nothing was shown")
 		}
@@ -242,40 +258,19 @@ func TestSlowKafkaDrains(t *testing.T) {
 		const takes, run = 2900 * ms, time.Minute
 		x.k.answers = always(takes, nil)
 		x.k.checks = func(ctx context.Context) error {
-			if !until(ctx, time.Now().Add(takes)) {
-				return ctx.Err()
-			}
-			return nil
+			until(ctx, time.Now().Add(takes))
+			return ctx.Err()
 		}
 		x.q.fill(2_500)
-		ctx, cancel := context.WithCancel(x.Context())
-		var drains sync.WaitGroup
 		r := x.with(x.q)
 		if own {
-			drains.Go(func() { r.DrainWhile(ctx) })
+			x.background(1, r.DrainWhile)
 		} else {
-			x.host(ctx, r, &drains)
+			x.host(r)
 		}
 		x.callers(r, int(run/s), s, anybody, func(string, time.Time, relay.Outcome) {})
-		n, want := x.k.count("Drained"), int(0.9*24*run.Seconds()/takes.Seconds())
-		cancel()
-		drains.Wait()
-		if n < want {
+		if n, want := x.k.count("Drained"), int(0.9*24*run.Seconds()/takes.Seconds()); n < want {
 			x.Errorf("%d drained in %v, want %d", n, run, want)
 		}
-	})
-}
-
-// Records that Kafka refuses for their own sake, however many, do not divert registrations.
-func TestRefusedRecordsAreNoOutage(t *testing.T) {
-	single(t, func(x *rig) {
-		r := x.with(x.q)
-		for _, class := range []delivery.Class{delivery.Invalid, delivery.TooLarge} {
-			x.k.now(always(0, fails(class)))
-			for i := range 10 {
-				_, _ = r.Deliver(x.Context(), registered(fmt.Sprint(class, i), anybody(i)))
-			}
-		}
-		x.equal("times that registrations were diverted", 0, x.k.count("Diverted"))
 	})
 }

@@ -43,7 +43,7 @@ func TestDrain(t *testing.T) {
 		"no message, the queue is away":     {[]byte{}, nil, errQueue, "unavailable", 0, "NotDrained:unavailable", ""},
 		"of a later version":                {later, nil, nil, "fatal", 0, "NotDrained:fatal", ""},
 	}, func(x *rig, c row) {
-		x.k.answers, x.q.fault = script(c.kafka...), func(string) error { return c.poison }
+		x.k.answers, x.q.fault = script(c.kafka...), failing(c.poison)
 		if c.message == nil {
 			c.message = queued().Encode()
 		}
@@ -65,8 +65,7 @@ func TestDrain(t *testing.T) {
 func TestDrainWithoutProfile(t *testing.T) {
 	each(t, map[string]bool{"id": false, "full": true}, func(x *rig, profile bool) {
 		x.k.answers = script(answer{0, nil}, answer{0, nil}, answer{0, fails(delivery.Invalid)})
-		r := relay.New(relay.Config{Producer: x.k, Outbox: x.q, Observer: x.k, KafkaTimeout: s, OutboxTimeout: s, Profile: profile})
-		defer r.Close(context.Background())
+		r := x.start(relay.Config{Producer: x.k, Outbox: x.q, Observer: x.k, Profile: profile})
 		m, want := queued(), withProfile()
 		for _, e := range []registration.Event{m.Event, m.Event.WithoutProfile(), m.Event} {
 			m.Event, m.Queued = e, m.Queued.Add(time.Minute)
@@ -100,13 +99,7 @@ func TestDrainWaitsForKafka(t *testing.T) {
 		ok   bool
 	}
 	each(t, map[string]row{"it comes back": {20 * s, 21 * s, true}, "it does not": {time.Hour, time.Minute, false}}, func(x *rig, c row) {
-		back := time.Now().Add(c.back)
-		x.k.checks = func(context.Context) error {
-			if time.Now().Before(back) {
-				return fails(delivery.Unavailable)
-			}
-			return nil
-		}
+		x.k.checks = absent(time.Now().Add(c.back), false)
 		r := x.with(x.q)
 		x.trip(r)
 		<-time.After(ms) // the first check has failed
@@ -141,7 +134,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 
 // Without an outbox there is no poison queue: a message that cannot be drained stays where it is.
 func TestDrainWithoutOutbox(t *testing.T) {
-	single(t, func(x *rig) {
+	bubble(t, func(x *rig) {
 		r := x.with(nil)
 		if err := r.Drain(x.Context(), []byte("hello")); err == nil {
 			x.Error("it is drained")

@@ -47,12 +47,12 @@ func TestCopies(t *testing.T) {
 		},
 		"put-unknown": func(x *rig) {
 			x.k.answers = script(answer{0, fails(delivery.Unavailable)}, answer{0, nil})
-			x.q.losing(putUnknown)
+			x.q.fault = putUnknown
 			r := x.with(x.q)
 			if _, err := r.Deliver(x.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
 				x.Fatal(err)
 			}
-			x.q.losing(nil)
+			x.q.breaks(nil)
 			if out := x.deliver(r, event(), relay.InKafka); out.Replayed {
 				x.Errorf("%+v", out)
 			}
@@ -60,7 +60,7 @@ func TestCopies(t *testing.T) {
 		},
 		"not-deleted": func(x *rig) {
 			x.q.add(queued().Encode(), 0)
-			x.q.away(time.Now().Add(3*time.Minute), "Delete")
+			x.q.fault = away(time.Now().Add(3*time.Minute), "Delete")
 			_, stop := x.draining()
 			<-time.After(s)
 			stop()

@@ -35,39 +35,38 @@ type report struct {
 	err   error
 }
 
-func (k *kafka) note(ctx context.Context, call string, e registration.Event, md delivery.RecordMetadata, err error) {
+func (k *kafka) note(ctx context.Context, r report) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.reports = append(k.reports, report{call, trace.FromContext(ctx), e, md, err})
+	r.op = trace.FromContext(ctx)
+	k.reports = append(k.reports, r)
 }
 
-// tell notes a call about no event.
-func (k *kafka) tell(ctx context.Context, call string) {
-	k.note(ctx, call, registration.Event{}, delivery.RecordMetadata{}, nil)
+func (k *kafka) tell(ctx context.Context, call ...any) {
+	k.note(ctx, report{call: fmt.Sprint(call...)})
 }
 
 func (k *kafka) Produce(ctx context.Context, r registration.Record) (delivery.RecordMetadata, error) {
 	k.tell(ctx, "Produce")
+	var md delivery.RecordMetadata
 	k.mu.Lock()
 	a := k.answers(r)
 	k.tries = append(k.tries, r)
 	if a.err == nil {
 		k.topic = append(k.topic, r)
+		md = stored(int64(len(k.topic)))
 	}
-	md := stored(int64(len(k.topic)))
 	k.mu.Unlock()
 	due := time.Now().Add(a.takes)
-	if errors.Is(a.err, errUnsent) {
+	switch {
+	case errors.Is(a.err, errUnsent):
 		<-ctx.Done()
-		return delivery.RecordMetadata{}, fails(delivery.Unavailable)
-	}
-	switch in := a.takes == 0 || until(ctx, due); {
-	case in && errors.Is(a.err, errPanic):
+		return md, fails(delivery.Unavailable)
+	case a.takes > 0 && !until(ctx, due):
+	case errors.Is(a.err, errPanic):
 		panic(a.err)
-	case in && a.err == nil:
-		return md, nil
-	case in:
-		return delivery.RecordMetadata{}, a.err
+	default:
+		return md, a.err
 	}
 	late := func(ctx context.Context) (delivery.RecordMetadata, error) {
 		if a.takes < forever {
@@ -75,13 +74,10 @@ func (k *kafka) Produce(ctx context.Context, r registration.Record) (delivery.Re
 			defer cancel()
 			ctx = limit
 		}
-		switch {
-		case !until(ctx, due):
+		if !until(ctx, due) {
 			return delivery.RecordMetadata{}, fails(delivery.UnknownOutcome)
-		case a.err != nil:
-			return delivery.RecordMetadata{}, a.err
 		}
-		return md, nil
+		return md, a.err
 	}
 	return delivery.RecordMetadata{}, &delivery.Error{Class: delivery.UnknownOutcome, Op: "wait", Late: late}
 }
@@ -102,22 +98,22 @@ func (k *kafka) Check(ctx context.Context) error {
 }
 
 func (k *kafka) Received(ctx context.Context, e registration.Event) {
-	k.note(ctx, "Received", e, delivery.RecordMetadata{}, nil)
-}
-
-func (k *kafka) Sent(ctx context.Context, a delivery.SendAttempt) {
-	k.note(ctx, "Sent", a.Event, a.Metadata, a.Err)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.sent = append(k.sent, a)
+	k.note(ctx, report{call: "Received", event: e})
 }
 
 func (k *kafka) Forwarded(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
-	k.note(ctx, "Forwarded", e, md, nil)
+	k.note(ctx, report{call: "Forwarded", event: e, md: md})
 }
 
 func (k *kafka) Refused(ctx context.Context, e registration.Event, err error) {
-	k.note(ctx, "Refused", e, delivery.RecordMetadata{}, err)
+	k.note(ctx, report{call: "Refused", event: e, err: err})
+}
+
+func (k *kafka) Sent(ctx context.Context, a delivery.SendAttempt) {
+	k.tell(ctx, "Sent")
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.sent = append(k.sent, a)
 }
 
 func (k *kafka) Put(ctx context.Context, a delivery.PutAttempt) {
@@ -127,28 +123,28 @@ func (k *kafka) Put(ctx context.Context, a delivery.PutAttempt) {
 	k.puts = append(k.puts, a)
 }
 
-func (k *kafka) Withdrawn(ctx context.Context, e registration.Event, md delivery.RecordMetadata) {
-	k.note(ctx, "Withdrawn", e, md, nil)
-}
-
-func (k *kafka) Drained(ctx context.Context, e registration.Event, md delivery.RecordMetadata, queued time.Duration) {
-	k.note(ctx, "Drained:"+queued.String(), e, md, nil)
-}
-
-func (k *kafka) Outboxed(ctx context.Context, _ registration.Event, err error) {
-	k.tell(ctx, "Outboxed:"+string(delivery.ClassOf(err)))
+func (k *kafka) Drained(ctx context.Context, _ registration.Event, _ delivery.RecordMetadata, queued time.Duration) {
+	k.tell(ctx, "Drained:", queued)
 }
 
 func (k *kafka) NotDrained(ctx context.Context, _ registration.Event, err error) {
-	k.tell(ctx, "NotDrained:"+string(delivery.ClassOf(err)))
+	k.tell(ctx, "NotDrained:", delivery.ClassOf(err))
+}
+
+func (k *kafka) Outboxed(ctx context.Context, _ registration.Event, err error) {
+	k.tell(ctx, "Outboxed:", delivery.ClassOf(err))
+}
+
+func (k *kafka) Withdrawn(ctx context.Context, _ registration.Event, _ delivery.RecordMetadata) {
+	k.tell(ctx, "Withdrawn")
 }
 
 func (k *kafka) Poisoned(ctx context.Context, _ registration.Event, p delivery.Poisoned) {
-	k.tell(ctx, "Poisoned:"+string(p.Class))
+	k.tell(ctx, "Poisoned:", p.Class)
 }
 
-func (k *kafka) Resumed(ctx context.Context, away time.Duration, waiting int) {
-	k.tell(ctx, fmt.Sprintf("Resumed:%v,%d", away, waiting))
+func (k *kafka) Resumed(ctx context.Context, away time.Duration, n int) {
+	k.tell(ctx, "Resumed:", away, ",", n)
 }
 
 func (k *kafka) Diverted(ctx context.Context)        { k.tell(ctx, "Diverted") }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
@@ -21,34 +22,33 @@ func TestLateAnswer(t *testing.T) {
 		trouble                  string        // then: an answer is lost, or somebody has received the message
 		left, visible, withdrawn int
 	}
-	away, unknown := fails(delivery.Unavailable), fails(delivery.UnknownOutcome)
+	no, unknown := fails(delivery.Unavailable), fails(delivery.UnknownOutcome)
 	each(t, map[string]row{
 		"stored":                             {answer{12 * s, nil}, 0, "", 0, 0, 1},
 		"stored, the queue fails once":       {answer{3 * s, nil}, ms, "", 0, 0, 1},
 		"stored, the queue fails for 80 s":   {answer{3 * s, nil}, 80 * s, "", 0, 0, 1},
 		"stored, its answer is lost":         {answer{3 * s, nil}, 0, "lost", 0, 0, 1},
 		"stored, the queue fails for good":   {answer{3 * s, nil}, time.Hour, "", 1, 1, 0},
-		"certainly not":                      {answer{12 * s, away}, 0, "", 1, 1, 0},
-		"certainly not, it fails for 20 s":   {answer{3 * s, away}, 20 * s, "", 1, 1, 0},
+		"certainly not":                      {answer{12 * s, no}, 0, "", 1, 1, 0},
+		"certainly not, it fails for 20 s":   {answer{3 * s, no}, 20 * s, "", 1, 1, 0},
 		"nobody knows":                       {answer{3 * s, unknown}, 0, "", 1, 0, 0},
 		"never answered":                     {answer{forever, nil}, 0, "", 1, 1, 0},
-		"not sent at all":                    {answer{0, away}, 0, "", 1, 1, 0},
+		"not sent at all":                    {answer{0, no}, 0, "", 1, 1, 0},
 		"unknown, and there is nothing late": {answer{0, unknown}, 0, "", 1, 1, 0},
 		"stored, and drained, too":           {answer{12 * s, nil}, 0, "seen", 1, 0, 0},
 	}, func(x *rig, c row) {
 		x.k.answers = script(c.kafka)
 		start, r := time.Now(), x.with(x.q)
-		back := start.Add(c.kafka.takes + c.fails)
-		x.q.away(back, "Delete", "Show")
-		lost := sync.Once{}
-		x.q.after = func(op string) (err error) {
+		fault, lost := away(start.Add(c.kafka.takes+c.fails), "Delete", "Show"), sync.Once{}
+		x.q.fault = func(op string, work func() error) error {
+			if c.trouble == "seen" && op == "Delete" {
+				return delivery.ErrSeen
+			}
+			err := fault(op, work)
 			if c.trouble == "lost" && op == "Delete" {
 				lost.Do(func() { err = errQueue })
 			}
 			return err
-		}
-		if c.trouble == "seen" {
-			x.q.fault = func(op string) error { return map[string]error{"Delete": delivery.ErrSeen}[op] }
 		}
 		x.deliver(r, withProfile(), relay.InOutbox)
 		r.Close(x.Context())
@@ -57,21 +57,6 @@ func TestLateAnswer(t *testing.T) {
 		}
 		if took := time.Since(start); c.kafka.takes == forever && took != 92*s {
 			x.Errorf("it was hidden until %v", took)
-		}
-	})
-}
-
-// A message that could not be deleted is deleted when this process receives it, however often. It makes no copy, and is
-// reported once.
-func TestSeenAfterAll(t *testing.T) {
-	single(t, func(x *rig) {
-		x.k.answers = always(3*s, nil) // later than a registration waits
-		x.q.away(time.Now().Add(10*time.Minute), "Delete")
-		r, _ := x.draining()
-		x.deliver(r, event(), relay.InOutbox)
-		<-time.After(20 * time.Minute)
-		if x.q.len() != 0 || x.k.n() != 1 || x.k.count("Withdrawn") != 1 {
-			x.Errorf("%d left, %d records, told %s", x.q.len(), x.k.n(), x.k.calls())
 		}
 	})
 }
@@ -95,7 +80,7 @@ func TestDoubtfulPutIsFound(t *testing.T) {
 			x.trip(r)
 		}
 		x.k.now(always(c.takes, nil))
-		x.q.losing(putUnknown)
+		x.q.breaks(putUnknown)
 		out, err := r.Deliver(x.Context(), event())
 		if c.late {
 			if delivery.ClassOf(err) != delivery.UnknownOutcome {
@@ -116,14 +101,15 @@ func TestDoubtfulPutIsFound(t *testing.T) {
 
 // The queue stores a message, which is drained before the put times out: Kafka has the record, and gets it only once.
 func TestDoubtfulPutIsDrained(t *testing.T) {
-	single(t, func(x *rig) {
+	bubble(t, func(x *rig) {
 		r, _ := x.draining()
 		x.k.now(script(answer{0, fails(delivery.Unavailable)}, answer{ms, nil}))
-		x.q.losing(func(op string) error {
+		x.q.breaks(func(op string, work func() error) error {
+			err := putUnknown(op, work)
 			if op == "Put" {
 				<-time.After(1400 * ms)
 			}
-			return putUnknown(op)
+			return err
 		})
 		<-time.After(59 * s) // a second before the next look
 		out := x.deliver(r, event(), relay.InKafka)
@@ -133,36 +119,22 @@ func TestDoubtfulPutIsDrained(t *testing.T) {
 	})
 }
 
-// Registrations that wait for Kafka's late answer keep no profile in memory.
-func TestHiddenMessagesAreSmall(t *testing.T) { //nolint:paralleltest // it looks at the heap, which is everybody's
-	const n, size = 64, 1 << 20
-	bubble(t, func(x *rig) {
-		records := 0
-		x.k.answers = func(registration.Record) answer {
-			if records++; records%4 == 0 { // or the breaker would open
-				return answer{}
-			}
-			return answer{forever, nil}
-		}
+// A registration that waits for Kafka's late answer keeps no profile in memory.
+func TestLateProfilesAreFreed(t *testing.T) {
+	each(t, map[string]fault{"in the outbox": nil, "refused": failing(errQueue)}, func(x *rig, f fault) {
+		x.k.answers, x.q.fault = always(forever, nil), f
 		r := x.with(x.q)
-		before := heap()
-		for i := range n {
-			e := registered(anybody(i), "auth0|1")
-			e.Profile = bytes.Repeat([]byte("x"), size)
-			if _, err := r.Deliver(x.Context(), e); err != nil {
-				x.Error(err)
-			}
-			x.k.forget()
+		deliver := func(e registration.Event) (profile weak.Pointer[byte]) {
+			e.Profile = bytes.Repeat([]byte("x"), 1<<10)
+			_, _ = r.Deliver(x.Context(), e)
+			return weak.Make(&e.Profile[0])
 		}
-		if held := heap() - before; held > n*size/8 {
-			x.Errorf("%d bytes are held for %d hidden messages", held, n)
+		for _, e := range []registration.Event{registered("e-1", "auth0|1"), event()} {
+			profile := deliver(e)
+			x.k.forget()
+			if runtime.GC(); profile.Value() != nil {
+				x.Errorf("the profile is in memory still, of the id that was chosen: %t", e.Chosen)
+			}
 		}
 	})
-}
-
-func heap() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

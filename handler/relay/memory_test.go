@@ -14,26 +14,29 @@ import (
 // memory is a queue with the time behaviour of a real one: messages are hidden, made visible, received with a receipt,
 // and their attempts counted.
 type memory struct {
-	takes time.Duration         // each call
-	fault func(op string) error // before a call does its work; nil: none
-	after func(op string) error // after it has done it: its answer is lost; nil: none
+	takes time.Duration // each call
+	fault fault         // nil: none
 
 	mu       sync.Mutex
 	n        int
-	messages []*lying
+	messages []*message
 	poison   []poisoned
 	looks    int // calls of Receive
-	most     int // received at a time and not given back or deleted
+	most     int // messages that were received and hidden at a time
 }
 
-// lying is a message in the queue.
-type lying struct {
-	id, receipt string
-	body        []byte
-	shows       time.Time
-	tries       int64
-	held        bool
+// fault makes a call of the queue, or fails before its work or after it, when the answer is lost.
+type fault func(op string, work func() error) error
+
+type message struct {
+	delivery.Kept
+
+	body  []byte
+	shows time.Time
+	tries int64
 }
+
+func (m *message) visible() bool { return !m.shows.After(time.Now()) }
 
 type poisoned struct {
 	message []byte
@@ -48,28 +51,18 @@ func (q *memory) call(ctx context.Context, op string, work func() error) error {
 	if ctx.Err() != nil {
 		return &delivery.Error{Class: delivery.Unavailable, Op: op, Err: ctx.Err()}
 	}
-	q.mu.Lock()
-	fault, after := q.fault, q.after
-	q.mu.Unlock()
-	if fault != nil {
-		if err := fault(op); err != nil {
-			return err
-		}
+	locked := func() error {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return work()
 	}
 	q.mu.Lock()
-	err := work()
+	call := q.fault
 	q.mu.Unlock()
-	if err == nil && after != nil {
-		err = after(op)
+	if call == nil {
+		return locked()
 	}
-	return err
-}
-
-// losing begins or ends the loss of answers.
-func (q *memory) losing(after func(op string) error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.after = after
+	return call(op, locked)
 }
 
 // next returns a new id or receipt. q.mu is held.
@@ -78,32 +71,29 @@ func (q *memory) next(kind string) string {
 	return fmt.Sprint(kind, q.n)
 }
 
-func kept(m *lying) delivery.Kept {
-	return delivery.Kept{Queue: "userrelay-outbox", ID: m.id, Receipt: m.receipt}
-}
-
 // find returns the index of a message that no other receiver has. q.mu is held.
 func (q *memory) find(k delivery.Kept) (int, error) {
-	i := slices.IndexFunc(q.messages, func(m *lying) bool { return kept(m) == k })
+	i := slices.IndexFunc(q.messages, func(m *message) bool { return m.Kept == k })
 	if i < 0 {
 		return 0, delivery.ErrSeen
 	}
 	return i, nil
 }
 
+// add puts a message into the queue. q.mu is held, or nobody else uses it yet.
+func (q *memory) add(body []byte, hidden time.Duration) *message {
+	kept := delivery.Kept{Queue: "userrelay-outbox", ID: q.next("m-"), Receipt: q.next("r-")}
+	m := &message{Kept: kept, body: body, shows: time.Now().Add(hidden)}
+	q.messages = append(q.messages, m)
+	return m
+}
+
 func (q *memory) Put(ctx context.Context, m registration.Envelope, hidden time.Duration) (k delivery.Kept, err error) {
 	err = q.call(ctx, "Put", func() error {
-		k = q.add(m.Encode(), hidden)
+		k = q.add(m.Encode(), hidden).Kept
 		return nil
 	})
 	return k, err
-}
-
-// add puts a message into the queue. q.mu is held, or nobody else uses it yet.
-func (q *memory) add(body []byte, hidden time.Duration) delivery.Kept {
-	m := &lying{id: q.next("m-"), receipt: q.next("r-"), body: body, shows: time.Now().Add(hidden)}
-	q.messages = append(q.messages, m)
-	return kept(m)
 }
 
 func (q *memory) Delete(ctx context.Context, k delivery.Kept) error {
@@ -120,8 +110,7 @@ func (q *memory) Show(ctx context.Context, k delivery.Kept, after time.Duration)
 	return q.call(ctx, "Show", func() error {
 		i, err := q.find(k)
 		if err == nil {
-			m := q.messages[i]
-			m.shows, m.receipt, m.held = time.Now().Add(after), q.next("r-"), false
+			q.messages[i].shows, q.messages[i].Receipt = time.Now().Add(after), q.next("r-")
 		}
 		return err
 	})
@@ -140,22 +129,18 @@ func (q *memory) Receive(ctx context.Context, most int, hidden time.Duration) (g
 		q.looks++
 		held := 0
 		for _, m := range q.messages {
-			if len(got) < most && !m.shows.After(time.Now()) {
-				m.shows, m.receipt, m.held = until, q.next("r-"), true
-				m.tries++
-				got = append(got, delivery.Received{Kept: kept(m), Message: m.body, Tries: m.tries, Until: until})
+			if len(got) < most && m.visible() {
+				m.shows, m.Receipt, m.tries = until, q.next("r-"), m.tries+1
+				got = append(got, delivery.Received{Kept: m.Kept, Message: m.body, Tries: m.tries, Until: until})
 			}
-			if m.held && m.shows.After(time.Now()) {
+			if m.tries > 0 && !m.visible() {
 				held++
 			}
 		}
 		q.most = max(q.most, held)
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return got, nil
+	return got, err
 }
 
 func (q *memory) Count(ctx context.Context) (n int, err error) {
@@ -168,7 +153,7 @@ func (q *memory) size() (all, visible int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, m := range q.messages {
-		if !m.shows.After(time.Now()) {
+		if m.visible() {
 			visible++
 		}
 	}
@@ -180,18 +165,11 @@ func (q *memory) len() int {
 	return n
 }
 
-// received returns how often somebody received, and how many messages were in progress at a time.
+// received returns how often somebody received, and how many messages were hidden by that at a time.
 func (q *memory) received() (looks, most int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.looks, q.most
-}
-
-// drop empties the queue.
-func (q *memory) drop() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.messages = nil
 }
 
 // reasons are those of the messages in the poison queue.
@@ -215,22 +193,35 @@ func (q *memory) fill(n int) {
 	}
 }
 
-// away is a queue that does not carry out some operations, or any, before a time.
-func (q *memory) away(back time.Time, operations ...string) {
+// breaks begins a fault.
+func (q *memory) breaks(f fault) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.fault = func(op string) error {
+	q.fault = f
+}
+
+// away is a fault of some operations, or of all, that ends at a time.
+func away(back time.Time, operations ...string) fault {
+	return func(op string, work func() error) error {
 		if time.Now().Before(back) && (len(operations) == 0 || slices.Contains(operations, op)) {
 			return errQueue
 		}
-		return nil
+		return work()
 	}
 }
 
-// putUnknown loses the answer to a put that the queue has carried out.
-func putUnknown(op string) error {
-	if op == "Put" {
-		return fails(delivery.UnknownOutcome)
+// failing is a fault of all operations, or none.
+func failing(err error) fault {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return func(string, func() error) error { return err }
+}
+
+// putUnknown loses the answer to a put that the queue has carried out.
+func putUnknown(op string, work func() error) error {
+	if err := work(); err != nil || op != "Put" {
+		return err
+	}
+	return fails(delivery.UnknownOutcome)
 }

@@ -31,7 +31,7 @@ func TestStored(t *testing.T) {
 		if err != nil {
 			x.Fatal(err)
 		}
-		x.equal("outcome", relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored(1)}, out)
+		x.equal("outcome", inKafka(), out)
 		last := x.k.sent[len(c.answers)-1]
 		takes := c.answers[len(c.answers)-1].takes
 		x.equal("attempt", delivery.SendAttempt{
@@ -68,9 +68,9 @@ func result(out relay.Outcome, err error) string {
 	case err != nil && out == relay.Outcome{}:
 		return string(delivery.ClassOf(err))
 	case err != nil:
-	case out == relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored(1)}:
+	case out == inKafka():
 		return "Kafka"
-	case out == relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: kept(&lying{id: "m-1", receipt: "r-2"})}:
+	case out == inOutbox():
 		return "outbox"
 	}
 	return fmt.Sprint(out, err)
@@ -121,7 +121,7 @@ func TestWhereItGoes(t *testing.T) {
 		x.k.answers = script(c.kafka...)
 		var o relay.Outbox
 		for _, a := range c.queue {
-			x.q.takes, x.q.fault, o = a.takes, func(string) error { return a.err }, x.q
+			x.q.takes, x.q.fault, o = a.takes, failing(a.err), x.q
 		}
 		e := withProfile()
 		if c.bare {
@@ -141,7 +141,7 @@ func TestWhereItGoes(t *testing.T) {
 
 // The message in the outbox has the event and the request's trace.
 func TestMessage(t *testing.T) {
-	single(t, func(x *rig) {
+	bubble(t, func(x *rig) {
 		x.k.answers, x.q.takes = always(0, fails(delivery.Throttled)), s
 		start := time.Now()
 		if _, err := x.with(x.q).Deliver(invocation(x.Context(), "a=1"), withProfile()); err != nil {
@@ -159,12 +159,12 @@ func TestMessage(t *testing.T) {
 }
 
 // A registration that Kafka rejects as invalid leaves at most one copy in five minutes in the poison queue, and none
-// in the outbox. It does not open the breaker.
+// in the outbox.
 func TestInvalidIsPoisonedOnce(t *testing.T) {
-	single(t, func(x *rig) {
+	bubble(t, func(x *rig) {
 		x.k.answers = always(0, fails(delivery.Invalid))
 		r := x.with(x.q)
-		x.q.away(time.Now().Add(s))
+		x.q.fault = away(time.Now().Add(s))
 		for i, step := range []struct {
 			after  time.Duration
 			event  registration.Event
@@ -183,15 +183,13 @@ func TestInvalidIsPoisonedOnce(t *testing.T) {
 				x.Errorf("step %d: error %v, %d copies, want %d; %d in the outbox", i, err, copies, step.copies, x.q.len())
 			}
 		}
-		x.k.now(always(0, nil))
-		x.deliver(r, event(), relay.InKafka)
 	})
 }
 
 // Close keeps its time limit although answers are due, and leaves no goroutines. A registration that comes later, cut
 // off from its caller, is stored.
 func TestClose(t *testing.T) {
-	single(t, func(x *rig) {
+	bubble(t, func(x *rig) {
 		x.k.answers = always(time.Hour, nil)
 		r := x.with(x.q)
 		var callers sync.WaitGroup

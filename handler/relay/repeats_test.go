@@ -92,7 +92,7 @@ func TestRepeatOfUnknown(t *testing.T) {
 		x.k.answers = always(c.takes, nil)
 		var o relay.Outbox
 		if c.queue != nil {
-			x.q.fault, o = func(string) error { return c.queue }, x.q
+			x.q.fault, o = failing(c.queue), x.q
 		}
 		r := x.with(o)
 		if _, err := r.Deliver(x.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
@@ -103,7 +103,8 @@ func TestRepeatOfUnknown(t *testing.T) {
 		out, err := r.Deliver(x.Context(), event())
 		took := time.Since(start)
 		synctest.Wait()
-		replayed := relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored(1), Replayed: true}
+		replayed := inKafka()
+		replayed.Replayed = true
 		if delivery.ClassOf(err) != c.class || err == nil && (out != replayed || x.k.count("Forwarded") != 1) || x.k.n() != c.records {
 			x.Errorf("%+v, %v, %d records, told %s", out, err, x.k.n(), x.k.calls())
 		}
@@ -121,14 +122,14 @@ func TestRepeatOf(t *testing.T) {
 		class        delivery.Class // of a repeat meanwhile
 		later        relay.Outcome
 	}
-	inOutbox := relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: kept(&lying{id: "m-1", receipt: "r-2"}), Replayed: true}
-	inKafka := relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored(1)}
+	replayed := inOutbox()
+	replayed.Replayed = true
 	each(t, map[string]row{
-		"a failure":   {fails(delivery.Unavailable), errQueue, delivery.Unavailable, inKafka},
-		"an outboxed": {fails(delivery.Unavailable), nil, "", inOutbox},
-		"a panic":     {errPanic, nil, delivery.UnknownOutcome, inKafka},
+		"a failure":   {fails(delivery.Unavailable), errQueue, delivery.Unavailable, inKafka()},
+		"an outboxed": {fails(delivery.Unavailable), nil, "", replayed},
+		"a panic":     {errPanic, nil, delivery.UnknownOutcome, inKafka()},
 	}, func(x *rig, c row) {
-		x.k.answers, x.q.fault = script(answer{s, c.kafka}, answer{0, nil}), func(string) error { return c.queue }
+		x.k.answers, x.q.fault = script(answer{s, c.kafka}, answer{0, nil}), failing(c.queue)
 		r := x.with(x.q)
 		var callers sync.WaitGroup
 		for range 10 {
@@ -152,7 +153,7 @@ func TestRepeatOf(t *testing.T) {
 
 // The newest 8192 ids are remembered.
 func TestRepeatsAreBounded(t *testing.T) {
-	single(t, func(x *rig) {
+	bubble(t, func(x *rig) {
 		const most = 8192
 		r := x.with(x.q)
 		deliver := func(i int) bool {

@@ -35,31 +35,32 @@ type rig struct {
 	q *memory
 }
 
+// bubble runs a test beside others.
 func bubble(t *testing.T, run func(x *rig)) {
 	t.Helper()
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { run(&rig{T: t, k: &kafka{answers: always(0, nil)}, q: &memory{}}) })
 }
 
-// single is bubble, beside other tests.
-func single(t *testing.T, run func(x *rig)) {
-	t.Helper()
-	t.Parallel()
-	bubble(t, run)
-}
-
-// each is single for each case.
+// each is bubble for each case.
 func each[C any](t *testing.T, cases map[string]C, run func(x *rig, c C)) {
 	t.Helper()
 	t.Parallel()
 	for name, c := range cases {
-		t.Run(name, func(t *testing.T) { single(t, func(x *rig) { run(x, c) }) })
+		t.Run(name, func(t *testing.T) { bubble(t, func(x *rig) { run(x, c) }) })
 	}
 }
 
 // with returns a relay that is closed at the end of the test.
 func (x *rig) with(o relay.Outbox) *relay.Relay {
 	x.Helper()
-	r := relay.New(relay.Config{Producer: x.k, Outbox: o, Observer: x.k, KafkaTimeout: 2 * s, OutboxTimeout: 1500 * ms, Profile: true})
+	return x.start(relay.Config{Producer: x.k, Outbox: o, Observer: x.k, Profile: true})
+}
+
+func (x *rig) start(c relay.Config) *relay.Relay {
+	x.Helper()
+	c.KafkaTimeout, c.OutboxTimeout = 2*s, 1500*ms
+	r := relay.New(c)
 	x.Cleanup(func() { r.Close(context.Background()) })
 	return r
 }
@@ -68,35 +69,36 @@ func (x *rig) with(o relay.Outbox) *relay.Relay {
 func (x *rig) draining() (r *relay.Relay, stop func()) {
 	x.Helper()
 	r = x.with(x.q)
-	return r, x.drain(r)
+	return r, x.background(1, r.DrainWhile)
 }
 
-// drain drains a relay's queue until stop is called, which waits for its end, or until the end of the test.
-func (x *rig) drain(r *relay.Relay) (stop func()) {
+// host starts as many drains of the queue trigger as the Functions host does. It deletes what is drained, and tries
+// that once.
+func (x *rig) host(r *relay.Relay) {
+	x.Helper()
+	x.background(24, func(ctx context.Context) {
+		for ctx.Err() == nil {
+			got, err := x.q.Receive(ctx, 1, 3*time.Minute)
+			if err != nil || len(got) == 0 {
+				<-time.After(5 * s)
+			} else if r.Drain(ctx, got[0].Message) == nil {
+				_ = x.q.Delete(ctx, got[0].Kept)
+			}
+		}
+	})
+}
+
+// background runs a function n times, until the end of the test or until stop is called, which waits for their end.
+func (x *rig) background(n int, run func(ctx context.Context)) (stop func()) {
 	x.Helper()
 	ctx, cancel := context.WithCancel(x.Context())
-	var drain sync.WaitGroup
-	drain.Go(func() { r.DrainWhile(ctx) })
-	stop = func() { cancel(); drain.Wait() }
+	var running sync.WaitGroup
+	for range n {
+		running.Go(func() { run(ctx) })
+	}
+	stop = func() { cancel(); running.Wait() }
 	x.Cleanup(stop)
 	return stop
-}
-
-// host starts as many drains of the queue trigger as the Functions host does, until ctx ends. It deletes what is
-// drained, and tries that once.
-func (x *rig) host(ctx context.Context, r *relay.Relay, drains *sync.WaitGroup) {
-	for range 24 {
-		drains.Go(func() {
-			for ctx.Err() == nil {
-				got, err := x.q.Receive(ctx, 1, 3*time.Minute)
-				if err != nil || len(got) == 0 {
-					<-time.After(5 * s)
-				} else if r.Drain(ctx, got[0].Message) == nil {
-					_ = x.q.Delete(ctx, got[0].Kept)
-				}
-			}
-		})
-	}
 }
 
 // deliver delivers a registration, which has to be stored.
@@ -182,6 +184,16 @@ func fails(c delivery.Class) error { return &delivery.Error{Class: c, Op: "produ
 // stored is the place of the n-th record.
 func stored(n int64) delivery.RecordMetadata {
 	return delivery.RecordMetadata{Topic: "user-events", Partition: 3, Offset: n, Timestamp: time.UnixMilli(1641950606804)}
+}
+
+// inKafka and inOutbox are the outcomes of event, if it is the first.
+func inKafka() relay.Outcome {
+	return relay.Outcome{Kind: relay.InKafka, EventID: "e-1", Kafka: stored(1)}
+}
+
+func inOutbox() relay.Outcome {
+	kept := delivery.Kept{Queue: "userrelay-outbox", ID: "m-1", Receipt: "r-2"}
+	return relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: kept}
 }
 
 func event() registration.Event {
