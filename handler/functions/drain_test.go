@@ -22,30 +22,9 @@ const (
 	invocation = `{"Data":{"message":"x"}}`
 )
 
-// deadlines is a connection's writer that records its time limits.
-type deadlines struct {
-	*httptest.ResponseRecorder
-	read, write time.Time
-}
-
-func (d *deadlines) SetReadDeadline(t time.Time) error {
-	d.read = t
-	return nil
-}
-
-func (d *deadlines) SetWriteDeadline(t time.Time) error {
-	d.write = t
-	return nil
-}
-
 func (p *parts) invoke(t *testing.T, body string) answer {
 	t.Helper()
-	w := &deadlines{ResponseRecorder: httptest.NewRecorder(), read: time.Now()}
-	p.ServeHTTP(w, request(t, http.MethodPost, drain, strings.NewReader(body)))
-	if w.Code == http.StatusOK && (!w.read.IsZero() || time.Until(w.write) < 4*time.Minute) {
-		t.Errorf("limits: to read until %v, to write until %v", w.read, w.write)
-	}
-	return answer{w.Code, w.Header(), w.Body.String()}
+	return p.serve(request(t, http.MethodPost, drain, strings.NewReader(body)))
 }
 
 // In every form of invocation the message equals the one that was put into the queue.
@@ -87,9 +66,9 @@ func TestDrainRefuses(t *testing.T) {
 	}
 	p := serving(t, &parts{})
 	p.invoke(t, `{"Data":{"message":"`+strings.Repeat("x", 1<<20)+`"}}`).wantProblem(t, http.StatusBadRequest, "invalid-invocation")
-	if got := p.serve(request(t, http.MethodPost, drain, strings.NewReader(invocation))); got.status != http.StatusBadRequest {
-		t.Errorf("without a connection whose limits can be lifted: answer %d %s", got.status, got.body)
-	}
+	w := httptest.NewRecorder() // the limits of this connection cannot be lifted
+	p.ServeHTTP(w, request(t, http.MethodPost, drain, strings.NewReader(invocation)))
+	answer{w.Code, w.Header(), w.Body.String()}.wantProblem(t, http.StatusBadRequest, "invalid-invocation")
 	p.ShutDown()
 	p.invoke(t, invocation).wantProblem(t, http.StatusServiceUnavailable, "busy")
 }
@@ -107,46 +86,53 @@ func TestNotDrained(t *testing.T) {
 // The number of messages in progress has its own limit, separate from that of registrations.
 func TestDrainIsBounded(t *testing.T) {
 	t.Parallel()
-	const most = 64
-	begun, end, answers := make(chan struct{}), make(chan struct{}), make(chan answer)
-	p := serving(t, &parts{drain: func(context.Context, []byte) error {
-		begun <- struct{}{}
-		<-end
-		return nil
-	}})
-	for range most {
-		go func() { answers <- p.invoke(t, invocation) }()
-		<-begun
-	}
-	p.invoke(t, invocation).wantProblem(t, http.StatusServiceUnavailable, "busy")
-	p.serve(post(t)).wantStored(t)
-	close(end)
-	for range most {
-		(<-answers).want(t, http.StatusOK, "{}")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const most = 64
+		end, answers := make(chan struct{}), make(chan answer)
+		p := serving(t, &parts{drain: func(context.Context, []byte) error {
+			<-end
+			return nil
+		}})
+		for range most {
+			go func() { answers <- p.invoke(t, invocation) }()
+		}
+		synctest.Wait()
+		p.invoke(t, invocation).wantProblem(t, http.StatusServiceUnavailable, "busy")
+		p.serve(post(t)).wantStored(t)
+		close(end)
+		for range most {
+			(<-answers).want(t, http.StatusOK, "{}")
+		}
+	})
 }
 
-// Shutdown ends a drain that waits for Kafka; the host delivers the message again. Until then a drain has minutes,
-// unlike a registration.
+// A drain has five minutes, unlike a registration. Shutdown ends a drain that waits for Kafka; the host delivers the
+// message again.
 func TestServeWithDrains(t *testing.T) {
-	t.Parallel()
-	for stops, status := range map[time.Duration]int{time.Hour: http.StatusOK, time.Minute: http.StatusInternalServerError} {
-		synctest.Test(t, func(t *testing.T) {
-			s := start(t, &parts{drain: func(ctx context.Context, _ []byte) error {
-				select {
-				case <-time.After(4 * time.Minute):
-					return nil
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}}, time.Second)
-			defer time.AfterFunc(stops, s.stop).Stop()
-			if got, err := s.send(t, drain, invocation); err != nil || got.status != status {
-				t.Errorf("answer %d, error %v, want %d", got.status, err, status)
-			}
-			s.end(t)
-		})
+	type row struct {
+		takes, stops time.Duration
+		status       int // 0: the connection is cut
 	}
+	each(t, map[string]row{
+		"in time":    {4*time.Minute + 59*time.Second, time.Hour, http.StatusOK},
+		"too long":   {5*time.Minute + time.Second, time.Hour, 0},
+		"a shutdown": {4 * time.Minute, time.Minute, http.StatusInternalServerError},
+	}, func(t *testing.T, c row) {
+		t.Helper()
+		s := start(t, &parts{drain: func(ctx context.Context, _ []byte) error {
+			select {
+			case <-time.After(c.takes):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}}, time.Second)
+		defer time.AfterFunc(c.stops, s.stop).Stop()
+		if got, err := s.send(t, drain, invocation); got.status != c.status || (err == nil) != (c.status != 0) {
+			t.Errorf("answer %d, error %v, want %d", got.status, err, c.status)
+		}
+		s.end(t)
+	})
 }
 
 func FuzzDrain(f *testing.F) {

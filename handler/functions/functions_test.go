@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -33,7 +34,8 @@ const (
 // parts are the dependencies of a handler. A function that is nil succeeds.
 type parts struct {
 	decoder  registration.Decoder
-	deliver  func(ctx context.Context, e registration.Event) (relay.Outcome, error)
+	build    func() functions.Build
+	deliver  delivering
 	drain    func(ctx context.Context, message []byte) error
 	check    func(ctx context.Context) error
 	panicked func(ctx context.Context, value any, stack []byte)
@@ -44,6 +46,20 @@ type parts struct {
 	mu     sync.Mutex
 	told   []string // by the calls of the observer
 	events []registration.Event
+}
+
+type delivering func(ctx context.Context, e registration.Event) (relay.Outcome, error)
+
+// serving starts the handler of some parts.
+func serving(t *testing.T, p *parts) *parts {
+	t.Helper()
+	p.Handler = functions.New(functions.Config{Decoder: p.decoder, Deliver: p, Drain: p, Kafka: p, Observer: p, Build: p.build})
+	t.Cleanup(func() {
+		if told := p.tells(); told != p.want {
+			t.Errorf("told %q, want %q", told, p.want)
+		}
+	})
+	return p
 }
 
 func (p *parts) tell(what string) {
@@ -96,22 +112,6 @@ func (p *parts) Healthy(context.Context)                               { p.tell(
 func (p *parts) NotDrained(context.Context, registration.Event, error) { p.tell("not-drained") }
 func (p *parts) TenantLeftOut(_ context.Context, e registration.Event) { p.tell("left-out:" + e.ID) }
 
-func (p *parts) config() functions.Config {
-	return functions.Config{Decoder: p.decoder, Deliver: p, Drain: p, Kafka: p, Observer: p}
-}
-
-// serving starts the handler of some parts.
-func serving(t *testing.T, p *parts) *parts {
-	t.Helper()
-	p.Handler = functions.New(p.config())
-	t.Cleanup(func() {
-		if told := p.tells(); told != p.want {
-			t.Errorf("told %q, want %q", told, p.want)
-		}
-	})
-	return p
-}
-
 func outcome(e registration.Event) relay.Outcome {
 	return relay.Outcome{Kind: relay.InKafka, EventID: e.ID, Kafka: delivery.RecordMetadata{
 		Topic: "user-events", Partition: 3, Offset: 317, Timestamp: time.UnixMilli(1641950606804),
@@ -125,6 +125,18 @@ func storedJSON(eventID string) string {
 
 // simple is a registration with the user id auth0|1 and the event id e-1.
 const simple = `{"userId":"auth0|1","eventId":"e-1"}`
+
+// each runs a test for each case, beside others and in virtual time.
+func each[C any](t *testing.T, cases map[string]C, run func(t *testing.T, c C)) {
+	t.Helper()
+	t.Parallel()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { run(t, c) })
+		})
+	}
+}
 
 func post(t *testing.T) *http.Request {
 	t.Helper()
@@ -154,8 +166,14 @@ type answer struct {
 	body   string
 }
 
+// connection is a connection's writer. Its limits can be lifted.
+type connection struct{ *httptest.ResponseRecorder }
+
+func (connection) SetReadDeadline(time.Time) error  { return nil }
+func (connection) SetWriteDeadline(time.Time) error { return nil }
+
 func (p *parts) serve(r *http.Request) answer {
-	w := httptest.NewRecorder()
+	w := connection{httptest.NewRecorder()}
 	p.ServeHTTP(w, r)
 	return answer{w.Code, w.Header(), w.Body.String()}
 }
@@ -227,7 +245,3 @@ func unwanted(t *testing.T) io.Reader {
 	})
 	return body
 }
-
-type readFunc func(b []byte) (int, error)
-
-func (f readFunc) Read(b []byte) (int, error) { return f(b) }

@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
+	"testing/synctest"
 
 	"userrelay/handler/functions"
 	"userrelay/handler/registration"
@@ -17,45 +17,44 @@ import (
 // Above the limit requests are refused, whatever else is in progress. A request gives its place back however it ends.
 func TestRequestsInWorkAreBounded(t *testing.T) {
 	t.Parallel()
-	const limit = 2000
-	gate, entered, answers := make(chan struct{}), make(chan struct{}, limit+1), make(chan answer)
-	p := serving(t, &parts{want: "panicked panicked", deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
-		if e.ID == "broken" {
-			panic(marker)
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 2000
+		gate, answers := make(chan struct{}), make(chan answer)
+		p := serving(t, &parts{want: "panicked panicked", deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
+			if e.ID == "broken" {
+				panic(marker)
+			}
+			<-gate
+			return outcome(e), nil
+		}})
+		fill := func(n int) {
+			for range n {
+				r := post(t)
+				go func() { answers <- p.serve(r) }()
+			}
+			synctest.Wait()
 		}
-		entered <- struct{}{}
-		<-gate
-		return outcome(e), nil
-	}})
-	fill := func(n int) {
-		for range n {
-			r := post(t)
-			go func() { answers <- p.serve(r) }()
+		fill(limit - 1)
+		for range 2 {
+			r := request(t, http.MethodPost, register, strings.NewReader(`{"userId":"auth0|1","eventId":"broken"}`))
+			p.serve(r).wantProblem(t, http.StatusInternalServerError, "internal")
 		}
-		for range n {
-			<-entered
+		fill(1)
+		for range limit + 10 { // a place that a refused request kept would let later ones in, or none at the end
+			const want = "The function is busy or shutting down. Send the registration again."
+			if detail := p.serve(post(t)).wantProblem(t, http.StatusServiceUnavailable, "busy"); detail != want {
+				t.Fatalf("detail %q", detail)
+			}
 		}
-	}
-	fill(limit - 1)
-	for range 2 {
-		r := request(t, http.MethodPost, register, strings.NewReader(`{"userId":"auth0|1","eventId":"broken"}`))
-		p.serve(r).wantProblem(t, http.StatusInternalServerError, "internal")
-	}
-	fill(1)
-	for range limit + 10 { // a place that a refused request kept would let later ones in, or none at the end
-		const want = "The function is busy or shutting down. Send the registration again."
-		if detail := p.serve(post(t)).wantProblem(t, http.StatusServiceUnavailable, "busy"); detail != want {
-			t.Fatalf("detail %q", detail)
+		if got := p.serve(request(t, http.MethodGet, "/", nil)); got.status != http.StatusOK {
+			t.Errorf("the host's probe: %d, want 200 whatever is in progress", got.status)
 		}
-	}
-	if got := p.serve(request(t, http.MethodGet, "/", nil)); got.status != http.StatusOK {
-		t.Errorf("the host's probe: %d, want 200 whatever is in progress", got.status)
-	}
-	close(gate)
-	for range limit {
-		(<-answers).wantStored(t)
-	}
-	p.serve(post(t)).wantStored(t)
+		close(gate)
+		for range limit {
+			(<-answers).wantStored(t)
+		}
+		p.serve(post(t)).wantStored(t)
+	})
 }
 
 // The limit counts the bytes in memory, not those sent: for a wanted profile at most the size of a record, for
@@ -73,15 +72,15 @@ func TestMemoryOfLargeBodies(t *testing.T) { //nolint:paralleltest // see above
 		"profiles that are not wanted":        {false, 1 << 20, bodies, bodies, 8 << 20},
 		"profiles that are wanted, too large": {true, 2 << 20, 16, 66, 96 << 20}, // 64 MiB, and what they were copied from, which counts, too
 	} {
-		t.Run(name, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			p := serving(t, &parts{decoder: registration.Decoder{Profile: c.wanted}})
 			before := heap()
 			stored, held := p.uploads(t, bodies, c.size)
 			if held -= min(before, held); held > c.mostBytes || stored < c.least || stored > c.most {
-				t.Errorf("%d of %d stored, %d KiB held", stored, bodies, held>>10)
+				t.Errorf("%s: %d of %d stored, %d KiB held", name, stored, bodies, held>>10)
 			}
 			if again, _ := p.uploads(t, 8, c.size); again != 8 {
-				t.Errorf("afterwards %d of 8 stored", again)
+				t.Errorf("%s: afterwards %d of 8 stored", name, again)
 			}
 			for _, e := range p.events {
 				if e.Profile != nil || e.ProfileOmitted != c.wanted {
@@ -97,34 +96,24 @@ func TestMemoryOfLargeBodies(t *testing.T) { //nolint:paralleltest // see above
 func (p *parts) uploads(t *testing.T, n, size int) (stored int, held uint64) {
 	t.Helper()
 	chunk := strings.Repeat("p", 64<<10) // one for all
-	var arrived sync.WaitGroup
-	gate, answers := make(chan struct{}), make(chan answer, n)
+	gate, open := io.Pipe()
+	answers := make(chan answer, n)
 	for range n {
-		arrived.Add(1)
-		once := sync.OnceFunc(arrived.Done)
 		body := []io.Reader{strings.NewReader(`{"user":{"a":"`)}
 		for range size/len(chunk) - 1 {
 			body = append(body, strings.NewReader(chunk))
 		}
-		body = append(body, readFunc(func([]byte) (int, error) {
-			once()
-			<-gate
-			return 0, io.EOF
-		}), strings.NewReader(`"},"userId":"auth0|1","eventId":"e-1"}`))
+		body = append(body, gate, strings.NewReader(`"},"userId":"auth0|1","eventId":"e-1"}`))
 		r := upload(t, io.MultiReader(body...), functions.MaxBody)
-		go func() {
-			defer once() // where it is refused
-			answers <- p.serve(r)
-		}()
+		go func() { answers <- p.serve(r) }()
 	}
-	arrived.Wait()
+	synctest.Wait()
 	held = heap()
-	close(gate)
+	_ = open.Close()
 	for range n {
-		switch a := <-answers; a.status {
-		case http.StatusOK:
+		if a := <-answers; a.status == http.StatusOK {
 			stored++
-		default:
+		} else {
 			a.wantProblem(t, http.StatusServiceUnavailable, "busy")
 		}
 	}

@@ -15,21 +15,12 @@ import (
 // A panic costs one request, and is told with its value, its stack and its operation.
 func TestPanicCostsOneRequest(t *testing.T) {
 	t.Parallel()
-	fault := false
-	p := &parts{
+	p := serving(t, &parts{
 		want: "panicked panicked",
 		deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
-			if fault {
-				return outcome(e), []error{}[len(e.ID)]
-			}
-			return outcome(e), nil
+			return outcome(e), []error{}[len(e.ID)]
 		},
-		check: func(context.Context) error {
-			if fault {
-				panic(marker)
-			}
-			return nil
-		},
+		check: func(context.Context) error { panic(marker) },
 		panicked: func(ctx context.Context, value any, stack []byte) {
 			op := trace.FromContext(ctx)
 			if _, isRuntime := value.(error); isRuntime != (op.Name == "RegisterUser") || op.Name == "Health" && value != marker {
@@ -39,49 +30,40 @@ func TestPanicCostsOneRequest(t *testing.T) {
 				t.Errorf("operation %+v; does the stack lead to the panic?\n%s", op, stack)
 			}
 		},
-	}
-	serving(t, p)
-	for _, fault = range []bool{true, false} {
-		for _, r := range []*http.Request{post(t), health(t)} {
-			r.Header.Set("X-Azure-Functions-InvocationId", "6b1a")
-			got := p.serve(r)
-			if !fault {
-				if got.status != http.StatusOK {
-					t.Errorf("afterwards: answer %d %s", got.status, got.body)
-				}
-				continue
-			}
-			const want = `{"type":"urn:userrelay:problem:internal","title":"Internal Server Error","status":500,` +
-				`"detail":"An internal error occurred. It was recorded."}`
-			if got.wantProblem(t, http.StatusInternalServerError, "internal"); got.body != want {
-				t.Errorf("answer %s, want %s", got.body, want)
-			}
+	})
+	for _, r := range []*http.Request{post(t), health(t)} {
+		r.Header.Set("X-Azure-Functions-InvocationId", "6b1a")
+		const want = `{"type":"urn:userrelay:problem:internal","title":"Internal Server Error","status":500,` +
+			`"detail":"An internal error occurred. It was recorded."}`
+		got := p.serve(r)
+		if got.wantProblem(t, http.StatusInternalServerError, "internal"); got.body != want {
+			t.Errorf("answer %s, want %s", got.body, want)
 		}
 	}
+	p.deliver, p.check = nil, nil
+	p.serve(post(t)).wantStored(t)
+	p.serve(health(t)).wantHealth(t, http.StatusOK)
 }
 
 // If a panic interrupts an answer, or a function cuts its connection on purpose, the server gets http.ErrAbortHandler,
 // upon which it sends nothing more. Only a real panic is told.
 func TestPanicAfterTheAnswerBegan(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
+	type row struct {
 		told    string
-		deliver func(context.Context, registration.Event) (relay.Outcome, error)
-	}{
+		deliver delivering
+	}
+	each(t, map[string]row{
 		"a fault":           {"panicked", nil},
 		"an aborted answer": {"", func(context.Context, registration.Event) (relay.Outcome, error) { panic(http.ErrAbortHandler) }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := serving(t, &parts{want: c.told, deliver: c.deliver})
-			defer func() {
-				if v := recover(); v != http.ErrAbortHandler { //nolint:errorlint // it must be that very value
-					t.Errorf("panic with %v, want http.ErrAbortHandler, which the server knows", v)
-				}
-			}()
-			p.ServeHTTP(faulty{httptest.NewRecorder()}, post(t))
-		})
-	}
+	}, func(t *testing.T, c row) {
+		t.Helper()
+		defer func() {
+			if v := recover(); v != http.ErrAbortHandler { //nolint:errorlint // it must be that very value
+				t.Errorf("panic with %v, want http.ErrAbortHandler, which the server knows", v)
+			}
+		}()
+		serving(t, &parts{want: c.told, deliver: c.deliver}).ServeHTTP(faulty{httptest.NewRecorder()}, post(t))
+	})
 }
 
 // faulty is a writer that panics at the body.

@@ -81,13 +81,10 @@ func TestMethods(t *testing.T) {
 // The version function answers which program runs. It makes no request and reports nothing.
 func TestVersion(t *testing.T) {
 	t.Parallel()
-	p := &parts{check: func(context.Context) error {
-		t.Error("Kafka was asked")
-		return nil
-	}}
-	c := p.config()
-	c.Build = func() functions.Build { return functions.Build{Commit: "c51b745+changed", SHA256: "0a"} }
-	p.Handler = functions.New(c)
+	p := serving(t, &parts{
+		check: func(context.Context) error { t.Error("Kafka was asked"); return nil },
+		build: func() functions.Build { return functions.Build{Commit: "c51b745+changed", SHA256: "0a"} },
+	})
 	p.serve(request(t, http.MethodGet, "/api/Version", nil)).want(t, http.StatusOK, `{"commit":"c51b745+changed","sha256":"0a"}`)
 }
 

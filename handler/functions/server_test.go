@@ -16,80 +16,50 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"userrelay/handler/functions"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
 	"userrelay/test/must"
 )
 
-// pipes is a listener without a network, so that a synctest bubble controls the time.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	close  func()
-}
+// address is where a service listens in its network.
+const address = "localhost:80"
 
-func newPipes() *pipes {
-	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	p.close = sync.OnceFunc(func() { close(p.closed) })
-	return p
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.close(); return nil }
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
-
-func (p *pipes) dial() (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case p.conns <- theirs:
-		return ours, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// conn is a connection that is closed at the end of the test.
-func (p *pipes) conn(t *testing.T) net.Conn {
-	t.Helper()
-	c := must.Get[net.Conn](t)(p.dial())
-	t.Cleanup(func() { _ = c.Close() })
-	return c
-}
-
-// service is a running Serve.
+// service is a running Serve, in a network of its own whose time is a synctest bubble's.
 type service struct {
-	*pipes
 	*parts
 
-	client *http.Client
-	stop   context.CancelFunc
-	done   chan error
-	log    bytes.Buffer
+	network kfake.VirtualNetwork
+	client  http.Client
+	stop    context.CancelFunc
+	done    chan error
+	log     bytes.Buffer
 }
 
 func start(t *testing.T, p *parts, drain time.Duration) *service {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	s := &service{pipes: newPipes(), parts: serving(t, p), stop: stop, done: make(chan error, 1)}
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return s.dial() }}
-	s.client = &http.Client{Transport: transport}
+	s := &service{parts: serving(t, p), stop: stop, done: make(chan error, 1)}
+	s.client.Transport = &http.Transport{DialContext: s.network.DialContext}
+	l := must.Get[net.Listener](t)(s.network.Listen("tcp", address))
 	go func() {
-		s.done <- functions.Serve(ctx, s, s.Handler, slog.New(slog.NewTextHandler(&s.log, nil)), drain)
+		s.done <- functions.Serve(ctx, l, s.Handler, slog.New(slog.NewTextHandler(&s.log, nil)), drain)
 	}()
 	t.Cleanup(func() {
 		stop()
-		transport.CloseIdleConnections()
+		s.client.CloseIdleConnections()
 	})
 	return s
+}
+
+// dial returns a connection that is closed at the end of the test.
+func (s *service) dial(t *testing.T) net.Conn {
+	t.Helper()
+	c := must.Get[net.Conn](t)(s.network.DialContext(t.Context(), "tcp", address))
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // end stops the service, which has to end well.
@@ -103,7 +73,7 @@ func (s *service) end(t *testing.T) {
 
 func (s *service) send(t *testing.T, path, body string) (answer, error) {
 	t.Helper()
-	url := "http://handler" + path
+	url := "http://" + address + path
 	res, err := s.client.Do(must.Get[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))))
 	if err != nil {
 		return answer{}, err
@@ -116,75 +86,75 @@ func (s *service) send(t *testing.T, path, body string) (answer, error) {
 // A request in progress at shutdown is answered, or cut off when the time is up. A later request on an existing
 // connection is not accepted: its sender sees the connection close. An idle connection is nothing to wait for.
 func TestServeDrains(t *testing.T) {
-	t.Parallel()
 	const limit = 4 * time.Second
-	for _, takes := range []time.Duration{0, 3 * time.Second, 5 * time.Second} {
-		synctest.Test(t, func(t *testing.T) {
-			s := start(t, &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
-				<-time.After(takes)
-				return outcome(e), nil
-			}}, limit)
-			late := s.conn(t) // it was there before the end, and its request comes after it
-			if _, err := io.WriteString(late, "POST /api/RegisterUser HTTP/1.1\r\n"); err != nil {
-				t.Fatal(err)
+	each(t, map[string]time.Duration{
+		"at once": 0, "in time": 3 * time.Second, "too long": 5 * time.Second,
+	}, func(t *testing.T, takes time.Duration) {
+		t.Helper()
+		s := start(t, &parts{deliver: func(_ context.Context, e registration.Event) (relay.Outcome, error) {
+			<-time.After(takes)
+			return outcome(e), nil
+		}}, limit)
+		late := s.dial(t) // it was there before the end, and its request comes after it
+		if _, err := io.WriteString(late, "POST /api/RegisterUser HTTP/1.1\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		group.Go(func() {
+			got, err := s.send(t, register, simple)
+			if (err == nil) != (takes < limit) {
+				t.Errorf("the request in progress: %v", err)
 			}
-			var group sync.WaitGroup
-			group.Go(func() {
-				got, err := s.send(t, register, simple)
-				if (err == nil) != (takes < limit) {
-					t.Errorf("the request in progress: %v", err)
-				}
-				if err == nil {
-					got.wantStored(t)
-				}
-			})
-			synctest.Wait()
-			began := time.Now()
-			s.stop()
-			synctest.Wait()
-			if _, err := s.dial(); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("dial during the end: %v, want a closed listener", err)
+			if err == nil {
+				got.wantStored(t)
 			}
-			if _, err := io.WriteString(late, "Host: x\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
-				t.Fatal(err)
-			}
-			s.serve(post(t)).wantProblem(t, http.StatusServiceUnavailable, "busy") // as one that the server had begun to read
-			if got, err := io.ReadAll(late); err != nil || len(got) > 0 {
-				t.Errorf("the request that came late: %q, %v, want its connection closed", got, err)
-			}
-			err := <-s.done
-			took := time.Since(began)
-			switch {
-			case takes < limit && (err != nil || took < takes || took > limit || s.log.Len() > 0):
-				t.Errorf("Serve: %v after %v, the request took %v", err, took, takes)
-			case takes > limit && (!errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "drain: ") || took != limit):
-				t.Errorf("Serve: %v after %v, want that it drained %v in vain", err, took, limit)
-			}
-			group.Wait()
-			<-time.After(takes) // a delivery that was given up ends, too
 		})
-	}
+		synctest.Wait()
+		began := time.Now()
+		s.stop()
+		synctest.Wait()
+		if _, err := s.network.DialContext(t.Context(), "tcp", address); err == nil {
+			t.Error("the listener is open during the end")
+		}
+		if _, err := io.WriteString(late, "Host: x\r\nContent-Length: 2\r\n\r\n{}"); err != nil {
+			t.Fatal(err)
+		}
+		s.serve(post(t)).wantProblem(t, http.StatusServiceUnavailable, "busy") // as one that the server had begun to read
+		if got, err := io.ReadAll(late); err != nil || len(got) > 0 {
+			t.Errorf("the request that came late: %q, %v, want its connection closed", got, err)
+		}
+		err := <-s.done
+		took := time.Since(began)
+		switch {
+		case takes < limit && (err != nil || took < takes || took > limit || s.log.Len() > 0):
+			t.Errorf("Serve: %v after %v, the request took %v", err, took, takes)
+		case takes > limit && (!errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "drain: ") || took != limit):
+			t.Errorf("Serve: %v after %v, want that it drained %v in vain", err, took, limit)
+		}
+		group.Wait()
+		<-time.After(takes) // a delivery that was given up ends, too
+	})
 }
 
 func TestServeFailsWithItsListener(t *testing.T) {
 	t.Parallel()
-	l := newPipes()
-	l.close()
+	l := must.Get[net.Listener](t)(new(kfake.VirtualNetwork).Listen("tcp", address))
+	_ = l.Close()
 	err := functions.Serve(t.Context(), l, serving(t, &parts{}).Handler, slog.New(slog.DiscardHandler), time.Second)
-	if !errors.Is(err, net.ErrClosed) || !strings.HasPrefix(err.Error(), "serve: ") {
+	if err == nil || !strings.HasPrefix(err.Error(), "serve: listener closed") {
 		t.Errorf("Serve: %v, want that the listener is closed", err)
 	}
 }
 
 // A caller that sends nothing, or too little, is disconnected to free its resources for others.
 func TestServeLetsSlowCallersGo(t *testing.T) {
-	t.Parallel()
 	const head = "POST /api/RegisterUser HTTP/1.1\r\nHost: x\r\n"
-	for name, c := range map[string]struct {
+	type row struct {
 		sent string
 		took time.Duration
 		want string // the answer's beginning; "" none
-	}{
+	}
+	each(t, map[string]row{
 		"in the header":        {head, 5 * time.Second, ""},
 		"in the body":          {head + "Content-Length: 10\r\n\r\n{", 10 * time.Second, "HTTP/1.1 408 "},
 		"in a chunk":           {head + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"u", 10 * time.Second, "HTTP/1.1 408 "},
@@ -192,39 +162,35 @@ func TestServeLetsSlowCallersGo(t *testing.T) {
 		"after an answer":      {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 150 * time.Second, "HTTP/1.1 200 "},
 		"in the next header":   {"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n", 5 * time.Second, "HTTP/1.1 200 "},
 		"with a header's size": {"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 80<<10), time.Second, "HTTP/1.1 431 "},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := start(t, &parts{}, time.Second)
-				conn := s.conn(t)
-				began := time.Now()
-				go func() { _, _ = io.WriteString(conn, c.sent) }() // a pipe holds nothing: it is read as the server reads
-				got, err := io.ReadAll(conn)
-				if err != nil || !strings.HasPrefix(string(got), c.want) || c.want == "" && len(got) > 0 {
-					t.Errorf("answer %q, error %v, want %q", got, err, c.want)
-				}
-				if took := time.Since(began).Round(time.Second); took != c.took {
-					t.Errorf("let go after %v, want %v", took, c.took)
-				}
-				s.end(t)
-			})
-		})
-	}
+	}, func(t *testing.T, c row) {
+		t.Helper()
+		s := start(t, &parts{}, time.Second)
+		conn := s.dial(t)
+		began := time.Now()
+		go func() { _, _ = io.WriteString(conn, c.sent) }() // a pipe holds nothing: it is read as the server reads
+		got, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(got), c.want) || c.want == "" && len(got) > 0 {
+			t.Errorf("answer %q, error %v, want %q", got, err, c.want)
+		}
+		if took := time.Since(began).Round(time.Second); took != c.took {
+			t.Errorf("let go after %v, want %v", took, c.took)
+		}
+		s.end(t)
+	})
 }
 
 // No answer begins before the end of the body: the Functions host sends the whole body before it reads the answer, and
 // replaces an earlier answer by an empty 500. A sender with Expect: 100-continue is not asked for a body that is not
 // wanted.
 func TestAnswersComeAfterTheBody(t *testing.T) {
-	t.Parallel()
 	const size = 1 << 20 // more than net/http reads by itself
-	for name, c := range map[string]struct {
+	type row struct {
 		line, header  string
 		length        int
 		ends, waiting bool
 		status        int
-	}{
+	}
+	each(t, map[string]row{
 		"wrong media type":         {"POST " + register, "Content-Type: image/png\r\n", size, false, false, http.StatusUnsupportedMediaType},
 		"wrong method":             {"PUT " + register, "", size, false, false, http.StatusMethodNotAllowed},
 		"no such function":         {"POST /api/Nothing", "", size, false, false, http.StatusNotFound},
@@ -235,41 +201,37 @@ func TestAnswersComeAfterTheBody(t *testing.T) {
 		"not sent yet": {
 			"POST " + register, "Content-Type: image/png\r\nExpect: 100-continue\r\n", size, false, true, http.StatusUnsupportedMediaType,
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := start(t, &parts{}, time.Second)
-				if c.ends {
-					s.ShutDown()
-				}
-				conn := s.conn(t)
-				answers := bufio.NewReader(conn)
-				for range 2 { // the connection can be used for another request
-					body := strings.Repeat("x", c.length)
-					if c.waiting {
-						body = ""
-					}
-					_, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", c.line, c.header, c.length, body)
-					if err != nil {
-						t.Fatalf("the server does not read all of the body: %v", err)
-					}
-					res, err := http.ReadResponse(answers, nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != c.status || res.Close != c.waiting {
-						t.Errorf("answer %d, error %v, the connection is closed: %t, want %d", res.StatusCode, err, res.Close, c.status)
-					}
-					_ = res.Body.Close()
-					if c.waiting {
-						return // the body may come all the same
-					}
-				}
-				s.end(t)
-			})
-		})
-	}
+	}, func(t *testing.T, c row) {
+		t.Helper()
+		s := start(t, &parts{}, time.Second)
+		if c.ends {
+			s.ShutDown()
+		}
+		conn := s.dial(t)
+		answers := bufio.NewReader(conn)
+		for range 2 { // the connection can be used for another request
+			body := strings.Repeat("x", c.length)
+			if c.waiting {
+				body = ""
+			}
+			_, err := fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", c.line, c.header, c.length, body)
+			if err != nil {
+				t.Fatalf("the server does not read all of the body: %v", err)
+			}
+			res, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != c.status || res.Close != c.waiting {
+				t.Errorf("answer %d, error %v, the connection is closed: %t, want %d", res.StatusCode, err, res.Close, c.status)
+			}
+			_ = res.Body.Close()
+			if c.waiting {
+				return // the body may come all the same
+			}
+		}
+		s.end(t)
+	})
 }
 
 // Messages of the server itself become warnings of the program, on one line.
