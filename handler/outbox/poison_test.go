@@ -2,10 +2,12 @@ package outbox_test
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
+	"userrelay/handler/delivery"
 	"userrelay/handler/outbox"
 	"userrelay/handler/registration"
 	"userrelay/local/storagequeue"
@@ -18,8 +20,12 @@ import (
 // only if the current setting says so. The rest stay, each with a reason.
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	t.Run("id", func(t *testing.T) { t.Parallel(); poison(t, false) })
-	t.Run("full", func(t *testing.T) { t.Parallel(); poison(t, true) })
+	for name, profile := range map[string]bool{"id": false, "full": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			poison(t, profile)
+		})
+	}
 }
 
 func poison(t *testing.T, profile bool) {
@@ -94,6 +100,39 @@ func poison(t *testing.T, profile bool) {
 	slices.Sort(again)
 	if want := []string{string(one.Encode()), string(two.Encode()), string(two.Encode())}; !slices.Equal(again, want) {
 		t.Errorf("in the outbox: %q", again)
+	}
+}
+
+// Poisoned messages of another app that uses another Kafka stay, until somebody acts in the name of that app.
+func TestResendOfAnotherApp(t *testing.T) {
+	t.Parallel()
+	s, ctx := queuetest.Start(t, storagequeue.Config{}), wait.Context(t)
+	account := must.Get[outbox.Account](t)(outbox.ParseConnectionString(s.ConnectionString()))
+	old, now := []string{"old:9092"}, []string{"kafka:9092"}
+	m := message(1)
+	m.Origin = registration.Origin{App: "app-old", Topic: "users", Brokers: old}
+	writer := open(t, s.ConnectionString())
+	must.Get[delivery.Kept](t)(writer.Poison(ctx, m.Encode(), "why"))
+	for _, c := range []struct {
+		app  string
+		want error
+	}{{"app", registration.ErrForeign}, {"app-old", nil}} {
+		as := registration.Origin{App: c.app, Topic: "users", Brokers: now}
+		q := newQueue(t, outbox.Config{Account: account, Origin: as})
+		if list, err := q.ListPoisoned(ctx); err != nil || len(list) != 1 || !errors.Is(list[0].Err, c.want) {
+			t.Errorf("%s: listed %+v, %v", c.app, list, err)
+		}
+		if err := q.Resend(ctx, func(p outbox.Poisoned) {
+			if p.Sent != (c.want == nil) {
+				t.Errorf("%s: sent %v, %v", c.app, p.Sent, p.Err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		m.Origin = as
+	}
+	if got := take(t, writer); len(got) != 1 || string(got[0].Message) != string(m.Encode()) {
+		t.Errorf("%d messages in the outbox, want the one of the app's new origin", len(got))
 	}
 }
 

@@ -2,7 +2,6 @@ package outbox_test
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -72,17 +71,11 @@ func message(i int) registration.Envelope {
 // secured starts an https service that accepts tokens, and returns a client that trusts it.
 func secured(t *testing.T) (*storagequeue.Server, *http.Client) {
 	t.Helper()
-	certificate := httptest.NewUnstartedServer(nil)
-	certificate.StartTLS() // for its certificate
-	defer certificate.Close()
-	trusted, ok := certificate.Client().Transport.(*http.Transport)
-	if !ok {
-		t.Fatal("the test server's client has another transport")
-	}
-	s := queuetest.Start(t, storagequeue.Config{Certificate: &certificate.TLS.Certificates[0]})
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted.TLSClientConfig.RootCAs, MinVersion: tls.VersionTLS12}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return s, &http.Client{Transport: transport}
+	certificate := httptest.NewTLSServer(nil) // for its certificate, and a client that trusts it
+	certificate.Close()
+	client := certificate.Client()
+	t.Cleanup(client.CloseIdleConnections)
+	return queuetest.Start(t, storagequeue.Config{Certificate: &certificate.TLS.Certificates[0]}), client
 }
 
 // bearer makes a token like Entra ID's, without a valid signature.

@@ -120,20 +120,12 @@ func filled(t *testing.T, n int) (*outbox.Queue, string) {
 	if err := q.Prepare(ctx); err != nil {
 		t.Fatal(err)
 	}
-	var writers sync.WaitGroup
-	for w := range 16 {
-		writers.Go(func() {
-			for i := w; i < n; i += 16 {
-				if _, err := q.Put(ctx, registration.Envelope{
-					Event:  registration.Event{ID: fmt.Sprint("e-", i), UserID: fmt.Sprint("auth0|", i), Source: "urn:auth0:acme", Time: time.Unix(1, 0)},
-					Queued: time.Now(), Reason: "unavailable",
-				}, 0); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+	for i := range n {
+		must.Get[delivery.Kept](t)(q.Put(ctx, registration.Envelope{
+			Event:  registration.Event{ID: fmt.Sprint("e-", i), UserID: fmt.Sprint("auth0|", i), Source: "urn:auth0:acme", Time: time.Unix(1, 0)},
+			Queued: time.Now(), Reason: "unavailable",
+		}, 0))
 	}
-	writers.Wait()
 	return q, connection
 }
 

@@ -29,19 +29,12 @@ func Start(tb testing.TB, c storagequeue.Config) *storagequeue.Server {
 	return s
 }
 
-// closing makes requests that leave no connection behind.
-type closing struct{}
-
-func (closing) Do(r *http.Request) (*http.Response, error) {
-	r.Close = true
-	return http.DefaultTransport.RoundTrip(r) //nolint:wrapcheck // the client wraps it
-}
-
 // Open returns the client of a queue, which need not be there.
 func Open(tb testing.TB, connection, name string) *azqueue.QueueClient {
 	tb.Helper()
+	closing := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no connection outlives the test
 	return must.Get[*azqueue.QueueClient](tb)(azqueue.NewQueueClientFromConnectionString(connection, name, &azqueue.ClientOptions{
-		ClientOptions: azcore.ClientOptions{Transport: closing{}, Retry: policy.RetryOptions{MaxRetries: -1}},
+		ClientOptions: azcore.ClientOptions{Transport: closing, Retry: policy.RetryOptions{MaxRetries: -1}},
 	}))
 }
 
@@ -49,18 +42,14 @@ func Open(tb testing.TB, connection, name string) *azqueue.QueueClient {
 func Make(tb testing.TB, connection, name string) *azqueue.QueueClient {
 	tb.Helper()
 	q := Open(tb, connection, name)
-	if _, err := q.Create(tb.Context(), nil); err != nil {
-		tb.Fatal(err)
-	}
+	must.Get[azqueue.CreateResponse](tb)(q.Create(tb.Context(), nil))
 	return q
 }
 
 // Put puts a message into a queue, as it is: the handler's are in base64.
 func Put(tb testing.TB, q *azqueue.QueueClient, text string) {
 	tb.Helper()
-	if _, err := q.EnqueueMessage(tb.Context(), text, nil); err != nil {
-		tb.Fatal(err)
-	}
+	must.Get[azqueue.EnqueueMessagesResponse](tb)(q.EnqueueMessage(tb.Context(), text, nil))
 }
 
 // Count is how many messages a queue has, those that are hidden included. A queue that is not there has none.
