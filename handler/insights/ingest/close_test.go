@@ -1,8 +1,8 @@
 package ingest_test
 
 import (
-	"errors"
-	"net/http"
+	"context"
+	"io"
 	"runtime"
 	"strings"
 	"sync"
@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"userrelay/handler/insights/ingest"
+	"userrelay/test/wait"
 )
 
 // TestCloseInTime closes senders in every state that an endpoint can cause, by several goroutines at once, and again.
@@ -39,28 +39,25 @@ func TestCloseInTime(t *testing.T) {
 		{"every batch too large", step{status: 413}, 30 * second, second, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newSender(t, ingest.Config{Transport: &endpoint{byDefault: c.byDefault}})
-				track(s, "m0")
-				track(s, "m1")
+			bubble(t, &endpoint{byDefault: c.byDefault}, func(x rig) {
+				x.track("m0")
+				x.track("m1")
 				<-time.After(c.wait)
 				start := time.Now()
 				var all sync.WaitGroup
 				for range 4 {
-					all.Go(func() { s.Close(c.limit) })
+					all.Go(func() { x.Close(c.limit) })
 				}
 				all.Wait()
 				if took := time.Since(start); took != c.want {
-					t.Errorf("Close took %v, want %v", took, c.want)
+					x.Errorf("Close took %v, want %v", took, c.want)
 				}
 				synctest.Wait()
-				track(s, "late")
-				s.Close(c.limit)
-				s.Close(0)
-				st := s.Stats()
-				addUp(t, st)
-				if st.Accepted < c.accepted || st.Pending != 0 || st.Dropped == 0 || time.Since(start) != c.want {
-					t.Errorf("%+v after %v", st, time.Since(start))
+				x.track("late")
+				x.Close(c.limit)
+				x.Close(0)
+				if st := x.counted(); st.Accepted < c.accepted || st.Pending != 0 || st.Dropped == 0 || time.Since(start) != c.want {
+					x.Errorf("%+v after %v", st, time.Since(start))
 				}
 			})
 		})
@@ -69,61 +66,53 @@ func TestCloseInTime(t *testing.T) {
 
 // TestCloseOfAFullQueue has more items than the sender holds, and an endpoint that recovers just in time, or does not.
 func TestCloseOfAFullQueue(t *testing.T) {
-	for recovers, want := range map[bool]string{
-		true:  `lost=1 reason=full`,
-		false: `reason=closed`,
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			e, out := &endpoint{byDefault: step{status: 503}}, &console{}
-			s := newSender(t, ingest.Config{Transport: e, Log: out.log()})
-			for s.Stats().Dropped == 0 {
-				track(s, strings.Repeat("x", 60_000))
+	for recovers, want := range map[bool]string{true: "lost=1 reason=full", false: "reason=closed"} {
+		bubble(t, &endpoint{byDefault: step{status: 503}}, func(x rig) {
+			for x.Stats().Dropped == 0 {
+				x.track(strings.Repeat("x", 60_000))
 				synctest.Wait()
 			}
 			if recovers {
-				e.then(step{})
+				x.then(step{})
 			}
 			start := time.Now()
-			s.Close(time.Second)
-			st := s.Stats()
+			x.Close(time.Second)
+			st := x.Stats()
 			kept := st.Tracked - 1
 			if !recovers {
 				kept = 0
 			}
 			if st.Accepted != kept || st.Dropped != st.Tracked-kept || st.Pending != 0 || st.Tracked < 280 || time.Since(start) != 0 {
-				t.Errorf("recovers %t: %+v", recovers, st)
+				x.Errorf("recovers %t: %+v", recovers, st)
 			}
-			if !strings.Contains(out.String(), want) {
-				t.Errorf("recovers %t: the loss at the end is not told: %s", recovers, out)
+			if text := x.console.String(); !strings.Contains(text, want) {
+				x.Errorf("recovers %t: the loss at the end is not told: %s", recovers, text)
 			}
 		})
 	}
 }
 
-// heedless is a transport that ignores its context.
-type heedless struct{ until chan struct{} }
-
-func (h heedless) RoundTrip(*http.Request) (*http.Response, error) {
-	<-h.until
-	return nil, errors.New("at last")
-}
-
+// TestCloseDoesNotWaitForWhatDoesNotHeedIt has a source of tokens that ignores its context.
 func TestCloseDoesNotWaitForWhatDoesNotHeedIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		transport := heedless{make(chan struct{})}
-		s := newSender(t, ingest.Config{Transport: transport})
-		track(s, "m")
+	var until chan struct{}
+	token := func(context.Context) (string, error) {
+		<-until
+		return "", io.EOF
+	}
+	bubble(t, &endpoint{token: token}, func(x rig) {
+		until = make(chan struct{})
+		x.track("m")
 		<-time.After(2 * time.Second)
 		start := time.Now()
-		s.Close(time.Second)
+		x.Close(time.Second)
 		if took := time.Since(start); took != time.Second {
-			t.Errorf("Close took %v", took)
+			x.Errorf("Close took %v", took)
 		}
-		addUp(t, s.Stats())
-		close(transport.until)
-		s.Close(time.Second)
-		if st := s.Stats(); st.Dropped != 1 || st.Pending != 0 {
-			t.Errorf("%+v", st)
+		x.counted()
+		close(until)
+		x.Close(time.Second)
+		if st := x.Stats(); st.Dropped != 1 || st.Pending != 0 {
+			x.Errorf("%+v", st)
 		}
 	})
 }
@@ -132,42 +121,39 @@ func TestCloseDoesNotWaitForWhatDoesNotHeedIt(t *testing.T) {
 // detector reports a line that is read after Track.
 func TestTrackMeetsClose(t *testing.T) {
 	for range 20 {
-		e := &endpoint{}
-		s := newSender(t, ingest.Config{Transport: e})
+		x := start(t, &endpoint{})
 		var (
-			writers sync.WaitGroup
-			stop    atomic.Bool
-			tracked atomic.Int64
-			started = make(chan struct{}, 4)
+			started, writers sync.WaitGroup
+			stop             atomic.Bool
+			tracked          atomic.Int64
 		)
+		started.Add(4)
 		for range 4 {
 			writers.Go(func() {
 				line := make([]byte, 1)
 				for i := 0; !stop.Load(); i++ {
 					line[0] = 'm'
-					s.Track(line)
+					x.Track(line)
 					line[0] = '?'
-					addUp(t, s.Stats())
+					x.counted()
 					tracked.Add(1)
 					if i == 10 {
-						started <- struct{}{}
+						started.Done()
 					}
 					runtime.Gosched()
 				}
 			})
 		}
-		for range 4 {
-			<-started
-		}
-		s.Close(limit)
-		after := s.Stats()
+		started.Wait()
+		x.Close(wait.Patience)
+		after := x.Stats()
 		stop.Store(true)
 		writers.Wait()
-		st := s.Stats()
+		st := x.Stats()
 		if st.Tracked != tracked.Load() || st.Pending != 0 || st.Accepted == 0 || after.Accepted != st.Accepted {
 			t.Fatalf("tracked %d, at Close %+v, then %+v", tracked.Load(), after, st)
 		}
-		if got := strings.Join(e.accepted(), ""); got != strings.Repeat("m", int(st.Accepted)) {
+		if got := strings.Join(x.accepted(), ""); got != strings.Repeat("m", int(st.Accepted)) {
 			t.Fatalf("what was written later was sent: %q", got)
 		}
 	}

@@ -10,12 +10,8 @@ import (
 
 func TestConnectionStrings(t *testing.T) {
 	t.Parallel()
-	const (
-		key    = "00000000-1111-2222-3333-abcdefABCDEF"
-		global = "https://dc.services.visualstudio.com"
-		west   = "https://westeurope-1.in.applicationinsights.azure.com"
-		public = "https://monitor.azure.com"
-	)
+	const key, public = "00000000-1111-2222-3333-abcdefABCDEF", "https://monitor.azure.com"
+	const global, west = "https://dc.services.visualstudio.com", "https://westeurope-1.in.applicationinsights.azure.com"
 	for rest, want := range map[string]struct{ endpoint, audience string }{
 		";IngestionEndpoint=" + west + "/;LiveEndpoint=https://live.example.com/;ApplicationId=" + key: {west, public}, // as the portal shows it
 		"":                           {global, public},
@@ -44,10 +40,8 @@ func TestConnectionStrings(t *testing.T) {
 
 func TestConnectionStringMistakes(t *testing.T) {
 	t.Parallel()
+	const secret, ikey = "xyzzy-1234", "InstrumentationKey=00000000-1111-2222-3333-444444444444;"
 	const (
-		secret = "xyzzy-1234"
-		ikey   = "InstrumentationKey=00000000-1111-2222-3333-444444444444;"
-
 		form     = "must be Key=Value pairs separated by ';', as the portal shows it"
 		needsKey = "must have an InstrumentationKey, a GUID"
 		endpoint = "must have an ingestion endpoint that is a URL of http or https"

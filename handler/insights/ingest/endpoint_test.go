@@ -1,8 +1,9 @@
 package ingest_test
 
 import (
-	"bytes"
+	"cmp"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -20,14 +22,12 @@ import (
 	"userrelay/handler/insights/ingest"
 	"userrelay/test/must"
 	"userrelay/test/recorder"
-	"userrelay/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	testKey   = "11111111-2222-3333-4444-555555555555"
-	limit     = wait.Patience
 	closeSoon = 5 * time.Second // for the end of a test: what is not sent then is not missed
 )
 
@@ -37,8 +37,7 @@ type step struct {
 	retryAfter string
 	location   string
 	body       string
-	hang       bool             // until the client gives up
-	check      func(post) *step // another answer, depending on the request; nil: this one
+	hang       bool // until the client gives up
 }
 
 // broken is the status of a step that breaks the connection, for an endpoint without a network.
@@ -47,22 +46,39 @@ const broken = 599
 // many is n answers of the same kind.
 func many(n int, s step) []step { return slices.Repeat([]step{s}, n) }
 
-// post is one request as the endpoint saw it.
-type post struct {
-	at     time.Time
-	host   string
-	header http.Header
-	first  string // item
-	items  int
+// itemwise is a 206 with a status for each item; 0: accepted.
+func itemwise(statuses ...int) step {
+	var errors []string
+	for i, status := range statuses {
+		if status != 0 {
+			errors = append(errors, fmt.Sprintf(`{"index":%d,"statusCode":%d}`, i, status))
+		}
+	}
+	return step{status: http.StatusPartialContent, body: `{"errors":[` + strings.Join(errors, ",") + `]}`}
 }
 
-// endpoint answers according to its script, and then with the default.
+// post is one request as the endpoint saw it.
+type post struct {
+	at            time.Time
+	host          string
+	authorization string
+	first         string // item
+	items         int
+}
+
+// endpoint is an ingestion endpoint of a sender: a server, or a transport without a network. It answers according to its script, and then with the default.
 type endpoint struct {
-	mu        sync.Mutex
 	script    []step
 	byDefault step
-	posts     []post
-	items     []string // of requests that were accepted as a whole
+	answer    func(post) step // if set, it answers instead
+
+	url     string                                // "": some address of this machine
+	token   func(context.Context) (string, error) // the sender's source of tokens; nil: none
+	console recorder.Recorder                     // the sender's log
+
+	mu    sync.Mutex
+	posts []post
+	items []string // of requests that were accepted as a whole
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -71,49 +87,22 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusTeapot) // which nobody expects
 		return
 	}
-	p := post{time.Now(), r.Host, r.Header.Clone(), strings.Clone(items[0]), len(items)} // the heap must not hold all items
-	e.mu.Lock()
-	e.posts = append(e.posts, p)
-	s := e.byDefault
-	if len(e.script) > 0 {
-		s, e.script = e.script[0], e.script[1:]
-	}
-	if s.check != nil {
-		if other := s.check(p); other != nil {
-			s = *other
-		}
-	}
-	if s.status == 0 && !s.hang {
-		e.items = append(e.items, items...)
-	}
-	e.mu.Unlock()
-	s.reply(w, r)
-}
-
-// reply answers the request, with a packed body if the client allows that.
-func (s step) reply(w http.ResponseWriter, r *http.Request) {
+	s := e.next(r, items)
 	if s.hang {
 		<-r.Context().Done()
 		return
 	}
-	for name, value := range map[string]string{"Retry-After": s.retryAfter, "Location": s.location} {
-		if value != "" {
-			w.Header().Set(name, value)
-		}
-	}
-	body := []byte(s.body)
+	w.Header().Set("Retry-After", s.retryAfter)
+	w.Header().Set("Location", s.location)
+	body := io.Writer(w)
 	if r.Header.Get("Accept-Encoding") == "gzip" {
 		w.Header().Set("Content-Encoding", "gzip")
-		var packed bytes.Buffer
-		z := gzip.NewWriter(&packed)
-		_, _ = z.Write(body)
-		_ = z.Close()
-		body = packed.Bytes()
+		z := gzip.NewWriter(w)
+		defer func() { _ = z.Close() }()
+		body = z
 	}
-	if s.status != 0 {
-		w.WriteHeader(s.status)
-	}
-	_, _ = w.Write(body)
+	w.WriteHeader(cmp.Or(s.status, http.StatusOK))
+	_, _ = io.WriteString(body, s.body)
 }
 
 // read returns the items of a request.
@@ -133,28 +122,26 @@ func read(r *http.Request) ([]string, error) {
 	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), nil
 }
 
-// requests returns the requests so far.
-func (e *endpoint) requests() []post {
+// next records a request and returns its answer.
+func (e *endpoint) next(r *http.Request, items []string) step {
+	p := post{time.Now(), r.Host, r.Header.Get("Authorization"), strings.Clone(items[0]), len(items)} // the heap must not hold all items
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.Clone(e.posts)
+	e.posts = append(e.posts, p)
+	s := e.byDefault
+	switch {
+	case e.answer != nil:
+		s = e.answer(p)
+	case len(e.script) > 0:
+		s, e.script = e.script[0], e.script[1:]
+	}
+	if s.status == 0 && !s.hang {
+		e.items = append(e.items, items...)
+	}
+	return s
 }
 
-// accepted returns the items that were accepted by requests that were accepted as a whole, in order.
-func (e *endpoint) accepted() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return slices.Clone(e.items)
-}
-
-// then sets the endpoint's next answers.
-func (e *endpoint) then(byDefault step, script ...step) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.script, e.byDefault = script, byDefault
-}
-
-// RoundTrip makes an endpoint a sender's transport, without a network, so that a test can run in a bubble.
+// RoundTrip makes the endpoint a transport.
 func (e *endpoint) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	r.Host = r.URL.Host
@@ -169,38 +156,66 @@ func (e *endpoint) RoundTrip(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// track tracks an item. The sender never looks into items, so any text without a line feed will do.
-func track(s *ingest.Sender, item string) { s.Track([]byte(item)) }
+// requests returns the requests so far.
+func (e *endpoint) requests() []post {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.posts)
+}
+
+// accepted returns the items of requests that were accepted as a whole, in order.
+func (e *endpoint) accepted() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.items)
+}
+
+// then sets the endpoint's next answers.
+func (e *endpoint) then(byDefault step, script ...step) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.script, e.byDefault = script, byDefault
+}
 
 func connection(tb testing.TB, endpoint string) ingest.Connection {
 	tb.Helper()
 	return must.Get[ingest.Connection](tb)(ingest.ParseConnection("InstrumentationKey=" + testKey + ";IngestionEndpoint=" + endpoint))
 }
 
-// newSender returns a sender. The test closes it, at the latest at its end.
-func newSender(tb testing.TB, c ingest.Config) *ingest.Sender {
-	tb.Helper()
-	c.Report = func(s ingest.Stats) []byte { return fmt.Appendf(nil, "stats %+v", s) }
-	if c.Connection.Endpoint == "" {
-		c.Connection = connection(tb, "http://127.0.0.1:1/")
+// rig is a sender and its endpoint.
+type rig struct {
+	*testing.T
+	*endpoint
+	*ingest.Sender
+}
+
+// start starts a sender to the endpoint, which is its transport. The sender is closed at the end of the test.
+func start(t *testing.T, e *endpoint) rig {
+	t.Helper()
+	s := ingest.New(ingest.Config{
+		Connection: connection(t, cmp.Or(e.url, "http://127.0.0.1:1/")), Token: e.token,
+		Transport: e, Log: slog.New(slog.NewTextHandler(&e.console, nil)),
+		Report: func(s ingest.Stats) []byte { return fmt.Appendf(nil, "stats %+v", s) },
+	})
+	t.Cleanup(func() { s.Close(closeSoon) })
+	return rig{t, e, s}
+}
+
+// bubble runs a test of a sender in a bubble, where times are exact.
+func bubble(t *testing.T, e *endpoint, run func(x rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { run(start(t, e)) })
+}
+
+// track tracks an item. The sender never looks into items, so any text without a line feed will do.
+func (x rig) track(item string) { x.Track([]byte(item)) }
+
+// counted returns the counters, which must include every item.
+func (x rig) counted() ingest.Stats {
+	x.Helper()
+	s := x.Stats()
+	if sum := s.Accepted + s.Rejected + s.Dropped + s.Pending; sum != s.Tracked {
+		x.Errorf("tracked %d = accepted + rejected + dropped + pending %d: %+v", s.Tracked, sum, s)
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	s := ingest.New(c)
-	tb.Cleanup(func() { s.Close(closeSoon) })
 	return s
 }
-
-// addUp checks that the counters include every item.
-func addUp(t *testing.T, s ingest.Stats) {
-	t.Helper()
-	if sum := s.Accepted + s.Rejected + s.Dropped + s.Pending; sum != s.Tracked {
-		t.Errorf("tracked %d = accepted + rejected + dropped + pending %d: %+v", s.Tracked, sum, s)
-	}
-}
-
-// console collects the sender's log.
-type console struct{ recorder.Recorder }
-
-func (c *console) log() *slog.Logger { return slog.New(slog.NewTextHandler(c, nil)) }

@@ -3,82 +3,65 @@ package ingest_test
 import (
 	"fmt"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"userrelay/handler/insights/ingest"
 )
 
-// The tests in this file run in bubbles, whose clocks advance only when all goroutines block, so times are exact.
-
 func TestBatches(t *testing.T) {
-	trackMany := func(s *ingest.Sender, n int, item string) {
+	trackMany := func(x rig, n int, item string) {
 		for range n {
-			track(s, item)
+			x.track(item)
 		}
 	}
 	for _, c := range []struct {
 		name string
-		do   func(s *ingest.Sender)
-		want []string // when requests arrive, and with how many items
+		do   func(x rig)
+		want []string // when requests arrive, and with how many items; what is lost
 	}{
-		{"an item waits a second at most", func(s *ingest.Sender) { trackMany(s, 1, "m") }, []string{"1s: 1"}},
-		{"items that come meanwhile go along", func(s *ingest.Sender) {
-			trackMany(s, 1, "m")
+		{"an item waits a second at most", func(x rig) { x.track("m") }, []string{"1s: 1"}},
+		{"items that come meanwhile go along", func(x rig) {
+			x.track("m")
 			<-time.After(900 * time.Millisecond)
-			trackMany(s, 2, "m")
+			trackMany(x, 2, "m")
 			<-time.After(200 * time.Millisecond)
-			trackMany(s, 3, "m")
+			trackMany(x, 3, "m")
 		}, []string{"1s: 3", "2.1s: 3"}},
-		{"many do not wait", func(s *ingest.Sender) {
-			trackMany(s, 999, "m")
+		{"many do not wait", func(x rig) {
+			trackMany(x, 999, "m")
 			<-time.After(time.Millisecond)
-			trackMany(s, 2, "m")
+			trackMany(x, 2, "m")
 		}, []string{"1ms: 1000", "1s: 1"}},
-		{"a request has 1 MiB at most", func(s *ingest.Sender) {
-			trackMany(s, 40, strings.Repeat("x", 30000))
-		}, []string{"0s: 34", "1s: 6"}},
+		{"a request has 1 MiB at most", func(x rig) { trackMany(x, 40, strings.Repeat("x", 30000)) }, []string{"0s: 34", "1s: 6"}},
+		{"an item has 64 KiB at most", func(x rig) {
+			x.track(strings.Repeat("x", 64<<10))
+			x.track(strings.Repeat("x", 64<<10+1))
+		}, []string{"1s: 1", "lost 1: too large"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				e := &endpoint{}
-				s := newSender(t, ingest.Config{Transport: e})
+			bubble(t, &endpoint{}, func(x rig) {
 				start := time.Now()
-				c.do(s)
+				c.do(x)
 				<-time.After(10 * time.Second)
 				var got []string
-				for _, p := range e.requests() {
+				for _, p := range x.requests() {
 					got = append(got, fmt.Sprintf("%v: %d", p.at.Sub(start), p.items))
 				}
+				if st := x.Stats(); st.Lost() > 0 {
+					got = append(got, fmt.Sprintf("lost %d: %s", st.Lost(), st.Reason))
+				}
 				if diff := cmp.Diff(c.want, got); diff != "" {
-					t.Errorf("requests (-want +got):\n%s", diff)
+					x.Errorf("(-want +got):\n%s", diff)
 				}
 			})
 		})
 	}
 }
 
-// TestLargestItem has an item of 64 KiB and one that is larger.
-func TestLargestItem(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSender(t, ingest.Config{Transport: &endpoint{}})
-		track(s, strings.Repeat("x", 64<<10))
-		track(s, strings.Repeat("x", 64<<10+1))
-		<-time.After(2 * time.Second)
-		want := ingest.Stats{Tracked: 2, Accepted: 1, Dropped: 1, Reason: "too large"}
-		if diff := cmp.Diff(want, s.Stats()); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-	})
-}
-
 // pauses returns the times between requests.
-func pauses(e *endpoint) (out []time.Duration) {
+func (e *endpoint) pauses() (out []time.Duration) {
 	posts := e.requests()
 	for i := 1; i < len(posts); i++ {
 		out = append(out, posts[i].at.Sub(posts[i-1].at))
@@ -87,30 +70,28 @@ func pauses(e *endpoint) (out []time.Duration) {
 }
 
 func TestBackoffGrowsAndStartsAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{script: many(9, step{status: 503})}
-		s := newSender(t, ingest.Config{Transport: e})
-		track(s, "first")
+	bubble(t, &endpoint{script: many(9, step{status: 503})}, func(x rig) {
+		x.track("first")
 		<-time.After(5*time.Minute - time.Millisecond) // then the minute's telemetry-stats comes, too
 		chance := false
 		grow := func(pauses []time.Duration) {
 			for i, p := range pauses {
 				longest := min(time.Second<<i, time.Minute)
 				if p < longest/2 || p > longest {
-					t.Errorf("pause %d is %v, want %v to %v", i, p, longest/2, longest)
+					x.Errorf("pause %d is %v, want %v to %v", i, p, longest/2, longest)
 				}
 				chance = chance || p != longest
 			}
 		}
-		grow(pauses(e)[:9])
-		if !chance || s.Stats().Accepted == 0 {
-			t.Errorf("chance in the pauses: %t, %+v", chance, s.Stats())
+		grow(x.pauses()[:9])
+		if !chance || x.Stats().Accepted == 0 {
+			x.Errorf("chance in the pauses: %t, %+v", chance, x.Stats())
 		}
-		n := len(e.requests())
-		e.then(step{}, many(2, step{status: broken})...)
-		track(s, "second")
+		n := len(x.requests())
+		x.then(step{}, many(2, step{status: broken})...)
+		x.track("second")
 		<-time.After(20 * time.Second)
-		grow(pauses(e)[n : n+2])
+		grow(x.pauses()[n : n+2])
 	})
 }
 
@@ -131,17 +112,15 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		for status, first := range map[string]step{"429": {status: 429}, "439": {status: 439}, "206": itemwise(http.StatusTooManyRequests)} {
 			t.Run(header+", "+status, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					first.retryAfter = header
-					e := &endpoint{script: []step{first}}
-					s := newSender(t, ingest.Config{Transport: e})
-					track(s, "first")
+				first.retryAfter = header
+				bubble(t, &endpoint{script: []step{first}}, func(x rig) {
+					x.track("first")
 					<-time.After(1100 * time.Millisecond)
-					track(s, "second")
+					x.track("second")
 					<-time.After(10 * time.Minute)
 					// Both items wait for the endpoint. After a 439 the first one is dropped.
-					if got := pauses(e)[0]; got < want.from || got > max(want.to, 1100*time.Millisecond) {
-						t.Errorf("the next request came after %v, want %v to %v", got, want.from, want.to)
+					if got := x.pauses()[0]; got < want.from || got > max(want.to, 1100*time.Millisecond) {
+						x.Errorf("the next request came after %v, want %v to %v", got, want.from, want.to)
 					}
 				})
 			})
@@ -149,96 +128,24 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestPoison has a batch that the endpoint never accepts. Others must not wait for it, and it must be dropped at last.
-func TestPoison(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		e := &endpoint{byDefault: step{check: func(p post) *step {
-			if p.first == "poison" {
-				return &step{status: 500}
-			}
-			return nil
-		}}}
-		s := newSender(t, ingest.Config{Transport: e})
-		track(s, "poison")
-		<-time.After(1500 * time.Millisecond)
-		for range 30 {
-			track(s, "m")
-			<-time.After(2 * time.Second)
+// TestReports checks that the counters are sent once a minute while they change.
+func TestReports(t *testing.T) {
+	bubble(t, &endpoint{script: []step{{status: 400}}}, func(x rig) {
+		<-time.After(10*time.Minute + 10*time.Second)
+		if n := len(x.requests()); n != 0 {
+			x.Fatalf("%d requests of a sender that has nothing to tell", n)
 		}
-		want := ingest.Stats{Tracked: 32, Accepted: 31, Dropped: 1, Reason: "refused"} // with one telemetry-stats
-		if diff := cmp.Diff(want, s.Stats()); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
+		x.track("refused")
+		x.track("refused")
+		<-time.After(time.Minute)
+		x.track("accepted")
+		<-time.After(time.Hour) // in which nothing more happens
+		want := []string{
+			"stats {Tracked:2 Accepted:0 Rejected:2 Dropped:0 Pending:0 Reason:status 400}", "accepted",
+			"stats {Tracked:4 Accepted:2 Rejected:2 Dropped:0 Pending:0 Reason:status 400}", // the first one counts, too
+		}
+		if diff := cmp.Diff(want, x.accepted()); diff != "" {
+			x.Errorf("items (-want +got):\n%s", diff)
 		}
 	})
-}
-
-// TestOutageIsNoPoison has outages with more failed attempts than the limit for a bad batch. The trouble is logged now
-// and then, not for every request.
-func TestOutageIsNoPoison(t *testing.T) {
-	for _, status := range []int{500, 503, 429, 401, broken} {
-		synctest.Test(t, func(t *testing.T) {
-			e, out := &endpoint{byDefault: step{status: status}}, &console{}
-			s := newSender(t, ingest.Config{Transport: e, Log: out.log()})
-			for range 3 {
-				track(s, "m")
-				<-time.After(30 * time.Minute)
-			}
-			e.then(step{})
-			<-time.After(2 * time.Minute)
-			if st := s.Stats(); st.Accepted != st.Tracked || len(e.requests()) < 60 {
-				t.Errorf("%d: %+v", status, st)
-			}
-			if n := strings.Count(out.String(), "\n"); n < 5 || n > 11 {
-				t.Errorf("%d lines in 90 minutes:\n%s", n, out)
-			}
-		})
-	}
-}
-
-// TestOutageInMemory has outages in which more items come than the sender holds. Memory must stay limited, every item
-// must be counted, and the items that were kept must arrive.
-func TestOutageInMemory(t *testing.T) {
-	const growth = 20 << 20
-	for _, c := range []struct {
-		name         string
-		down         step
-		size, number int // of items
-		kept         int64
-	}{
-		{"usual items, refused", step{status: 503}, 900, 40_000, 16_000},
-		{"large items, no answer", step{hang: true}, 30_000, 3000, 300},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				e := &endpoint{byDefault: c.down}
-				s := newSender(t, ingest.Config{Transport: e})
-				before, item := heap(), strings.Repeat("x", c.size)
-				for i := range c.number {
-					track(s, item)
-					if i%(c.number/100) == 0 {
-						<-time.After(time.Second)
-					}
-				}
-				grown, st := heap()-before, s.Stats()
-				addUp(t, st)
-				if grown > growth || st.Dropped == 0 || st.Reason != "full" || st.Pending < c.kept {
-					t.Fatalf("the heap grew by %d KiB; %+v", grown>>10, st)
-				}
-				e.then(step{})
-				<-time.After(3 * time.Minute)
-				after := s.Stats()
-				if after.Dropped > st.Dropped+1 || after.Pending != 0 || after.Accepted != int64(len(e.accepted())) { // telemetry-stats itself
-					t.Errorf("%+v", after)
-				}
-			})
-		})
-	}
-}
-
-func heap() int64 {
-	runtime.GC()
-	runtime.GC() // the first leaves what finalizers and pools held
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
