@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,10 +17,12 @@ import (
 
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 
+	"userrelay/handler/console"
 	"userrelay/handler/delivery"
 	"userrelay/handler/insights"
 	"userrelay/handler/registration"
 	"userrelay/handler/trace"
+	"userrelay/test/must"
 )
 
 // private is text that no item and no line may hold: an e-mail address in a profile, a broker's text, a secret.
@@ -90,10 +96,8 @@ func promises() map[string]promise {
 		"poisoned: not read": func(ctx context.Context, t *insights.Telemetry) {
 			t.Poisoned(ctx, none, delivery.Poisoned{MessageID: "m-1", Reason: "It cannot be read.", Class: delivery.Invalid})
 		},
-		"put": func(ctx context.Context, t *insights.Telemetry) { t.Put(ctx, put) },
-		"put: failed": func(ctx context.Context, t *insights.Telemetry) {
-			t.Put(ctx, failed)
-		},
+		"put":                  func(ctx context.Context, t *insights.Telemetry) { t.Put(ctx, put) },
+		"put: failed":          func(ctx context.Context, t *insights.Telemetry) { t.Put(ctx, failed) },
 		"diverted":             func(ctx context.Context, t *insights.Telemetry) { t.Diverted(ctx) },
 		"resumed":              func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, 25700*time.Millisecond, 9) },
 		"resumed: not counted": func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, time.Hour, -1) },
@@ -122,8 +126,15 @@ func promises() map[string]promise {
 	return all
 }
 
-func telemetryOf(sink insights.Sink, log *slog.Logger) *insights.Telemetry {
-	return insights.New(insights.Config{Sink: sink, Encoder: insights.NewEncoder(testNode()), Log: log, Broker: "b-1.example.com", Topic: "user-events", Queue: "userrelay-outbox"})
+func telemetryOf(sink insights.Sink) *insights.Telemetry {
+	return insights.New(configOf(sink, slog.New(slog.DiscardHandler)))
+}
+
+func configOf(sink insights.Sink, log *slog.Logger) insights.Config {
+	return insights.Config{
+		Sink: sink, Encoder: insights.NewEncoder(testNode()), Log: log,
+		Broker: "b-1.example.com", Topic: "user-events", Queue: "userrelay-outbox", Advice: func(error) string { return "Start the emulator." },
+	}
 }
 
 // Of many messages that stay in the outbox, one a second is reported.
@@ -131,7 +142,7 @@ func TestManyNotDrained(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sink := &itemSink{}
-		telemetry := telemetryOf(sink, slog.New(slog.DiscardHandler))
+		telemetry := telemetryOf(sink)
 		for range 50 {
 			telemetry.NotDrained(t.Context(), registeredEvent(), failedWith(delivery.Unavailable))
 			<-time.After(100 * time.Millisecond)
@@ -147,7 +158,7 @@ func TestItemsWithoutAnInvocation(t *testing.T) {
 	t.Parallel()
 	for name, call := range promises() {
 		sink := &itemSink{}
-		call(t.Context(), telemetryOf(sink, slog.New(slog.DiscardHandler)))
+		call(t.Context(), telemetryOf(sink))
 		for _, got := range sink.told(t) {
 			if _, known := got.Properties["InvocationId"]; known || len(got.Tags) != 1 || len(got.Tags[contracts.OperationId]) != 32 {
 				t.Errorf("%s: %+v", name, got)
@@ -180,38 +191,86 @@ func TestLines(t *testing.T) {
 		"panicked":    `level=ERROR msg="Panic while answering a request" value=string stack=stack`,
 	}
 	for name, call := range promises() {
-		for _, lines := range []bool{true, false} {
-			for _, sink := range []*itemSink{nil, {}} {
-				var out bytes.Buffer
-				log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-					if a.Key == slog.TimeKey {
-						return slog.Attr{}
-					}
-					return a
-				}}))
-				config := insights.Config{
-					Log: log, Lines: lines, Broker: "b-1.example.com", Topic: "user-events",
-					Advice: func(error) string { return "Start the emulator." },
-				}
-				if sink != nil {
-					config.Sink, config.Encoder = sink, insights.NewEncoder(testNode())
-				}
-				call(invokedContext(t), insights.New(config))
-				got := strings.TrimSuffix(out.String(), "\n")
-				if strings.Contains(got, private) || sink != nil && strings.Contains(strings.Join(sink.lines, ""), private) {
-					t.Errorf("%s: the item or the line holds what is private: %+v\n%s", name, sink, got)
-				}
-				want, known := always[name]
-				if !known {
-					want, known = wanted[name]
-					if !lines {
-						want = ""
-					}
-				}
-				if known && got != want {
-					t.Errorf("%s, lines %t, items %t: %q, want %q", name, lines, sink != nil, got, want)
+		for _, with := range []struct{ lines, items bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+			var out bytes.Buffer
+			sink := &itemSink{}
+			config := configOf(sink, console.New(&out, &out, console.Options{}))
+			config.Lines = with.lines
+			if !with.items {
+				config.Sink, config.Encoder = nil, nil
+			}
+			call(invokedContext(t), insights.New(config))
+			got := strings.TrimSuffix(out.String(), "\n")
+			if text := got + strings.Join(sink.lines, ""); strings.Contains(text, private) {
+				t.Errorf("%s: the item or the line holds what is private: %s", name, text)
+			}
+			want, known := always[name]
+			if !known {
+				want, known = wanted[name]
+				if !with.lines {
+					want = ""
 				}
 			}
+			if known && got != want {
+				t.Errorf("%s, %+v: %q, want %q", name, with, got, want)
+			}
+		}
+	}
+}
+
+// TestTelemetryPage compares the table in docs/telemetry.md with the items: wording, events, properties and error classes.
+func TestTelemetryPage(t *testing.T) {
+	t.Parallel()
+	page := string(must.Get[[]byte](t)(os.ReadFile("../../docs/telemetry.md")))
+	table, _, _ := strings.Cut(page, "\n\nThe property")
+	written := regexp.MustCompile(`^(.*?)(?:user-events|"?auth0\||\d|$)`) // the part that is the same for all registrations
+	told, sink := map[string]bool{"telemetry-stats": true}, &itemSink{}
+	for _, call := range promises() {
+		call(t.Context(), telemetryOf(sink))
+	}
+	rows := strings.Split(table, "\n")
+	for _, item := range sink.told(t) {
+		if item.Kind == "exception" {
+			continue
+		}
+		at := slices.IndexFunc(rows, func(row string) bool {
+			return strings.Contains(row, "`"+written.FindStringSubmatch(item.Text)[1])
+		})
+		if at < 0 {
+			t.Errorf("the page does not have %q", item.Text)
+			continue
+		}
+		for key, value := range item.Properties {
+			if key == "event" {
+				told[value] = true
+				key += "=" + value
+			}
+			if !strings.Contains(rows[at], "`"+key+"`") {
+				t.Errorf("the page does not have `%s` in\n%s", key, rows[at])
+			}
+			if key == "errorClass" && !strings.Contains(page, "`"+value+"`") {
+				t.Errorf("the page does not have the class %s", value)
+			}
+		}
+	}
+	for _, m := range regexp.MustCompile("`event=([^`]+)`").FindAllStringSubmatch(table, -1) {
+		if !told[m[1]] {
+			t.Errorf("the page has the event %s, which no item has", m[1])
+		}
+	}
+}
+
+// Each method of Telemetry has an item in promises, and so in the golden file and on the page.
+func TestEveryItemIsPromised(t *testing.T) {
+	t.Parallel()
+	promised := map[string]bool{}
+	for name := range promises() {
+		name, _, _ = strings.Cut(strings.ReplaceAll(name, ",", ":"), ":")
+		promised[strings.ReplaceAll(name, " ", "")] = true
+	}
+	for method := range reflect.TypeFor[*insights.Telemetry]().Methods() {
+		if !promised[strings.ToLower(method.Name)] {
+			t.Errorf("promises has none of Telemetry.%s", method.Name)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/insights"
 )
 
 type secretive struct{ text string }
@@ -41,7 +42,7 @@ func TestPanicValues(t *testing.T) {
 			t.Parallel()
 			var line bytes.Buffer
 			sink := &itemSink{}
-			telemetry := telemetryOf(sink, slog.New(slog.NewTextHandler(&line, nil)))
+			telemetry := insights.New(configOf(sink, slog.New(slog.NewTextHandler(&line, nil))))
 			func() {
 				defer func() {
 					telemetry.Panicked(invokedContext(t), recover(), []byte("goroutine 1 [running]:\nmain.main()"))
