@@ -21,6 +21,7 @@ func keptEnvelope() registration.Envelope {
 		},
 		Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Tracestate: "a=1",
 		Queued: time.Unix(1641950607, 1).UTC(), Reason: "unavailable",
+		Origin: registration.Origin{App: "app", Topic: "users", Brokers: []string{"a:1", "b:1"}},
 	}
 }
 
@@ -29,37 +30,55 @@ func TestEnvelopeIsReadable(t *testing.T) {
 	const want = `{"specversion":"1.0","userrelayversion":1,"id":"e-1","source":"urn:auth0:acme","type":"user.created",` +
 		`"time":"2022-01-12T01:23:26.804Z","subject":"auth0|a\"b\\ż","datacontenttype":"application/json","dataschema":"urn:userrelay:schema:user.created:1","a0purpose":"test",` +
 		`"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=1",` +
-		`"queuedtime":"2022-01-12T01:23:27.000000001Z","errorclass":"unavailable",` +
+		`"queuedtime":"2022-01-12T01:23:27.000000001Z","errorclass":"unavailable","originapp":"app","origintopic":"users","originbrokers":"a:1,b:1",` +
 		`"data":{"userId":"auth0|a\"b\\ż","user":{"name":"Jané","n":1.50,"n":2,"s":"` + "\ufffd" + `"}}}`
 	if diff := cmp.Diff(want, string(keptEnvelope().Encode())); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
 }
 
+// A message is read as it was written, also in base64: a host with another messageEncoding delivers base64 of base64.
 func TestEnvelopeComesBack(t *testing.T) {
 	t.Parallel()
-	bare := registration.Envelope{Event: plain("auth0|1"), Queued: time.Unix(2, 0).UTC()}
-	bare.Event.Chosen = true
-	omitted := bare
+	bare := registration.Envelope{Event: of("", "", withID("e-1")), Queued: time.Unix(2, 0).UTC()}
+	omitted, early, stream := bare, bare, bare
 	omitted.Event.ProfileOmitted = true
-	early := bare
 	early.Event.Time = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
-	longest := bare
+	stream.Event.Auth0Source, stream.Event.Auth0ID = "urn:auth0:acme.eu.auth0.com", "evt_1"
+	longest := stream
 	longest.Event.UserID = strings.Repeat(`"`, 1024)
 	longest.Event.ID = strings.Repeat(`"`, 128)
 	longest.Event.Source = strings.Repeat(`"`, 2048)
 	longest.Event.Auth0Source, longest.Event.Auth0ID = longest.Event.Source, longest.Event.ID
 	longest.Tracestate = strings.Repeat(`"`, 512)
-	stream := bare
-	stream.Event.Auth0Source, stream.Event.Auth0ID = "urn:auth0:acme.eu.auth0.com", "evt_1"
 	for name, m := range map[string]registration.Envelope{
 		"all of it": keptEnvelope(), "bare": bare, "of a stream": stream, "profile omitted": omitted, "of the year 1": early, "longest texts": longest,
 	} {
 		b := m.Encode()
-		got, err := registration.ParseEnvelope(b)
-		if diff := cmp.Diff(m, got); err != nil || len(b) > registration.MaxEnvelope || diff != "" {
-			t.Errorf("%s: %d bytes, error %v, message (-want +got):\n%s", name, len(b), err, diff)
+		if len(b) > registration.MaxEnvelope {
+			t.Errorf("%s: %d bytes", name, len(b))
 		}
+		for _, b := range [][]byte{b, base64.StdEncoding.AppendEncode(nil, b)} {
+			got, err := registration.ParseEnvelope(b)
+			if diff := cmp.Diff(m, got); err != nil || diff != "" {
+				t.Errorf("%s: error %v, message (-want +got):\n%s", name, err, diff)
+			}
+		}
+	}
+}
+
+// A CloudEvent's own source and id are kept if they are valid, and of the brokers the first eight. What is left out does
+// not cost the registration.
+func TestEnvelopeLeavesOut(t *testing.T) {
+	t.Parallel()
+	m := keptEnvelope()
+	m.Event.Auth0Source, m.Event.Auth0ID = "urn:x y", strings.Repeat("x", 129)
+	m.Origin.Brokers = strings.Fields("a:1 b:1 c:1 d:1 e:1 f:1 g:1 h:1 i:1")
+	want := keptEnvelope()
+	want.Origin.Brokers = m.Origin.Brokers[:8]
+	got, err := registration.ParseEnvelope(m.Encode())
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("error %v, message (-want +got):\n%s", err, diff)
 	}
 }
 
@@ -78,11 +97,8 @@ func TestEnvelopeWithLargeProfile(t *testing.T) {
 	for _, n := range []int{room + 1, 1 << 20} {
 		size(n)
 		got, err := registration.ParseEnvelope(m.Encode())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.Event.Profile != nil || !got.Event.ProfileOmitted || got.Event.UserID != m.Event.UserID {
-			t.Errorf("of a profile of %d bytes came %.100v", n, got.Event)
+		if err != nil || got.Event.Profile != nil || !got.Event.ProfileOmitted || got.Event.UserID != m.Event.UserID {
+			t.Errorf("of a profile of %d bytes came %.100v, %v", n, got.Event, err)
 		}
 	}
 }
@@ -91,11 +107,7 @@ func TestEnvelopeWithLargeProfile(t *testing.T) {
 func TestEnvelopeWithDeepProfile(t *testing.T) {
 	t.Parallel()
 	for _, depth := range []int{9000, 9998, 9999} {
-		body := `{"user_id":"auth0|1","a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`
-		e, err := (registration.Decoder{Profile: true}).Decode(text(body), "", time.Unix(1, 0))
-		if err != nil {
-			t.Fatalf("depth %d: %v", depth, err)
-		}
+		e := decode(t, registration.Decoder{Profile: true}, `{"user_id":"auth0|1","a":`+strings.Repeat("[", depth-1)+strings.Repeat("]", depth-1)+`}`)
 		m, err := registration.ParseEnvelope(registration.Envelope{Event: e, Queued: time.Unix(2, 0)}.Encode())
 		if err != nil || m.Event.UserID != "auth0|1" || (m.Event.Profile == nil) != m.Event.ProfileOmitted {
 			t.Errorf("depth %d: %.80v, %v", depth, m, err)
@@ -103,36 +115,37 @@ func TestEnvelopeWithDeepProfile(t *testing.T) {
 	}
 }
 
+// TestParseEnvelopeRefuses has messages, and the members that the errors must name. Each but the first ones has one thing
+// wrong.
 func TestParseEnvelopeRefuses(t *testing.T) {
 	t.Parallel()
 	sound := string(keptEnvelope().Encode())
-	for name, c := range map[string]struct{ body, member string }{
-		"nothing":               {"", "body"},
-		"text":                  {"hello", "body"},
-		"an array":              {"[]", "body"},
-		"null":                  {"null", "specversion"},
-		"an empty object":       {"{}", "specversion"},
-		"cut off":               {sound[:len(sound)-1], "body"},
-		"more behind it":        {sound + "{}", "body"},
-		"not UTF-8":             {strings.Replace(sound, "ż", "\xff", 1), "body"},
-		"a request of the form": {`{"userId":"auth0|1"}`, "specversion"},
-		"another specversion":   {strings.Replace(sound, `"1.0"`, `"0.3"`, 1), "specversion"},
-		"version of text":       {strings.Replace(sound, `version":1`, `version":"1"`, 1), "body"},
-		"version 0":             {strings.Replace(sound, `version":1`, `version":0`, 1), "userrelayversion"},
-		"another type":          {strings.Replace(sound, "user.created", "user.deleted", 1), "type"},
-		"no id":                 {strings.Replace(sound, `"id":"e-1"`, `"id":""`, 1), "id"},
-		"an id with a space":    {strings.Replace(sound, `"id":"e-1"`, `"id":"e 1"`, 1), "id"},
-		"a blank subject":       {strings.Replace(sound, `"subject":"`, `"subject":" ","x":"`, 1), "subject"},
-		"no source":             {strings.Replace(sound, "urn:auth0:acme", "", 1), "source"},
-		"no time":               {strings.Replace(sound, "2022-01-12T01:23:26.804Z", "", 1), "time"},
-		"no queuedtime":         {strings.Replace(sound, "2022-01-12T01:23:27.000000001Z", "soon", 1), "queuedtime"},
-		"data of text":          {strings.Replace(sound, `"data":{`, `"data":"","x":{`, 1), "data"},
-		"data of another user":  {strings.Replace(sound, `"userId":"auth0|`, `"userId":"auth0:`, 1), "data.userId"},
-		"a profile of text":     {strings.Replace(sound, `"user":{`, `"user":"","x":{`, 1), "data.user"},
+	cases := map[string]string{
+		"": "body", "hello": "body", "[]": "body", sound[:len(sound)-1]: "body", sound + "{}": "body",
+		"null": "specversion", "{}": "specversion", `{"userId":"auth0|1"}`: "specversion",
+	}
+	for _, c := range []struct{ right, wrong, member string }{
+		{"ż", "\xff", "body"},
+		{`"1.0"`, `"0.3"`, "specversion"},
+		{`version":1`, `version":"1"`, "body"},
+		{`version":1`, `version":0`, "userrelayversion"},
+		{"user.created", "user.deleted", "type"},
+		{`"id":"e-1"`, `"id":""`, "id"},
+		{`"id":"e-1"`, `"id":"e 1"`, "id"},
+		{`"subject":"`, `"subject":" ","x":"`, "subject"},
+		{"urn:auth0:acme", "", "source"},
+		{"2022-01-12T01:23:26.804Z", "", "time"},
+		{"2022-01-12T01:23:27.000000001Z", "soon", "queuedtime"},
+		{`"data":{`, `"data":"","x":{`, "data"},
+		{`"userId":"auth0|`, `"userId":"auth0:`, "data.userId"},
+		{`"user":{`, `"user":"","x":{`, "data.user"},
 	} {
-		_, err := registration.ParseEnvelope([]byte(c.body))
-		if invalid, ok := errors.AsType[*registration.InvalidError](err); !ok || invalid.Member != c.member {
-			t.Errorf("%s: error = %v, want one of %s", name, err, c.member)
+		cases[strings.Replace(sound, c.right, c.wrong, 1)] = c.member
+	}
+	for body, member := range cases {
+		_, err := registration.ParseEnvelope([]byte(body))
+		if invalid, ok := errors.AsType[*registration.InvalidError](err); !ok || invalid.Member != member {
+			t.Errorf("%s: error = %v, want one of %s", body, err, member)
 		}
 	}
 }
@@ -150,26 +163,6 @@ func TestEnvelopeOfALaterVersion(t *testing.T) {
 		if _, err := registration.ParseEnvelope([]byte(body)); !errors.Is(err, registration.ErrNewerVersion) {
 			t.Errorf("%s: error = %v", body, err)
 		}
-	}
-}
-
-// A host with another messageEncoding delivers base64 of base64.
-func TestEnvelopeInBase64(t *testing.T) {
-	t.Parallel()
-	got, err := registration.ParseEnvelope([]byte(base64.StdEncoding.EncodeToString(keptEnvelope().Encode())))
-	if diff := cmp.Diff(keptEnvelope(), got); err != nil || diff != "" {
-		t.Errorf("error %v, message (-want +got):\n%s", err, diff)
-	}
-}
-
-// The source of a registration is kept if it is valid. An invalid one does not cost the registration.
-func TestEnvelopeWithUnsoundOrigin(t *testing.T) {
-	t.Parallel()
-	m := keptEnvelope()
-	m.Event.Auth0Source, m.Event.Auth0ID = "urn:x y", strings.Repeat("x", 129)
-	got, err := registration.ParseEnvelope(m.Encode())
-	if err != nil || got.Event.Auth0Source != "" || got.Event.Auth0ID != "" {
-		t.Errorf("%+v, %v", got.Event, err)
 	}
 }
 
@@ -192,4 +185,29 @@ func FuzzParseEnvelope(f *testing.F) {
 			t.Errorf("read again (-first +second):\n%s", diff)
 		}
 	})
+}
+
+func TestForeign(t *testing.T) {
+	t.Parallel()
+	here := registration.Origin{App: "app", Topic: "users", Brokers: []string{"k1:9092", "k2:9092"}}
+	for name, c := range map[string]struct {
+		of   registration.Origin
+		want bool
+	}{
+		"this app's":                        {here, false},
+		"a version that wrote no origin":    {registration.Origin{}, false},
+		"this app's, with other settings":   {registration.Origin{App: "App", Topic: "old", Brokers: []string{"old:9092"}}, false},
+		"another app's, the same Kafka":     {registration.Origin{App: "other", Topic: "users", Brokers: []string{"k3:9092", "K2:9092"}}, false},
+		"another app's, another topic":      {registration.Origin{App: "other", Topic: "users2", Brokers: here.Brokers}, true},
+		"another app's, another cluster":    {registration.Origin{App: "other", Topic: "users", Brokers: []string{"k1:9093"}}, true},
+		"another app's, no broker is named": {registration.Origin{App: "other", Topic: "users"}, true},
+		"a developer's machine's":           {registration.Origin{Topic: "users", Brokers: []string{"localhost:9092"}}, true},
+	} {
+		if got := c.of.Foreign(here); got != c.want {
+			t.Errorf("%s: foreign %v", name, got)
+		}
+		if got := here.Foreign(c.of); c.of.Topic != "" && got != c.want {
+			t.Errorf("%s, the other way round: foreign %v", name, got)
+		}
+	}
 }

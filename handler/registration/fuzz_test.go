@@ -30,6 +30,9 @@ func FuzzDecode(f *testing.F) {
 		`{"value":"{\"user_id\":\"a b\\n\",\"created_at\":\"2026-11-21T19:00:00.123+00:00\",\"tenant\":\"acme\",\"x\":\"\\ud800\"}"}`,
 		`{"value":{"user_id":"\u202e","tenant":{}}}`, `{"value":"\ud800"}`, `{"value":7,"user_id":" "}`,
 		`{"specversion":"1.0","type":"user.created","id":"evt_1","source":"urn:auth0:a.eu","a0tenant":"a","data":{"object":{"user_id":"a","created_at":"2026-11-21T19:00:00Z"}}}`,
+		// the largest without a profile
+		`{"specversion":"1.0","type":"user.created","a0purpose":"test","id":"` + strings.Repeat("i", 128) + `","source":"` + strings.Repeat("s", 2048) +
+			`","data":{"object":{"user_id":"` + strings.Repeat(`\"`, 1024) + `"}}}`,
 		`[]`, "\ufeff{}", `{"userId":"a"}{}`, "\xff",
 	} {
 		f.Add([]byte(seed), "key-1")
@@ -46,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			r := e.Record()
 			checkRecord(t, e, &r)
-			again, err := d.Decode(text(`{"userId":`+quote(t, e.UserID)+`}`), "", received())
+			again, err := d.Decode(text(`{"userId":`+inJSON(e.UserID)+`}`), "", received())
 			if err != nil || again.UserID != e.UserID {
 				t.Fatalf("the user id %q alone: %q, %v", e.UserID, again.UserID, err)
 			}

@@ -12,25 +12,46 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-const moduleRoot = "../.."
+	"userrelay/test/must"
+)
 
 // vocabulary are the packages whose imports the picture omits.
 func vocabulary() []string { return []string{"delivery", "registration", "trace"} }
 
+// imports returns the imports of each package of the handler and of local runs, by its path below the module.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./handler/...", "./local/...")
+	list.Dir = moduleRoot
+	all := map[string][]string{}
+	for line := range strings.Lines(string(must.Get[[]byte](t)(list.Output()))) {
+		fields := strings.Fields(line)
+		all[strings.TrimPrefix(fields[0], "userrelay/")] = fields[1:]
+	}
+	if len(all) < 20 {
+		t.Fatalf("go list found %v", all)
+	}
+	return all
+}
+
 // TestArchitecture compares the picture and the table of packages in architecture.md with the real imports.
 func TestArchitecture(t *testing.T) {
 	t.Parallel()
-	page := string(published(t, "architecture.md"))
+	page := read(t, "docs/architecture.md")
 	picture, words := map[string][]string{}, map[string]string{}
-	for name, imports := range handlerImports(t) {
+	for path, imports := range imports(t) {
+		if !strings.HasPrefix(path, "handler") {
+			continue
+		}
+		name := strings.TrimPrefix(path, "handler/")
 		var known []string
-		for _, i := range imports {
-			if slices.Contains(vocabulary(), i) {
-				known = append(known, i)
-			} else {
-				picture[name] = append(picture[name], i)
+		for _, i := range slices.Sorted(slices.Values(imports)) {
+			switch below, ours := strings.CutPrefix(i, "userrelay/handler/"); {
+			case ours && slices.Contains(vocabulary(), below):
+				known = append(known, below)
+			case ours:
+				picture[name] = append(picture[name], below)
 			}
 		}
 		words[name] = "none"
@@ -50,60 +71,18 @@ func TestArchitecture(t *testing.T) {
 // all of them alone a package could import its neighbours.
 func TestImportRules(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join(moduleRoot, ".golangci.yml"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	named, packages := map[string]bool{}, map[string]bool{}
-	for _, m := range regexp.MustCompile(`"\*\*/((?:handler|local)(?:/\w+)*)(?:/\{([\w,]+)\})?/\*\.go"`).FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile(`"\*\*/((?:handler|local)(?:/\w+)*)(?:/\{([\w,]+)\})?/\*\.go"`).FindAllStringSubmatch(read(t, ".golangci.yml"), -1) {
 		for below := range strings.SplitSeq(m[2], ",") {
-			named[strings.TrimSuffix("userrelay/"+m[1]+"/"+below, "/")] = true
+			named[strings.TrimSuffix(m[1]+"/"+below, "/")] = true
 		}
 	}
-	for _, p := range slices.Concat(imports(t, "./handler/..."), imports(t, "./local/...")) {
-		packages[p[0]] = true
+	for path := range imports(t) {
+		packages[path] = true
 	}
 	if d := cmp.Diff(packages, named); d != "" {
 		t.Errorf("packages with a rule in .golangci.yml (-code +rules):\n%s", d)
 	}
-}
-
-// imports returns the packages that fit a pattern, each followed by its imports.
-func imports(t *testing.T, pattern string) (all [][]string) {
-	t.Helper()
-	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, pattern)
-	list.Dir = moduleRoot
-	out, err := list.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(out)) {
-		all = append(all, strings.Fields(line))
-	}
-	if len(all) < 10 {
-		t.Fatalf("go list found %v", all)
-	}
-	return all
-}
-
-// handlerImports returns the imports of each of the handler's packages, by their names below handler/.
-func handlerImports(t *testing.T) map[string][]string {
-	t.Helper()
-	all := map[string][]string{}
-	for _, fields := range imports(t, "./handler/...") {
-		name := strings.TrimPrefix(strings.TrimPrefix(fields[0], "userrelay/handler"), "/")
-		if name == "" {
-			name = "handler"
-		}
-		all[name] = nil
-		for _, i := range fields[1:] {
-			if below, ok := strings.CutPrefix(i, "userrelay/handler/"); ok {
-				all[name] = append(all[name], below)
-			}
-		}
-		slices.Sort(all[name])
-	}
-	return all
 }
 
 // arrows returns the arrows of the first picture, "a --> b & c", by the displayed names.
@@ -119,24 +98,19 @@ func arrows(t *testing.T, page string) map[string][]string {
 	for _, m := range label.FindAllStringSubmatch(graph, -1) {
 		shown[m[1]] = m[2]
 	}
-	graph = label.ReplaceAllString(graph, "$1")
-	name := func(id string) string {
-		id = strings.TrimSpace(id)
-		if s, ok := shown[id]; ok {
-			return s
+	graph = regexp.MustCompile(`\w+`).ReplaceAllStringFunc(label.ReplaceAllString(graph, "$1"), func(id string) string {
+		if name, ok := shown[id]; ok {
+			return name
 		}
 		return id
-	}
+	})
 	all := map[string][]string{}
 	for line := range strings.Lines(graph) {
-		from, to, ok := strings.Cut(line, "-->")
-		if !ok {
-			continue // a node with a name of its own
+		if from, to, ok := strings.Cut(line, "-->"); ok { // else it is a node with a name of its own
+			from = strings.TrimSpace(from)
+			all[from] = append(all[from], strings.FieldsFunc(to, func(r rune) bool { return r == '&' || unicode.IsSpace(r) })...)
+			slices.Sort(all[from])
 		}
-		for id := range strings.SplitSeq(to, "&") {
-			all[name(from)] = append(all[name(from)], name(id))
-		}
-		slices.Sort(all[name(from)])
 	}
 	return all
 }
@@ -171,14 +145,12 @@ func TestNamesInDocs(t *testing.T) {
 	test := regexp.MustCompile(`^([\w/]+)\.(Test\w+)$`)
 	identifier := regexp.MustCompile(`^([A-Za-z]\w*\.)*([A-Za-z]\w+)$`)
 	for _, page := range []string{"docs/architecture.md", "CONTRIBUTING.md"} {
-		text, err := os.ReadFile(filepath.Join(moduleRoot, page))
-		if err != nil {
-			t.Fatal(err)
+		names := code.FindAllStringSubmatch(read(t, page), -1)
+		if len(names) < 10 {
+			t.Errorf("%s names %d things", page, len(names))
 		}
-		names := 0
-		for _, m := range code.FindAllStringSubmatch(string(text), -1) {
+		for _, m := range names {
 			name := m[1]
-			names++
 			switch parts := test.FindStringSubmatch(name); {
 			case parts != nil:
 				if found, _ := filepath.Glob(filepath.Join(moduleRoot, parts[1], "*_test.go")); !slices.ContainsFunc(found, func(f string) bool {
@@ -196,14 +168,11 @@ func TestNamesInDocs(t *testing.T) {
 				}
 			}
 		}
-		if names < 10 {
-			t.Errorf("%s names %d things", page, names)
-		}
 	}
 }
 
 func exists(name string) bool {
-	_, err := os.Stat(filepath.Join(moduleRoot, name)) //nolint:gosec // G703: a page of this repository names it
+	_, err := os.Stat(filepath.Join(moduleRoot, name))
 	return err == nil
 }
 

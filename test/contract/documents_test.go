@@ -12,26 +12,45 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"userrelay/handler/registration"
+	"userrelay/test/must"
 )
 
-// published returns the text of a file below docs.
-func published(t *testing.T, name string) []byte {
+const moduleRoot = "../.."
+
+// read returns the text of a file of this repository.
+func read(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", filepath.FromSlash(name)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return string(must.Get[[]byte](t)(os.ReadFile(filepath.Join(moduleRoot, filepath.FromSlash(name)))))
 }
 
-// tree is a published document; JSON is YAML, too.
+// tree is a document below docs, with what its own references name in their place. JSON is YAML, too.
 func tree(t *testing.T, name string) map[string]any {
 	t.Helper()
 	var root map[string]any
-	if err := yaml.Unmarshal(published(t, name), &root); err != nil {
+	if err := yaml.Unmarshal([]byte(read(t, "docs/"+name)), &root); err != nil {
 		t.Fatal(err)
 	}
+	inline(t, root, root)
 	return root
+}
+
+// inline puts into a value what its references name. What several references name stays one object.
+func inline(t *testing.T, root map[string]any, value any) any {
+	t.Helper()
+	switch v := value.(type) {
+	case []any:
+		for i := range v {
+			v[i] = inline(t, root, v[i])
+		}
+	case map[string]any:
+		if ref, ok := v["$ref"].(string); ok && strings.HasPrefix(ref, "#/") {
+			return inline(t, root, at(t, root, strings.Split(ref, "/")[1:]...))
+		}
+		for name := range v {
+			v[name] = inline(t, root, v[name])
+		}
+	}
+	return value
 }
 
 func object(t *testing.T, value any) map[string]any {
@@ -43,70 +62,61 @@ func object(t *testing.T, value any) map[string]any {
 	return o
 }
 
-// at follows names through a document and its references.
-func at(t *testing.T, root map[string]any, path ...string) any {
+// at follows names through objects.
+func at(t *testing.T, value any, path ...string) any {
 	t.Helper()
-	var value any = root
 	for _, name := range path {
 		found, ok := object(t, value)[name]
 		if !ok {
 			t.Fatalf("nothing at %v", path)
 		}
-		value = resolved(t, root, found)
+		value = found
 	}
 	return value
 }
 
-func resolved(t *testing.T, root map[string]any, value any) any {
+// schemas compiles schemas of a document, by the path of each. other is a document that it refers to, or nil.
+func schemas(t *testing.T, root, other map[string]any) func(path ...string) *jsonschema.Schema {
 	t.Helper()
-	if o, ok := value.(map[string]any); ok {
-		if ref, ok := o["$ref"].(string); ok && strings.HasPrefix(ref, "#/") {
-			return at(t, root, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
-		}
-	}
-	return value
-}
-
-// contract is the description of a record in asyncapi.yaml.
-type contract struct {
-	headers, payload, key *jsonschema.Schema
-	values                map[string]*jsonschema.Schema // by ce_dataschema
-}
-
-// loadContract reads the contract. The document permits members and headers that a later version may add, but this
-// version may use only documented ones.
-func loadContract(t *testing.T) contract {
-	t.Helper()
-	const file, valueFile = "file:///asyncapi.yaml", "file:///schemas/user.created.1.json"
-	root, value := tree(t, "asyncapi.yaml"), tree(t, "schemas/user.created.1.json")
-	value["additionalProperties"] = false
-	object(t, at(t, root, "components", "schemas", "Headers"))["additionalProperties"] = false
+	const file = "file:///document.yaml"
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
-	for url, resource := range map[string]any{file: root, valueFile: value} {
+	c.AssertContent()
+	for url, resource := range map[string]map[string]any{file: root, "file:///schemas/user.created.1.json": other} {
+		if resource == nil {
+			continue
+		}
 		if err := c.AddResource(url, resource); err != nil {
 			t.Fatal(err)
 		}
 	}
-	compile := func(url string) *jsonschema.Schema {
-		s, err := c.Compile(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	urn, ok := value["$id"].(string)
-	if !ok {
-		t.Fatal("the schema of the value has no $id")
-	}
-	const message = file + "#/components/messages/UserCreated/"
-	return contract{
-		headers: compile(message + "headers"), payload: compile(message + "payload"), key: compile(message + "bindings/kafka/key"),
-		values: map[string]*jsonschema.Schema{urn: compile(valueFile)},
+	return func(path ...string) *jsonschema.Schema {
+		pointer := strings.ReplaceAll(strings.Join(path, "\n"), "/", "~1")
+		return must.Get[*jsonschema.Schema](t)(c.Compile(file + "#/" + strings.ReplaceAll(pointer, "\n", "/")))
 	}
 }
 
-// hold validates a record against the document, and its value against the schema that the record names.
+// contract is the description of a record in asyncapi.yaml.
+type contract struct{ headers, payload, key *jsonschema.Schema }
+
+// loadContract reads the contract. The document permits members and headers that a later version may add, but this
+// version may use only documented ones. The headers name the schema of the value.
+func loadContract(t *testing.T) contract {
+	t.Helper()
+	root, value := tree(t, "asyncapi.yaml"), tree(t, "schemas/user.created.1.json")
+	if value["$id"] != registration.Schema {
+		t.Errorf("the schema of the value is %v, and records name %s", value["$id"], registration.Schema)
+	}
+	value["additionalProperties"] = false
+	object(t, at(t, root, "components", "schemas", "Headers"))["additionalProperties"] = false
+	compiled, message := schemas(t, root, value), []string{"components", "messages", "UserCreated"}
+	return contract{
+		headers: compiled(append(message, "headers")...), payload: compiled(append(message, "payload")...),
+		key: compiled(append(message, "bindings", "kafka", "key")...),
+	}
+}
+
+// hold validates a record against the document.
 func (c contract) hold(t *testing.T, r registration.Record) {
 	t.Helper()
 	headers := map[string]any{}
@@ -121,17 +131,8 @@ func (c contract) hold(t *testing.T, r registration.Record) {
 		t.Errorf("%s: %v", r.Value, err)
 		return
 	}
-	urn, _ := headers["ce_dataschema"].(string)
-	schema := c.values[urn]
-	if schema == nil {
-		t.Errorf("no schema is published under %q", urn)
-		return
-	}
 	for what, err := range map[string]error{
-		"headers": c.headers.Validate(headers),
-		"payload": c.payload.Validate(value),
-		urn:       schema.Validate(value),
-		"key":     c.key.Validate(string(r.Key)),
+		"headers": c.headers.Validate(headers), "payload": c.payload.Validate(value), "key": c.key.Validate(string(r.Key)),
 	} {
 		if err != nil {
 			t.Errorf("%s of %q:\n%v", what, r.Key, err)

@@ -9,14 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/functions"
 	"userrelay/handler/registration"
+	"userrelay/test/must"
 )
 
 var update = flag.Bool("update", false, "write the tables of docs/forms.md anew") //nolint:gochecknoglobals // as flags of tests are
@@ -31,10 +31,7 @@ type tried struct {
 
 // in returns s as a JSON string.
 func in(s string) string {
-	b, err := jsontext.AppendQuote(nil, s)
-	if err != nil {
-		panic(err)
-	}
+	b, _ := jsontext.AppendQuote(nil, s) // the tests' own texts are UTF-8
 	return string(b)
 }
 
@@ -75,24 +72,13 @@ func envelopes(t *testing.T) []tried {
 		{what: "a value that is no JSON", body: `{"value":"auth0|1"}`},
 		{what: "a value without a user", body: `{"value":"{\"email\":\"jane@example.com\"}"}`},
 	}
-	callers, err := filepath.Glob(filepath.Join("..", "auth0", "callers", "*.http"))
-	if err != nil || len(callers) < 3 {
-		t.Fatalf("%d callers, error %v", len(callers), err)
-	}
-	for _, file := range callers {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		head, body, _ := strings.Cut(string(text), "\n\n")
+	for _, file := range must.Get[[]string](t)(filepath.Glob(filepath.Join("..", "auth0", "callers", "*.http"))) {
+		name := filepath.Base(file)
+		head, body, _ := strings.Cut(read(t, "test/auth0/callers/"+name), "\n\n")
 		_, headers, _ := strings.Cut(head, "\n")
-		c := tried{what: "an article's Action, byte for byte: `" + filepath.Base(file) + "`", body: strings.TrimSuffix(body, "\n")}
-		for h := range strings.SplitSeq(headers, "\n") {
-			if !strings.HasPrefix(h, "Content-Length") {
-				c.headers = append(c.headers, h)
-			}
-		}
-		all = append(all, c)
+		all = append(all, tried{
+			what: "an article's Action, byte for byte: `" + name + "`", body: strings.TrimSuffix(body, "\n"), headers: strings.Split(headers, "\n"),
+		})
 	}
 	return all
 }
@@ -214,20 +200,10 @@ func (c tried) outcome(t *testing.T) string {
 	return fmt.Sprintf("| %s | %s | %d | %s |\n", c.what, code(visible(sent)), w.Code, cell(becomes))
 }
 
-// visible escapes invisible characters.
+// visible escapes invisible characters, and bytes that are not UTF-8.
 func visible(s string) string {
-	var b strings.Builder
-	for i, r := range s {
-		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"):
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
+	quoted := strconv.Quote(s)
+	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(quoted[1 : len(quoted)-1])
 }
 
 // short cuts texts that are too long for the table.
@@ -251,12 +227,8 @@ func cell(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, `\|
 // TestForms sends all requests, and compares the results with docs/forms.md.
 func TestForms(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join("..", "..", "docs", "forms.md")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, rows := string(text), 0
+	page, rows := read(t, "docs/forms.md"), 0
+	want := page
 	for name, table := range map[string][]tried{"envelopes": envelopes(t), "ids": userIDs(), "encodings": encodings(), "details": details()} {
 		var b strings.Builder
 		b.WriteString("| what | body | answer | becomes |\n| --- | --- | --- | --- |\n")
@@ -265,23 +237,21 @@ func TestForms(t *testing.T) {
 			rows++
 		}
 		begin, end := "<!-- "+name+" -->\n", "<!-- end of "+name+" -->\n"
-		before, rest, ok := strings.Cut(page, begin)
-		is, after, ended := strings.Cut(rest, end)
+		before, rest, ok := strings.Cut(want, begin)
+		_, after, ended := strings.Cut(rest, end)
 		if !ok || !ended {
-			t.Fatalf("%s has no place for %s", file, name)
+			t.Fatalf("docs/forms.md has no place for %s", name)
 		}
-		if *update {
-			page = before + begin + b.String() + end + after
-		} else if is != b.String() {
-			t.Errorf("%s: the table of %s is not what is answered (make it with -update); want\n%s", file, name, b.String())
-		}
+		want = before + begin + b.String() + end + after
 	}
 	if rows < 60 {
 		t.Errorf("%d rows", rows)
 	}
 	if *update {
-		if err := os.WriteFile(file, []byte(page), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(filepath.Join(moduleRoot, "docs", "forms.md"), []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	} else if d := cmp.Diff(want, page); d != "" {
+		t.Errorf("docs/forms.md is not what is answered; make it with -update (-answers +page):\n%s", d)
 	}
 }

@@ -10,59 +10,44 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+
+	"userrelay/test/must"
 )
 
-// generator makes values for the schemas of a document, and breaks them. The same seed gives the same values.
+// generator makes values for schemas, and breaks them. The same seed gives the same values.
 type generator struct {
 	*rand.Rand
 
-	t    *testing.T
-	root map[string]any
+	t *testing.T
 }
 
-func newGenerator(t *testing.T, root map[string]any, seed uint64) generator {
+func newGenerator(t *testing.T, seed uint64) generator {
 	t.Helper()
-	return generator{rand.New(rand.NewPCG(1, seed)), t, root}
+	return generator{rand.New(rand.NewPCG(1, seed)), t}
 }
 
 func pick[T any](g generator, from ...T) T { return from[g.IntN(len(from))] }
 
-// body makes a registration: more than half of them are valid by the schema, the others are broken in one place.
-func (g generator) body() []byte {
-	v := g.value(at(g.t, g.root, "components", "schemas", "Registration"))
-	if g.IntN(10) < 4 {
-		v = g.broken(v)
-	}
-	return text(g.t, v)
-}
-
-// schema is a schema without references and choices: one branch has been selected.
-type schema map[string]any
-
-// flat merges references, branches and conditions into one schema. It selects branches at random.
-func (g generator) flat(from any) schema {
-	in, ok := resolved(g.t, g.root, from).(map[string]any)
-	if !ok {
-		return schema{}
-	}
-	out := schema{}
+// flat merges the branches and conditions of a schema into one schema. It selects branches at random.
+func (g generator) flat(from any) map[string]any {
+	in, _ := from.(map[string]any)
+	out := map[string]any{}
 	for _, word := range slices.Sorted(maps.Keys(in)) {
 		switch v := in[word]; word {
 		case "allOf":
 			for _, branch := range list(v) {
-				out.merge(g.flat(branch))
+				merge(out, g.flat(branch))
 			}
 		case "anyOf", "oneOf":
-			branches := list(v)
-			out.merge(g.flat(pick(g, branches...)))
+			merge(out, g.flat(pick(g, list(v)...)))
 		case "if":
 			if in["anyOf"] == nil && g.IntN(4) > 0 { // else the branch is chosen by now
-				out.merge(g.flat(v))
-				out.merge(g.flat(in["then"]))
+				merge(out, g.flat(v))
+				merge(out, g.flat(in["then"]))
 			}
 		case "then", "else", "not", "description":
 		default:
-			out.merge(schema{word: v})
+			merge(out, map[string]any{word: v})
 		}
 	}
 	return out
@@ -73,12 +58,21 @@ func list(v any) []any {
 	return l
 }
 
-// merge adds the requirements of another schema.
-func (s schema) merge(with schema) {
+// merge adds the requirements of another schema. A member of both must satisfy both.
+func merge(s, with map[string]any) {
 	for word, v := range with {
 		switch word {
 		case "properties":
-			s[word] = joined(s[word], v)
+			before, _ := s[word].(map[string]any)
+			added, _ := v.(map[string]any)
+			both := maps.Clone(added)
+			for name, rule := range before {
+				if more, ok := both[name]; ok {
+					rule = map[string]any{"allOf": []any{rule, more}}
+				}
+				both[name] = rule
+			}
+			s[word] = both
 		case "required":
 			s[word] = append(slices.Clone(list(s[word])), list(v)...)
 		default:
@@ -87,19 +81,13 @@ func (s schema) merge(with schema) {
 	}
 }
 
-// joined joins the properties of two schemas. A member of both must satisfy both.
-func joined(a, b any) map[string]any {
-	out := map[string]any{}
-	for _, properties := range []any{a, b} {
-		from, _ := properties.(map[string]any)
-		for name, v := range from {
-			if before, ok := out[name]; ok {
-				v = map[string]any{"allOf": []any{before, v}}
-			}
-			out[name] = v
-		}
+// body makes a registration: more than half of them are valid by the schema, the others are broken in one place.
+func (g generator) body(form any) []byte {
+	v := g.value(form)
+	if g.IntN(10) < 4 {
+		v = g.broken(v)
 	}
-	return out
+	return text(g.t, v)
 }
 
 // value makes a value that satisfies the schema.
@@ -129,22 +117,28 @@ func (g generator) value(from any) any {
 	}
 }
 
-func (g generator) object(s schema) map[string]any {
+func (g generator) object(s map[string]any) map[string]any {
 	properties, _ := s["properties"].(map[string]any)
-	out := map[string]any{}
+	out := g.members(2)
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
 		if slices.Contains(list(s["required"]), any(name)) || g.IntN(2) == 0 {
 			out[name] = g.value(properties[name])
 		}
 	}
+	return out
+}
+
+// members makes an object of any members.
+func (g generator) members(depth int) map[string]any {
+	out := map[string]any{}
 	for range g.IntN(3) {
-		out[g.word()] = g.anything(2)
+		out[g.word()] = g.anything(depth)
 	}
 	return out
 }
 
 // text makes a string that satisfies the schema, sometimes the longest one.
-func (g generator) text(s schema) string {
+func (g generator) text(s map[string]any) string {
 	out := g.word()
 	if pattern, ok := s["pattern"].(string); ok {
 		re, err := syntax.Parse(pattern, syntax.Perl)
@@ -152,7 +146,7 @@ func (g generator) text(s schema) string {
 			g.t.Error(err)
 			return out
 		}
-		if out = g.matching(re); strings.HasPrefix(pattern, "[") {
+		if out = string(g.matching(nil, re)); strings.HasPrefix(pattern, "[") {
 			out = g.word() + out + g.word()
 		}
 	}
@@ -162,47 +156,42 @@ func (g generator) text(s schema) string {
 	return out
 }
 
-// matching makes a text that a regular expression matches.
-func (g generator) matching(re *syntax.Regexp) string {
-	var b strings.Builder
+// matching appends a text that a regular expression matches.
+func (g generator) matching(out []byte, re *syntax.Regexp) []byte {
 	switch re.Op {
 	case syntax.OpLiteral:
-		return string(re.Rune)
+		return append(out, string(re.Rune)...)
 	case syntax.OpCharClass:
 		for {
 			i := g.IntN(len(re.Rune)/2) * 2
 			r := re.Rune[i] + g.Int32N(re.Rune[i+1]-re.Rune[i]+1)
 			if r <= '~' && g.IntN(2) == 0 || utf8.ValidRune(r) {
-				return string(r)
+				return utf8.AppendRune(out, r)
 			}
 		}
-	case syntax.OpRepeat, syntax.OpPlus, syntax.OpStar:
-		least, most := re.Min, re.Max
-		if re.Op != syntax.OpRepeat {
-			least, most = 1, 10
+	case syntax.OpRepeat:
+		for range re.Min + g.IntN(re.Max-re.Min+1) {
+			out = g.matching(out, re.Sub[0])
 		}
-		for range least + g.IntN(most-least+1) {
-			b.WriteString(g.matching(re.Sub[0]))
-		}
+		return out
 	case syntax.OpAlternate:
-		return g.matching(pick(g, re.Sub...))
+		return g.matching(out, pick(g, re.Sub...))
 	default: // a concatenation, a group, or what matches nothing
 		for _, sub := range re.Sub {
-			b.WriteString(g.matching(sub))
+			out = g.matching(out, sub)
 		}
+		return out
 	}
-	return b.String()
 }
 
 // word makes a text with all kinds of characters.
 func (g generator) word() string {
-	const runes = "abcdefghijklmnopqrstuvwxyzABC0123456789._-|:/@ \t\n\x00\x1b\"\\<>&é山\u00a0\u200b\u202e🎉"
-	all := []rune(runes)
-	var b strings.Builder
-	for range g.IntN(12) {
-		b.WriteRune(pick(g, all...))
+	all := []rune("abcdefghijklmnopqrstuvwxyzABC0123456789._-|:/@ \t\n\x00\x1b\"\\<>&é山\u00a0\u200b\u202e🎉")
+	out := make([]rune, g.IntN(12))
+	for i := range out {
+		out[i] = pick(g, all...)
 	}
-	return b.String()
+	return string(out)
 }
 
 // anything makes a JSON value, with nested objects up to a depth.
@@ -223,11 +212,7 @@ func (g generator) anything(depth int) any {
 		}
 		return out
 	case n == 5 && depth > 0:
-		out := map[string]any{}
-		for range g.IntN(3) {
-			out[g.word()] = g.anything(depth - 1)
-		}
-		return out
+		return g.members(depth - 1)
 	default:
 		return g.word()
 	}
@@ -266,9 +251,5 @@ func (g generator) instead() any {
 // text returns a value's JSON text.
 func text(t *testing.T, v any) []byte {
 	t.Helper()
-	b, err := json.Marshal(v, json.Deterministic(true))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return must.Get[[]byte](t)(json.Marshal(v, json.Deterministic(true)))
 }
