@@ -52,7 +52,7 @@ func TestOneNode(t *testing.T) {
 		if err := produce(t.Context(), c.Bootstrap(realkafka.Plaintext), topic, login{}); err != nil {
 			t.Fatal(err)
 		}
-		if n := proxy.Stats().Requests[faultproxy.Produce]; n == 0 {
+		if n := proxy.Stats().Produced; n == 0 {
 			t.Error("no produce request went through the proxy")
 		}
 	})

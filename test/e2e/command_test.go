@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/outbox"
+	"userrelay/test/faultproxy"
 	"userrelay/test/must"
 	"userrelay/test/queuetest"
 )
@@ -165,7 +166,7 @@ func TestCheckConnect(t *testing.T) {
 	}
 	check(0, env, "WARN  outbox: About 1 messages wait, the oldest visible one since 20", "WARN  outbox: About 1 messages are in the poison queue", "WARN  telemetry: ")
 	check(0, []string{kafka.setting()}, "WARN  outbox: Switched off")
-	kafka.stop(t)
+	kafka.Set(t, faultproxy.Faults{Refuse: true})
 	check(1, append(env, wrongKey(queues.URL()), telemetryAt("http://127.0.0.1:9")), "KAFKA_BROKERS", "FAIL  outbox: ", "AuthenticationFailed", "AccountKey",
 		"FAIL  telemetry: ", "APPLICATIONINSIGHTS_CONNECTION_STRING")
 }

@@ -99,16 +99,16 @@ func TestOutage(t *testing.T) {
 			t.Parallel()
 			kafka := startBroker(t)
 			if !c.later {
-				kafka.set(t, c.faults)
+				kafka.Set(t, c.faults)
 			}
 			h := startHandler(t, append(c.settings, kafka.setting(), "LOG_LEVEL=debug")...)
 			var answers []stored
 			if c.later {
 				answers = append(answers, h.register(t, `{"userId":"before"}`).stored(t))
-				kafka.set(t, c.faults)
+				kafka.Set(t, c.faults)
 			}
 			h.duringOutage(t)
-			kafka.set(t, faultproxy.Faults{})
+			kafka.Set(t, faultproxy.Faults{})
 			answers = append(answers, h.registerSoon(t, `{"userId":"after"}`))
 			wait.For(t, "health", func() bool { return h.healthy(t) })
 			records := kafka.records(t)
@@ -185,7 +185,7 @@ func TestSecrets(t *testing.T) {
 				"RECORD_PROFILE=full", "AZURE_FUNCTIONS_ENVIRONMENT=Development", "LOG_LEVEL=debug",
 				"KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT", "KAFKA_SASL_MECHANISM="+c.mechanism, "KAFKA_SASL_USERNAME=user", "KAFKA_SASL_PASSWORD="+secret)
 			answers := h.tellSecrets(t, c.status)
-			kafka.stop(t)
+			kafka.Set(t, faultproxy.Faults{Refuse: true})
 			answers += h.tellSecrets(t, http.StatusServiceUnavailable)
 			h.call(t, http.MethodGet, "/api/Health", "")
 			h.interrupt(t) // sends the telemetry that waits

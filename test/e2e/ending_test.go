@@ -63,7 +63,7 @@ func inWorkAtTheEnd(t *testing.T) bool {
 	h := startHandler(t, kafka.setting())
 	h.register(t, `{"userId":"before"}`).stored(t)
 
-	kafka.set(t, faultproxy.Faults{BlackHole: true})
+	kafka.Set(t, faultproxy.Faults{BlackHole: true})
 	var inWork reply
 	answered := make(chan error, 1)
 	go func() {
@@ -74,7 +74,7 @@ func inWorkAtTheEnd(t *testing.T) bool {
 	wait.For(t, "the registration is in progress", func() bool { return strings.Contains(h.stdout.String(), "in-work") })
 	h.signal(t, syscall.SIGTERM)
 	wait.For(t, "the handler takes no connections", func() bool { return !h.listening(t) })
-	kafka.set(t, faultproxy.Faults{})
+	kafka.Set(t, faultproxy.Faults{})
 
 	if err := wait.Receive(t, "the answer", answered); err != nil {
 		t.Fatal(err)

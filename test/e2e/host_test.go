@@ -102,12 +102,12 @@ func TestFlex(t *testing.T) {
 	}
 	front.registerSoon(t, `{"userId":"auth0|first"}`)
 
-	kafka.stop(t)
+	kafka.Set(t, faultproxy.Faults{Refuse: true})
 	const users = 20
 	for i := range users {
 		front.register(t, fmt.Sprintf(`{"userId":"auth0|flex-%d"}`, i)).kept(t)
 	}
-	kafka.set(t, faultproxy.Faults{})
+	kafka.Set(t, faultproxy.Faults{})
 	queue := queuetest.Open(t, queues.ConnectionString(), outbox.QueueName)
 	wait.For(t, "the outbox is empty", func() bool { return queuetest.Count(t, queue) == 0 })
 	records := kafka.records(t)

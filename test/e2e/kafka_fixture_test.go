@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -10,19 +11,15 @@ import (
 	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
 	"userrelay/test/must"
-	"userrelay/test/wait"
 )
 
 const topic = "user-events" // the setting's default
 
 // broker is a Kafka broker in this process, behind a proxy that breaks connections.
-type broker struct {
-	*kfake.Cluster
-	proxy *faultproxy.Proxy
-}
+type broker struct{ *faultproxy.Proxy }
 
 // startBroker starts a broker with the topic.
-func startBroker(t *testing.T, options ...kfake.Opt) *broker {
+func startBroker(t *testing.T, options ...kfake.Opt) broker {
 	t.Helper()
 	proxy := faultproxy.ForTest(t)
 	cluster := must.Get[*kfake.Cluster](t)(kfake.NewCluster(slices.Concat([]kfake.Opt{
@@ -33,49 +30,30 @@ func startBroker(t *testing.T, options ...kfake.Opt) *broker {
 				return nil, err
 			}
 			proxy.SetTarget(listener.Addr().String())
-			return behind{listener, proxy.Addr()}, nil
+			return behind{listener, proxy}, nil
 		}),
 	}, options)...))
 	t.Cleanup(cluster.Close)
-	return &broker{cluster, proxy}
+	return broker{proxy}
 }
 
 // behind is a listener whose address is that of the proxy in front, which the broker advertises to clients.
 type behind struct {
 	net.Listener
-	front string
+	front *faultproxy.Proxy
 }
 
-func (b behind) Addr() net.Addr { return address(b.front) }
-
-// address is a host:port.
-type address string
-
-func (address) Network() string  { return "tcp" }
-func (a address) String() string { return string(a) }
+func (b behind) Addr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(b.front.Addr()))
+}
 
 // setting is the handler's.
-func (b *broker) setting() string { return "KAFKA_BROKERS=" + b.proxy.Addr() }
-
-// set makes connections to the broker fail from now on.
-func (b *broker) set(t *testing.T, f faultproxy.Faults) {
-	t.Helper()
-	if err := b.proxy.SetFaults(f); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// stop simulates a stopped broker: its connections are cut, new ones are refused.
-func (b *broker) stop(t *testing.T) {
-	t.Helper()
-	b.set(t, faultproxy.Faults{Refuse: true})
-	wait.For(t, "all connections are cut", func() bool { return b.proxy.CutAll() == 0 }) // also those just accepted
-}
+func (b broker) setting() string { return "KAFKA_BROKERS=" + b.Addr() }
 
 // records reads the topic.
-func (b *broker) records(t *testing.T) []realkafka.Record {
+func (b broker) records(t *testing.T) []realkafka.Record {
 	t.Helper()
-	return readTopic(t, b.proxy.Addr())
+	return readTopic(t, b.Addr())
 }
 
 // readTopic reads the whole topic with an independent client.

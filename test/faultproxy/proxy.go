@@ -1,10 +1,13 @@
+// Package faultproxy is a TCP proxy on loopback that breaks connections to Kafka in chosen ways, for tests.
+//
+// Of Kafka's protocol it knows only the framing of requests and answers (4 bytes of length, then kind, version and
+// correlation id), which is enough to act on a share of the Produce requests. TLS hides the framing. The proxy never
+// changes bytes.
 package faultproxy
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -14,18 +17,57 @@ import (
 	"userrelay/local/freeport"
 )
 
-// Proxy accepts connections on a loopback port until Close. Its methods may be called concurrently.
+// Action is what becomes of a Produce request.
+type Action string
+
+// The actions.
+const (
+	forward Action = ""
+	// CutBefore: the target never sees the request.
+	CutBefore Action = "cut before"
+	// CutAfter cuts at once after forwarding: the target may or may not handle the request, no answer is delivered.
+	CutAfter Action = "cut after"
+	// CutOnAnswer cuts instead of delivering the answer: the target did handle the request. Earlier answers are delivered.
+	CutOnAnswer Action = "cut on answer"
+	// Silence leaves the connection open, but neither the request nor anything after it passes, in either direction.
+	Silence Action = "silence"
+)
+
+// Faults are the faults to inject. The zero value forwards everything.
+type Faults struct {
+	// Refuse cuts all connections and refuses new ones, as if nothing listened.
+	Refuse bool
+	// BlackHole forwards nothing in either direction, on new connections and on open ones. New ones are accepted. The
+	// held data passes when BlackHole is switched off, as after a network partition.
+	BlackHole bool
+	// Delay delays every answer by this time. A connection's next answer is delayed when this one is delivered.
+	Delay time.Duration
+	// Reset cuts with a RST instead of a FIN. (A FIN also becomes a RST if bytes of the client are unread.)
+	Reset bool
+	// Share is the share of the Produce requests that meet an action, 0 to 1. Which ones is left to chance.
+	Share float64
+	// Do lists the actions; one is drawn for every request of the share.
+	Do []Action
+}
+
+// Stats counts since the proxy was made.
+type Stats struct {
+	Connections int // accepted
+	Produced    int // complete Produce requests that came, whatever became of them
+	Cuts        int // connections that actions have cut
+	Silenced    int // connections that an action has silenced
+}
+
+// Proxy accepts connections on a loopback port. Its methods may be called concurrently.
 type Proxy struct {
 	addr *net.TCPAddr
 	wg   sync.WaitGroup // every goroutine
 
 	mu       sync.Mutex
-	closed   bool
 	target   string
 	listener *net.TCPListener // nil while connections are refused
 	faults   Faults
 	changed  chan struct{} // closed when faults change
-	seen     []int         // requests by rule
 	sessions map[*session]struct{}
 	stats    Stats
 }
@@ -43,15 +85,11 @@ func ForTest(tb testing.TB) *Proxy {
 		addr:     &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port},
 		sessions: map[*session]struct{}{},
 		changed:  make(chan struct{}),
-		stats:    Stats{Requests: map[int16]int{}, Actions: map[Action]int{}},
 	}
-	if err := p.SetFaults(Faults{}); err != nil {
-		tb.Fatal(err)
-	}
+	p.Set(tb, Faults{})
 	tb.Cleanup(func() {
-		if err := p.Close(); err != nil {
-			tb.Error(err)
-		}
+		p.Set(tb, Faults{Refuse: true})
+		p.wg.Wait()
 	})
 	return p
 }
@@ -66,153 +104,96 @@ func (p *Proxy) SetTarget(addr string) {
 	p.target = addr
 }
 
-// SetFaults replaces the faults, and resets the counts of rules. It fails if Refuse ends and another process has taken
-// the port; the faults do not change then.
-func (p *Proxy) SetFaults(f Faults) error {
+// Set replaces the faults, also for open connections. It ends the test if Refuse ends and another process has taken the
+// port.
+func (p *Proxy) Set(tb testing.TB, f Faults) {
+	tb.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.closed:
-		return fmt.Errorf("set faults: %w", net.ErrClosed)
 	case f.Refuse && p.listener != nil:
 		if err := p.listener.Close(); err != nil {
-			return fmt.Errorf("stop listening: %w", err)
+			tb.Fatalf("stop listening: %v", err)
 		}
 		p.listener = nil
+		for s := range p.sessions {
+			s.end(f.Reset)
+		}
 	case !f.Refuse && p.listener == nil:
 		l, err := net.ListenTCP("tcp4", p.addr)
 		if err != nil {
-			return fmt.Errorf("listen: %w", err)
+			tb.Fatalf("listen: %v", err)
 		}
-		p.accept(l)
+		p.listener = l
+		p.wg.Go(func() { p.accept(l) })
 	}
-	p.faults, p.seen = f, make([]int, len(f.Rules))
+	p.faults = f
 	close(p.changed)
 	p.changed = make(chan struct{})
-	return nil
-}
-
-// CutAll cuts every connection and returns how many there were.
-func (p *Proxy) CutAll() (n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for s := range p.sessions {
-		if s.end(p.faults.Reset) {
-			n++
-		}
-	}
-	return n
 }
 
 // Stats returns the counts so far.
 func (p *Proxy) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.stats
-	s.Open = len(p.sessions)
-	s.Requests, s.Actions = maps.Clone(s.Requests), maps.Clone(s.Actions)
-	return s
+	return p.stats
 }
 
-// Close ends all connections and returns when every goroutine has ended. It may be called more than once.
-func (p *Proxy) Close() error {
-	p.mu.Lock()
-	p.closed = true
-	var err error
-	if p.listener != nil {
-		err = p.listener.Close()
-		p.listener = nil
-	}
-	for s := range p.sessions {
-		s.end(false)
-	}
-	p.mu.Unlock()
-	p.wg.Wait()
-	if err != nil {
-		return fmt.Errorf("close the proxy: %w", err)
-	}
-	return nil
-}
-
-// accept serves connections from l until it is closed. mu is held.
+// accept serves connections from l until it is closed.
 func (p *Proxy) accept(l *net.TCPListener) {
 	const pause = 20 * time.Millisecond // after an error such as too many open files
-	p.listener = l
-	p.wg.Go(func() {
-		for {
-			conn, err := l.AcceptTCP()
-			switch {
-			case err == nil:
-				p.start(conn)
-			case errors.Is(err, net.ErrClosed):
-				return
-			default:
-				<-time.After(pause)
-			}
+	for {
+		conn, err := l.AcceptTCP()
+		switch {
+		case err == nil:
+			p.start(conn)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			<-time.After(pause)
 		}
-	})
+	}
 }
 
 func (p *Proxy) start(conn *net.TCPConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || p.listener == nil { // it was accepted just before
+	if p.listener == nil { // it was accepted just before
 		_ = conn.Close()
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &session{proxy: p, client: conn, cancel: cancel, cut: map[int32]bool{}}
+	s := &session{proxy: p, client: conn, cancel: cancel}
 	p.sessions[s] = struct{}{}
 	p.stats.Connections++
+	target := p.target
 	p.wg.Go(func() {
-		s.run(ctx, p.target)
+		s.run(ctx, target)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.sessions, s)
 	})
 }
 
-// count counts a request.
-func (p *Proxy) count(key int16) {
+// now returns the faults, and a channel that is closed when they change.
+func (p *Proxy) now() (Faults, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stats.Requests[key]++
+	return p.faults, p.changed
 }
 
-// decide returns the action for a request.
-func (p *Proxy) decide(key int16) Action {
+// count increments one of the counts.
+func (p *Proxy) count(n *int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, r := range p.faults.Rules {
-		if r.Key != Any && r.Key != key {
-			continue
-		}
-		p.seen[i]++
-		if p.seen[i] == r.Nth || rand.Float64() < r.Share { //nolint:gosec // G404: chance, not a secret
-			return r.Do[rand.IntN(len(r.Do))] //nolint:gosec // G404: chance, not a secret
-		}
+	*n++
+}
+
+// draw returns the action for a Produce request.
+func (p *Proxy) draw() Action {
+	f, _ := p.now()
+	if rand.Float64() >= f.Share { //nolint:gosec // G404: chance, not a secret
+		return forward
 	}
-	return forward
-}
-
-// did counts an action and says whether cuts are resets.
-func (p *Proxy) did(a Action) (reset bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.stats.Actions[a]++
-	return p.faults.Reset
-}
-
-// delay is how long an answer is delayed.
-func (p *Proxy) delay() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.faults.Delay
-}
-
-// hole says whether everything is held back, and returns a channel that is closed when that may change.
-func (p *Proxy) hole() (bool, <-chan struct{}) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.faults.BlackHole, p.changed
+	return f.Do[rand.IntN(len(f.Do))] //nolint:gosec // G404: chance, not a secret
 }

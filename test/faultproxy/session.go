@@ -20,20 +20,18 @@ const (
 	maxFrame    = 128 << 20 // Kafka's socket.request.max.bytes is 100 MiB
 	answerHead  = 8         // length, correlation id
 	requestHead = 12        // length, kind, version, correlation id
+	produce     = 0         // the kind (API key) of the requests that actions are for
 )
 
 // session is a client's connection with its connection to the target. One goroutine forwards requests, another one
-// delivers answers. Its lock may be taken while the proxy's is held, but not the reverse.
+// delivers answers.
 type session struct {
 	proxy  *Proxy
 	client *net.TCPConn
-	cancel context.CancelFunc
+	cancel context.CancelFunc // ends everything of the session
+	ended  sync.Once
 	silent atomic.Bool
-
-	mu     sync.Mutex
-	target net.Conn // nil until dialled
-	ended  bool
-	cut    map[int32]bool // the correlation ids of answers at which the connection is cut
+	cutAt  atomic.Pointer[int32] // correlation id of the answer at which the connection is cut; nil: none
 }
 
 // run serves the connection until it has ended, and with it everything of the session.
@@ -48,44 +46,39 @@ func (s *session) run(ctx context.Context, target string) {
 		s.end(true) // the closest to a refusal for an accepted connection
 		return
 	}
-	s.mu.Lock()
-	s.target = conn
-	if s.ended {
-		_ = conn.Close() // nothing was written
-	}
-	s.mu.Unlock()
-	var asking sync.WaitGroup
-	asking.Go(func() { s.ask(ctx) })
-	s.end(s.answer(ctx))
-	asking.Wait()
+	var others sync.WaitGroup
+	others.Go(func() { s.ask(ctx, conn) })
+	others.Go(func() {
+		<-ctx.Done()
+		_ = conn.Close() // data that was sent to the target still arrives
+	})
+	s.answer(ctx, conn)
+	others.Wait()
 }
 
-// end closes both connections, the client's with a RST if reset. Data that was sent to the target still arrives. It
-// returns false if they were already closed.
-func (s *session) end(reset bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return false
-	}
-	s.ended = true
-	// Errors only say that a peer was faster.
-	if reset {
-		_ = s.client.SetLinger(0)
-	}
-	_ = s.client.Close()
-	if s.target != nil {
-		_ = s.target.Close()
-	}
-	s.cancel()
-	return true
+// end closes both connections, the client's with a RST if reset, unless they are closed.
+func (s *session) end(reset bool) {
+	s.ended.Do(func() {
+		if reset {
+			_ = s.client.SetLinger(0) // errors only say that the client was faster
+		}
+		_ = s.client.Close()
+		s.cancel()
+	})
+}
+
+// cut ends the session because of an action.
+func (s *session) cut() {
+	s.proxy.count(&s.proxy.stats.Cuts)
+	f, _ := s.proxy.now()
+	s.end(f.Reset)
 }
 
 // pass waits while nothing may pass. It returns false if the session has ended.
 func (s *session) pass(ctx context.Context) bool {
 	for {
-		hole, changed := s.proxy.hole()
-		if !hole && !s.silent.Load() {
+		f, changed := s.proxy.now()
+		if !f.BlackHole && !s.silent.Load() {
 			return ctx.Err() == nil
 		}
 		select {
@@ -97,7 +90,7 @@ func (s *session) pass(ctx context.Context) bool {
 }
 
 // ask forwards the client's requests until the client disconnects or the session ends.
-func (s *session) ask(ctx context.Context) {
+func (s *session) ask(ctx context.Context, target net.Conn) {
 	r := bufio.NewReaderSize(s.client, bufferSize)
 	for {
 		data, err := frame(r, requestHead)
@@ -105,65 +98,68 @@ func (s *session) ask(ctx context.Context) {
 			s.end(false)
 			return
 		}
-		key := int16(binary.BigEndian.Uint16(data[4:]))
-		s.proxy.count(key)
+		produces := binary.BigEndian.Uint16(data[4:]) == produce
+		if produces {
+			s.proxy.count(&s.proxy.stats.Produced)
+		}
 		if !s.pass(ctx) {
 			return
 		}
-		act := s.proxy.decide(key)
+		act := forward
+		if produces {
+			act = s.proxy.draw()
+		}
 		switch act {
 		case CutBefore:
-			s.end(s.proxy.did(act))
+			s.cut()
 			return
 		case Silence:
 			s.silent.Store(true)
-			s.proxy.did(act)
+			s.proxy.count(&s.proxy.stats.Silenced)
 			_, _ = io.Copy(io.Discard, r) // until the client leaves
 			s.end(false)
 			return
 		case CutAfter:
 			s.silent.Store(true) // the answer may be faster than the cut
 		case CutOnAnswer:
-			s.mu.Lock()
-			s.cut[int32(binary.BigEndian.Uint32(data[8:]))] = true
-			s.mu.Unlock()
+			id := int32(binary.BigEndian.Uint32(data[8:]))
+			s.cutAt.CompareAndSwap(nil, &id) // the first of several
 		case forward:
 		}
-		if _, err := s.target.Write(data); err != nil {
+		if _, err := target.Write(data); err != nil {
 			return // answer hears of it too, after the answers that came before
 		}
 		if act == CutAfter {
-			s.end(s.proxy.did(act))
+			s.cut()
 			return
 		}
 	}
 }
 
-// answer delivers answers until the target disconnects, the connection must be cut or the session ends. It says
-// whether the client's connection must be reset.
-func (s *session) answer(ctx context.Context) (reset bool) {
-	r := bufio.NewReaderSize(s.target, bufferSize)
+// answer delivers answers until the target disconnects or the session ends, and then ends the session.
+func (s *session) answer(ctx context.Context, target net.Conn) {
+	r := bufio.NewReaderSize(target, bufferSize)
 	for {
 		data, err := frame(r, answerHead)
+		f, _ := s.proxy.now()
 		select {
 		case <-ctx.Done():
-			return false
-		case <-time.After(s.proxy.delay()):
+		case <-time.After(f.Delay):
 		}
 		if !s.pass(ctx) {
-			return false
+			return
 		}
 		if err != nil {
-			return errors.Is(err, syscall.ECONNRESET)
+			s.end(errors.Is(err, syscall.ECONNRESET))
+			return
 		}
-		s.mu.Lock()
-		cut := s.cut[int32(binary.BigEndian.Uint32(data[4:]))]
-		s.mu.Unlock()
-		if cut {
-			return s.proxy.did(CutOnAnswer)
+		if id := s.cutAt.Load(); id != nil && *id == int32(binary.BigEndian.Uint32(data[4:])) {
+			s.cut()
+			return
 		}
 		if _, err := s.client.Write(data); err != nil {
-			return false
+			s.end(false)
+			return
 		}
 	}
 }

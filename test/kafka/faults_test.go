@@ -29,18 +29,8 @@ func background(t *testing.T, l *ledger.Ledger, p ledger.Producer, load ledger.L
 // inject injects faults for a while, under load.
 func inject(t *testing.T, proxy *faultproxy.Proxy, f faultproxy.Faults) {
 	t.Helper()
-	if err := proxy.SetFaults(f); err != nil {
-		t.Fatal(err)
-	}
-	if f.Refuse {
-		proxy.CutAll()
-	}
+	proxy.Set(t, f)
 	<-time.After(faultTime)
-}
-
-// with has a share of Produce requests meet one of these actions.
-func with(share float64, do ...faultproxy.Action) []faultproxy.Rule {
-	return []faultproxy.Rule{{Key: faultproxy.Produce, Share: share, Do: do}}
 }
 
 // testFaults breaks the connections to a broker, and the broker, under the load of two producers. The callers of one
@@ -57,9 +47,9 @@ func testFaults(t *testing.T, c *realkafka.Cluster, proxy *faultproxy.Proxy) {
 	stopLeaving := background(t, &leaving, impatient, ledger.Load{Timeout: 300 * time.Millisecond, Retries: 2, Pause: 2 * time.Millisecond})
 
 	for _, f := range []faultproxy.Faults{
-		{Rules: with(0.05, faultproxy.CutAfter, faultproxy.CutOnAnswer)},
-		{Rules: with(0.05, faultproxy.CutBefore, faultproxy.CutOnAnswer), Reset: true},
-		{Rules: with(0.02, faultproxy.Silence)}, // attempts end without an answer
+		{Share: 0.05, Do: []faultproxy.Action{faultproxy.CutAfter, faultproxy.CutOnAnswer}},
+		{Share: 0.05, Do: []faultproxy.Action{faultproxy.CutBefore, faultproxy.CutOnAnswer}, Reset: true},
+		{Share: 0.02, Do: []faultproxy.Action{faultproxy.Silence}}, // attempts end without an answer
 		{Refuse: true},
 		{BlackHole: true},
 		{Delay: 200 * time.Millisecond},
@@ -83,7 +73,7 @@ func testFaults(t *testing.T, c *realkafka.Cluster, proxy *faultproxy.Proxy) {
 	closeProducer(t, impatient) // records with an unknown outcome may still be in flight
 	stats := proxy.Stats()
 	t.Log(stats)
-	if stats.Cuts() == 0 || stats.Actions[faultproxy.Silence] == 0 {
+	if stats.Cuts == 0 || stats.Silenced == 0 {
 		t.Error("no fault was injected")
 	}
 	wantOnce(t, compare(t, &waiting, c, topic))
@@ -102,9 +92,7 @@ func TestThreeNodes(t *testing.T) {
 	var l ledger.Ledger
 	stop := background(t, &l, p, ledger.Load{Timeout: patience, Pause: 20 * time.Millisecond})
 	for _, proxy := range proxies {
-		if err := proxy.SetFaults(faultproxy.Faults{Rules: with(0.005, faultproxy.CutAfter, faultproxy.CutOnAnswer)}); err != nil {
-			t.Fatal(err)
-		}
+		proxy.Set(t, faultproxy.Faults{Share: 0.005, Do: []faultproxy.Action{faultproxy.CutAfter, faultproxy.CutOnAnswer}})
 	}
 	changeLeaders(t, c, partitions, (*realkafka.Node).Kill)
 	changeLeaders(t, c, partitions, func(n *realkafka.Node) error { return n.Stop(t.Context()) })
