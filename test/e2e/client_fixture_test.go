@@ -10,20 +10,22 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"userrelay/handler/outbox"
+	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
 // client sends requests to one address.
 type client struct {
-	base string
-	http *http.Client
+	base     string
+	function string // path of RegisterUser, with the key if the host wants one
+	http     *http.Client
 }
 
 func newClient(t *testing.T, base string) client {
 	t.Helper()
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
-	return client{base, &http.Client{Transport: transport, Timeout: wait.Patience}}
+	return client{base, "/api/RegisterUser", &http.Client{Transport: transport, Timeout: wait.Patience}}
 }
 
 // reply is a complete answer.
@@ -36,21 +38,17 @@ type reply struct {
 // call sends a request. Headers are "Name: value".
 func (c client) call(t *testing.T, method, path, body string, headers ...string) reply {
 	t.Helper()
-	r, err := c.try(t.Context(), method, path, strings.NewReader(body), headers...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return must.Get[reply](t)(c.try(t.Context(), method, path, strings.NewReader(body), headers...))
 }
 
 // register posts a body to the function.
 func (c client) register(t *testing.T, body string, headers ...string) reply {
 	t.Helper()
-	return c.call(t, http.MethodPost, "/api/RegisterUser", body, headers...)
+	return c.call(t, http.MethodPost, c.function, body, headers...)
 }
 
 // registerSoon registers until it works: a busy machine may need more time than an answer has.
-func (c client) registerSoon(t *testing.T, body string) stored {
+func (c client) registerSoon(t *testing.T, body string) answer {
 	t.Helper()
 	var r reply
 	wait.For(t, "a registration is stored", func() bool {
@@ -87,69 +85,43 @@ func (c client) healthy(t *testing.T) bool {
 	return err == nil && r.status == http.StatusOK && r.body == `{"status":"ok"}`
 }
 
-// into checks the status and the media type, and reads the answer, which has no other members.
-func (r reply) into(t *testing.T, status int, mediaType string, v any) {
-	t.Helper()
-	if r.status != status || r.header.Get("Content-Type") != mediaType {
-		t.Fatalf("got %d %s %q, want %d %s", r.status, r.header.Get("Content-Type"), r.body, status, mediaType)
-	}
-	if err := json.Unmarshal([]byte(r.body), v, json.RejectUnknownMembers(true)); err != nil {
-		t.Fatalf("read %q: %v", r.body, err)
-	}
-}
-
-// stored is the answer to a registration that Kafka has stored.
-type stored struct {
+// answer has the members of all answers to a registration. (test/contract shows which ones each has.)
+type answer struct {
 	EventID   string `json:"eventId"`
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
 	Timestamp int64  `json:"timestamp"`
-}
-
-func (r reply) stored(t *testing.T) (s stored) {
-	t.Helper()
-	r.into(t, http.StatusOK, "application/json", &s)
-	if s.EventID == "" || s.Topic != topic || s.Timestamp == 0 {
-		t.Errorf("got %s, want all of the record's place", r.body)
-	}
-	return s
-}
-
-// kept is the answer to a registration that is in the outbox.
-type kept struct {
-	EventID   string `json:"eventId"`
 	Outbox    string `json:"outbox"`
 	MessageID string `json:"messageId"`
+	Problem   string `json:"type"`
 }
 
-func (r reply) kept(t *testing.T) (k kept) {
+// read checks the status and the media type, and reads the answer.
+func (r reply) read(t *testing.T, status int, mediaType string) (a answer) {
 	t.Helper()
-	r.into(t, http.StatusAccepted, "application/json", &k)
-	if k.EventID == "" || k.Outbox != outbox.QueueName || k.MessageID == "" {
+	if err := json.Unmarshal([]byte(r.body), &a); err != nil || r.status != status || r.header.Get("Content-Type") != mediaType {
+		t.Fatalf("got %d %s %q (%v), want %d %s", r.status, r.header.Get("Content-Type"), r.body, err, status, mediaType)
+	}
+	return a
+}
+
+// stored returns the answer to a registration that Kafka has stored.
+func (r reply) stored(t *testing.T) answer {
+	t.Helper()
+	a := r.read(t, http.StatusOK, "application/json")
+	if a.EventID == "" || a.Topic != topic || a.Timestamp == 0 {
+		t.Errorf("got %s, want all of the record's place", r.body)
+	}
+	return a
+}
+
+// kept returns the event id of a registration that is in the outbox.
+func (r reply) kept(t *testing.T) (eventID string) {
+	t.Helper()
+	a := r.read(t, http.StatusAccepted, "application/json")
+	if a.EventID == "" || a.Outbox != outbox.QueueName || a.MessageID == "" {
 		t.Errorf("got %s, want where it is", r.body)
 	}
-	return k
-}
-
-// problem checks that the answer is a problem document of a kind, and that it has Retry-After exactly if the sender
-// should try again. It returns the event id.
-func (r reply) problem(t *testing.T, status int, kind string) (eventID string) {
-	t.Helper()
-	var p struct {
-		Type    string `json:"type"`
-		Title   string `json:"title"`
-		Status  int    `json:"status"`
-		Detail  string `json:"detail"`
-		EventID string `json:"eventId"`
-	}
-	r.into(t, status, "application/problem+json", &p)
-	if p.Type != "urn:userrelay:problem:"+kind || p.Status != status || p.Title != http.StatusText(status) || p.Detail == "" {
-		t.Errorf("got problem %+v, want type %s, status %d and its text", p, kind, status)
-	}
-	after := strings.Join(r.header.Values("Retry-After"), " ")
-	if again := status == http.StatusServiceUnavailable; again != (after == "1" || after == "2") || !again && after != "" {
-		t.Errorf("got %d with Retry-After %q", status, after)
-	}
-	return p.EventID
+	return a.EventID
 }

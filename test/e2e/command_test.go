@@ -7,11 +7,8 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/outbox"
 	"userrelay/test/faultproxy"
@@ -21,66 +18,28 @@ import (
 
 const noBroker = "KAFKA_BROKERS=127.0.0.1:9"
 
-// TestTwelveWrong shows that all mistakes are reported at once, on separate lines and together on the last line, that
-// no value is printed, and that the handler does not start.
-func TestTwelveWrong(t *testing.T) {
-	t.Parallel()
-	text := string(must.Get[[]byte](t)(os.ReadFile("testdata/twelve-wrong.env")))
-	env := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return line == "" || line[0] == '#' })
-	var want []string
-	for _, setting := range env {
-		if name, value, _ := strings.Cut(setting, "="); strings.Contains(value, "v4lue") {
-			want = append(want, name)
-		}
-	}
-	if slices.Sort(want); len(want) != 12 {
-		t.Fatalf("the file has %d wrong settings, want 12", len(want))
-	}
-	for _, args := range [][]string{{"-check"}, nil} {
-		code, stdout, stderr := runHandler(t, append(env, portSetting(freePort(t))), args...)
-		if code != 2 || stdout != "" {
-			t.Errorf("%q: got code %d and stdout %q, want 2 and nothing", args, code, stdout)
-		}
-		lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
-		last := lines[len(lines)-1]
-		var named []string
-		for _, line := range lines[:len(lines)-1] {
-			name, rule, _ := strings.Cut(line, ": ")
-			named = append(named, name)
-			if rule == "" || !strings.Contains(last, line) {
-				t.Errorf("%q: the last line does not have %q", args, line)
-			}
-		}
-		slices.Sort(named)
-		if diff := cmp.Diff(want, named); diff != "" {
-			t.Errorf("%q: settings (-want +got):\n%s", args, diff)
-		}
-		if strings.Contains(stderr, "v4lue") {
-			t.Errorf("%q: a value is printed: %s", args, stderr)
-		}
-	}
-}
-
-// TestCommandLine checks a run's output, its stream, and the exit code.
+// TestCommandLine checks a run's output, its stream, and the exit code. All mistakes are reported at once, on separate
+// lines and together on the last line. No value is printed.
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	taken := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(taken.Close)
 	takenPort := "FUNCTIONS_CUSTOMHANDLER_PORT=" + must.Get[*url.URL](t)(url.Parse(taken.URL)).Port()
+	check := []string{"-check"}
 	for _, c := range []struct {
 		name           string
 		env, args      []string
 		code           int
 		stdout, stderr string // patterns of all that is printed
 	}{
-		{"-check, valid", []string{noBroker}, []string{"-check"}, 0, `settings: valid\n`, ``},
-		{"-check, one wrong", []string{noBroker, "LOG_LEVEL=loud"}, []string{"-check"}, 2, ``, `LOG_LEVEL: .*\n1 setting is wrong: LOG_LEVEL: .*\n`},
-		{"-check, looks wrong", []string{noBroker, "KAFKA_USERNAME=v4lue"}, []string{"-check"}, 0, `WARN  KAFKA_USERNAME: .*KAFKA_SASL_USERNAME meant\?\nsettings: valid\n`, ``},
-		{"-check, wrong and looks wrong", []string{"KAFKA_BROKER=v4lue"}, []string{"-check"}, 2, ``, `WARN  KAFKA_BROKER: .*KAFKA_BROKERS meant\?\nKAFKA_BROKERS: is missing.*\n1 setting is wrong: KAFKA_BROKERS: is missing.*\n`},
-		{"-check, wrong telemetry", []string{noBroker, "APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue"}, []string{"-check"}, 2, ``, `APPLICATIONINSIGHTS_CONNECTION_STRING: .*\n1 setting is wrong: .*\n`},
-		{"-check, no identity", []string{noBroker, "KAFKA_SASL_MECHANISM=OAUTHBEARER", "AZURE_TOKEN_CREDENTIALS=v4lue"}, []string{"-check"}, 2, ``, `KAFKA_SASL_MECHANISM: needs an Azure identity.*\n1 setting is wrong: .*\n`},
-		{"-check, half an identity", []string{noBroker, "OUTBOX=on", "AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=workloadidentity"}, []string{"-check"}, 2, ``, `AzureWebJobsStorage__credential: needs an Azure identity.*\n1 setting is wrong: .*\n`},
-		{"-check, no identity for telemetry", append(noIdentity(), noBroker), []string{"-check"}, 2, ``, `APPLICATIONINSIGHTS_AUTHENTICATION_STRING: needs an Azure identity.*\n1 setting is wrong: .*\n`},
+		{"valid", []string{noBroker}, check, 0, `settings: valid\n`, ``},
+		{"wrong", []string{"KAFKA_BROKERS=v4lue", "KAFKA_TOPIC=v4lue/", "LOG_LEVEL=v4lue"}, check, 2, ``, `KAFKA_BROKERS: .*\nKAFKA_TOPIC: .*\nLOG_LEVEL: .*\n3 settings are wrong: KAFKA_BROKERS: .* KAFKA_TOPIC: .* LOG_LEVEL: .*\n`},
+		{"looks wrong", []string{noBroker, "KAFKA_USERNAME=v4lue"}, check, 0, `WARN  KAFKA_USERNAME: .*KAFKA_SASL_USERNAME meant\?\nsettings: valid\n`, ``},
+		{"wrong and looks wrong", []string{"KAFKA_BROKER=v4lue"}, check, 2, ``, `WARN  KAFKA_BROKER: .*KAFKA_BROKERS meant\?\nKAFKA_BROKERS: is missing.*\n1 setting is wrong: KAFKA_BROKERS: is missing.*\n`},
+		{"wrong telemetry", []string{noBroker, "APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue"}, check, 2, ``, `APPLICATIONINSIGHTS_CONNECTION_STRING: .*\n1 setting is wrong: .*\n`},
+		{"no identity", []string{noBroker, "KAFKA_SASL_MECHANISM=OAUTHBEARER", "AZURE_TOKEN_CREDENTIALS=v4lue"}, check, 2, ``, `KAFKA_SASL_MECHANISM: needs an Azure identity.*\n1 setting is wrong: .*\n`},
+		{"half an identity", []string{noBroker, "OUTBOX=on", "AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=workloadidentity"}, check, 2, ``, `AzureWebJobsStorage__credential: needs an Azure identity.*\n1 setting is wrong: .*\n`},
+		{"no identity for telemetry", append(noIdentity(), noBroker), check, 2, ``, `APPLICATIONINSIGHTS_AUTHENTICATION_STRING: needs an Azure identity.*\n1 setting is wrong: .*\n`},
 		{"started without the host", []string{noBroker}, nil, 2, ``, `(?s).*\n\d settings? (?:is|are) wrong: .*FUNCTIONS_CUSTOMHANDLER_PORT: is missing[^\n]*func start[^\n]*\n`},
 		{"unsound port", []string{noBroker, "FUNCTIONS_CUSTOMHANDLER_PORT=65536"}, nil, 2, ``, `(?s).*\n\d settings? (?:is|are) wrong: .*FUNCTIONS_CUSTOMHANDLER_PORT: [^\n]*\n`},
 		{"port taken", []string{noBroker, takenPort}, nil, 1, ``, `(?:.*\n)*.*listen.*in use.*\n`},
@@ -94,8 +53,8 @@ func TestCommandLine(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			code, stdout, stderr := runHandler(t, c.env, c.args...)
-			if code != c.code {
-				t.Errorf("got code %d, want %d", code, c.code)
+			if code != c.code || strings.Contains(stdout+stderr, "v4lue") {
+				t.Errorf("got code %d, want %d, and no value", code, c.code)
 			}
 			for text, pattern := range map[string]string{"stdout: " + stdout: c.stdout, "stderr: " + stderr: c.stderr} {
 				if !regexp.MustCompile("^std...: (?:" + pattern + ")$").MatchString(text) {
@@ -119,18 +78,20 @@ func noIdentity() []string {
 // TestWrongTelemetry shows that a handler that cannot send telemetry logs that once, and stores registrations.
 func TestWrongTelemetry(t *testing.T) {
 	t.Parallel()
+	kafka := startBroker(t)
 	for named, settings := range map[string][]string{
 		"APPLICATIONINSIGHTS_CONNECTION_STRING: ":            {"APPLICATIONINSIGHTS_CONNECTION_STRING=v4lue"},
 		"setting=APPLICATIONINSIGHTS_AUTHENTICATION_STRING ": noIdentity(),
 	} {
-		h := startHandler(t, append(settings, startBroker(t).setting())...)
+		h := startHandler(t, append(settings, kafka.setting())...)
 		h.register(t, `{"userId":"auth0|1"}`).stored(t)
 		h.interrupt(t)
-		if said := h.stderr.String(); !strings.HasPrefix(said, "level=WARN ") || strings.Count(said, named) != 1 || strings.Count(said, "\n") != 1 {
-			t.Errorf("got %q, want one warning that names %s", said, named)
+		stdout, stderr := h.stdout.String(), h.stderr.String()
+		if !strings.HasPrefix(stderr, "level=WARN ") || strings.Count(stderr, named) != 1 || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("got %q, want one warning that names %s", stderr, named)
 		}
-		if said := h.stdout.String(); !strings.Contains(said, "Forwarded to user-events[") || strings.Contains(said+h.stderr.String(), "v4lue") {
-			t.Errorf("without telemetry the console does not tell of the registration, or a value is printed: %q", said)
+		if !strings.Contains(stdout, "Forwarded to user-events[") || strings.Contains(stdout+stderr, "v4lue") {
+			t.Errorf("without telemetry the console does not tell of the registration, or a value is printed: %q", stdout)
 		}
 	}
 }
@@ -189,7 +150,8 @@ func TestPoisonCommands(t *testing.T) {
 	poison := queuetest.Make(t, queues.ConnectionString(), outbox.QueueName+"-poison")
 	run := func(what, pattern string) {
 		t.Helper()
-		if code, stdout, stderr := runHandler(t, env, "-poison", what); code != 0 || stderr != "" || !regexp.MustCompile("^(?:"+pattern+")$").MatchString(stdout) {
+		code, stdout, stderr := runHandler(t, env, "-poison", what)
+		if code != 0 || stderr != "" || !regexp.MustCompile("^(?:"+pattern+")$").MatchString(stdout) {
 			t.Errorf("%s: code %d, stdout %q, stderr %q, want %q", what, code, stdout, stderr, pattern)
 		}
 	}

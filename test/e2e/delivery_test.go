@@ -3,114 +3,46 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kfake"
 
-	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
-	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
-// TestFixtures sends real requests of Auth0 and its users with both values of RECORD_PROFILE, and compares the records
-// with those that the package registration promises.
-func TestFixtures(t *testing.T) {
-	t.Parallel()
-	const testdata = moduleRoot + "/handler/registration/testdata"
-	for _, profile := range []string{"id", "full"} {
-		t.Run(profile, func(t *testing.T) {
-			t.Parallel()
-			kafka := startBroker(t)
-			h := startHandler(t, kafka.setting(), "RECORD_PROFILE="+profile)
-			for _, file := range must.Get[[]string](t)(filepath.Glob(testdata + "/requests/*.json")) {
-				var promised map[string]any
-				text := must.Get[[]byte](t)(os.ReadFile(filepath.Join(testdata, "records", filepath.Base(file))))
-				if err := json.Unmarshal(text, &promised); err != nil {
-					t.Fatal(err)
-				}
-				body, begin := must.Get[[]byte](t)(os.ReadFile(file)), time.Now()
-				answer := h.register(t, string(body))
-				switch {
-				case promised["ignored"] != nil:
-					if answer.status != http.StatusOK || !strings.Contains(answer.body, `"ignored":`) {
-						t.Errorf("%s: got %d %s", file, answer.status, answer.body)
-					}
-				case promised["invalid"] != nil:
-					answer.problem(t, http.StatusBadRequest, "invalid-registration")
-				default:
-					got := asPromised(at(t, kafka.records(t), answer.stored(t)), begin)
-					if diff := cmp.Diff(promised[profile], got); diff != "" {
-						t.Errorf("%s (-want +got):\n%s", file, diff)
-					}
-				}
-			}
-		})
-	}
-}
-
-// asPromised is a record in the form of the package's test data, with the test data's trace and time of receipt.
-func asPromised(r *realkafka.Record, begin time.Time) any {
-	var headers []any
-	for _, h := range r.Headers {
-		value := string(h.Value)
-		switch h.Key {
-		case "ce_time":
-			if at, err := time.Parse(time.RFC3339Nano, value); err == nil && !at.Before(begin.Truncate(time.Microsecond)) && !at.After(time.Now()) {
-				value = "2026-11-24T10:00:00.25Z"
-			}
-		case "traceparent":
-			value = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$`).
-				ReplaceAllString(value, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-		}
-		headers = append(headers, h.Key+": "+value)
-	}
-	return map[string]any{"key": string(r.Key), "value": string(r.Value), "headers": headers}
-}
-
-// TestOutage makes the broker unavailable, before the handler starts or while it runs, and available again: every
+// TestOutage makes the broker unavailable, before the handler starts and while it runs, and available again: every
 // answer tells the sender to try again, the host's probe is answered, and the handler needs no restart. Lines below a
 // warning go to stdout and the others to stderr, where the Functions host logs every line as an error.
 func TestOutage(t *testing.T) {
 	t.Parallel()
-	const text, asJSON = `^level=(\w+) msg=`, `^\{"time":"[^"]+","level":"(\w+)","msg":".*\}$`
 	azure := []string{"WEBSITE_SITE_NAME=app", telemetryAt("http://127.0.0.1:9")}
 	for _, c := range []struct {
 		name     string
-		faults   faultproxy.Faults
-		later    bool
 		settings []string
 		line     string // pattern of console lines, with the level in it
 		events   bool   // a line for every event
 	}{
-		{"stopped from the start", faultproxy.Faults{Refuse: true}, false, nil, text, true},
-		{"black hole later, in Azure", faultproxy.Faults{BlackHole: true}, true, azure, asJSON, false},
+		{"on a terminal", nil, `^level=(\w+) msg=`, true},
+		{"in Azure", azure, `^\{"time":"[^"]+","level":"(\w+)","msg":".*\}$`, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			kafka := startBroker(t)
-			if !c.later {
-				kafka.Set(t, c.faults)
-			}
+			kafka.Set(t, faultproxy.Faults{Refuse: true})
 			h := startHandler(t, append(c.settings, kafka.setting(), "LOG_LEVEL=debug")...)
-			var answers []stored
-			if c.later {
-				answers = append(answers, h.register(t, `{"userId":"before"}`).stored(t))
-				kafka.Set(t, c.faults)
+			var answers []answer
+			for _, outage := range []faultproxy.Faults{{Refuse: true}, {BlackHole: true}} {
+				kafka.Set(t, outage)
+				h.duringOutage(t)
+				kafka.Set(t, faultproxy.Faults{})
+				answers = append(answers, h.registerSoon(t, `{"userId":"after"}`))
+				wait.For(t, "health", func() bool { return h.healthy(t) })
 			}
-			h.duringOutage(t)
-			kafka.Set(t, faultproxy.Faults{})
-			answers = append(answers, h.registerSoon(t, `{"userId":"after"}`))
-			wait.For(t, "health", func() bool { return h.healthy(t) })
 			records := kafka.records(t)
 			for _, a := range answers {
 				at(t, records, a)

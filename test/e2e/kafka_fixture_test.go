@@ -63,24 +63,19 @@ func readTopic(t *testing.T, brokers string) []realkafka.Record {
 }
 
 // at returns the record at an answer's place.
-func at(t *testing.T, records []realkafka.Record, s stored) *realkafka.Record {
+func at(t *testing.T, records []realkafka.Record, a answer) *realkafka.Record {
 	t.Helper()
-	i := slices.IndexFunc(records, func(r realkafka.Record) bool { return r.Partition == s.Partition && r.Offset == s.Offset })
+	i := slices.IndexFunc(records, func(r realkafka.Record) bool { return r.Partition == a.Partition && r.Offset == a.Offset })
 	if i < 0 {
-		t.Fatalf("no record at the place of %+v", s)
+		t.Fatalf("no record at the place of %+v", a)
 	}
-	if r := &records[i]; r.Timestamp.UnixMilli() != s.Timestamp || r.Header("ce_id") != s.EventID {
-		t.Errorf("the answer is %+v, the record %+v", s, r)
+	if r := &records[i]; r.Timestamp.UnixMilli() != a.Timestamp || r.Header("ce_id") != a.EventID {
+		t.Errorf("the answer is %+v, the record %+v", a, r)
 	}
 	return &records[i]
 }
 
-// copies counts the records of a user.
-func copies(records []realkafka.Record, userID string) (n int) {
-	for _, r := range records {
-		if string(r.Key) == userID {
-			n++
-		}
-	}
-	return n
+// recordsOf returns the records of a user.
+func recordsOf(records []realkafka.Record, userID string) []realkafka.Record {
+	return slices.DeleteFunc(slices.Clone(records), func(r realkafka.Record) bool { return string(r.Key) != userID })
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -51,9 +49,15 @@ func (l *localRun) await(t *testing.T) {
 	})
 	l.addresses = must.Get[localrun.Addresses](t)(localrun.Read(l.ready))
 	l.page = page{newClient(t, l.addresses.Page)}
-	if base, ok := strings.CutSuffix(l.addresses.URL, "/api/RegisterUser"); ok {
-		l.client = newClient(t, base)
-	}
+	l.knows(t, l.addresses.URL, l.addresses.Key)
+}
+
+// knows has its client use a function.
+func (l *localRun) knows(t *testing.T, url, key string) {
+	t.Helper()
+	base, _, _ := strings.Cut(url, "/api/")
+	l.client = newClient(t, base)
+	l.function += "?code=" + key
 }
 
 // beginLocal is startLocal without the wait. Variables of env are set for it.
@@ -66,32 +70,40 @@ func beginLocal(t *testing.T, env []string, args ...string) *localRun {
 	cmd.Env = slices.Concat(cmd.Environ(), []string{"TMPDIR=" + l.temp, "TMP=" + l.temp}, env)
 	cmd.SysProcAttr = ownSession()
 	l.process = start(t, cmd)
-	t.Cleanup(func() { l.end(t) })
+	t.Cleanup(func() { l.interrupt(t) })
 	return l
 }
 
-// end ends it if the test has not.
-func (l *localRun) end(t *testing.T) {
+// interrupt ends it as Ctrl-C does, if it runs.
+func (l *localRun) interrupt(t *testing.T) {
 	t.Helper()
-	if !l.running() {
-		return
-	}
-	signalGroup(t, l.cmd, os.Interrupt)
-	select {
-	case <-l.ended:
-	case <-time.After(wait.Patience):
-		t.Error("local does not end")
-		signalGroup(t, l.cmd, os.Kill)
+	if l.running() {
+		signalGroup(t, l.cmd, os.Interrupt)
+		l.wait(t) // the code is that of go run, whatever local's is
 	}
 }
 
-// path is the function's, with its key.
-func (l *localRun) path() string { return "/api/RegisterUser?code=" + l.addresses.Key }
-
-// register posts a body to the function as its callers do.
-func (l *localRun) register(t *testing.T, body string, headers ...string) reply {
+// checkInterrupt ends it as Ctrl-C does, which must look like a normal end.
+func (l *localRun) checkInterrupt(t *testing.T) {
 	t.Helper()
-	return l.call(t, http.MethodPost, l.path(), body, headers...)
+	l.interrupt(t)
+	l.checkEnd(t)
+	if l.stderr.String() != "" || strings.Contains(l.stdout.String(), "signal") {
+		t.Errorf("it says %s%s", l.stderr, l.stdout)
+	}
+}
+
+// checkEnd waits for its end, and shows that no process and no file is left.
+func (l *localRun) checkEnd(t *testing.T) {
+	t.Helper()
+	l.wait(t)
+	if runtime.GOOS != "linux" {
+		return
+	}
+	wait.For(t, "all have ended", func() bool { return len(l.family(t, "")) == 0 })
+	if left, err := filepath.Glob(filepath.Join(l.temp, "userrelay-*")); err != nil || len(left) > 0 {
+		t.Errorf("these files are left: %q (%v)", left, err)
+	}
 }
 
 // records reads the topic.
@@ -138,17 +150,18 @@ func (l *localRun) family(t *testing.T, name string) (pids []int) {
 	return pids
 }
 
-// killOne kills the only process of a name.
-func (l *localRun) killOne(t *testing.T, name string) {
+// killHandler kills the handler as soon as there is one.
+func (l *localRun) killHandler(t *testing.T) {
 	t.Helper()
-	pids := l.family(t, name)
-	if len(pids) != 1 {
-		t.Fatalf("got processes %v of the name %s, want one", pids, name)
-	}
+	var pids []int
+	wait.For(t, "the handler is there", func() bool {
+		pids = l.family(t, "handler")
+		return len(pids) == 1
+	})
 	if err := must.Get[*os.Process](t)(os.FindProcess(pids[0])).Kill(); err != nil {
 		t.Fatal(err)
 	}
-	wait.For(t, name+" is gone", func() bool { return !slices.Contains(l.family(t, name), pids[0]) })
+	wait.For(t, "the handler is gone", func() bool { return !slices.Contains(l.family(t, "handler"), pids[0]) })
 }
 
 // localSettings reads a local.settings.json.

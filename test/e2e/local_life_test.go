@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -20,30 +19,13 @@ import (
 	"userrelay/test/wait"
 )
 
-// checkEnd ends it and shows that no process and no file is left.
-func (l *localRun) checkEnd(t *testing.T, end func()) {
-	t.Helper()
-	end()
-	l.wait(t) // the code is that of go run, whatever local's is
-	if runtime.GOOS != "linux" {
-		return
-	}
-	wait.For(t, "all have ended", func() bool { return len(l.family(t, "")) == 0 })
-	if left, err := filepath.Glob(filepath.Join(l.temp, "userrelay-*")); err != nil || len(left) > 0 {
-		t.Errorf("these files are left: %q (%v)", left, err)
-	}
-}
-
 // TestLocalInterruptedEarly ends it during the build, which must look like a normal end.
 func TestLocalInterruptedEarly(t *testing.T) {
 	t.Parallel()
 	needProc(t)
 	l := beginLocal(t, nil)
 	l.says(t, "Building the handler")
-	l.checkEnd(t, func() { signalGroup(t, l.cmd, os.Interrupt) })
-	if l.stderr.String() != "" || strings.Contains(l.stdout.String(), "signal") {
-		t.Errorf("it says %s%s", l.stderr, l.stdout)
-	}
+	l.checkInterrupt(t)
 }
 
 // TestLocalSurvives kills the handler until the host gives up, and then go run.
@@ -52,16 +34,12 @@ func TestLocalSurvives(t *testing.T) {
 	needProc(t)
 	l := startLocal(t)
 	l.register(t, `{"userId":"before"}`).stored(t)
-	kill := func() {
-		wait.For(t, "the handler is there", func() bool { return len(l.family(t, "handler")) == 1 })
-		l.killOne(t, "handler")
-	}
-	kill()
+	l.killHandler(t)
 	wait.For(t, "the handler is there again", func() bool { return len(l.family(t, "handler")) == 1 })
 	l.register(t, `{"userId":"after-the-first"}`).stored(t)
 	l.says(t, `Language Worker Process exited\. Pid=`)
-	kill()
-	kill()
+	l.killHandler(t)
+	l.killHandler(t)
 	l.says(t, `Exceeded http worker restart retry count\. Shutting down Functions Host`)
 	l.says(t, `^The host has stopped: `)
 	l.says(t, `^In Azure the platform starts it again; so does this program`)
@@ -74,43 +52,32 @@ func TestLocalSurvives(t *testing.T) {
 	l.register(t, `{"userId":"after-the-third"}`).stored(t)
 	records := l.records(t)
 	for _, user := range []string{"before", "after-the-first", "after-the-third"} {
-		if copies(records, user) == 0 {
+		if len(recordsOf(records, user)) == 0 {
 			t.Errorf("no record of %q", user)
 		}
 	}
-	l.checkEnd(t, func() { l.kill(t) })
+	l.signal(t, os.Kill)
+	l.checkEnd(t)
 }
 
-// TestLocalData shows that -data keeps the topic between runs, and that the handler does not outlive local.
+// TestLocalData shows that -data keeps the topic between runs, with the broker of local and with a real Kafka.
 func TestLocalData(t *testing.T) {
 	t.Parallel()
-	needProc(t)
-	data := t.TempDir()
-	for offset := range int64(2) {
-		l := startLocal(t, "-data", data)
-		if got := l.register(t, `{"userId":"a"}`).stored(t); got.Offset != offset {
-			t.Errorf("got %+v, want offset %d", got, offset)
-		}
-		if offset == 0 {
-			l.end(t)
-			continue
-		}
-		l.killOne(t, "local") // it cannot remove its files
-		wait.For(t, "all have ended", func() bool { return len(l.family(t, "")) == 0 })
-	}
-}
-
-// TestApache runs it with a real Kafka, twice with the same folder.
-func TestApache(t *testing.T) {
-	t.Parallel()
-	kafkatest.Home(t)
-	data := t.TempDir()
-	for offset := range int64(2) {
-		l := startLocal(t, "-kafka", "apache", "-data", data)
-		if got := l.register(t, `{"userId":"a"}`).stored(t); got.Offset != offset {
-			t.Errorf("got %+v, want offset %d", got, offset)
-		}
-		l.end(t)
+	for broker, args := range map[string][]string{"local": nil, "apache": {"-kafka", "apache"}} {
+		t.Run(broker, func(t *testing.T) {
+			t.Parallel()
+			if broker == "apache" {
+				kafkatest.Home(t)
+			}
+			args = append(args, "-data", t.TempDir())
+			for offset := range int64(2) {
+				l := startLocal(t, args...)
+				if got := l.register(t, `{"userId":"a"}`).stored(t); got.Offset != offset {
+					t.Errorf("got %+v, want offset %d", got, offset)
+				}
+				l.interrupt(t)
+			}
+		})
 	}
 }
 
@@ -128,7 +95,7 @@ func TestAzurite(t *testing.T) {
 	}
 	l.says(t, `^ +"AzureWebJobsStorage": "(.*)",$`)
 	queuetest.Make(t, connection, "q-1")
-	l.end(t)
+	l.interrupt(t)
 	if _, err := queuetest.Open(t, connection, "q-2").Create(t.Context(), nil); err == nil {
 		t.Error("Azurite is there still")
 	}
@@ -141,12 +108,12 @@ func TestLocalKafkaAway(t *testing.T) {
 	needSignals(t)
 	port := freePort(t)
 	l := beginLocal(t, nil, "-kafka", loopback(port))
-	command := l.says(t, `^Register a user: +curl -i '([^']+)/api/[^']+code=([^']+)' -d`)
+	command := l.says(t, `^Register a user: +curl -i '([^']+)\?code=([^']+)' -d`)
 	l.says(t, `^Nothing listens at `+regexp.QuoteMeta(loopback(port))+`: start Kafka there`)
 	if _, err := os.Stat(l.ready); err == nil {
 		t.Error("ready without Kafka")
 	}
-	l.client, l.addresses.Key = newClient(t, command[1]), command[2]
+	l.knows(t, command[1], command[2])
 	l.register(t, `{"userId":"auth0|early"}`).kept(t)
 
 	t.Cleanup(must.Get[*kfake.Cluster](t)(kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port))).Close)
@@ -172,8 +139,8 @@ func TestNoHost(t *testing.T) {
 		t.Fatalf("-check: got code %d: %s", code, stderr)
 	}
 	h := startHandler(t, env...)
-	answer := h.register(t, `{"userId":"auth0|no-host"}`).stored(t)
-	if got := at(t, l.records(t), answer).Header("ce_source"); got != "urn:auth0:acme" {
+	a := h.register(t, `{"userId":"auth0|no-host"}`).stored(t)
+	if got := at(t, l.records(t), a).Header("ce_source"); got != "urn:auth0:acme" {
 		t.Errorf("ce_source: got %q, want that of -env", got)
 	}
 	if !h.healthy(t) {

@@ -85,7 +85,7 @@ func TestOddRequests(t *testing.T) {
 // closes the connection in any way.
 func (h *handlerRun) exchange(t *testing.T, request string) string {
 	t.Helper()
-	conn := must.Get[net.Conn](t)(new(net.Dialer).DialContext(t.Context(), "tcp4", loopback(h.port)))
+	conn := must.Get[net.Conn](t)(new(net.Dialer).DialContext(t.Context(), "tcp4", h.address))
 	defer func() { _ = conn.Close() }()
 	if err := conn.SetDeadline(time.Now().Add(wait.Patience)); err != nil {
 		t.Fatal(err)

@@ -41,14 +41,10 @@ type item struct {
 	Properties map[string]string `json:"properties"`
 	Raw        struct {
 		Data struct {
-			BaseType string `json:"baseType"`
 			BaseData struct {
 				ID      string `json:"id"`
 				Message string `json:"message"`
 				Name    string `json:"name"`
-				Type    string `json:"type"`
-				Target  string `json:"target"`
-				Success bool   `json:"success"`
 			} `json:"baseData"`
 		} `json:"data"`
 	} `json:"raw"`
@@ -64,28 +60,23 @@ func (p page) find(t *testing.T, name, value string) (items []item, text string)
 	return items, r.body
 }
 
-// wait searches until there is an item that fits, and returns all and that one.
-func (p page) wait(t *testing.T, name, value, what string, fits func(item) bool) (items []item, found item) {
+// wait searches until there are items that fit, and returns them.
+func (p page) wait(t *testing.T, name, value, what string, fits func(item) bool) (found []item) {
 	t.Helper()
 	wait.For(t, what+" in the telemetry of "+value, func() bool {
-		items, _ = p.find(t, name, value)
-		for _, found = range items {
-			if fits(found) {
-				return true
-			}
-		}
-		return false
+		items, _ := p.find(t, name, value)
+		found = slices.DeleteFunc(items, func(i item) bool { return !fits(i) })
+		return len(found) > 0
 	})
-	return items, found
+	return found
 }
 
 // titled waits for the only item with a title, for which people search: the message of a trace, the name of a dependency.
 func (p page) titled(t *testing.T, name, value, title string) item {
 	t.Helper()
-	fits := func(i item) bool { return i.Raw.Data.BaseData.Message+i.Raw.Data.BaseData.Name == title }
-	items, found := p.wait(t, name, value, title, fits)
-	if rest := slices.DeleteFunc(items, fits); len(items)-len(rest) != 1 {
-		t.Errorf("got several items %q", title)
+	found := p.wait(t, name, value, title, func(i item) bool { return i.Raw.Data.BaseData.Message+i.Raw.Data.BaseData.Name == title })
+	if len(found) > 1 {
+		t.Errorf("got %d items %q", len(found), title)
 	}
-	return found
+	return found[0]
 }
