@@ -2,11 +2,11 @@ package kafka
 
 import (
 	"bytes"
-	"fmt"
 	"hash/crc32"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,28 +16,48 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"userrelay/handler/delivery"
 	"userrelay/handler/kafka/wire"
 	"userrelay/handler/registration"
 )
 
-func itemsOf(records []registration.Record) []*item {
-	items := make([]*item, len(records))
-	for i, r := range records {
-		items[i] = &item{record: r, size: r.Size(), done: make(chan result, 1)}
+// FuzzBatch encodes up to as many records as a request may have, with 0 to headers headers each, and compares them with
+// what an independent decoder finds.
+func FuzzBatch(f *testing.F) {
+	const now = 1_700_000_000_123
+	f.Add([]byte("auth0|1"), []byte(`{"userId":"auth0|1"}`), "ce_id", "e-1", uint8(3), uint16(5), int64(1), int16(0), int32(0), int64(now))
+	f.Add([]byte{}, []byte{}, "", "", uint8(0), uint16(1), int64(-1), int16(-1), int32(-1), int64(0))
+	f.Add([]byte("auth0|ümläut-日本"), []byte("\"\u2028\""), "ce_ü", "日", uint8(2), uint16(100), int64(1), int16(1), int32(1), int64(1))
+	f.Add([]byte{0xff, 0}, []byte("x"), "h", "\xff", uint8(1), uint16(maxRequestRecords-1),
+		int64(math.MaxInt64), int16(math.MaxInt16), int32(math.MaxInt32), int64(1))
+	for _, n := range []int{62, 63, 64, 65, 8190, 8191, 8192, 8193, registration.MaxRecord, 1<<20 - 1, 1 << 20} { // varints become longer
+		f.Add(bytes.Repeat([]byte("k"), n), bytes.Repeat([]byte("v"), n), strings.Repeat("h", n), strings.Repeat("w", n),
+			uint8(max(1, 132-n)), uint16(2), int64(4711), int16(3), int32(17), int64(now))
 	}
-	return items
+	f.Fuzz(func(t *testing.T, key, value []byte, headerKey, headerValue string, headers uint8, n uint16, id int64, epoch int16, sequence int32, timestamp int64) {
+		var items []*item
+		for i, size := 0, 0; i <= int(n)%maxRequestRecords && size < maxRequestBytes; i++ {
+			r := registration.Record{Key: key[len(key)*i/(i+1):], Value: value}
+			for range (int(headers) + i) % (int(headers) + 1) {
+				r.Headers = append(r.Headers, registration.Header{Key: headerKey, Value: headerValue})
+			}
+			size += r.Size()
+			items = append(items, &item{record: r, size: r.Size()})
+		}
+		checkBatch(t, wire.ProducerID{ID: id, Epoch: epoch}, sequence, timestamp, items)
+	})
 }
 
-// checkBatch encodes the records and compares them with what an independent decoder finds.
-func checkBatch(t *testing.T, p wire.ProducerID, sequence int32, timestamp int64, records []registration.Record) {
+// checkBatch encodes records and compares them with what an independent decoder finds.
+func checkBatch(t *testing.T, p wire.ProducerID, sequence int32, timestamp int64, items []*item) {
 	t.Helper()
 	before := []byte("what is there already")
-	encoded, ok := bytes.CutPrefix(appendBatch(before, p, sequence, timestamp, itemsOf(records)), before)
+	encoded, ok := bytes.CutPrefix(appendBatch(before, p, sequence, timestamp, items), before)
 	if !ok {
 		t.Fatal("what was there already is gone")
 	}
 	encoded = encoded[sizeField:]
-	n := int32(len(records))
+	n := int32(len(items))
 	want := kmsg.RecordBatch{
 		Length: int32(len(encoded) - 12), PartitionLeaderEpoch: -1, Magic: 2,
 		CRC:             int32(crc32.Checksum(encoded[21:], crc32.MakeTable(crc32.Castagnoli))),
@@ -52,80 +72,21 @@ func checkBatch(t *testing.T, p wire.ProducerID, sequence int32, timestamp int64
 		t.Errorf("fields (-want +got):\n%s", diff)
 	}
 	decoded, err := kfake.BatchRecords(got)
-	if err != nil || len(decoded) != len(records) {
-		t.Fatalf("%d records, want %d: %v", len(decoded), len(records), err)
+	if err != nil || len(decoded) != len(items) {
+		t.Fatalf("%d records, want %d: %v", len(decoded), len(items), err)
 	}
-	size := 0
 	for i, d := range decoded {
-		size += records[i].Size()
-		var headers []registration.Header
-		for _, h := range d.Headers {
-			headers = append(headers, registration.Header{Key: h.Key, Value: string(h.Value)})
-		}
-		if !bytes.Equal(d.Key, records[i].Key) || !bytes.Equal(d.Value, records[i].Value) || !slices.Equal(headers, records[i].Headers) {
-			t.Errorf("record %d is another", i)
-		}
-		if int(d.OffsetDelta) != i || d.TimestampDelta64 != 0 {
-			t.Errorf("record %d at %d, time %d", i, d.OffsetDelta, d.TimestampDelta64)
+		r := items[i].record
+		same := slices.EqualFunc(d.Headers, r.Headers, func(got kmsg.Header, want registration.Header) bool {
+			return got.Key == want.Key && string(got.Value) == want.Value
+		})
+		if !same || !bytes.Equal(d.Key, r.Key) || !bytes.Equal(d.Value, r.Value) || int(d.OffsetDelta) != i || d.TimestampDelta64 != 0 {
+			t.Errorf("record %d is another: %d, time %d", i, d.OffsetDelta, d.TimestampDelta64)
 		}
 	}
-	if taken := len(encoded) - batchHeader; taken > size {
-		t.Errorf("the records take %d bytes, Size says %d", taken, size)
+	if taken := len(encoded) - batchHeader; taken > sizeOf(items) {
+		t.Errorf("the records take %d bytes, Size says %d", taken, sizeOf(items))
 	}
-}
-
-// TestBatch encodes as many records as a batch may have, random ones, and lengths at which varints become longer.
-func TestBatch(t *testing.T) {
-	t.Parallel()
-	full := make([]registration.Record, maxRequestRecords)
-	for i := range full {
-		full[i] = registration.Record{Key: fmt.Append(nil, i), Value: fmt.Append(nil, -i)}
-	}
-	var edges []registration.Record
-	for _, n := range []int{0, 62, 63, 64, 65, 8190, 8191, 8192, 8193, registration.MaxRecord, 1<<20 - 1, 1 << 20} {
-		r := registration.Record{Key: bytes.Repeat([]byte("k"), n), Value: bytes.Repeat([]byte("v"), n)}
-		for range max(1, 132-n) { // more than one byte of a varint can count
-			r.Headers = append(r.Headers, registration.Header{Key: strings.Repeat("h", n), Value: strings.Repeat("w", n)})
-		}
-		edges = append(edges, r)
-	}
-	draw := rand.New(rand.NewPCG(1, 2))
-	some := func(limit int) []byte {
-		b := make([]byte, draw.IntN(limit))
-		for i := range b {
-			b[i] = byte(draw.Uint32())
-		}
-		return b
-	}
-	random := make([]registration.Record, 1000)
-	for i := range random {
-		random[i] = registration.Record{Key: some(100), Value: some(300)}
-		for range draw.IntN(10) {
-			random[i].Headers = append(random[i].Headers, registration.Header{Key: string(some(80)), Value: string(some(80))})
-		}
-	}
-	for _, records := range [][]registration.Record{full, edges, random} {
-		checkBatch(t, wire.ProducerID{ID: 4711, Epoch: 3}, 17, 1_700_000_000_123, records)
-	}
-}
-
-func FuzzBatch(f *testing.F) {
-	f.Add([]byte("auth0|1"), []byte(`{"userId":"auth0|1"}`), "ce_id", "e-1", uint8(1), int64(1), int16(0), int32(0), int64(1_700_000_000_123))
-	f.Add([]byte{}, []byte{}, "", "", uint8(255), int64(-1), int16(-1), int32(-1), int64(0))
-	f.Add([]byte("auth0|ümläut-日本"), []byte("\"\u2028\""), "ce_ü", "日", uint8(2), int64(1), int16(1), int32(1), int64(1))
-	f.Add([]byte{0xff, 0}, bytes.Repeat([]byte("x"), 70_000), strings.Repeat("h", 64), "\xff", uint8(3), int64(math.MaxInt64), int16(math.MaxInt16), int32(math.MaxInt32), int64(1))
-	f.Fuzz(func(t *testing.T, key, value []byte, headerKey, headerValue string, n uint8, id int64, epoch int16, sequence int32, timestamp int64) {
-		var records []registration.Record
-		n %= 20 // more of them show nothing new
-		for i := range int(n) + 1 {
-			r := registration.Record{Key: key[:len(key)*i/(int(n)+1)], Value: value}
-			for range i % 4 {
-				r.Headers = append(r.Headers, registration.Header{Key: headerKey, Value: headerValue})
-			}
-			records = append(records, r)
-		}
-		checkBatch(t, wire.ProducerID{ID: id, Epoch: epoch}, sequence, timestamp, records)
-	})
 }
 
 // TestPartitions compares the choice of partition with that of Kafka's Java client: with the values of its own test of
@@ -140,23 +101,93 @@ func TestPartitions(t *testing.T) {
 			t.Errorf("the hash of %q is %d, in Java %d", key, got, want)
 		}
 	}
-	draw := rand.New(rand.NewPCG(1, 1))
-	for _, partitions := range []int{1, 3, 4, 32, 100} {
-		java := kgo.StickyKeyPartitioner(nil).ForTopic("t")
-		used := map[int32]bool{}
-		for n := range 4000 {
-			key := make([]byte, n%80)
-			for i := range key {
-				key[i] = byte(draw.Uint32())
-			}
-			got := partitionOf(key, partitions)
-			if want := java.Partition(&kgo.Record{Key: key}, partitions); int(got) != want {
+	java, draw := kgo.StickyKeyPartitioner(nil).ForTopic("t"), rand.NewChaCha8([32]byte{})
+	for n := range 4000 {
+		key := make([]byte, n%80)
+		_, _ = draw.Read(key)
+		for _, partitions := range []int{1, 3, 4, 32, 100} {
+			if got, want := partitionOf(key, partitions), java.Partition(&kgo.Record{Key: key}, partitions); int(got) != want {
 				t.Errorf("key %q goes to %d of %d, want %d", key, got, partitions, want)
 			}
-			used[got] = true
 		}
-		if len(used) != partitions {
-			t.Errorf("%d partitions of %d are used", len(used), partitions)
+	}
+}
+
+// TestVerdicts is the table of verdicts for answers. "again" means that the same bytes are sent again.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	const unclear, unavailable, tooLarge = delivery.UnknownOutcome, delivery.Unavailable, delivery.TooLarge
+	type end struct {
+		verdict verdict
+		class   delivery.Class // where the verdict is failed
+	}
+	again, back, done, halves := end{verdict: unknown}, end{verdict: requeue}, end{verdict: stored}, end{verdict: bisect}
+	give := func(c delivery.Class) end { return end{failed, c} }
+	lasting := func(c delivery.Class) [4]end { return [...]end{give(c), give(c), again, give(c)} }
+	for _, c := range []struct {
+		codes []int16
+		class delivery.Class // of the codes themselves
+		// Of a batch of one record that no earlier attempt may have stored, of such a batch of several records, of one that
+		// an earlier attempt may have stored, and of the first attempt of a producer without an id.
+		want [4]end
+	}{
+		{[]int16{0, 46}, unclear, [...]end{done, done, done, done}}, // with 46 the broker has the batch
+		// Certainly not stored, and it may succeed soon.
+		{[]int16{2, 9, 14, 19}, unavailable, [...]end{back, back, again, back}},
+		// Perhaps stored. Nobody knows 999.
+		{[]int16{3}, delivery.UnknownTopic, [...]end{again, again, again, give(unclear)}},
+		{[]int16{5, 6, 8, 74, 75}, unavailable, [...]end{again, again, again, give(unclear)}},
+		{[]int16{-1, 7, 13, 20, 56, 999}, unclear, [...]end{again, again, again, give(unclear)}},
+		// The producer id cannot be used any more.
+		{[]int16{45, 47, 59, 90}, unclear, [...]end{back, back, give(unclear), back}},
+		// Perhaps caused by one record.
+		{[]int16{10, 18}, tooLarge, [...]end{give(tooLarge), halves, again, give(tooLarge)}},
+		{[]int16{87}, delivery.Invalid, [...]end{give(delivery.TopicRule), halves, again, give(delivery.TopicRule)}},
+		// A quota is used up. That is temporary, but callers need not wait for it.
+		{[]int16{44, 89}, delivery.Throttled, lasting(delivery.Throttled)},
+		// This machine's clock, for all records of the batch.
+		{[]int16{32}, delivery.TopicRule, lasting(delivery.TopicRule)},
+		// Repeating does not help.
+		{[]int16{17}, delivery.UnknownTopic, lasting(delivery.UnknownTopic)},
+		{[]int16{29, 31, 58}, delivery.NotAuthorized, lasting(delivery.NotAuthorized)},
+		{[]int16{42}, delivery.Fatal, lasting(delivery.Fatal)},
+	} {
+		for _, code := range c.codes {
+			t.Run(strconv.Itoa(int(code)), func(t *testing.T) {
+				t.Parallel()
+				answer := wire.Code(code)
+				if got := wire.RowOf(answer).Class; got != c.class {
+					t.Errorf("class = %q, want %q", got, c.class)
+				}
+				var got [4]end
+				for i, b := range []batch{{items: make([]*item, 1)}, {items: make([]*item, 2)}, {items: make([]*item, 2), maybe: true}, {items: make([]*item, 1)}} {
+					before := b.maybe
+					b.judge(answer, i != 3, false)
+					got[i] = end{b.verdict, b.class}
+					if before && !b.maybe {
+						t.Error("that it may be stored is forgotten")
+					}
+				}
+				if got != c.want {
+					t.Errorf("got %+v, want %+v", got, c.want)
+				}
+			})
+		}
+	}
+}
+
+// TestUnanswered has batches without an answer. An attempt that sent nothing leaves open what earlier ones did.
+func TestUnanswered(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		before, maybe, idempotent bool
+		want                      verdict
+	}{
+		{false, false, true, requeue}, {false, false, false, requeue}, {true, false, true, unknown}, {false, true, true, unknown}, {false, true, false, failed},
+	} {
+		b := batch{items: make([]*item, 1), maybe: c.before}
+		if b.unanswered(c.maybe, c.idempotent); b.verdict != c.want || b.verdict == failed && b.class != delivery.UnknownOutcome {
+			t.Errorf("%+v: verdict = %v, class %q", c, b.verdict, b.class)
 		}
 	}
 }

@@ -17,26 +17,17 @@ func TestRecovery(t *testing.T) {
 	t.Parallel()
 	const attempt = 3 * time.Second
 	away := func(v *virtual, c *kfake.Cluster) { v.move(c, 1, func(int32) int32 { return 1 }) }
-	answers := func(code int16) func(*virtual, *kfake.Cluster) {
-		return func(v *virtual, c *kfake.Cluster) {
-			c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-				c.KeepControl()
-				if c.CurrentNode() != 0 {
-					return nil, nil, false
-				}
-				away(v, c)
-				return answerOf(r, code, 0), nil, true
-			})
-		}
+	fails := func(code int16) spoiler {
+		return func(v *virtual, c *kfake.Cluster) { answers(kmsg.Produce, code, 0)(v, c); away(v, c) }
 	}
 	for name, c := range map[string]struct {
-		spoil       func(v *virtual, c *kfake.Cluster)
+		spoil       spoiler
 		least, most time.Duration
 	}{
 		"the only known broker ends":       {func(v *virtual, c *kfake.Cluster) { v.set(c.ListenAddrs()[0], refuses); away(v, c) }, 0, time.Second},
-		"its disk fails":                   {answers(56), 0, time.Second}, // KAFKA_STORAGE_ERROR: perhaps stored
-		"it is no replica":                 {answers(9), 0, time.Second},  // REPLICA_NOT_AVAILABLE: not stored
-		"connections are dropped silently": {func(v *virtual, _ *kfake.Cluster) { pass(20 * time.Second); v.forget() }, attempt, 3500 * time.Millisecond},
+		"its disk fails":                   {fails(56), 0, time.Second}, // KAFKA_STORAGE_ERROR: perhaps stored
+		"it is no replica":                 {fails(9), 0, time.Second},  // REPLICA_NOT_AVAILABLE: not stored
+		"connections are dropped silently": {func(v *virtual, _ *kfake.Cluster) { pass(25 * time.Second); v.forget() }, attempt, 3500 * time.Millisecond},
 		"it freezes, and another leads": {func(v *virtual, c *kfake.Cluster) {
 			v.set(c.ListenAddrs()[0], mute)
 			time.AfterFunc(time.Second, func() { away(v, c) })
@@ -65,19 +56,30 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// TestSilentBrokers starts with silent brokers before one that answers. They accept connections but do not answer.
+// TestSilentBrokers starts with brokers before one that answers: some accept connections but do not answer, and some
+// refuse connections. The next one is tried after a quarter of a second, or at once.
 func TestSilentBrokers(t *testing.T) {
 	t.Parallel()
-	for _, silents := range []int{1, 5} {
-		virtually(t, strconv.Itoa(silents), func(v *virtual) {
+	const each = 250 * time.Millisecond
+	for name, c := range map[string]struct {
+		before []mode
+		want   time.Duration
+	}{
+		"none":                {nil, 0},
+		"one":                 {[]mode{mute}, each},
+		"one that refuses":    {[]mode{refuses}, 0},
+		"silent and refusing": {[]mode{mute, refuses, mute}, 2 * each},
+		"five":                {[]mode{mute, mute, mute, mute, mute}, 5 * each},
+	} {
+		virtually(t, name, func(v *virtual) {
 			var brokers []string
-			for i := range silents {
+			for i, m := range c.before {
 				brokers = append(brokers, fmt.Sprint("localhost:", 8001+i))
-				v.set(brokers[i], mute)
+				v.set(brokers[i], m)
 			}
 			p := v.producerOf(append(brokers, v.broker().ListenAddrs()...))
-			if _, took := v.store(p, record("first")); took > time.Duration(silents)*300*time.Millisecond {
-				v.Errorf("the first record took %v", took)
+			if _, took := v.store(p, record("first")); took != c.want {
+				v.Errorf("the first record took %v, want %v", took, c.want)
 			}
 		})
 	}
@@ -96,15 +98,13 @@ func TestManyPartitionsOnAFrozenBroker(t *testing.T) {
 		pass(time.Second)
 		v.set(c.ListenAddrs()[0], mute)
 		start := time.Now()
-		var calls []*pending
+		var calls []<-chan error
 		for i := range partitions {
 			calls = append(calls, v.begin(v.Context(), p, keyed(strconv.Itoa(i), keyIn(i, partitions, 0))))
 		}
 		pass(2 * time.Second)
 		v.move(c, partitions, func(i int32) int32 { return 1 + i%2 })
-		for _, call := range calls {
-			wantClass(v, call.wait(), stored)
-		}
+		v.wantEach(calls, stored)
 		if took := time.Since(start); took > 10*time.Second {
 			v.Errorf("they took %v", took)
 		}
@@ -148,8 +148,7 @@ func TestSlowerThanAnAttempt(t *testing.T) {
 		virtually(t, takes.String(), func(v *virtual) {
 			c := v.broker()
 			p := v.producer(c)
-			c.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
-				c.KeepControl()
+			control(c, kmsg.Produce, func(kmsg.Request) (kmsg.Response, error, bool) {
 				c.SleepControl(func() { pass(takes) })
 				return nil, nil, false
 			})
@@ -176,7 +175,7 @@ func TestStartBeforeTheBroker(t *testing.T) {
 		}
 		v.set(address, normal)
 		v.broker()
-		wantClass(v, call.wait(), stored)
+		wantClass(v, <-call, stored)
 		synctest.Wait()
 		if log.with("Kafka answers") != 1 {
 			v.Errorf("logged: %s", log.String())
@@ -191,14 +190,14 @@ func TestLeaderChangeKeepsConnections(t *testing.T) {
 		c := v.three(3)
 		p := v.producer(c)
 		pass(time.Second) // all lanes are connected
-		before := v.connections()
+		before := v.dials.Load()
 		for n := range 10 {
 			v.move(c, 3, func(i int32) int32 { return (i + int32(n)) % 3 })
 			for i := range 3 {
 				v.store(p, keyed(fmt.Sprint(n, "-", i), keyIn(i, 3, 0)))
 			}
 		}
-		if n := v.connections() - before; n > 10 { // now and then one, because a batch is repeated on another connection
+		if n := v.dials.Load() - before; n > 10 { // now and then one, because a batch is repeated on another connection
 			v.Errorf("%d connections were made in 10 changes", n)
 		}
 	})
@@ -212,13 +211,11 @@ func TestOldConnections(t *testing.T) {
 		p := v.producer(v.broker(kfake.MaxVersions(eventHubsVersions(false))))
 		v.store(p, record("before"))
 		pass(time.Second) // all lanes are connected
-		before := v.connections()
+		before := v.dials.Load()
 		for began := time.Now(); time.Since(began) < 2*time.Hour; pass(6 * time.Second) {
-			for _, call := range v.beginMany(v.Context(), p, 4) {
-				wantClass(v, call.wait(), stored)
-			}
+			v.wantEach(v.beginMany(v.Context(), p, 4), stored)
 		}
-		if n := v.connections() - before; n < 4 || n > 40 {
+		if n := v.dials.Load() - before; n < 4 || n > 40 {
 			v.Errorf("%d connections were made in two hours, want some each half an hour", n)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -33,9 +34,7 @@ func TestContextEndsInQueue(t *testing.T) {
 			v.Errorf("%d refusals", fault.Hits())
 		}
 		cancel()
-		for _, call := range calls {
-			wantClass(v, call.wait(), delivery.Unavailable)
-		}
+		v.wantEach(calls, delivery.Unavailable)
 		wantEmpty(v, p)
 		fault.Remove()
 		for range 100 {
@@ -124,10 +123,8 @@ func TestTooLargeAmongSmall(t *testing.T) {
 		small := v.beginMany(v.Context(), p, 100)
 		large := record("large")
 		large.Value = make([]byte, 6000)
-		wantClass(v, v.begin(v.Context(), p, large).wait(), delivery.TooLarge)
-		for _, call := range small {
-			wantClass(v, call.wait(), stored)
-		}
+		wantClass(v, <-v.begin(v.Context(), p, large), delivery.TooLarge)
+		v.wantEach(small, stored)
 		v.compare(c)
 	})
 }
@@ -139,13 +136,7 @@ func TestOrder(t *testing.T) {
 	bubble(t, func(v *virtual) {
 		c := v.three(8)
 		draw := rand.New(rand.NewPCG(1, 2))
-		c.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
-			c.KeepControl()
-			if draw.IntN(100) == 0 {
-				return nil, errors.New("the connection is cut"), true
-			}
-			return nil, nil, false
-		})
+		control(c, kmsg.Produce, func(kmsg.Request) (kmsg.Response, error, bool) { return nil, io.EOF, draw.IntN(100) == 0 })
 		p := v.producer(c)
 		var callers sync.WaitGroup
 		for i := range 16 {
@@ -186,14 +177,12 @@ func TestClose(t *testing.T) {
 		if err := <-closed; err != nil {
 			v.Errorf("close: %v", err)
 		}
-		for _, call := range calls {
-			wantClass(v, call.wait(), stored)
-		}
-		before := v.connections()
+		v.wantEach(calls, stored)
+		before := v.dials.Load()
 		_, err = v.try(v.Context(), p, record("later"))
 		wantClass(v, err, delivery.Unavailable)
 		wantClass(v, p.Check(v.Context()), delivery.Unavailable)
-		if n := v.connections() - before; n != 0 {
+		if n := v.dials.Load() - before; n != 0 {
 			v.Errorf("%d connections were made after the end", n)
 		}
 		v.compare(c)
@@ -205,23 +194,16 @@ func TestCloseWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	const address = "localhost:9001"
 	for name, c := range map[string]struct {
-		first mode                           // not normal: there never was a broker
-		spoil func(*virtual, *kfake.Cluster) // after a record was stored
+		first mode    // not normal: there never was a broker
+		spoil spoiler // after a record was stored
 	}{
 		"never there":    {first: refuses},
 		"never spoke":    {first: mute},
-		"was late":       {first: late},
 		"gone":           {spoil: func(_ *virtual, c *kfake.Cluster) { c.Close() }},
 		"speaks no more": {spoil: func(v *virtual, _ *kfake.Cluster) { v.set(address, mute) }},
-		"refuses":        {spoil: func(_ *virtual, c *kfake.Cluster) { c.Fault(faultOf(19, -1)) }},
-		"not sure":       {spoil: func(_ *virtual, c *kfake.Cluster) { c.Fault(faultOf(20, -1)) }},
-		"no metadata": {spoil: func(_ *virtual, c *kfake.Cluster) {
-			c.Fault(faultOf(6, -1))
-			c.ControlKey(kmsg.Metadata.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
-				c.KeepControl()
-				return nil, nil, true
-			})
-		}},
+		"refuses":        {spoil: answers(kmsg.Produce, 19)},
+		"not sure":       {spoil: answers(kmsg.Produce, 20)},
+		"no metadata":    {spoil: func(v *virtual, c *kfake.Cluster) { answers(kmsg.Produce, 6)(v, c); silence(c, kmsg.Metadata) }},
 	} {
 		virtually(t, name, func(v *virtual) {
 			v.set(address, c.first)
@@ -254,12 +236,8 @@ func (v *virtual) closeWithoutAnswer(p *kafka.Producer) {
 		})
 	}
 	closers.Wait()
-	for _, call := range calls {
-		if class := delivery.ClassOf(call.wait()); class != delivery.Unavailable && class != delivery.UnknownOutcome {
-			v.Errorf("a caller was told %v", call.err)
-		}
-	}
-	if took := time.Since(start); took > 350*time.Millisecond {
+	v.wantEach(calls, delivery.Unavailable, delivery.UnknownOutcome)
+	if took := time.Since(start); took > 400*time.Millisecond {
 		v.Errorf("it took %v", took)
 	}
 	wantEmpty(v, p)

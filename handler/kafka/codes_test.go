@@ -3,9 +3,12 @@ package kafka_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -76,8 +79,7 @@ func (v *virtual) watchSequences(c *kfake.Cluster) {
 		sequence int32
 	}
 	sent := map[place][]byte{}
-	c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
+	control(c, kmsg.Produce, func(r kmsg.Request) (kmsg.Response, error, bool) {
 		request, ok := r.(*kmsg.ProduceRequest)
 		if !ok {
 			return nil, nil, false
@@ -140,26 +142,37 @@ func TestInitCodes(t *testing.T) {
 				v.Errorf("it was asked for %d times", fault.Hits())
 			}
 			fault.Remove()
-			wantClass(v, call.wait(), class)
+			wantClass(v, <-call, class)
 			v.storeAfter(p)
 		})
 	}
 }
 
-// TestDuplicateSequence has a broker answer that it already has a batch, with and without its offset.
+// TestDuplicateSequence has a broker answer that it already has a batch of three records. It may not know the offset any
+// more.
 func TestDuplicateSequence(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(v *virtual) {
-		c := v.broker()
-		p := v.producer(c)
-		v.store(p, record("before"))
-		for _, offset := range []int64{41, -1} {
-			c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-				return answerOf(r, kerr.DuplicateSequenceNumber.Code, offset), nil, true
-			})
-			if md, _ := v.store(p, record("x")); md.Offset != offset {
-				v.Errorf("offset = %d, want %d", md.Offset, offset)
+	for base, want := range map[int64][3]int64{40: {40, 41, 42}, -1: {-1, -1, -1}} {
+		virtually(t, fmt.Sprint("offset ", base), func(v *virtual) {
+			c := v.broker()
+			answer(c, kmsg.Produce, func(resp *kmsg.ProduceResponse) { produced(resp, kerr.DuplicateSequenceNumber.Code, base) })
+			v.set(c.ListenAddrs()[0], refuses)
+			p := v.producer(c)
+			var got [3]int64
+			var calls sync.WaitGroup
+			for i := range got {
+				calls.Go(func() {
+					md, _ := v.store(p, record(strconv.Itoa(i)))
+					got[i] = md.Offset
+				})
 			}
-		}
-	})
+			synctest.Wait() // they wait, and will be sent together
+			v.set(c.ListenAddrs()[0], normal)
+			calls.Wait()
+			slices.Sort(got[:])
+			if got != want {
+				v.Errorf("offsets %v, want %v", got, want)
+			}
+		})
+	}
 }

@@ -2,11 +2,11 @@ package kafka_test
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,7 +19,6 @@ import (
 	"userrelay/handler/kafka"
 	"userrelay/handler/kafka/diagnose"
 	"userrelay/local/realkafka"
-	"userrelay/test/must"
 )
 
 // Findings of a working cluster whose topic has one replica.
@@ -58,42 +57,16 @@ func (v *virtual) diagnose(brokers []string, edit func(*kafka.Config), want ...s
 	return text, took
 }
 
-// spoiler breaks something about a cluster before it is diagnosed.
-type spoiler func(v *virtual, c *kfake.Cluster)
-
 // sets changes how broker 1 behaves.
 func sets(m mode) spoiler { return func(v *virtual, _ *kfake.Cluster) { v.set("localhost:9002", m) } }
 
-// answers has brokers answer requests with a code. Without nodes all do.
-func answers(key kmsg.Key, code int16, nodes ...int32) spoiler {
-	f := faultOf(code, -1, key)
-	f.Nodes = nodes
-	return func(_ *virtual, c *kfake.Cluster) { c.Fault(f) }
-}
-
-// closesAt has brokers, or one of them, close a connection at a request.
-func closesAt(key kmsg.Key, node int32) spoiler {
+// closesAt has brokers close a connection at a request. Without nodes all do.
+func closesAt(key kmsg.Key, nodes ...int32) spoiler {
 	return func(_ *virtual, c *kfake.Cluster) {
-		c.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
-			c.KeepControl()
-			return nil, io.EOF, node < 0 || c.CurrentNode() == node
+		control(c, key, func(kmsg.Request) (kmsg.Response, error, bool) {
+			return nil, io.EOF, len(nodes) == 0 || slices.Contains(nodes, c.CurrentNode())
 		})
 	}
-}
-
-// metadata has brokers answer these metadata.
-func metadata(edit func(*kmsg.MetadataResponse)) spoiler {
-	return func(_ *virtual, c *kfake.Cluster) {
-		c.ControlKey(kmsg.Metadata.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			c.KeepControl()
-			return metadataAnswer(r, edit), nil, true
-		})
-	}
-}
-
-// partition is metadata of which one partition is edited.
-func partition(n int, edit func(*kmsg.MetadataResponseTopicPartition)) spoiler {
-	return metadata(func(m *kmsg.MetadataResponse) { edit(&m.Topics[0].Partitions[n]) })
 }
 
 // host is metadata with another address of broker 1.
@@ -101,49 +74,24 @@ func host(host string, port int32) spoiler {
 	return metadata(func(m *kmsg.MetadataResponse) { m.Brokers[1].Host, m.Brokers[1].Port = host, port })
 }
 
-// metadataAnswer is the metadata of three brokers for a topic of which each leads one partition.
-func metadataAnswer(r kmsg.Request, edit func(*kmsg.MetadataResponse)) kmsg.Response {
-	m, ok := r.ResponseKind().(*kmsg.MetadataResponse)
-	if !ok {
-		return nil
-	}
-	about := kmsg.NewMetadataResponseTopic()
-	about.Topic = new(topic)
-	for i := range int32(3) {
-		b := kmsg.NewMetadataResponseBroker()
-		b.NodeID, b.Host, b.Port = i, "localhost", 9001+i
-		m.Brokers = append(m.Brokers, b)
-		q := kmsg.NewMetadataResponseTopicPartition()
-		q.Partition, q.Leader, q.Replicas, q.ISR = i, i, []int32{i}, []int32{i}
-		about.Partitions = append(about.Partitions, q)
-	}
-	m.Topics = append(m.Topics, about)
-	edit(m)
-	return m
-}
-
 // TestDiagnose has clusters of three brokers that cannot store records. KAFKA_BROKERS names the first.
 func TestDiagnose(t *testing.T) {
 	t.Parallel()
 	type part = kmsg.MetadataResponseTopicPartition
-	const unreachable = "FAIL topic user-events: partition 0 has no leader that can be reached…advertised.listeners"
+	const (
+		unreachable = "FAIL topic user-events: partition 0 has no leader that can be reached…advertised.listeners"
+		unusable    = "FAIL broker 1 at localhost:9002: leads partition 1, and cannot be used: …"
+		misled      = ": does not lead partition 1, although the cluster says so…advertised.listeners"
+	)
 	for name, c := range map[string]struct {
 		spoil spoiler
 		want  []string // between exists and oneCopy
 	}{
-		"a leader refuses": {sets(refuses), []string{
-			"FAIL broker 1 at localhost:9002: leads partition 1, and cannot be used: …refuses connections…advertised.listeners of broker 1 (not KAFKA_BROKERS)",
-		}},
-		"a leader is silent": {sets(mute), []string{"FAIL broker 1 at localhost:9002: leads partition 1, and cannot be used: …does not answer in time"}},
-		"a leader closes at what a record needs": {closesAt(kmsg.Produce, 1), []string{
-			"FAIL broker 1 at localhost:9002: leads partition 1, and cannot be used: the broker closes connections ",
-		}},
-		"an address of another": {host("localhost", 9003), []string{
-			"FAIL broker 1 at localhost:9003: does not lead partition 1, although the cluster says so…advertised.listeners",
-		}},
-		"an address of one that does not know the topic": {answers(kmsg.ListOffsets, 3, 1), []string{
-			"FAIL broker 1 at localhost:9002: does not lead partition 1, although the cluster says so…advertised.listeners",
-		}},
+		"a leader refuses":      {sets(refuses), []string{unusable + "refuses connections…advertised.listeners of broker 1 (not KAFKA_BROKERS)"}},
+		"a leader is silent":    {sets(mute), []string{unusable + "does not answer in time"}},
+		"a leader closes":       {closesAt(kmsg.Produce, 1), []string{unusable + "the broker closes connections "}}, // at what a record needs
+		"an address of another": {host("localhost", 9003), []string{"FAIL broker 1 at localhost:9003" + misled}},
+		"the topic is unknown":  {answers(kmsg.ListOffsets, 3, 1), []string{"FAIL broker 1 at localhost:9002" + misled}},
 		"no leader": {partition(1, func(q *part) { q.Leader, q.ErrorCode, q.Replicas = -1, 5, []int32{8, 7} }), []string{
 			"FAIL topic user-events: partition 1 has no leader, …brokers 7, 8", writable,
 		}},
@@ -285,35 +233,24 @@ func TestDiagnoseCopies(t *testing.T) {
 	}
 }
 
-// rules has brokers answer a topic's configuration.
+// rules has brokers answer a topic's configuration, or without rules that the right to read it is missing.
 func rules(text string) spoiler {
 	return func(_ *virtual, c *kfake.Cluster) {
-		c.ControlKey(kmsg.DescribeConfigs.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			c.KeepControl()
-			return rulesAnswer(r, text), nil, true
+		answer(c, kmsg.DescribeConfigs, func(answer *kmsg.DescribeConfigsResponse) {
+			about := kmsg.NewDescribeConfigsResponseResource()
+			about.ResourceType, about.ResourceName = kmsg.ConfigResourceTypeTopic, topic
+			if text == "" {
+				about.ErrorCode, about.ErrorMessage = 29, new("secret")
+			}
+			for text := range strings.FieldsSeq("min.insync.replicas=1 " + text) {
+				rule := kmsg.NewDescribeConfigsResponseResourceConfig()
+				name, value, _ := strings.Cut(text, "=")
+				rule.Name, rule.Value = name, &value
+				about.Configs = append(about.Configs, rule)
+			}
+			answer.Resources = append(answer.Resources, about)
 		})
 	}
-}
-
-// rulesAnswer is a topic's configuration, or without rules that the right to read it is missing.
-func rulesAnswer(r kmsg.Request, rules string) kmsg.Response {
-	answer, ok := r.ResponseKind().(*kmsg.DescribeConfigsResponse)
-	if !ok {
-		return nil
-	}
-	about := kmsg.NewDescribeConfigsResponseResource()
-	about.ResourceType, about.ResourceName = kmsg.ConfigResourceTypeTopic, topic
-	if rules == "" {
-		about.ErrorCode, about.ErrorMessage = 29, new("secret")
-	}
-	for text := range strings.FieldsSeq("min.insync.replicas=1 " + rules) {
-		rule := kmsg.NewDescribeConfigsResponseResourceConfig()
-		name, value, _ := strings.Cut(text, "=")
-		rule.Name, rule.Value = name, &value
-		about.Configs = append(about.Configs, rule)
-	}
-	answer.Resources = append(answer.Resources, about)
-	return answer
 }
 
 // TestDiagnoseBlame makes a connection to a broker of KAFKA_BROKERS fail at each step.
@@ -335,67 +272,48 @@ func TestDiagnoseBlame(t *testing.T) {
 		}
 	}
 	takesAny := func(_ *virtual, c *kfake.Cluster) {
-		c.ControlKey(kmsg.SASLHandshake.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			c.KeepControl()
-			return r.ResponseKind(), nil, true
-		})
+		answer(c, kmsg.SASLHandshake, func(*kmsg.SASLHandshakeResponse) {})
 	}
 	noName, slowName := &net.DNSError{Err: "no such host", IsNotFound: true}, &net.DNSError{Err: "timeout", IsTimeout: true}
+	old := time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC) // a bubble begins in 2000
 	for name, c := range map[string]struct {
 		edit  func(*kafka.Config)
 		spoil spoiler
 		want  string
-		not   string // what is not to blame
+		not   string              // what is not to blame
+		cert  *realkafka.CertSpec // nil: without TLS
 	}{
-		"no such name":         {dials(noName), nil, "name cannot be resolved…DNS does not have it…KAFKA_BROKERS", "advertised"},
-		"a mute name server":   {dials(slowName), nil, "name cannot be resolved…the name server does not answer", "firewall"},
-		"no way":               {dials(syscall.EHOSTUNREACH), nil, "there is no route to…KAFKA_BROKERS", "firewall"},
-		"dropped":              {dials(context.DeadlineExceeded), nil, "firewall…KAFKA_BROKERS", "advertised"},
-		"refused":              {dials(syscall.ECONNREFUSED), nil, "refuses connections…KAFKA_BROKERS has another", "firewall"},
-		"a slow token":         {token(slowName), takesAny, "no token for the login came in time…KAFKA_OAUTH_SCOPE", "firewall"},
-		"no token":             {token(noName), takesAny, "no token for the login was issued", "KAFKA_BROKERS"},
-		"closes at first":      {nil, closesAt(kmsg.ApiVersions, -1), "closes connections at the first request…KAFKA_SECURITY_PROTOCOL", "MECHANISM"},
-		"closes at the login":  {login("u", "secret"), closesAt(kmsg.SASLAuthenticate, -1), "closes connections in the login…KAFKA_SASL_PASSWORD", "TLS"},
-		"closes without login": {nil, closesAt(kmsg.Metadata, -1), "closes connections…wants a login…KAFKA_SASL_MECHANISM", "TLS"},
+		"no such name":         {dials(noName), nil, "name cannot be resolved…DNS does not have it…KAFKA_BROKERS", "advertised", nil},
+		"a mute name server":   {dials(slowName), nil, "name cannot be resolved…the name server does not answer", "firewall", nil},
+		"no way":               {dials(syscall.EHOSTUNREACH), nil, "there is no route to…KAFKA_BROKERS", "firewall", nil},
+		"dropped":              {dials(context.DeadlineExceeded), nil, "firewall…KAFKA_BROKERS", "advertised", nil},
+		"refused":              {dials(syscall.ECONNREFUSED), nil, "refuses connections…KAFKA_BROKERS has another", "firewall", nil},
+		"a slow token":         {token(slowName), takesAny, "no token for the login came in time…KAFKA_OAUTH_SCOPE", "firewall", nil},
+		"no token":             {token(noName), takesAny, "no token for the login was issued", "KAFKA_BROKERS", nil},
+		"closes at first":      {nil, closesAt(kmsg.ApiVersions), "closes connections at the first request…KAFKA_SECURITY_PROTOCOL", "MECHANISM", nil},
+		"closes at the login":  {login("u", "secret"), closesAt(kmsg.SASLAuthenticate), "closes connections in the login…KAFKA_SASL_PASSWORD", "TLS", nil},
+		"closes without login": {nil, closesAt(kmsg.Metadata), "closes connections…wants a login…KAFKA_SASL_MECHANISM", "TLS", nil},
+		"names no host":        {nil, nil, "no subject alternative name", "TLS_CA", &realkafka.CertSpec{CommonName: "localhost", Hosts: []string{}}},
+		"names another host":   {nil, nil, "for another host name…KAFKA_BROKERS", "TLS_CA", &realkafka.CertSpec{Hosts: []string{"kafka.example.com"}}},
+		"expired":              {nil, nil, "has expired", "TLS_CA", &realkafka.CertSpec{NotBefore: old, NotAfter: old.Add(time.Hour)}},
 	} {
 		virtually(t, name, func(v *virtual) {
 			var opts []kfake.Opt
 			if strings.Contains(name, "token") || strings.Contains(name, "at the login") {
 				opts = append(opts, kfake.EnableSASL())
 			}
+			if c.cert != nil {
+				server, client := secure(v.T, *c.cert)
+				opts, c.edit = append(opts, kfake.TLS(server)), func(k *kafka.Config) { k.TLS = client }
+			}
 			b := v.broker(opts...)
 			if c.spoil != nil {
 				c.spoil(v, b)
 			}
 			text, took := v.diagnose(b.ListenAddrs(), c.edit, "FAIL broker localhost:9001: …"+c.want)
-			if strings.Contains(text, c.not) {
-				v.Errorf("%q is to blame for nothing: %s", c.not, text)
+			if strings.Contains(text, c.not) || took > 5*time.Second {
+				v.Errorf("%q is to blame for nothing; after %v: %s", c.not, took, text)
 			}
-			if took > 5*time.Second {
-				v.Errorf("it took %v", took)
-			}
-		})
-	}
-}
-
-// TestDiagnoseCertificates has brokers whose certificates cannot be trusted.
-func TestDiagnoseCertificates(t *testing.T) {
-	t.Parallel()
-	old := time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC) // a bubble begins in 2000
-	for name, c := range map[string]struct {
-		spec realkafka.CertSpec
-		want string
-	}{
-		"no names":     {realkafka.CertSpec{CommonName: "localhost", Hosts: []string{}}, "no subject alternative name"},
-		"another host": {realkafka.CertSpec{Hosts: []string{"kafka.example.com"}}, "for another host name…KAFKA_BROKERS"},
-		"expired":      {realkafka.CertSpec{NotBefore: old, NotAfter: old.Add(time.Hour)}, "has expired"},
-	} {
-		virtually(t, name, func(v *virtual) {
-			ca := must.Get[*realkafka.CA](v)(realkafka.NewCA("test"))
-			cert := must.Get[realkafka.Cert](v)(ca.Issue(c.spec))
-			pair := must.Get[tls.Certificate](v)(tls.X509KeyPair(cert.CertPEM, cert.KeyPEM))
-			b := v.broker(kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}))
-			v.diagnose(b.ListenAddrs(), func(k *kafka.Config) { k.TLS = ca.Client() }, "FAIL broker localhost:9001: …"+c.want)
 		})
 	}
 }

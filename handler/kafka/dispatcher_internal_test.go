@@ -16,22 +16,16 @@ import (
 
 // desk is a dispatcher in virtual time, without a broker: the actions of lanes are random.
 type desk struct {
-	t        *testing.T
 	d        *dispatcher
 	draw     *rand.Rand
-	busy     []*lane // that start was called for
+	busy     []*lane // that start was called for, and those that repeat their batches
 	borrowed []*lane
-	repeats  map[*lane][]batch
-	items    []*item // whose callers wait
-	left     []*item // whose callers are gone
-	taken    int     // records that were taken in
-	ended    int     // records that were answered or taken back
+	items    []*item // that were neither answered nor taken back
 	healthy  bool    // nothing fails any more
 }
 
-func newDesk(t *testing.T, seed uint64) *desk {
-	t.Helper()
-	k := &desk{t: t, draw: rand.New(rand.NewPCG(seed, 7)), repeats: map[*lane][]batch{}}
+func newDesk(seed uint64) *desk {
+	k := &desk{draw: rand.New(rand.NewPCG(seed, 7))}
 	k.d = newDispatcher(func(l *lane) { k.busy = append(k.busy, l) }, func(b *broker) *lane { return &lane{b: b} })
 	return k
 }
@@ -53,11 +47,6 @@ func (k *desk) step() {
 	case n < 10:
 		<-time.After(time.Duration(k.draw.IntN(60)) * time.Millisecond)
 		k.d.tick(time.Now())
-	case n < 12 && len(k.repeats) > 0:
-		for l := range k.repeats {
-			k.repeat(l)
-			break
-		}
 	case len(k.busy) > 0:
 		i := k.draw.IntN(len(k.busy))
 		l := k.busy[i]
@@ -70,7 +59,6 @@ func (k *desk) add() {
 	it := &item{done: make(chan result, 1)}
 	r := registration.Record{Key: []byte(strconv.Itoa(k.draw.IntN(1000))), Value: make([]byte, k.draw.IntN(3000))}
 	if k.d.add(it, r) == nil {
-		k.taken++
 		k.items = append(k.items, it)
 	}
 }
@@ -80,13 +68,9 @@ func (k *desk) cancel() {
 		return
 	}
 	i := k.draw.IntN(len(k.items))
-	it := k.items[i]
-	if queued, _ := k.d.cancel(it); queued {
-		k.ended++
-	} else {
-		k.left = append(k.left, it)
+	if queued, _ := k.d.cancel(k.items[i]); queued {
+		k.items = slices.Delete(k.items, i, i+1)
 	}
-	k.items = slices.Delete(k.items, i, i+1)
 }
 
 func (k *desk) learn() {
@@ -131,6 +115,10 @@ func (k *desk) refuse(l *lane, busy bool) {
 
 // run does the work of a busy lane: it connects, takes records, and makes an attempt with a random outcome.
 func (k *desk) run(l *lane) {
+	if l.repeating {
+		k.settle(l, l.batches)
+		return
+	}
 	if l.connected && k.fails(10) { // its connection is found dead
 		l.connected = false
 		k.d.connecting(l)
@@ -158,12 +146,6 @@ func (k *desk) run(l *lane) {
 	k.settle(l, batches)
 }
 
-func (k *desk) repeat(l *lane) {
-	batches := k.repeats[l]
-	delete(k.repeats, l)
-	k.settle(l, batches)
-}
-
 func (k *desk) settle(l *lane, batches []batch) {
 	classes := []delivery.Class{
 		delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic, delivery.TooLarge, delivery.Invalid,
@@ -187,42 +169,25 @@ func (k *desk) settle(l *lane, batches []batch) {
 	for i := range s.done {
 		p.finish(&s.done[i])
 	}
-	switch {
-	case len(s.unresolved) > 0:
-		k.repeats[l] = s.unresolved
-	case !l.repeating:
-		k.busy = append(k.busy, l) // it comes back for more
+	l.batches = s.unresolved
+	if len(s.unresolved) > 0 || !l.repeating {
+		k.busy = append(k.busy, l) // it comes back, for another attempt or for more records
 	}
-}
-
-// count counts answers.
-func (k *desk) count() {
-	answered := func(it *item) bool {
-		select {
-		case <-it.done:
-			k.ended++
-			return true
-		default:
-			return false
-		}
-	}
-	k.items = slices.DeleteFunc(k.items, answered)
-	k.left = slices.DeleteFunc(k.left, answered)
 }
 
 // check checks the invariants of the dispatcher's state.
 func (k *desk) check() error {
-	k.count()
+	k.items = slices.DeleteFunc(k.items, func(it *item) bool { return len(it.done) > 0 })
 	d := k.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.records != k.taken-k.ended {
-		return fmt.Errorf("%d records are on the books, and %d are under way", d.records, k.taken-k.ended)
+	if d.records != len(k.items) {
+		return fmt.Errorf("%d records are on the books, and %d are under way", d.records, len(k.items))
 	}
 	timed := false
 	for _, b := range d.brokers {
 		of := func(lanes []*lane) int {
-			return len(slices.DeleteFunc(slices.Clone(lanes), func(l *lane) bool { return l.b != b }))
+			return len(slices.DeleteFunc(slices.Clone(lanes), func(l *lane) bool { return l.b != b || l.repeating }))
 		}
 		busy, borrowed := of(k.busy), of(k.borrowed)
 		timed = timed || !b.stuckAt.IsZero() || !b.retryAt.IsZero() || !b.quietAt.IsZero()
@@ -281,9 +246,6 @@ func (k *desk) heal() error {
 		}
 		<-time.After(20 * time.Millisecond)
 		k.d.tick(time.Now())
-		for l := range k.repeats {
-			k.repeat(l)
-		}
 		busy := k.busy
 		k.busy = nil
 		for _, l := range busy {
@@ -302,7 +264,7 @@ func TestDispatcher(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) {
-			k := newDesk(t, seed)
+			k := newDesk(seed)
 			for i := range 600 {
 				k.step()
 				if err := k.check(); err != nil {
@@ -314,37 +276,4 @@ func TestDispatcher(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestStuckLanes has two lanes wait for answers that do not arrive: another lane sends a new record within stuckAfter,
-// and also the next, as long as there are lanes.
-func TestStuckLanes(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		k := newDesk(t, 1)
-		_, _ = k.d.learn([]int32{0})
-		for _, l := range k.d.brokers[0].idle {
-			l.connected = true
-		}
-		for n := range lanesPerBroker {
-			k.add()
-			if n >= fewLanes {
-				if len(k.busy) > 0 {
-					t.Fatalf("record %d has a lane at once", n)
-				}
-				<-time.After(stuckAfter)
-				k.d.tick(time.Now())
-			}
-			if len(k.busy) != 1 {
-				t.Fatalf("record %d: %d lanes were started, want one", n, len(k.busy))
-			}
-			l := k.busy[0]
-			k.busy = nil
-			k.d.collect(l)
-			if batches := k.d.take(l); len(batches) != 1 || len(batches[0].items) != 1 {
-				t.Fatalf("record %d: the lane takes %d batches", n, len(batches))
-			}
-			k.d.answered(l, 100*time.Microsecond, 0, time.Now()) // the broker was fast until now
-		}
-	})
 }

@@ -3,7 +3,6 @@ package kafka_test
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -11,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/kafka"
 )
 
 // eventHubsVersions are the request versions of Azure Event Hubs.
@@ -28,8 +28,8 @@ func eventHubsVersions(initProducerID bool) *kversion.Versions {
 	return &v
 }
 
-// TestEventHubs has a broker with the versions of Event Hubs. Each request for metadata names the topic, because Event
-// Hubs closes the connection otherwise.
+// TestEventHubs has a broker with the versions of Event Hubs, and with its slowness. Each request for metadata names the
+// topic, because Event Hubs closes the connection otherwise.
 func TestEventHubs(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(v *virtual) {
@@ -48,21 +48,45 @@ func TestEventHubs(t *testing.T) {
 				if r.TransactionalID != nil { // Kafka would create a topic for its transactions
 					v.Error("an id for transactions was asked for")
 				}
+			case *kmsg.ProduceRequest:
+				if r.TimeoutMillis != 20_000 {
+					v.Errorf("the broker may take %d ms", r.TimeoutMillis)
+				}
 			}
 			return nil, nil, false
 		})
-		p := v.producer(c, login("$ConnectionString", "Endpoint=sb://test"))
-		for _, call := range v.beginMany(v.Context(), p, 100) {
-			wantClass(v, call.wait(), stored)
-		}
+		const name = "ns.servicebus.windows.net:9093"
+		v.set(name, refuses)
+		p := v.producerOf(append(c.ListenAddrs(), name), login("$ConnectionString", "Endpoint=sb://test"))
+		v.wantEach(v.beginMany(v.Context(), p, 100), stored)
 		pass(time.Minute)
-		synctest.Wait()
+		v.slow(24 * time.Second)
+		if _, took := v.store(p, record("slow")); took != 24*time.Second {
+			v.Errorf("a record took %v, and the broker 24 s for each answer", took)
+		}
 		for key, want := range map[kmsg.Key]int16{kmsg.Produce: 7, kmsg.Metadata: 5, kmsg.InitProducerID: 0} {
 			if got, ok := used[key]; !ok || got != want {
 				v.Errorf("%s: version %d, want %d", key.Name(), got, want)
 			}
 		}
 	})
+}
+
+func TestKnowsEventHubs(t *testing.T) {
+	t.Parallel()
+	for broker, want := range map[string]bool{
+		"ns.servicebus.windows.net:9093":         true,
+		"NS.ServiceBus.Windows.Net:9093":         true,
+		"ns.servicebus.usgovcloudapi.net:9093":   true,
+		"ns.servicebus.chinacloudapi.cn:9093":    true,
+		"ns.servicebus.windows.net.example:9093": false,
+		"servicebus.windows.net.evil.com:9093":   false,
+		"127.0.0.1:9092":                         false,
+	} {
+		if got := (kafka.Config{Brokers: []string{"kafka-0:9092", broker}}).EventHubs(); got != want {
+			t.Errorf("%s: Event Hubs: %v, want %v", broker, got, want)
+		}
+	}
 }
 
 // TestNoIdempotence has a broker without producer ids: the producer logs that once, stores records, and repeats no
@@ -73,12 +97,10 @@ func TestNoIdempotence(t *testing.T) {
 		c := v.broker(kfake.MaxVersions(eventHubsVersions(false)), kfake.NumBrokers(3), kfake.SeedTopics(4, topic), kfake.Ports(9001, 9002, 9003))
 		var log lines
 		p := v.producer(c, logTo(&log))
-		for range 10 { // it is asked for as long as it does not know
+		for range 10 {
 			wantClass(v, p.Check(v.Context()), stored)
 		}
-		for _, call := range v.beginMany(v.Context(), p, 80) {
-			wantClass(v, call.wait(), stored)
-		}
+		v.wantEach(v.beginMany(v.Context(), p, 80), stored)
 		certain := c.Fault(faultOf(19, 3)) // NOT_ENOUGH_REPLICAS: certainly not stored, so that it may be sent again
 		v.store(p, record("again"))
 		if certain.Hits() != 3 {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -59,12 +60,11 @@ func TestPartitionWithoutLeader(t *testing.T) {
 	bubble(t, func(v *virtual) {
 		c := v.three(3)
 		var leads atomic.Bool
-		c.ControlKey(kmsg.Metadata.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			c.KeepControl()
-			return metadataAnswer(r, func(m *kmsg.MetadataResponse) {
-				m.Topics[0].Partitions[0].ErrorCode, m.Topics[0].Partitions[0].Leader = 5, -1 // LEADER_NOT_AVAILABLE
-			}), nil, !leads.Load()
-		})
+		partition(0, func(q *kmsg.MetadataResponseTopicPartition) {
+			if !leads.Load() {
+				q.ErrorCode, q.Leader = 5, -1 // LEADER_NOT_AVAILABLE
+			}
+		})(v, c)
 		p := v.producer(c)
 		waits := v.begin(v.within(8*time.Second), p, keyed("x", keyIn(0, 3, 0)))
 		if _, took := v.store(p, keyed("y", keyIn(1, 3, 0))); took > time.Second {
@@ -72,7 +72,7 @@ func TestPartitionWithoutLeader(t *testing.T) {
 		}
 		pass(3 * time.Second)
 		leads.Store(true)
-		wantClass(v, waits.wait(), stored)
+		wantClass(v, <-waits, stored)
 	})
 }
 
@@ -92,7 +92,7 @@ func TestBlackHoleStopsNoOther(t *testing.T) {
 		}
 		v.set(c.ListenAddrs()[0], mute)
 		ctx, cancel := context.WithCancel(v.Context())
-		var stuck []*pending
+		var stuck []<-chan error
 		for i := range 20 {
 			stuck = append(stuck, v.begin(ctx, p, keyed(fmt.Sprint("stuck-", i), keyIn(0, 3, i))))
 		}
@@ -101,12 +101,81 @@ func TestBlackHoleStopsNoOther(t *testing.T) {
 			storeIn(n, 1+n%2)
 		}
 		cancel()
-		for _, call := range stuck {
-			if class := delivery.ClassOf(call.wait()); class != delivery.Unavailable && class != delivery.UnknownOutcome {
-				v.Errorf("at the black hole: %v", call.err)
+		v.wantEach(stuck, delivery.Unavailable, delivery.UnknownOutcome)
+	})
+}
+
+// TestLanes has a broker answer after round trips, and then stop answering. As many lanes send a record at once as the
+// shortest round trip of the last seconds suggests: an average would grow with the broker's own queue. If they are
+// stuck, another lane sends the next record after 25 ms, as long as there are lanes.
+func TestLanes(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	for name, c := range map[string]struct {
+		roundTrips []time.Duration
+		pause      time.Duration // after each
+		atOnce     int32
+	}{
+		"a fast broker":                  {[]time.Duration{0}, time.Second, 2},
+		"a millisecond":                  {[]time.Duration{ms}, time.Second, 2},
+		"two milliseconds":               {[]time.Duration{2 * ms}, time.Second, 4},
+		"five milliseconds":              {[]time.Duration{5 * ms}, time.Second, 8},
+		"fast and slow":                  {[]time.Duration{0, 5 * ms}, ms, 2},
+		"slow, and fast a second before": {[]time.Duration{0, 5 * ms}, 1100 * ms, 2},
+		"slow, and fast long before":     {[]time.Duration{0, 5 * ms, 5 * ms}, 1100 * ms, 8},
+	} {
+		virtually(t, name, func(v *virtual) {
+			b := v.broker()
+			p := v.producer(b)
+			pass(time.Second) // all lanes are connected
+			for i, d := range c.roundTrips {
+				v.slow(d)
+				v.store(p, record(fmt.Sprint("before-", i)))
+				pass(c.pause)
+			}
+			requests := unanswered(b)
+			sent := func(n int32, when string) {
+				if synctest.Wait(); requests.Load() != n {
+					v.Errorf("%d requests %s, want %d", requests.Load(), when, n)
+				}
+			}
+			for n := range int32(8) {
+				v.begin(v.Context(), p, record(strconv.Itoa(int(n))))
+				sent(max(n, min(n+1, c.atOnce)), "at once")
+				pass(25 * ms)
+				sent(n+1, "after 25 ms")
+			}
+		})
+	}
+}
+
+// TestManyRecords has two lanes wait for an answer: when many records wait, another lane sends them at once.
+func TestManyRecords(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(v *virtual) {
+		b := v.broker()
+		p := v.producer(b)
+		v.store(p, record("before"))
+		pass(time.Second) // all lanes are connected
+		requests := unanswered(b)
+		for n := range int32(2 + 32) {
+			v.begin(v.Context(), p, record(strconv.Itoa(int(n))))
+			synctest.Wait()
+			if want := min(n+1, 2) + n/33; requests.Load() != want {
+				v.Errorf("record %d: %d requests, want %d", n, requests.Load(), want)
 			}
 		}
 	})
+}
+
+// unanswered has a broker answer no Produce request any more, and counts them.
+func unanswered(c *kfake.Cluster) *atomic.Int32 {
+	var requests atomic.Int32
+	control(c, kmsg.Produce, func(kmsg.Request) (kmsg.Response, error, bool) {
+		requests.Add(1)
+		return nil, nil, true
+	})
+	return &requests
 }
 
 // TestRates puts a producer under load while nothing can be stored, and counts the requests to the broker and the log
@@ -118,27 +187,24 @@ func TestRates(t *testing.T) {
 		most   = 60 * int(window/time.Second) // requests of all kinds, for one partition
 		lasts  = 3                            // lines
 	)
-	always := func(code int16, keys ...kmsg.Key) func(*virtual, *kfake.Cluster) {
-		return func(_ *virtual, c *kfake.Cluster) { c.Fault(faultOf(code, -1, keys...)) }
-	}
 	deleteTopic := func(v *virtual, c *kfake.Cluster) { wantClass(v, c.DeleteTopic(topic), stored) }
 	for name, c := range map[string]struct {
 		edit  func(*kafka.Config)
-		begin func(*virtual, *kfake.Cluster) // before the producer starts
-		spoil func(*virtual, *kfake.Cluster) // after a record was stored
-		class delivery.Class                 // of the errors; a caller may also give up while its record is on the wire
+		begin spoiler        // before the producer starts
+		spoil spoiler        // after a record was stored
+		class delivery.Class // of the errors; a caller may also give up while its record is on the wire
 	}{
 		"no such topic":            {begin: deleteTopic, class: delivery.UnknownTopic},
 		"topic deleted":            {spoil: deleteTopic, class: delivery.UnknownTopic},
-		"topic not to be seen":     {begin: always(29, kmsg.Metadata), class: delivery.NotAuthorized},
-		"topic not to be written":  {spoil: always(29), class: delivery.NotAuthorized},
-		"no right to an id":        {begin: always(31, kmsg.InitProducerID), class: delivery.NotAuthorized},
+		"topic not to be seen":     {begin: answers(kmsg.Metadata, 29), class: delivery.NotAuthorized},
+		"topic not to be written":  {spoil: answers(kmsg.Produce, 29), class: delivery.NotAuthorized},
+		"no right to an id":        {begin: answers(kmsg.InitProducerID, 31), class: delivery.NotAuthorized},
 		"wrong password":           {edit: login("user", "wrong"), class: delivery.Unavailable},
-		"throttled":                {spoil: always(44), class: delivery.Throttled},
-		"never the right leader":   {spoil: always(6), class: delivery.Unavailable},
-		"too few replicas":         {spoil: always(19), class: delivery.Unavailable},
-		"out of order":             {spoil: always(45), class: delivery.Unavailable},
-		"no producer ids for long": {begin: always(14, kmsg.InitProducerID), class: delivery.Unavailable},
+		"throttled":                {spoil: answers(kmsg.Produce, 44), class: delivery.Throttled},
+		"never the right leader":   {spoil: answers(kmsg.Produce, 6), class: delivery.Unavailable},
+		"too few replicas":         {spoil: answers(kmsg.Produce, 19), class: delivery.Unavailable},
+		"out of order":             {spoil: answers(kmsg.Produce, 45), class: delivery.Unavailable},
+		"no producer ids for long": {begin: answers(kmsg.InitProducerID, 14), class: delivery.Unavailable},
 	} {
 		virtually(t, name, func(v *virtual) {
 			b := v.broker(kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "right"))

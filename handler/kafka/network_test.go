@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
+	"userrelay/local/realkafka"
 	"userrelay/test/must"
 	"userrelay/test/wait"
 )
@@ -22,25 +24,23 @@ import (
 func server(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l := must.Get[net.Listener](t)((&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0"))
-	var conns []net.Conn
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var all sync.WaitGroup
+	all.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			conns = append(conns, conn)
-			serve(conn)
+			all.Go(func() {
+				serve(conn)
+				<-t.Context().Done()
+				_ = conn.Close() // some are closed already
+			})
 		}
-	}()
+	})
 	t.Cleanup(func() {
 		_ = l.Close()
-		<-done
-		for _, conn := range conns {
-			_ = conn.Close() // some are closed already
-		}
+		all.Wait()
 	})
 	return l.Addr().String()
 }
@@ -49,8 +49,8 @@ func server(t *testing.T, serve func(net.Conn)) string {
 // error that says that nothing is stored. The log says why, without any text from the network.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
-	config, trusts := secure(t)
-	_, strange := secure(t)
+	config, trusts := secure(t, realkafka.CertSpec{})
+	_, strange := secure(t, realkafka.CertSpec{})
 	otherName := trusts.Clone()
 	otherName.ServerName = "kafka.example.com"
 	serves := func(serve func(net.Conn)) func(*testing.T) string {

@@ -1,12 +1,9 @@
 package kafka
 
 import (
-	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/kafka/wire"
 	"userrelay/handler/registration"
@@ -23,50 +20,14 @@ func queueOf(items ...*item) *queue {
 
 func sizedItem(partition int32, size int) *item { return &item{partition: partition, size: size} }
 
-// TestFill checks that a request takes as much as it may, by partition. FuzzFill checks that it takes no more.
-func TestFill(t *testing.T) {
-	t.Parallel()
-	const all = maxRequestBytes
-	many := make([]*item, maxRequestRecords+10)
-	for i := range many {
-		many[i] = sizedItem(int32(i%3), 1)
-	}
-	few := sizedItem(0, 1)
-	few.limit = 2
-	for name, c := range map[string]struct {
-		items []*item
-		want  map[int32]int // records by partition
-	}{
-		"as many as may be":           {many, map[int32]int{0: 667, 1: 667, 2: 666}},
-		"as many bytes as may be":     {[]*item{sizedItem(0, all/2), sizedItem(0, all/2), sizedItem(0, 1)}, map[int32]int{0: 2}},
-		"one that is larger than all": {[]*item{sizedItem(0, all+1), sizedItem(0, 1)}, map[int32]int{0: 1}},
-		"a large one behind others":   {[]*item{sizedItem(0, 1), sizedItem(0, all), sizedItem(0, 1)}, map[int32]int{0: 1}},
-		"small ones behind another's": {[]*item{sizedItem(0, 2), sizedItem(1, all), sizedItem(0, 1)}, map[int32]int{0: 2}},
-		"one that wants few":          {[]*item{sizedItem(1, 1), few, sizedItem(1, 1), sizedItem(0, 1), sizedItem(0, 1)}, map[int32]int{0: 2, 1: 2}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got := map[int32]int{}
-			for _, b := range queueOf(c.items...).fill(nil) {
-				got[b.partition] = len(b.items)
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("records by partition (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 // FuzzFill empties queues with any content and checks every resulting request. Three bytes of input make an item.
 func FuzzFill(f *testing.F) {
-	for seed := range uint64(50) {
-		r := rand.New(rand.NewPCG(seed, 0))
-		content := make([]byte, 3*(1+r.IntN(500)))
-		for i := range content {
-			content[i] = byte(r.Uint32())
-		}
+	for seed := range byte(50) {
+		content := make([]byte, 3*50*(1+int(seed)))
+		_, _ = rand.NewChaCha8([32]byte{seed}).Read(content)
 		f.Add(content)
 	}
+	f.Add(make([]byte, 3*(2*maxRequestRecords+1)))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		due := map[int32][]*item{}
 		q := queueOf()
@@ -96,36 +57,46 @@ func FuzzFill(f *testing.F) {
 	})
 }
 
-// checkRequest checks a request against the limits, and against the next records of each partition, which it removes.
+// checkRequest checks that a request is within the limits, and that it has the next records of each partition, which it
+// removes from due, as long as they fit.
 func checkRequest(t *testing.T, batches []batch, due map[int32][]*item) {
 	t.Helper()
 	records, bytes := 0, 0
+	taken := map[int32]*batch{}
 	for i := range batches {
 		b := &batches[i]
+		taken[b.partition] = b
 		if len(b.items) == 0 {
 			t.Errorf("a batch without records for partition %d", b.partition)
 		}
 		for j, it := range b.items {
-			if it != due[b.partition][j] {
-				t.Errorf("partition %d: a record is not in its turn", b.partition)
+			if it != due[b.partition][j] || it.place != inBatch {
+				t.Errorf("partition %d: a record is not in its turn, or not known as taken", b.partition)
 			}
 			if it.limit != 0 && len(b.items) > it.limit {
 				t.Errorf("a record that may have %d mates is one of %d", it.limit, len(b.items))
-			}
-			if it.place != inBatch {
-				t.Error("a record that was taken is not known as such")
 			}
 			bytes += it.size
 		}
 		records += len(b.items)
 		due[b.partition] = due[b.partition][len(b.items):]
 	}
-	if records == 0 || records > maxRequestRecords {
-		t.Errorf("%d records in a request", records)
+	if records == 0 || records > maxRequestRecords || bytes > maxRequestBytes && records > 1 {
+		t.Errorf("%d records of %d bytes in a request", records, bytes)
 	}
-	if bytes > maxRequestBytes && records > 1 {
-		t.Errorf("%d bytes in a request of %d records", bytes, records)
+	for partition, left := range due {
+		if len(left) == 0 || records == maxRequestRecords || bytes+left[0].size > maxRequestBytes {
+			continue
+		}
+		if b := taken[partition]; b == nil || !full(b, left[0]) {
+			t.Errorf("partition %d: a record of %d bytes waits, and a request has %d of %d bytes", partition, left[0].size, records, bytes)
+		}
 	}
+}
+
+// full says that one more record would have more mates than it or another may have.
+func full(b *batch, more *item) bool {
+	return slices.ContainsFunc(append([]*item{more}, b.items...), func(it *item) bool { return it.limit != 0 && len(b.items) >= it.limit })
 }
 
 // A request with the largest number of records and partitions is smaller than the size at which Event Hubs closes the
@@ -164,54 +135,6 @@ func TestMemoryOfBatches(t *testing.T) {
 		batches[0].encoded = make([]byte, size)
 		if again := queueOf(sizedItem(3, 1)).fill(batches[:0]); (cap(again[0].encoded) > keptBytes-1) != kept || len(again[0].encoded) != 0 {
 			t.Errorf("%d bytes of %d are kept", cap(again[0].encoded), size)
-		}
-	}
-}
-
-func TestMayOpen(t *testing.T) {
-	t.Parallel()
-	const never = time.Duration(math.MaxInt64)
-	for _, c := range []struct {
-		busy, waiting int
-		roundTrip     time.Duration
-		want          bool
-	}{
-		{1, 1, never, true}, // few lanes
-		{1, 1, 1, true},
-		{2, bigBatch - 1, never, false},
-		{2, bigBatch, never, true}, // many records
-		{7, bigBatch, 1, true},
-		{2, 1, time.Millisecond, false},
-		{2, 1, time.Millisecond + 1, true}, // by the round trip
-		{3, 1, time.Millisecond + 1, false},
-	} {
-		b := &broker{roundTrip: newFloor(), busy: c.busy}
-		b.queue.len = c.waiting
-		if c.roundTrip != never {
-			b.roundTrip.add(c.roundTrip, time.Now())
-		}
-		if got := b.mayOpen(); got != c.want {
-			t.Errorf("%+v: mayOpen = %v", c, got)
-		}
-	}
-}
-
-func TestFloor(t *testing.T) {
-	t.Parallel()
-	f, start := newFloor(), time.Unix(1_000_000, 0)
-	for _, c := range []struct {
-		at, d, want time.Duration // d took so long, and then the floor is want
-	}{
-		{0, 5, 5},
-		{100 * time.Millisecond, 3, 3},
-		{200 * time.Millisecond, 4, 3},
-		{1100 * time.Millisecond, 9, 3}, // the second before still counts
-		{2200 * time.Millisecond, 7, 7}, // and now no longer, 9 is the second before
-		{11 * time.Second, 30, 7},
-	} {
-		f.add(c.d, start.Add(c.at))
-		if f.get() != c.want {
-			t.Errorf("at %v: floor is %v, want %v", c.at, int(f.get()), int(c.want))
 		}
 	}
 }

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"userrelay/handler/delivery"
@@ -32,18 +31,6 @@ const (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startBroker starts an in-process cluster that ends with the test. By default it has one broker and a topic of one
-// partition.
-func startBroker(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
-	t.Helper()
-	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(1, topic)}, opts...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return c
-}
-
 // newProducer returns a producer for these brokers that is closed before the test ends.
 func newProducer(t *testing.T, brokers []string, edit ...func(*kafka.Config)) *kafka.Producer {
 	t.Helper()
@@ -60,30 +47,6 @@ func newProducer(t *testing.T, brokers []string, edit ...func(*kafka.Config)) *k
 		}
 	})
 	return p
-}
-
-// broker starts a cluster on the network, which ends with the test.
-func (v *virtual) broker(opts ...kfake.Opt) *kfake.Cluster {
-	v.Helper()
-	return startBroker(v.T, append([]kfake.Opt{kfake.Ports(9001), kfake.ListenFn(v.network.Listen)}, opts...)...)
-}
-
-// three starts three brokers. Broker i leads the partitions whose number modulo 3 is i.
-func (v *virtual) three(partitions int32) *kfake.Cluster {
-	v.Helper()
-	c := v.broker(kfake.NumBrokers(3), kfake.Ports(9001, 9002, 9003), kfake.SeedTopics(partitions, topic))
-	v.move(c, partitions, func(i int32) int32 { return i % 3 })
-	return c
-}
-
-// move makes other brokers the leaders of partitions 0 to n-1.
-func (v *virtual) move(c *kfake.Cluster, n int32, to func(partition int32) int32) {
-	v.Helper()
-	for i := range n {
-		if err := c.MoveTopicPartition(topic, i, to(i)); err != nil {
-			v.Error(err)
-		}
-	}
 }
 
 // producer makes a producer on the network.
@@ -105,13 +68,9 @@ func (v *virtual) within(d time.Duration) context.Context {
 }
 
 // try produces a record, and notes the result for compare.
-func (v *virtual) try(ctx context.Context, p ledger.Producer, r registration.Record) (delivery.RecordMetadata, error) {
+func (v *virtual) try(ctx context.Context, p *kafka.Producer, r registration.Record) (delivery.RecordMetadata, error) {
 	md, err := p.Produce(ctx, r)
-	for _, h := range r.Headers {
-		if h.Key == ledger.IDHeader {
-			v.ledger.Note(h.Value, md, err)
-		}
-	}
+	v.ledger.Note(r, md, err)
 	return md, err
 }
 
@@ -154,36 +113,33 @@ func (v *virtual) compare(c *kfake.Cluster) ledger.Report {
 	return report
 }
 
-// pending is a call of Produce in progress.
-type pending struct {
-	done chan struct{}
-	md   delivery.RecordMetadata
-	err  error
-}
-
-// begin calls Produce in a goroutine.
-func (v *virtual) begin(ctx context.Context, p *kafka.Producer, r registration.Record) *pending {
-	c := &pending{done: make(chan struct{})}
+// begin calls Produce in a goroutine. The channel gets the error.
+func (v *virtual) begin(ctx context.Context, p *kafka.Producer, r registration.Record) <-chan error {
+	call := make(chan error, 1)
 	go func() {
-		defer close(c.done)
-		c.md, c.err = v.try(ctx, p, r)
+		_, err := v.try(ctx, p, r)
+		call <- err
 	}()
-	return c
+	return call
 }
 
 // beginMany calls Produce for n records.
-func (v *virtual) beginMany(ctx context.Context, p *kafka.Producer, n int) []*pending {
-	calls := make([]*pending, n)
+func (v *virtual) beginMany(ctx context.Context, p *kafka.Producer, n int) []<-chan error {
+	calls := make([]<-chan error, n)
 	for i := range calls {
 		calls[i] = v.begin(ctx, p, record(fmt.Sprint("many-", i)))
 	}
 	return calls
 }
 
-// wait returns the result of the call.
-func (c *pending) wait() error {
-	<-c.done
-	return c.err
+// wantEach fails the test unless each call ends with one of the classes.
+func (v *virtual) wantEach(calls []<-chan error, classes ...delivery.Class) {
+	v.Helper()
+	for _, call := range calls {
+		if err := <-call; !slices.Contains(classes, delivery.ClassOf(err)) {
+			v.Errorf("error = %v, want one of a class of %q", err, classes)
+		}
+	}
 }
 
 func record(id string) registration.Record { return ledger.Record(id) }
@@ -223,33 +179,6 @@ func wantEmpty(tb testing.TB, p *kafka.Producer) {
 	if records, size := p.Held(); records != 0 || size != 0 {
 		tb.Errorf("%d records of %d bytes are still on the books", records, size)
 	}
-}
-
-// faultOf answers count requests with a code, or all if count is -1: Produce requests, where there is no other key.
-func faultOf(code int16, count int, keys ...kmsg.Key) kfake.Fault {
-	err := &kerr.Error{Code: code}
-	if e, ok := errors.AsType[*kerr.Error](kerr.ErrorForCode(code)); ok && e.Code == code {
-		err = e // the one by which the broker knows what it does all the same
-	}
-	f := kfake.Fault{Keys: keys, Err: err, Count: count}
-	if len(keys) == 0 {
-		f.Keys = []kmsg.Key{kmsg.Produce}
-	}
-	return f
-}
-
-// answerOf is an answer to a Produce request: for partition 0 a code and an offset.
-func answerOf(r kmsg.Request, code int16, offset int64) *kmsg.ProduceResponse {
-	resp, ok := r.ResponseKind().(*kmsg.ProduceResponse)
-	if !ok {
-		panic("not a Produce request")
-	}
-	part := kmsg.NewProduceResponseTopicPartition()
-	part.ErrorCode, part.BaseOffset = code, offset
-	answer := kmsg.NewProduceResponseTopic()
-	answer.Topic, answer.Partitions = topic, append(answer.Partitions, part)
-	resp.Topics = append(resp.Topics, answer)
-	return resp
 }
 
 // lines collects a producer's log.

@@ -1,8 +1,8 @@
 package kafka_test
 
 import (
-	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -21,15 +21,9 @@ import (
 // sameIDs makes a cluster assign the same producer ids as the previous one, as every new Kafka cluster does.
 func sameIDs(c *kfake.Cluster) {
 	id := int64(1000)
-	c.ControlKey(kmsg.InitProducerID.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		answer, ok := r.ResponseKind().(*kmsg.InitProducerIDResponse)
-		if !ok {
-			return nil, nil, false
-		}
-		answer.ProducerID, answer.ProducerEpoch = id, 0
+	answer(c, kmsg.InitProducerID, func(resp *kmsg.InitProducerIDResponse) {
+		resp.ProducerID, resp.ProducerEpoch = id, 0
 		id++
-		return answer, nil, true
 	})
 }
 
@@ -75,10 +69,7 @@ func TestAnotherCluster(t *testing.T) {
 			p := v.producer(first)
 			v.storeMany(p, "before", c.before)
 			v.ledger = new(ledger.Ledger)
-			first.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
-				first.KeepControl()
-				return nil, nil, true // nobody hears of it any more
-			})
+			silence(first, kmsg.Produce)
 			call := v.begin(v.Context(), p, record("ours"))
 			synctest.Wait()
 			first.Close()
@@ -86,7 +77,7 @@ func TestAnotherCluster(t *testing.T) {
 			second := v.broker(append(c.opts, kfake.ClusterID(c.id))...)
 			sameIDs(second)
 			v.storeMany(v.producer(second), "other", c.before+c.more)
-			wantClass(v, call.wait(), delivery.UnknownOutcome)
+			wantClass(v, <-call, delivery.UnknownOutcome)
 			pass(10 * time.Second)
 			v.storeMany(p, "after", 20) // and from now on it stores in the new one
 			v.compare(second)
@@ -115,9 +106,9 @@ func TestSameCluster(t *testing.T) {
 
 // wantOursStored checks that the caller of the record "ours" is told that it is stored, and that the log agrees with
 // all answers.
-func (v *virtual) wantOursStored(c *kfake.Cluster, call *pending) {
+func (v *virtual) wantOursStored(c *kfake.Cluster, call <-chan error) {
 	v.Helper()
-	wantClass(v, call.wait(), stored)
+	wantClass(v, <-call, stored)
 	v.compare(c)
 }
 
@@ -150,9 +141,7 @@ func TestNoIDWithoutTopic(t *testing.T) {
 		v.store(p, record("first"))
 		fault := b.Fault(faultOf(5, -1, kmsg.Metadata))
 		v.cut(b.ListenAddrs()[0])
-		b.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
-			return nil, errors.New("the connection is cut"), true
-		})
+		b.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) { return nil, io.EOF, true }) // once
 		call := v.begin(v.Context(), p, record("ours"))
 		pass(5 * time.Second)
 		fault.Remove()

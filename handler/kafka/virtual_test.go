@@ -3,9 +3,9 @@ package kafka_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -23,11 +23,11 @@ type virtual struct {
 	network kfake.VirtualNetwork
 	ledger  *ledger.Ledger // results of all calls
 	after   int            // calls of storeAfter
+	delay   atomic.Int64   // before the first byte of each answer, in ns
+	dials   atomic.Int32   // how many connections were opened
 
 	mu    sync.Mutex
-	delay time.Duration // before the first byte of each answer
 	modes map[string]mode
-	dials int
 	open  []*virtualConn
 }
 
@@ -37,8 +37,7 @@ type mode int
 const (
 	normal  mode = iota
 	refuses      // there is nobody
-	mute         // it takes connections and bytes, and nothing comes back
-	late         // likewise, and connections take a moment, even if they are not wanted any more
+	mute         // it takes connections, after a moment and even if they are not wanted any more, and nothing comes back
 )
 
 // bubble runs a test in virtual time.
@@ -63,19 +62,18 @@ func virtually(t *testing.T, name string, f func(v *virtual)) {
 func pass(d time.Duration) { <-time.After(d) }
 
 func (v *virtual) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	v.dials.Add(1)
 	v.mu.Lock()
 	m := v.modes[address]
-	v.dials++
 	v.mu.Unlock()
-	c := &virtualConn{v: v, address: address, silent: m == mute, buffer: make(chan []byte, 100), closed: make(chan struct{})}
+	c := &virtualConn{v: v, address: address, buffer: make(chan []byte, 100), closed: make(chan struct{})}
 	switch m {
 	case refuses:
 		return nil, syscall.ECONNREFUSED
-	case mute, late:
-		c.Conn, c.other = net.Pipe()
-		if m == late {
-			pass(60 * time.Millisecond)
-		}
+	case mute:
+		c.silent.Store(true)
+		c.Conn, _ = net.Pipe()
+		pass(60 * time.Millisecond)
 	case normal:
 		conn, err := v.network.DialContext(ctx, network, address)
 		if err != nil {
@@ -91,11 +89,7 @@ func (v *virtual) dial(ctx context.Context, network, address string) (net.Conn, 
 }
 
 // slow delays all answers from now on.
-func (v *virtual) slow(delay time.Duration) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.delay = delay
-}
+func (v *virtual) slow(delay time.Duration) { v.delay.Store(int64(delay)) }
 
 // set changes how an address behaves, also for open connections.
 func (v *virtual) set(address string, m mode) {
@@ -108,7 +102,7 @@ func (v *virtual) set(address string, m mode) {
 		case m == refuses:
 			_ = c.Conn.Close()
 		case m == mute:
-			c.mute()
+			c.silent.Store(true)
 		}
 	}
 }
@@ -124,46 +118,27 @@ func (v *virtual) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, c := range v.open {
-		c.mute()
+		c.silent.Store(true)
 	}
-}
-
-// connections returns how many connections were opened.
-func (v *virtual) connections() int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.dials
 }
 
 // virtualConn is a producer's side of a connection. As with TCP, a writer does not wait for the reader. A bubble does
 // not end before it is closed.
 type virtualConn struct {
 	net.Conn
-	other   net.Conn // nobody's
 	v       *virtual
 	address string
+	silent  atomic.Bool // what is written goes nowhere
+	asked   atomic.Bool // something was written since the last read
 	buffer  chan []byte
 	sends   sync.WaitGroup
 	once    sync.Once
 	closed  chan struct{}
-
-	mu     sync.Mutex
-	silent bool
-	asked  bool // something was written since the last read
-}
-
-func (c *virtualConn) mute() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.silent = true
 }
 
 func (c *virtualConn) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	muted := c.silent
-	c.asked = true
-	c.mu.Unlock()
-	if muted {
+	c.asked.Store(true)
+	if c.silent.Load() {
 		return len(b), nil
 	}
 	select {
@@ -192,15 +167,8 @@ func (c *virtualConn) send() {
 func (c *virtualConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
 func (c *virtualConn) Read(b []byte) (int, error) {
-	c.mu.Lock()
-	asked := c.asked
-	c.asked = false
-	c.mu.Unlock()
-	c.v.mu.Lock()
-	delay := c.v.delay
-	c.v.mu.Unlock()
-	if asked && delay > 0 {
-		pass(delay)
+	if delay := c.v.delay.Load(); c.asked.Swap(false) && delay > 0 {
+		pass(time.Duration(delay))
 	}
 	return c.Conn.Read(b)
 }
@@ -208,8 +176,5 @@ func (c *virtualConn) Read(b []byte) (int, error) {
 func (c *virtualConn) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	defer c.sends.Wait()
-	if c.other != nil {
-		return errors.Join(c.Conn.Close(), c.other.Close())
-	}
 	return c.Conn.Close()
 }

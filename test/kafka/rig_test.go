@@ -2,13 +2,15 @@ package kafka_test
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"userrelay/handler/kafka"
+	"userrelay/handler/registration"
 	"userrelay/local/realkafka"
 	"userrelay/test/faultproxy"
 	"userrelay/test/kafka/ledger"
@@ -42,22 +44,18 @@ func proxied(t *testing.T, nodes int) (*realkafka.Cluster, []*faultproxy.Proxy) 
 	return c, proxies
 }
 
-// createTopic creates a topic with a configuration, a list of names and values.
-func createTopic(t *testing.T, c *realkafka.Cluster, name string, partitions, copies int, config ...string) {
+// works ends the test if a step fails.
+func works(t *testing.T, err error) {
 	t.Helper()
-	rules := map[string]string{}
-	for i := 0; i+1 < len(config); i += 2 {
-		rules[config[i]] = config[i+1]
-	}
-	if err := c.CreateTopic(t.Context(), name, partitions, copies, rules); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
 }
 
 // newProducer returns a producer without TLS and login that is closed before the test ends.
-func newProducer(t *testing.T, brokers []string, topic string) *kafka.Producer {
+func newProducer(t *testing.T, c *realkafka.Cluster, topic string) *kafka.Producer {
 	t.Helper()
-	p := kafka.New(kafka.Config{Brokers: brokers, Topic: topic, ClientID: "test"})
+	p := kafka.New(kafka.Config{Brokers: c.Bootstrap(realkafka.Plaintext), Topic: topic, ClientID: "test"})
 	t.Cleanup(func() { closeProducer(t, p) })
 	return p
 }
@@ -72,13 +70,57 @@ func closeProducer(t *testing.T, p *kafka.Producer) {
 	}
 }
 
-// produce produces a record and waits for its outcome.
-func produce(t *testing.T, p *kafka.Producer, id string) error {
+// load is how 32 callers behave, each with one record in flight at a time.
+type load struct {
+	timeout time.Duration // of one attempt
+	retries int           // further attempts after a failure
+	pause   time.Duration // between two records of a caller
+}
+
+// start starts the callers, who produce with try. stop has them end, and waits for their last records; the end of the
+// test also calls it.
+func (l load) start(t *testing.T, try func(context.Context, registration.Record) error) (stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	_, err := p.Produce(ctx, ledger.Record(id))
-	return err
+	end := make(chan struct{})
+	var callers sync.WaitGroup
+	for c := range 32 {
+		callers.Go(func() {
+			for i := 0; ; i++ {
+				l.produce(fmt.Sprintf("%d-%d", c, i), try)
+				select {
+				case <-time.After(l.pause):
+				case <-end:
+					return
+				}
+			}
+		})
+	}
+	stop = sync.OnceFunc(func() {
+		close(end)
+		callers.Wait()
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func (l load) produce(id string, try func(context.Context, registration.Record) error) {
+	for range l.retries + 1 {
+		limit, cancel := context.WithTimeout(context.Background(), l.timeout)
+		err := try(limit, ledger.Record(id))
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+}
+
+// noted produces records with a producer, and notes the results.
+func noted(p *kafka.Producer, l *ledger.Ledger) func(context.Context, registration.Record) error {
+	return func(ctx context.Context, r registration.Record) error {
+		md, err := p.Produce(ctx, r)
+		l.Note(r, md, err)
+		return err
+	}
 }
 
 // read returns the topic's records, by an independent client past all proxies.
@@ -107,14 +149,5 @@ func wantOnce(t *testing.T, r ledger.Report) {
 	t.Helper()
 	if r.Unknown != 0 || r.Refused != 0 || r.Copies != 0 || r.Acknowledged == 0 {
 		t.Error("not all records are stored once")
-	}
-}
-
-func deny(t *testing.T, c *realkafka.Cluster, topic string, operations ...kmsg.ACLOperation) {
-	t.Helper()
-	for _, op := range operations {
-		if err := c.Deny(t.Context(), realkafka.OtherUser, topic, op); err != nil {
-			t.Fatal(err)
-		}
 	}
 }

@@ -41,21 +41,32 @@ type way struct {
 	log   string         // part of the line that says why not
 }
 
+// fails is a way that does not work.
+func (w way) fails(class delivery.Class, log string) way {
+	w.class, w.log = class, log
+	return w
+}
+
+// over returns a function that makes ways over a listener.
+func over(l realkafka.Listener, t *tls.Config) func(name string, login sasl.Mechanism) way {
+	return func(name string, login sasl.Mechanism) way { return way{name: name, listener: l, tls: t, sasl: login} }
+}
+
 // TestSecurity tries each way that a broker offers, and for each at least one that must fail.
 func TestSecurity(t *testing.T) {
 	t.Parallel()
 	c := kafkatest.Start(t, realkafka.Options{Logins: oddLogins()})
-	for _, l := range []realkafka.ScramLogin{commas(), {Name: "zoë", Password: "name-secret"}} {
-		if err := c.AddLogin(t.Context(), l); err != nil {
-			t.Fatal(err)
+	works(t, c.AddLogin(t.Context(), commas()))
+	works(t, c.AddLogin(t.Context(), beyondASCII()))
+	for topic, denied := range map[string][]kmsg.ACLOperation{
+		"open": nil, "probed": nil, "no-write": {kmsg.ACLOperationWrite}, "no-describe": {kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite},
+	} {
+		works(t, c.CreateTopic(t.Context(), topic, 2, 1, nil))
+		for _, operation := range denied {
+			works(t, c.Deny(t.Context(), realkafka.OtherUser, topic, operation))
 		}
 	}
-	for _, topic := range []string{"open", "no-write", "no-describe", "probed"} {
-		createTopic(t, c, topic, 2, 1)
-	}
-	deny(t, c, "no-write", kmsg.ACLOperationWrite)
-	deny(t, c, "no-describe", kmsg.ACLOperationDescribe, kmsg.ACLOperationWrite)
-	for _, w := range slices.Concat(certificates(t, c), passwords(c), oddPasswords(c), tokens(t, c)) {
+	for _, w := range slices.Concat(certificates(t, c), passwords(c), tokens(t, c)) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			w.try(t, c.Bootstrap(w.listener))()
@@ -145,51 +156,54 @@ func (w way) resume(t *testing.T, c *realkafka.Cluster, user string) {
 func certificates(t *testing.T, c *realkafka.Cluster) []way {
 	t.Helper()
 	ca, other := c.CA(), must.Get[*realkafka.CA](t)(realkafka.NewCA("other"))
-	with := func(by *realkafka.CA, spec realkafka.CertSpec) *tls.Config {
-		return must.Get[*tls.Config](t)(ca.ClientWith(must.Get[realkafka.Cert](t)(by.Issue(spec))))
+	with := func(name string, by *realkafka.CA, spec realkafka.CertSpec) way {
+		return over(realkafka.SSL, must.Get[*tls.Config](t)(ca.ClientWith(must.Get[realkafka.Cert](t)(by.Issue(spec)))))(name, nil)
 	}
-	const refused = "rules for clients' certificates"
+	const rules = "rules for clients' certificates"
+	expired := realkafka.CertSpec{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}
+	right := kafka.Plain(realkafka.User, realkafka.Password)
 	return []way{
-		{name: "PLAINTEXT", listener: realkafka.Plaintext},
-		{name: "SSL", listener: realkafka.SSL, tls: with(ca, realkafka.CertSpec{})},
-		{name: "SSL without a certificate", listener: realkafka.SSL, tls: ca.Client(), class: delivery.NotAuthorized, log: refused},
-		{name: "SSL with another authority's", listener: realkafka.SSL, tls: with(other, realkafka.CertSpec{}), class: delivery.NotAuthorized, log: refused},
-		{
-			name: "SSL with an expired one", listener: realkafka.SSL,
-			tls:   with(ca, realkafka.CertSpec{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}),
-			class: delivery.NotAuthorized, log: refused,
-		},
-		{
-			name: "a broker whose authority is not known", listener: realkafka.SASLSSL, tls: other.Client(),
-			sasl: kafka.Plain(realkafka.User, realkafka.Password), class: delivery.NotAuthorized, log: "KAFKA_TLS_CA",
-		},
-		{name: "no TLS to a TLS port", listener: realkafka.SSL, class: delivery.NotAuthorized, log: "wants TLS on this port"},
-		{name: "TLS to a port without", listener: realkafka.Plaintext, tls: ca.Client(), class: delivery.Unavailable, log: "KAFKA_SECURITY_PROTOCOL"},
+		over(realkafka.Plaintext, nil)("PLAINTEXT", nil),
+		with("SSL", ca, realkafka.CertSpec{}),
+		over(realkafka.SSL, ca.Client())("SSL without a certificate", nil).fails(denied, rules),
+		with("SSL with another authority's", other, realkafka.CertSpec{}).fails(denied, rules),
+		with("SSL with an expired one", ca, expired).fails(denied, rules),
+		over(realkafka.SASLSSL, other.Client())("a broker whose authority is not known", right).fails(denied, "KAFKA_TLS_CA"),
+		over(realkafka.SSL, nil)("no TLS to a TLS port", nil).fails(denied, "wants TLS on this port"),
+		over(realkafka.Plaintext, ca.Client())("TLS to a port without", nil).fails(delivery.Unavailable, "KAFKA_SECURITY_PROTOCOL"),
 	}
 }
 
 func passwords(c *realkafka.Cluster) []way {
-	secure := c.CA().Client()
-	scram := func(mechanism, password string) sasl.Mechanism {
-		return kafka.SCRAM(mechanism, realkafka.User, password)
-	}
+	secure, plain := over(realkafka.SASLSSL, c.CA().Client()), over(realkafka.SASLPlaintext, nil)
 	right, wrong := kafka.Plain(realkafka.User, realkafka.Password), kafka.Plain(realkafka.User, "wrong-"+marker)
-	mallory := kafka.Plain(realkafka.OtherUser, realkafka.OtherPassword)
-	return []way{
-		{name: "PLAIN", listener: realkafka.SASLSSL, tls: secure, sasl: right},
-		{name: "PLAIN, wrong password", listener: realkafka.SASLSSL, tls: secure, sasl: wrong, class: delivery.NotAuthorized, log: refused},
-		{name: "PLAIN without TLS", listener: realkafka.SASLPlaintext, sasl: right},
-		{name: "PLAIN without TLS, wrong password", listener: realkafka.SASLPlaintext, sasl: wrong, class: delivery.NotAuthorized, log: refused},
-		{name: "SCRAM-SHA-256", listener: realkafka.SASLSSL, tls: secure, sasl: scram("SCRAM-SHA-256", realkafka.Password)},
-		{name: "SCRAM-SHA-256, wrong password", listener: realkafka.SASLSSL, tls: secure, sasl: scram("SCRAM-SHA-256", "wrong-"+marker), class: delivery.NotAuthorized, log: refused},
-		{name: "SCRAM-SHA-512", listener: realkafka.SASLSSL, tls: secure, sasl: scram("SCRAM-SHA-512", realkafka.Password)},
-		{name: "SCRAM-SHA-512, wrong password", listener: realkafka.SASLSSL, tls: secure, sasl: scram("SCRAM-SHA-512", "wrong-"+marker), class: delivery.NotAuthorized, log: refused},
-		{name: "a mechanism that is not offered", listener: realkafka.SASLPlaintext, sasl: scram("SCRAM-SHA-256", realkafka.Password), class: delivery.NotAuthorized, log: "KAFKA_SASL_MECHANISM"},
-		{name: "no login where one is due", listener: realkafka.SASLSSL, tls: secure, class: delivery.Unavailable, log: "KAFKA_SASL_MECHANISM"},
-		{name: "no right to write", listener: realkafka.SASLPlaintext, sasl: mallory, topic: "no-write", class: delivery.NotAuthorized, log: "WRITE"},
-		{name: "no right to see the topic", listener: realkafka.SASLPlaintext, sasl: mallory, topic: "no-describe", class: delivery.NotAuthorized, log: "DESCRIBE"},
-		{name: "no such topic", listener: realkafka.SASLPlaintext, sasl: right, topic: "nowhere", class: delivery.UnknownTopic, log: "KAFKA_TOPIC"},
+	mallory := func(name, topic string) way {
+		w := plain(name, kafka.Plain(realkafka.OtherUser, realkafka.OtherPassword))
+		w.topic = topic
+		return w
 	}
+	nowhere := plain("no such topic", right).fails(delivery.UnknownTopic, "KAFKA_TOPIC")
+	nowhere.topic = "nowhere"
+	ways := []way{
+		secure("PLAIN", right),
+		secure("PLAIN, wrong password", wrong).fails(denied, refused),
+		plain("PLAIN without TLS", right),
+		plain("PLAIN without TLS, wrong password", wrong).fails(denied, refused),
+		secure("no login where one is due", nil).fails(delivery.Unavailable, "KAFKA_SASL_MECHANISM"),
+		plain("a mechanism that is not offered", kafka.SCRAM("SCRAM-SHA-256", realkafka.User, realkafka.Password)).fails(denied, "KAFKA_SASL_MECHANISM"),
+		mallory("no right to write", "no-write").fails(denied, "WRITE"),
+		mallory("no right to see the topic", "no-describe").fails(denied, "DESCRIBE"),
+		nowhere,
+		// Names must be ASCII in the broker's pattern, and in the setting's.
+		secure("SCRAM, a name beyond ASCII", kafka.SCRAM("SCRAM-SHA-256", beyondASCII().Name, beyondASCII().Password)).fails(denied, refused),
+	}
+	for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		for _, l := range append(oddLogins(), commas(), realkafka.ScramLogin{Name: realkafka.User, Password: realkafka.Password}) {
+			ways = append(ways, secure(mechanism+", "+l.Name, kafka.SCRAM(mechanism, l.Name, l.Password)))
+		}
+		ways = append(ways, secure(mechanism+", wrong password", kafka.SCRAM(mechanism, realkafka.User, "wrong-"+marker)).fails(denied, refused))
+	}
+	return ways
 }
 
 // oddLogins are names and passwords that SASLprep changes or refuses, and that Kafka accepts unchanged.
@@ -204,64 +218,42 @@ func oddLogins() []realkafka.ScramLogin {
 	}
 }
 
-func oddPasswords(c *realkafka.Cluster) []way {
-	secure := c.CA().Client()
-	var ways []way
-	for _, login := range append(oddLogins(), commas()) {
-		for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
-			ways = append(ways, way{
-				name: mechanism + ", " + login.Name, listener: realkafka.SASLSSL, tls: secure, sasl: kafka.SCRAM(mechanism, login.Name, login.Password),
-			})
-		}
-	}
-	// Names must be ASCII in the broker's pattern, and in the setting's.
-	return append(ways, way{
-		name: "SCRAM-SHA-256, a name beyond ASCII", listener: realkafka.SASLSSL, tls: secure, sasl: kafka.SCRAM("SCRAM-SHA-256", "zoë", "name-secret"),
-		class: delivery.NotAuthorized, log: refused,
-	})
-}
-
 // commas is a login that cannot be in the list with which a cluster is made.
 func commas() realkafka.ScramLogin {
 	return realkafka.ScramLogin{Name: "a,b", Password: "a,b=c,secret"}
 }
 
+func beyondASCII() realkafka.ScramLogin {
+	return realkafka.ScramLogin{Name: "zoë", Password: "name-secret"}
+}
+
 func tokens(t *testing.T, c *realkafka.Cluster) []way {
 	t.Helper()
-	secure := c.CA().Client()
-	bearer := func(token string) sasl.Mechanism {
-		return kafka.OAuthBearer(identity.NewTokens(func(context.Context) (string, time.Time, error) { return token, time.Now().Add(time.Hour), nil }), nil)
+	bearer := func(token string, err error) sasl.Mechanism {
+		return kafka.OAuthBearer(identity.NewTokens(func(context.Context) (string, time.Time, error) { return token, time.Now().Add(time.Hour), err }), nil)
 	}
-	claims := func(edit func(*realkafka.Claims)) realkafka.Claims {
-		c := realkafka.NewClaims(realkafka.User)
-		edit(&c)
-		return c
-	}
-	signed := func(s *realkafka.Signer, edit func(*realkafka.Claims)) sasl.Mechanism {
-		return bearer(must.Get[string](t)(s.Token(claims(edit))))
-	}
-	asIs := func(*realkafka.Claims) {}
-	expired := func(c *realkafka.Claims) {
-		c.IssuedAt, c.Expires = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
-	}
+	ours := realkafka.NewClaims(realkafka.User)
+	expired, elsewhere := ours, ours
+	expired.IssuedAt, expired.Expires = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+	elsewhere.Audience = "somebody else"
 	other := must.Get[*realkafka.Signer](t)(realkafka.NewSigner("other"))
-	none := kafka.OAuthBearer(identity.NewTokens(func(context.Context) (string, time.Time, error) { return "", time.Time{}, context.DeadlineExceeded }), nil)
+	unsigned := func(claims realkafka.Claims) sasl.Mechanism { return bearer(realkafka.UnsecuredToken(claims), nil) }
+	signed := func(s *realkafka.Signer, claims realkafka.Claims) sasl.Mechanism { return bearer(s.Token(claims)) }
+	secure, checked := over(realkafka.SASLSSL, c.CA().Client()), over(realkafka.JWKS, c.CA().Client())
 	return []way{
-		{name: "OAUTHBEARER", listener: realkafka.SASLSSL, tls: secure, sasl: bearer(realkafka.UnsecuredToken(claims(asIs)))},
-		{name: "OAUTHBEARER, expired", listener: realkafka.SASLSSL, tls: secure, sasl: bearer(realkafka.UnsecuredToken(claims(expired))), class: delivery.NotAuthorized, log: refused},
-		{name: "OAUTHBEARER, signed", listener: realkafka.JWKS, tls: secure, sasl: signed(c.Signer(), asIs)},
-		{name: "OAUTHBEARER, signed and expired", listener: realkafka.JWKS, tls: secure, sasl: signed(c.Signer(), expired), class: delivery.NotAuthorized, log: refused},
-		{name: "OAUTHBEARER, signed by another", listener: realkafka.JWKS, tls: secure, sasl: signed(other, asIs), class: delivery.NotAuthorized, log: refused},
-		{
-			name: "OAUTHBEARER, for another audience", listener: realkafka.JWKS, tls: secure,
-			sasl: signed(c.Signer(), func(c *realkafka.Claims) { c.Audience = "somebody else" }), class: delivery.NotAuthorized, log: refused,
-		},
-		{name: "OAUTHBEARER, not signed", listener: realkafka.JWKS, tls: secure, sasl: bearer(realkafka.UnsecuredToken(claims(asIs))), class: delivery.NotAuthorized, log: refused},
-		{name: "OAUTHBEARER without a token", listener: realkafka.JWKS, tls: secure, sasl: none, class: delivery.Unavailable, log: "KAFKA_OAUTH_SCOPE"},
+		secure("OAUTHBEARER", unsigned(ours)),
+		secure("OAUTHBEARER, expired", unsigned(expired)).fails(denied, refused),
+		checked("OAUTHBEARER, signed", signed(c.Signer(), ours)),
+		checked("OAUTHBEARER, signed and expired", signed(c.Signer(), expired)).fails(denied, refused),
+		checked("OAUTHBEARER, signed by another", signed(other, ours)).fails(denied, refused),
+		checked("OAUTHBEARER, for another audience", signed(c.Signer(), elsewhere)).fails(denied, refused),
+		checked("OAUTHBEARER, not signed", unsigned(ours)).fails(denied, refused),
+		checked("OAUTHBEARER without a token", bearer("", context.DeadlineExceeded)).fails(delivery.Unavailable, "KAFKA_OAUTH_SCOPE"),
 	}
 }
 
 const (
+	denied  = delivery.NotAuthorized
 	refused = "refuses the login"
 	marker  = "5ecr3t" // is in passwords, and must not be in any output
 )

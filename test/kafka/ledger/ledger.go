@@ -1,7 +1,6 @@
 // Package ledger compares the results for the callers of a Kafka producer with the log.
 //
-// A caller notes the end of every attempt under the record's id; the record carries it in the header ce_id. Compare
-// then checks the promises: an acknowledged record is at its place exactly once; a record that was reported as not
+// A caller notes the end of every attempt; the record has its id in the header ce_id. Compare then checks the promises: an acknowledged record is at its place exactly once; a record that was reported as not
 // stored is not in the log; and copies exist only if a caller tried again after an unknown outcome.
 package ledger
 
@@ -10,8 +9,10 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"userrelay/handler/delivery"
+	"userrelay/handler/registration"
 	"userrelay/local/realkafka"
 )
 
@@ -31,13 +32,20 @@ type entry struct {
 	refused int
 }
 
+// Record makes a record identified by id. Its key is also id, so that records spread over partitions.
+func Record(id string) registration.Record {
+	e := registration.Event{ID: id, UserID: "auth0|" + id, Source: "urn:auth0:test", Time: time.Unix(1_700_000_000, 0)}
+	return e.Record()
+}
+
 // Note records a producer's result for a record.
-func (l *Ledger) Note(id string, md delivery.RecordMetadata, err error) {
+func (l *Ledger) Note(r registration.Record, md delivery.RecordMetadata, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.entries == nil {
 		l.entries = map[string]*entry{}
 	}
+	id := r.Headers[slices.IndexFunc(r.Headers, func(h registration.Header) bool { return h.Key == IDHeader })].Value
 	e := l.entries[id]
 	if e == nil {
 		e = &entry{}

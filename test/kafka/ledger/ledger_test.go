@@ -57,7 +57,7 @@ func TestCompare(t *testing.T) {
 				if n.class != stored {
 					err = &delivery.Error{Class: n.class, Op: "produce", Err: errors.New("cause")}
 				}
-				l.Note("id", delivery.RecordMetadata{Partition: n.partition, Offset: n.offset}, err)
+				l.Note(ledger.Record("id"), delivery.RecordMetadata{Partition: n.partition, Offset: n.offset}, err)
 			}
 			got, err := l.Compare(c.log)
 			if diff := cmp.Diff(c.want, got); diff != "" {

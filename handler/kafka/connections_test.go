@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,12 +20,12 @@ import (
 
 const roundTrip = 10 * time.Millisecond
 
-// secure returns a broker's TLS configuration and that of a client that trusts it. In a bubble the certificates use
-// the bubble's time.
-func secure(t *testing.T) (server, client *tls.Config) {
+// secure returns the TLS configurations of a broker with such a certificate and of a client that trusts its authority.
+// In a bubble the certificate uses the bubble's time.
+func secure(t *testing.T, spec realkafka.CertSpec) (server, client *tls.Config) {
 	t.Helper()
 	ca := must.Get[*realkafka.CA](t)(realkafka.NewCA("test"))
-	cert := must.Get[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{}))
+	cert := must.Get[realkafka.Cert](t)(ca.Issue(spec))
 	pair := must.Get[tls.Certificate](t)(tls.X509KeyPair(cert.CertPEM, cert.KeyPEM))
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, ca.Client()
 }
@@ -35,7 +36,7 @@ func (v *virtual) secured(with bool, more ...kfake.Opt) *kafka.Producer {
 	if !with {
 		return v.producer(v.broker(more...))
 	}
-	server, client := secure(v.T)
+	server, client := secure(v.T, realkafka.CertSpec{})
 	b := v.broker(append(more, kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "password"), kfake.TLS(server))...)
 	return v.producer(b, login("user", "password"), func(c *kafka.Config) { c.TLS = client })
 }
@@ -51,14 +52,14 @@ func TestAfterAPause(t *testing.T) {
 				p := v.secured(secure)
 				v.store(p, record("before"))
 				pass(10 * time.Second) // all lanes are connected
-				before := v.connections()
+				before := v.dials.Load()
 				pass(pause)
 				if _, took := v.store(p, record("after")); took != roundTrip {
 					v.Errorf("the record took %v, want one round trip, %v", took, roundTrip)
 				}
 				// Two lanes and the keeper's connection are replaced when they are half an hour old, and nothing else is.
-				most := 3 * int(pause/(24*time.Minute))
-				if n := v.connections() - before; n > most {
+				most := 3 * int32(pause/(24*time.Minute))
+				if n := v.dials.Load() - before; n > most {
 					v.Errorf("%d connections were made, want at most %d", n, most)
 				}
 			})
@@ -104,10 +105,7 @@ func TestSilentLogin(t *testing.T) {
 				b := v.broker(kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "password"))
 				var silent atomic.Bool
 				silent.Store(!later)
-				b.ControlKey(key.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
-					b.KeepControl()
-					return nil, nil, silent.Load()
-				})
+				control(b, key, func(kmsg.Request) (kmsg.Response, error, bool) { return nil, nil, silent.Load() })
 				p := v.producer(b, login("user", "password"))
 				if later {
 					v.store(p, record("before"))
@@ -130,7 +128,7 @@ func TestRenewedCertificates(t *testing.T) {
 	bubble(t, func(v *virtual) {
 		var servers, clients [2]*tls.Config
 		for i := range servers {
-			servers[i], clients[i] = secure(v.T)
+			servers[i], clients[i] = secure(v.T, realkafka.CertSpec{})
 		}
 		var now atomic.Int32
 		b := v.broker(kfake.TLS(&tls.Config{
@@ -154,10 +152,10 @@ func TestThrottled(t *testing.T) {
 		c := v.broker()
 		p := v.producer(c)
 		v.store(p, record("before"))
-		c.ControlKey(kmsg.Produce.Int16(), func(r kmsg.Request) (kmsg.Response, error, bool) {
-			resp := answerOf(r, 0, 0)
-			resp.ThrottleMillis = 5000
-			return resp, nil, true
+		throttle := int32(5000) // of the first answer
+		answer(c, kmsg.Produce, func(resp *kmsg.ProduceResponse) {
+			produced(resp, 0, 0)
+			resp.ThrottleMillis, throttle = throttle, 0
 		})
 		if md, _ := v.store(p, record("throttled")); md.Throttled != 5*time.Second {
 			v.Errorf("the record's place says %v, want 5 s", md.Throttled)
@@ -168,4 +166,36 @@ func TestThrottled(t *testing.T) {
 			v.Errorf("the next record was sent after %v, want 4 s; its place says %v", took, md.Throttled)
 		}
 	})
+}
+
+// TestSCRAM logs in with names and passwords that SASLprep would change or refuse. userrelay/test/kafka has more of them.
+func TestSCRAM(t *testing.T) {
+	t.Parallel()
+	for mechanism, password := range map[string]string{"SCRAM-SHA-256": "½\u00a0🔑", "SCRAM-SHA-512": "n=,r=,\n"} {
+		virtually(t, mechanism, func(v *virtual) {
+			b := v.broker(kfake.EnableSASL(), kfake.Superuser(mechanism, "alice", password))
+			p := v.producer(b, func(c *kafka.Config) { c.SASL = kafka.SCRAM(mechanism, "alice", password) })
+			v.store(p, record("x"))
+			v.cut(b.ListenAddrs()[0])
+			v.store(p, record("y")) // a mechanism logs in many times
+		})
+	}
+}
+
+// A broker that does not know the password is not trusted.
+func TestSCRAMBrokerMustProve(t *testing.T) {
+	t.Parallel()
+	session, first, err := kafka.SCRAM("SCRAM-SHA-256", "alice", "secret").Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, nonce, _ := strings.Cut(string(first), ",r=")
+	if done, _, err := session.Next(t.Context(), []byte("r="+nonce+"of-the-broker,s=c2FsdA==,i=4096")); done || err != nil {
+		t.Fatalf("done %t, error %v", done, err)
+	}
+	for _, final := range []string{"v=AAAA", "e=", "", "v="} {
+		if _, _, err := session.Next(t.Context(), []byte(final)); err == nil {
+			t.Errorf("%q is taken for a proof", final)
+		}
+	}
 }
