@@ -1,10 +1,7 @@
 package infra_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"userrelay/infra/internal/kql"
+	"userrelay/test/must"
 	"userrelay/test/skip"
 )
 
@@ -27,72 +25,59 @@ func newChecker(t *testing.T) kql.Checker {
 	return checker
 }
 
+// decoded reads a value of JSON.
+func decoded[T any](t *testing.T, text []byte) (value T) {
+	t.Helper()
+	if err := json.Unmarshal(text, &value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
 // queries returns the queries of alerts and workbook as Azure gets them, by the place and the name of each.
-func (s state) queries() (map[string]string, error) {
-	type query struct {
-		Type    int    `json:"type"` // of an item: 3 is a query
-		Name    string `json:"name"`
-		Query   string `json:"query"`
-		Content struct {
-			Query string `json:"query"`
-		} `json:"content"`
+func (s state) queries(t *testing.T) map[string]string {
+	t.Helper()
+	type criterion struct {
+		Query string `json:"query"`
+	}
+	type workbook struct {
+		Items []struct {
+			Type    int       `json:"type"` // 3 is a query
+			Name    string    `json:"name"`
+			Content criterion `json:"content"`
+		} `json:"items"`
 	}
 	all := map[string]string{}
 	for _, r := range s.Root.Resources {
-		var criteria []query
-		var text string
-		var workbook struct {
-			Items []query `json:"items"`
-		}
 		switch r.Type {
 		case "azurerm_monitor_scheduled_query_rules_alert_v2":
-			if err := json.Unmarshal(r.Values["criteria"], &criteria); err != nil || len(criteria) != 1 {
-				return nil, fmt.Errorf("%s: criteria: %w", r.Address, errors.Join(err))
-			}
-			all[fmt.Sprintf("alert/%v", r.Index)] = criteria[0].Query
+			all[fmt.Sprintf("alert/%v", r.Index)] = decoded[[1]criterion](t, r.Values["criteria"])[0].Query
 		case "azurerm_application_insights_workbook":
-			if err := json.Unmarshal(r.Values["data_json"], &text); err != nil {
-				return nil, fmt.Errorf("%s: %w", r.Address, err)
-			}
-			if err := json.Unmarshal([]byte(text), &workbook); err != nil {
-				return nil, fmt.Errorf("%s: %w", r.Address, err)
-			}
-		}
-		for _, item := range workbook.Items {
-			if item.Type == 3 {
-				all["workbook/"+item.Name] = item.Content.Query
+			for _, item := range decoded[workbook](t, []byte(decoded[string](t, r.Values["data_json"]))).Items {
+				if item.Type == 3 {
+					all["workbook/"+item.Name] = item.Content.Query
+				}
 			}
 		}
 	}
-	return all, nil
+	return all
 }
 
 // checkQueries returns what is wrong with the queries of alerts and workbook: by the tables' columns, or because they are
 // not those of the folder queries. In the workbook a person's example has given way to
 // a parameter.
-func checkQueries(ctx context.Context, checker kql.Checker, temp string, s state) (wrong []string, err error) {
+func checkQueries(t *testing.T, checker kql.Checker, temp string, s state) (wrong []string) {
+	t.Helper()
 	sources := map[string]string{}
-	files, err := filepath.Glob("queries/*.kql")
-	if err != nil {
-		return nil, err
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		sources[strings.TrimSuffix(filepath.Base(file), ".kql")] = string(text)
+	for _, file := range must.Get[[]string](t)(filepath.Glob("queries/*.kql")) {
+		sources[strings.TrimSuffix(filepath.Base(file), ".kql")] = read(t, file)
 	}
 	examples := strings.NewReplacer("auth0|61de2511fd334200aa221dff", "{UserId}", "0af7651916cd43dd8448eb211c80319c", "{Operation}")
 	// An alert may go on with a condition.
 	condition := regexp.MustCompile(`^(\| where |\| summarize |$)`)
+	var files []string
 	used := map[string]bool{}
-	queries, err := s.queries()
-	if err != nil {
-		return nil, err
-	}
-	files = nil
-	for place, query := range queries {
+	for place, query := range s.queries(t) {
 		kind, name := filepath.Split(place)
 		right := kind == "workbook/" && query == examples.Replace(sources[name])
 		for source, text := range sources {
@@ -105,9 +90,7 @@ func checkQueries(ctx context.Context, checker kql.Checker, temp string, s state
 		}
 		used[name] = true
 		file := filepath.Join(temp, strings.ReplaceAll(place, "/", "-")+".kql")
-		if err := os.WriteFile(file, []byte(query), 0o600); err != nil {
-			return nil, err
-		}
+		write(t, file, query)
 		files = append(files, file)
 	}
 	for name := range sources {
@@ -115,11 +98,10 @@ func checkQueries(ctx context.Context, checker kql.Checker, temp string, s state
 			wrong = append(wrong, fmt.Sprintf("neither workbook nor alerts use queries/%s.kql", name))
 		}
 	}
-	found, err := checker.Check(ctx, files...)
-	for _, f := range found {
+	for _, f := range must.Get[[]kql.Finding](t)(checker.Check(t.Context(), files...)) {
 		wrong = append(wrong, fmt.Sprintf("%s:%d: %s: %s", filepath.Base(f.File), f.Line, f.Code, f.Message))
 	}
-	return wrong, err
+	return wrong
 }
 
 // Whoever is called at night is led to a section that is there.

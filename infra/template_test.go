@@ -14,19 +14,6 @@ import (
 	"userrelay/test/must"
 )
 
-// object reads a JSON object.
-func object(text string) (map[string]any, error) {
-	value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	root, ok := value.(map[string]any)
-	if !ok {
-		return nil, errors.New("is no object")
-	}
-	return root, nil
-}
-
 // schemas are Microsoft's, compiled, by the type of the resource in lower case.
 type schemas map[string]*jsonschema.Schema
 
@@ -38,7 +25,7 @@ func microsoft(t *testing.T) schemas {
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft4)
 	add := func(url, file string) map[string]any {
-		schema := must.Get[map[string]any](t)(object(read(t, file)))
+		schema := decoded[map[string]any](t, []byte(read(t, file)))
 		anyOf(schema["resourceDefinitions"], false)
 		anyOf(schema["definitions"], true)
 		if err := compiler.AddResource(url, schema); err != nil {
@@ -128,11 +115,9 @@ func parameterRules() map[string]string {
 }
 
 // check returns what is wrong with the template.
-func (s schemas) check(text string) error {
-	root, err := object(text)
-	if err != nil {
-		return err
-	}
+func (s schemas) check(t *testing.T, text string) error {
+	t.Helper()
+	root := decoded[map[string]any](t, []byte(text))
 	var wrong []error
 	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
 	same := func(what string, got, want any) {
@@ -188,7 +173,7 @@ func (s schemas) check(text string) error {
 func TestTemplate(t *testing.T) {
 	t.Parallel()
 	text, known := read(t, "templates/function_app.json"), microsoft(t)
-	if err := known.check(text); err != nil {
+	if err := known.check(t, text); err != nil {
 		t.Error(err)
 	}
 	for right, wrong := range map[string]string{
@@ -205,7 +190,7 @@ func TestTemplate(t *testing.T) {
 		`"properties": "[parameters('appSettings')]"`: `"properties": {}`,
 		`"[parameters('identityId')]": {}`:            `"[parameters('planId')]": {}`,
 	} {
-		if spoilt := strings.Replace(text, right, wrong, 1); spoilt == text || known.check(spoilt) == nil {
+		if spoilt := strings.Replace(text, right, wrong, 1); spoilt == text || known.check(t, spoilt) == nil {
 			t.Errorf("%q for %q is not found, or not there", wrong, right)
 		}
 	}

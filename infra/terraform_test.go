@@ -107,12 +107,13 @@ type report struct {
 }
 
 // test runs the tests in files, or in all where none is named.
-func (tf terraform) test(ctx context.Context, folder string, files ...string) (report, error) {
+func (tf terraform) test(t *testing.T, folder string, files ...string) report {
+	t.Helper()
 	args := []string{"test", "-json", "-verbose"}
 	for _, file := range files {
 		args = append(args, "-filter="+file)
 	}
-	out, failure := tf.run(ctx, folder, args...)
+	out, failure := tf.run(t.Context(), folder, args...)
 	r := report{states: map[string]state{}}
 	for decoder := jsontext.NewDecoder(bytes.NewReader(out)); decoder.PeekKind() == '{'; {
 		var message struct {
@@ -122,7 +123,7 @@ func (tf terraform) test(ctx context.Context, folder string, files ...string) (r
 			Diagnostic jsontext.Value `json:"diagnostic"`
 		}
 		if err := json.UnmarshalDecode(decoder, &message); err != nil {
-			return r, fmt.Errorf("read what terraform test prints: %w", err)
+			t.Fatalf("read what terraform test prints: %v", err)
 		}
 		if _, seen := r.states[message.File]; message.State != nil && !seen {
 			r.states[message.File] = *message.State
@@ -132,9 +133,9 @@ func (tf terraform) test(ctx context.Context, folder string, files ...string) (r
 		}
 	}
 	if (failure != nil) != (len(r.failed) > 0) {
-		return r, fmt.Errorf("failures: %q: %w", r.failed, errors.Join(failure))
+		t.Fatalf("failures: %q, %v", r.failed, failure)
 	}
-	return r, nil
+	return r
 }
 
 // state is what Terraform would keep after an apply.
@@ -211,24 +212,17 @@ func TestTerraform(t *testing.T) {
 	if _, err := tf.run(t.Context(), ".", "fmt", "-check", "-recursive", "-diff"); err != nil {
 		t.Error(err)
 	}
-	r, err := tf.test(t.Context(), ".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, failure := range r.failed {
-		t.Error(failure)
-	}
+	r := tf.test(t, ".")
+	wrong := slices.Concat(r.failed, checkQueries(t, checker, t.TempDir(), r.states[eventHubsTests]))
 	for _, file := range []string{eventHubsTests, foreignTests} {
-		switch wrong, found := r.states[file].secrets(); {
-		case len(wrong) > 0:
-			t.Errorf("%s: %q", file, wrong)
-		case found < 3: // what is looked for must be there to be found
+		secrets, found := r.states[file].secrets()
+		wrong = append(wrong, secrets...)
+		if found < 3 { // what is looked for must be there to be found
 			t.Errorf("%s: the mocked cloud has %d secrets only", file, found)
 		}
 	}
-	wrong, err := checkQueries(t.Context(), checker, t.TempDir(), r.states[eventHubsTests])
-	if err != nil || len(wrong) > 0 {
-		t.Errorf("queries: %q, %v", wrong, err)
+	for _, what := range wrong {
+		t.Error(what)
 	}
 	t.Run("mistakes", func(t *testing.T) {
 		t.Parallel()

@@ -58,8 +58,8 @@ func at(s string) change {
 	return func(e *registration.Event) { e.Time, _ = time.Parse(time.RFC3339Nano, s) }
 }
 
-func notAt(e *registration.Event)   { e.Time = received().UTC() }
-func leftOut(e *registration.Event) { e.TenantLeftOut = true }
+func atReceipt(e *registration.Event) { e.Time = received().UTC() }
+func leftOut(e *registration.Event)   { e.TenantLeftOut = true }
 
 func withProfile(s string) change {
 	return func(e *registration.Event) { e.Profile = []byte(s) }
@@ -144,9 +144,9 @@ func TestDecodeProfile(t *testing.T) {
 		"time twice":         {body: user(`"created_at":"` + createdAt + `","created_at":null`), want: of("", "")},
 		// RFC 3339 has years of four digits, also after the conversion to UTC.
 		"last time":        {body: created("9999-12-31T23:59:59.999999999Z"), want: of("", "9999-12-31T23:59:59.999999999Z")},
-		"after the last":   {body: created("9999-12-31T23:59:59-00:01"), want: of("", "9999-12-31T23:59:59-00:01", notAt)},
+		"after the last":   {body: created("9999-12-31T23:59:59-00:01"), want: of("", "9999-12-31T23:59:59-00:01", atReceipt)},
 		"first time":       {body: created("0000-01-01T00:00:00Z"), want: of("", "0000-01-01T00:00:00Z")},
-		"before the first": {body: created("0000-01-01T00:00:00+00:01"), want: of("", "0000-01-01T00:00:00+00:01", notAt)},
+		"before the first": {body: created("0000-01-01T00:00:00+00:01"), want: of("", "0000-01-01T00:00:00+00:01", atReceipt)},
 		"five digits":      {body: created("10000-01-01T00:00:00Z"), want: of("", "10000-01-01T00:00:00Z")},
 	})
 }

@@ -15,61 +15,46 @@ import (
 // azdCommands are the commands of azd, without a service and with Terraform (Azure/azure-dev,
 // pkg/infra/provisioning/terraform, internal/cmd/up_graph.go and deploy.go).
 func azdCommands() []command {
-	at := " location,l= subscription="
+	const at = " location,l= subscription="
 	return []command{
-		{"auth login", "tenant-id= client-id= use-device-code check-status", func(p *process, _ arguments) error {
-			p.world.AzdLogin = true
-			return nil
-		}},
-		{"env new", "*" + at, func(p *process, a arguments) error {
+		{"auth login", "tenant-id= client-id= use-device-code check-status", func(p *process, _ arguments) { p.world.AzdLogin = true }},
+		{"env new", "*" + at, func(p *process, a arguments) {
 			values := p.choose(a.rest[0])
 			values["AZURE_SUBSCRIPTION_ID"], values["AZURE_LOCATION"] = a.flags["subscription"], a.flags["location"]
-			return nil
 		}},
-		{"env select", "*", func(p *process, a arguments) error {
-			p.choose(a.rest[0])
-			return nil
-		}},
-		{"env get-value", "*", func(p *process, a arguments) error {
+		{"env select", "*", func(p *process, a arguments) { p.choose(a.rest[0]) }},
+		{"env get-value", "*", func(p *process, a arguments) {
 			value, ok := p.values()[a.rest[0]]
 			if !ok {
-				return fail("ERROR: key '%s' not found in the environment values", a.rest[0])
+				fail("ERROR: key '%s' not found in the environment values", a.rest[0])
 			}
-			_, err := fmt.Fprintln(p.stdout, value)
-			return err
+			_, _ = fmt.Fprintln(p.stdout, value)
 		}},
 		{"up", at, inOrder(hook("preprovision"), (*process).azdProvision, hook("postprovision"), hook("predeploy"), hook("postdeploy"))},
 		{"provision", "no-state preview" + at, inOrder(hook("preprovision"), (*process).azdProvision, hook("postprovision"))},
 		{"deploy", "* all from-package= timeout=", inOrder(hook("predeploy"), hook("postdeploy"))},
-		{"down", "* force purge", inOrder(hook("predown"), func(p *process, _ arguments) error { return p.destroy(p.azdState()) }, hook("postdown"))},
+		{"down", "* force purge", inOrder(hook("predown"), func(p *process) { p.destroy(p.azdState()) }, hook("postdown"))},
 	}
 }
 
-func inOrder(steps ...func(*process, arguments) error) func(*process, arguments) error {
-	return func(p *process, a arguments) error {
+func inOrder(steps ...func(*process)) func(*process, arguments) {
+	return func(p *process, _ arguments) {
 		if !p.world.AzdLogin {
-			return fail("ERROR: not logged in, run `azd auth login` to login")
+			fail("ERROR: not logged in, run `azd auth login` to login")
 		}
 		for _, step := range steps {
-			if err := step(p, a); err != nil {
-				return err
-			}
+			step(p)
 		}
-		return nil
 	}
 }
 
 // choose makes an environment the current one, and returns its values.
 func (p *process) choose(name string) map[string]string {
-	w := p.world
-	if w.Environments == nil {
-		w.Environments = map[string]map[string]string{}
+	if p.world.Environments[name] == nil {
+		p.world.Environments[name] = map[string]string{"AZURE_ENV_NAME": name}
 	}
-	if w.Environments[name] == nil {
-		w.Environments[name] = map[string]string{"AZURE_ENV_NAME": name}
-	}
-	w.Environment = name
-	return w.Environments[name]
+	p.world.Environment = name
+	return p.world.Environments[name]
 }
 
 // values returns the values of the current environment; without one the user answers dev.
@@ -84,7 +69,7 @@ func (p *process) values() map[string]string {
 func (p *process) azdState() string { return ".azure/" + p.values()["AZURE_ENV_NAME"] }
 
 // azdProvision asks for missing values, fills in main.tfvars.json and applies.
-func (p *process) azdProvision(arguments) error {
+func (p *process) azdProvision() {
 	values := p.values()
 	for name, answer := range map[string]string{"AZURE_SUBSCRIPTION_ID": Subscription, "AZURE_LOCATION": "westeurope"} {
 		if values[name] == "" {
@@ -92,22 +77,19 @@ func (p *process) azdProvision(arguments) error {
 		}
 	}
 	if _, err := os.Stat("infra/provider.conf.json"); backend("infra") && err != nil {
-		return fail("ERROR: reading parameter file template: open infra/provider.conf.json: no such file or directory")
+		fail("ERROR: reading parameter file template: open infra/provider.conf.json: no such file or directory")
 	}
 	text, err := os.ReadFile("infra/main.tfvars.json")
 	if err != nil {
-		return fail("ERROR: reading parameter file template: %v", err)
+		fail("ERROR: reading parameter file template: %v", err)
 	}
-	filled := regexp.MustCompile(`\$\{(\w+)(=[^}]*)?\}`).ReplaceAllStringFunc(string(text), func(reference string) string {
+	p.apply(p.azdState(), regexp.MustCompile(`\$\{(\w+)(=[^}]*)?\}`).ReplaceAllStringFunc(string(text), func(reference string) string {
 		name, preset, _ := strings.Cut(strings.Trim(reference, "${}"), "=")
 		if value := values[name]; value != "" {
 			return value
 		}
 		return preset
-	})
-	if err := p.apply(p.azdState(), filled); err != nil {
-		return err
-	}
+	}))
 	for name, value := range p.world.Outputs {
 		values[name] = string(value) // lists as JSON
 		var text string
@@ -115,15 +97,14 @@ func (p *process) azdProvision(arguments) error {
 			values[name] = text
 		}
 	}
-	return nil
 }
 
 // hook returns a step that runs a hook of azure.yaml with the environment's values, as azd does in sh.
-func hook(name string) func(*process, arguments) error {
-	return func(p *process, _ arguments) error {
+func hook(name string) func(*process) {
+	return func(p *process) {
 		text, err := os.ReadFile("azure.yaml")
 		if err != nil {
-			return fail("ERROR: no project exists; to create a new project, run `azd init`")
+			fail("ERROR: no project exists; to create a new project, run `azd init`")
 		}
 		var project struct {
 			Hooks map[string]struct {
@@ -133,14 +114,11 @@ func hook(name string) func(*process, arguments) error {
 			} `yaml:"hooks"`
 		}
 		if err := yaml.Unmarshal(text, &project); err != nil {
-			return fail("ERROR: parsing project file: %v", err)
+			fail("ERROR: parsing project file: %v", err)
 		}
 		run := project.Hooks[name].Posix.Run
 		if run == "" {
-			return nil
-		}
-		if err := p.world.save(p.folder); err != nil { // the hook's commands are processes of their own
-			return err
+			return
 		}
 		command := exec.CommandContext(context.Background(), "sh", "-euc", run) //nolint:gosec // G204: the project's own file
 		command.Env = p.environ
@@ -148,10 +126,11 @@ func hook(name string) func(*process, arguments) error {
 			command.Env = append(command.Env, name+"="+value)
 		}
 		command.Stdout, command.Stderr = p.stdout, p.stderr
-		if err := command.Run(); err != nil {
-			return fail("ERROR: '%s' hook failed: %v", name, err)
+		p.save() // the hook's commands are processes of their own
+		err = command.Run()
+		p.load()
+		if err != nil {
+			fail("ERROR: '%s' hook failed: %v", name, err)
 		}
-		p.world, err = load(p.folder)
-		return err
 	}
 }

@@ -19,18 +19,19 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/go-json-experiment/json"
 )
 
 // folderVariable is the variable with the folder of the world.
 const folderVariable = "AZURE_STANDIN"
 
-func tools() []string { return []string{"az", "azd", "func", "gh", "terraform"} }
+// tools returns the stand-ins' commands, by the names of the programs.
+func tools() map[string][]command {
+	return map[string][]command{"az": azCommands(), "azd": azdCommands(), "func": funcCommands(), "gh": ghCommands(), "terraform": terraformCommands()}
+}
 
 // process is a call of a stand-in.
 type process struct {
-	world   *World
+	world   World
 	folder  string // of the world
 	environ []string
 	stdout  io.Writer
@@ -40,7 +41,8 @@ type process struct {
 // Run acts as a stand-in and returns true if the program was started under the name of one. Otherwise it does nothing.
 func Run(args, environ []string, stdout, stderr io.Writer) (code int, ran bool) {
 	tool := strings.TrimSuffix(filepath.Base(args[0]), ".exe")
-	if !slices.Contains(tools(), tool) {
+	commands, ran := tools()[tool]
+	if !ran {
 		return 0, false
 	}
 	p := process{environ: environ, stdout: stdout, stderr: stderr}
@@ -49,59 +51,58 @@ func Run(args, environ []string, stdout, stderr io.Writer) (code int, ran bool) 
 			p.folder = folder
 		}
 	}
-	err := p.run(tool, args[1:])
-	var failed *failure
-	switch {
-	case errors.As(err, &failed):
-		_, _ = fmt.Fprintln(stderr, failed.text)
-		if err := appendTo(p.folder, failures, failed.text); err != nil { // in eval "$(…)" the shell does not see it
-			_, _ = fmt.Fprintln(stderr, err)
-		}
-		return failed.code, true
-	case err != nil:
-		_, _ = fmt.Fprintf(stderr, "%s: the stand-in itself failed: %v\n", tool, err)
-		return 70, true
-	}
-	return 0, true
+	return p.run(tool, commands, args[1:]), true
 }
 
-// failure is a failure of a tool: an exit code, and a text on stderr.
+// run returns the exit code. What was done before a failure is done.
+func (p *process) run(tool string, commands []command, args []string) (code int) {
+	p.load()
+	p.world.Calls = append(p.world.Calls, strings.Join(append([]string{tool}, args...), " "))
+	defer func() {
+		switch f := recover().(type) {
+		case nil:
+		case failure:
+			code = f.code
+			p.world.Failures = append(p.world.Failures, f.text)
+			_, _ = fmt.Fprintln(p.stderr, f.text)
+		default:
+			panic(f)
+		}
+		p.save()
+	}()
+	p.dispatch(tool, commands, args)
+	return 0
+}
+
+func (p *process) load() {
+	w, err := Read(p.folder)
+	check(err)
+	p.world = w
+}
+
+func (p *process) save() { check(p.world.save(p.folder)) }
+
+// failure is how a tool ends if it fails: an exit code, and a text on stderr.
 type failure struct {
 	code int
 	text string
 }
 
-func (f *failure) Error() string { return f.text }
+// fail ends the process, as a tool does in the middle of what it does.
+func fail(format string, args ...any) { panic(failure{1, fmt.Sprintf(format, args...)}) }
 
-// fail returns a failure.
-func fail(format string, args ...any) error {
-	return &failure{1, fmt.Sprintf(format, args...)}
-}
-
-func (p *process) run(tool string, args []string) error {
-	w, err := load(p.folder)
+// check ends the test: the stand-in itself has failed.
+func check(err error) {
 	if err != nil {
-		return err
+		panic(err)
 	}
-	p.world = w
-	text, err := json.Marshal(Call{tool, args})
-	if err := errors.Join(err, appendTo(p.folder, calls, string(text))); err != nil {
-		return err
-	}
-	commands := map[string][]command{"az": azCommands(), "azd": azdCommands(), "func": funcCommands(), "gh": ghCommands()}[tool]
-	if tool == "terraform" {
-		err = p.terraform(args)
-	} else {
-		err = p.dispatch(tool, commands, args)
-	}
-	return errors.Join(err, p.world.save(p.folder)) // what was done before the failure is done
 }
 
 // command is a tool's command. Its flags are listed as in the tool's help: "name,n=!" has a short form, takes a value
 // and is required. A star means arguments other than flags.
 type command struct {
 	name, flags string
-	do          func(p *process, a arguments) error
+	do          func(p *process, a arguments)
 }
 
 // globals are the flags that all commands of a tool take. Sources: az, "Global Arguments" of its help; azd,
@@ -117,45 +118,43 @@ func globals(tool string) string {
 type arguments struct {
 	flags map[string]string
 	rest  []string
+	root  string // what Terraform's -chdir says, which precedes the command
 }
 
 // dispatch finds the command and calls it.
-func (p *process) dispatch(tool string, commands []command, args []string) error {
+func (p *process) dispatch(tool string, commands []command, args []string) {
+	root := "."
+	if len(args) > 0 && tool == "terraform" {
+		if dir, ok := strings.CutPrefix(args[0], "-chdir="); ok {
+			root, args = dir, args[1:]
+		}
+	}
 	words := slices.IndexFunc(append(slices.Clone(args), "-"), func(arg string) bool { return strings.HasPrefix(arg, "-") })
 	for n := words; n > 0; n-- {
 		name := strings.Join(args[:n], " ")
 		if at := slices.IndexFunc(commands, func(c command) bool { return c.name == name }); at >= 0 {
-			given, err := commands[at].parse(tool, args[n:])
-			if err != nil {
-				return &failure{2, fmt.Sprintf("%s %s: %v", tool, name, err)}
+			a := arguments{flags: map[string]string{}, root: root}
+			if err := a.parse(commands[at].flags+globals(tool), args[n:], tool != "terraform"); err != nil {
+				panic(failure{2, fmt.Sprintf("%s %s: %v", tool, name, err)})
 			}
-			return commands[at].do(p, given)
+			commands[at].do(p, a)
+			return
 		}
 	}
-	return &failure{2, fmt.Sprintf("%s: '%s' is no command that this stand-in knows", tool, strings.Join(args[:words], " "))}
+	panic(failure{2, fmt.Sprintf("%s: '%s' is no command that this stand-in knows", tool, strings.Join(args[:words], " "))})
 }
 
 // parse reads the arguments that follow the command's name. An unknown flag is an error, and so is an empty value: in
 // a document it comes from a variable that was not set, or from a missing output.
-func (c command) parse(tool string, args []string) (arguments, error) {
-	a := arguments{flags: map[string]string{}}
-	set := flag.NewFlagSet(tool, flag.ContinueOnError)
-	set.SetOutput(io.Discard)
-	var required []string
-	specs := strings.Fields(c.flags + globals(tool))
-	for _, spec := range specs {
-		plain, must := strings.CutSuffix(spec, "!")
-		if name := a.define(set, plain); must {
-			required = append(required, name)
-		}
+func (a *arguments) parse(flags string, args []string, twoHyphens bool) error {
+	if twoHyphens && slices.ContainsFunc(args, regexp.MustCompile(`^-[a-z]{2}`).MatchString) {
+		return errors.New("a long flag begins with two hyphens")
 	}
-	joined := func(arg string) bool { return regexp.MustCompile(`^-[a-z]{2}`).MatchString(arg) }
-	if tool != "terraform" && slices.ContainsFunc(args, joined) {
-		return a, errors.New("a long flag begins with two hyphens")
-	}
+	specs := strings.Fields(flags)
+	set, required := a.define(specs)
 	for {
 		if err := set.Parse(args); err != nil {
-			return a, err
+			return err
 		}
 		if args = set.Args(); len(args) == 0 {
 			break
@@ -163,37 +162,41 @@ func (c command) parse(tool string, args []string) (arguments, error) {
 		a.rest, args = append(a.rest, args[0]), args[1:]
 	}
 	if len(a.rest) > 0 && !slices.Contains(specs, "*") || slices.Contains(a.rest, "") {
-		return a, fmt.Errorf("unrecognized arguments: %q", a.rest)
+		return fmt.Errorf("unrecognized arguments: %q", a.rest)
 	}
 	for _, name := range required {
 		if a.flags[name] == "" {
-			return a, fmt.Errorf("the following arguments are required: --%s", name)
+			return fmt.Errorf("the following arguments are required: --%s", name)
 		}
 	}
-	return a, nil
+	return nil
 }
 
-// define adds a flag, in its long and its short form, and returns its name. It keeps the flag's value.
-func (a arguments) define(set *flag.FlagSet, spec string) string {
-	spec, value := strings.CutSuffix(spec, "=")
-	name, short, _ := strings.Cut(spec, ",")
-	define := set.BoolFunc
-	if value {
-		define = set.Func
-	}
-	for _, form := range []string{name, short} {
-		if form == "" {
-			continue
+// define returns the flags, which keep their values in a, and the names of those that are required.
+func (a *arguments) define(specs []string) (set *flag.FlagSet, required []string) {
+	set = flag.NewFlagSet("", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	for _, spec := range specs {
+		plain, must := strings.CutSuffix(spec, "!")
+		plain, value := strings.CutSuffix(plain, "=")
+		names, define := strings.Split(plain, ","), set.BoolFunc
+		if value {
+			define = set.Func
 		}
-		define(form, "", func(text string) error {
-			if strings.TrimSpace(text) == "" {
-				return errors.New("the value is empty")
-			}
-			a.flags[name] = text
-			return nil
-		})
+		for _, name := range names {
+			define(name, "", func(text string) error {
+				if strings.TrimSpace(text) == "" {
+					return errors.New("the value is empty")
+				}
+				a.flags[names[0]] = text
+				return nil
+			})
+		}
+		if must {
+			required = append(required, names[0])
+		}
 	}
-	return name
+	return set, required
 }
 
 // Install puts the stand-ins into a folder, as links to the running program, which must call Run first. It returns the
@@ -203,7 +206,7 @@ func Install(folder string, w World) (environ []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, tool := range tools() {
+	for tool := range tools() {
 		if err := os.Symlink(self, filepath.Join(folder, tool)); err != nil {
 			return nil, err
 		}

@@ -47,19 +47,19 @@ func fits(patterns []string, action string) bool {
 }
 
 // may fails as Azure does if the logged in user may not do something on a resource.
-func (w *World) may(action, resource string, data bool) error {
+func (w *World) may(action, resource string, data bool) {
 	for _, g := range w.Grants {
 		given := roles()[g.Role]
 		switch {
 		case !g.holds(resource):
 		case data && fits(given.DataActions, action), !data && fits(given.Actions, action) && !fits(given.NotActions, action):
-			return nil
+			return
 		}
 	}
 	if data {
-		return fail("ERROR: (Forbidden) Caller is not authorized to perform action on resource. Action: '%s' Resource: '%s'", action, resource)
+		fail("ERROR: (Forbidden) Caller is not authorized to perform action on resource. Action: '%s' Resource: '%s'", action, resource)
 	}
-	return fail("ERROR: (AuthorizationFailed) The client does not have authorization to perform action '%s' over scope '%s'", action, resource)
+	fail("ERROR: (AuthorizationFailed) The client does not have authorization to perform action '%s' over scope '%s'", action, resource)
 }
 
 // permissions returns the logged in user's permissions on a resource, in Azure's format.

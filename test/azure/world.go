@@ -1,12 +1,9 @@
 package azure
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,7 +15,7 @@ const (
 	Other        = "99999999-9999-9999-9999-999999999999" // where the user works as a rule
 )
 
-// World is the state of the stand-ins.
+// World is the state of the stand-ins. Once it was saved none of its maps is nil.
 type World struct {
 	Default  string  // the subscription that az takes where none is named
 	LoggedIn bool    // az
@@ -39,6 +36,9 @@ type World struct {
 
 	Environments map[string]map[string]string // of azd: their values
 	Environment  string                       // the current one
+
+	Calls    []string // of stand-ins, as they would be typed without quotes
+	Failures []string // of stand-ins; in eval "$(…)" the shell does not see them
 }
 
 // Grant is a role of the logged in user.
@@ -46,74 +46,21 @@ type Grant struct {
 	Role, Scope string
 }
 
-// Call is a call that was made.
-type Call struct {
-	Tool string
-	Args []string
-}
+// file has the world, in its folder.
+const file = "world.json"
 
-// String is the call as it would be typed.
-func (c Call) String() string { return c.Tool + " " + strings.Join(c.Args, " ") }
-
-// The files in the folder of the world: its state, the calls, and the failures.
-const (
-	file     = "world.json"
-	calls    = "calls.jsonl"
-	failures = "failures.txt"
-)
-
-func load(folder string) (*World, error) {
+// Read returns the world after the calls of stand-ins.
+func Read(folder string) (w World, err error) {
 	text, err := os.ReadFile(filepath.Join(folder, file))
 	if err != nil {
-		return nil, err
+		return w, err
 	}
-	w := &World{}
-	return w, json.Unmarshal(text, w)
+	return w, json.Unmarshal(text, &w)
 }
 
 func (w *World) save(folder string) error {
 	text, err := json.Marshal(w)
 	return errors.Join(err, os.WriteFile(filepath.Join(folder, file), text, 0o600))
-}
-
-// Read returns the world after the calls, and the calls in order.
-func Read(folder string) (World, []Call, error) {
-	w, err := load(folder)
-	if err != nil {
-		return World{}, nil, err
-	}
-	text, err := os.ReadFile(filepath.Join(folder, calls))
-	if err != nil && !os.IsNotExist(err) {
-		return World{}, nil, err
-	}
-	var all []Call
-	for line := range bytes.Lines(text) {
-		var c Call
-		if err := json.Unmarshal(line, &c); err != nil {
-			return World{}, nil, err
-		}
-		all = append(all, c)
-	}
-	return *w, all, nil
-}
-
-func appendTo(folder, name, line string) error {
-	f, err := os.OpenFile(filepath.Join(folder, name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(f, line)
-	return errors.Join(err, f.Close())
-}
-
-// Failures returns the failures of stand-ins since the previous call.
-func Failures(folder string) (string, error) {
-	name := filepath.Join(folder, failures)
-	text, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	return string(text), errors.Join(err, os.Remove(name))
 }
 
 // Text returns a string output of Terraform, or "".

@@ -59,11 +59,11 @@ func list(v any) []any {
 }
 
 // merge adds the requirements of another schema. A member of both must satisfy both.
-func merge(s, with map[string]any) {
-	for word, v := range with {
+func merge(to, from map[string]any) {
+	for word, v := range from {
 		switch word {
 		case "properties":
-			before, _ := s[word].(map[string]any)
+			before, _ := to[word].(map[string]any)
 			added, _ := v.(map[string]any)
 			both := maps.Clone(added)
 			for name, rule := range before {
@@ -72,11 +72,11 @@ func merge(s, with map[string]any) {
 				}
 				both[name] = rule
 			}
-			s[word] = both
+			to[word] = both
 		case "required":
-			s[word] = append(slices.Clone(list(s[word])), list(v)...)
+			to[word] = slices.Concat(list(to[word]), list(v))
 		default:
-			s[word] = v
+			to[word] = v
 		}
 	}
 }
