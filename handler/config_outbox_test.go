@@ -1,11 +1,7 @@
 package main
 
 import (
-	"slices"
-	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/identity"
 	"userrelay/handler/outbox"
@@ -54,7 +50,7 @@ func TestStorageIdentity(t *testing.T) {
 		env   []string
 		kind  identity.Kind
 		id    string // of the managed identity
-		wrong configError
+		wrong []string
 	}{
 		"none":                        {nil, "", "", nil},
 		"the app's own":               {[]string{"credential=managedidentity"}, identity.Managed, "", nil},
@@ -65,20 +61,17 @@ func TestStorageIdentity(t *testing.T) {
 		"by resource id":              {[]string{"managedIdentityResourceId=/subscriptions/s"}, identity.Managed, "/subscriptions/s", nil},
 		"a workload's":                {[]string{"credential=workloadidentity", "clientId=c", "tenantId=t"}, identity.Workload, "c", nil},
 		"an application":              {[]string{"tenantId=t", "clientId=c", "clientSecret=s"}, identity.Application, "c", nil},
-		"an application, half":        {[]string{"clientSecret=s"}, "", "", configError{prefix + "clientSecret: needs AzureWebJobsStorage__tenantId and AzureWebJobsStorage__clientId beside it"}},
-		"an application, and another": {[]string{"credential=managedidentity", "tenantId=t", "clientId=c", "clientSecret=s"}, "", "", configError{prefix + "clientSecret: must be absent where AzureWebJobsStorage__credential names another kind of identity"}},
-		"two at once":                 {[]string{"clientId=c", "managedIdentityObjectId=o"}, "", "", configError{prefix + "managedIdentityObjectId: must be absent where AzureWebJobsStorage__clientId names the identity"}},
-		"a kind that is not known":    {[]string{"credential=managedidentityasfederatedidentity"}, "", "", configError{prefix + "credential: must be one of managedidentity, workloadidentity"}},
+		"an application, half":        {[]string{"clientSecret=s"}, "", "", []string{prefix + "clientSecret: needs AzureWebJobsStorage__tenantId and AzureWebJobsStorage__clientId beside it"}},
+		"an application, and another": {[]string{"credential=managedidentity", "tenantId=t", "clientId=c", "clientSecret=s"}, "", "", []string{prefix + "clientSecret: must be absent where AzureWebJobsStorage__credential names another kind of identity"}},
+		"two at once":                 {[]string{"clientId=c", "managedIdentityObjectId=o"}, "", "", []string{prefix + "managedIdentityObjectId: must be absent where AzureWebJobsStorage__clientId names the identity"}},
+		"a kind that is not known":    {[]string{"credential=managedidentityasfederatedidentity"}, "", "", []string{prefix + "credential: must be one of managedidentity, workloadidentity"}},
 	} {
-		env := []string{"KAFKA_BROKERS=127.0.0.1:9", prefix + "accountName=abc"}
+		env := []string{prefix + "accountName=abc"}
 		for _, setting := range c.env {
 			env = append(env, prefix+setting)
 		}
-		s, err := load(variablesOf(env), toCheck)
-		if diff := cmp.Diff(c.wrong, wrongIn(t, err)); diff != "" {
-			t.Errorf("%s: wrong (-want +got):\n%s", name, diff)
-		}
-		if err != nil {
+		s := wantLoad(t, env, c.wrong, nil)
+		if c.wrong != nil {
 			continue
 		}
 		id := ""
@@ -96,52 +89,19 @@ func TestStorageWarnings(t *testing.T) {
 	t.Parallel()
 	const p = "AzureWebJobsStorage"
 	const connection, name = p + "=AccountName=abc;AccountKey=c2VjcmV0", p + "__accountName=abc"
-	for text, c := range map[string]struct {
-		env  []string
-		want []string
-	}{
-		"nothing":              {[]string{name, p + "__credential=managedidentity", p + "__clientId=c", p + "__blobServiceUri=https://b"}, nil},
-		"an empty string":      {[]string{p + "=", name}, []string{p + ": is set but empty: the Functions host reads even that as a connection string. Remove it"}},
-		"a name and a string":  {[]string{connection, name}, []string{p + "__accountName: is not read: " + p + " comes before it"}},
-		"two strings":          {[]string{connection, "ConnectionStrings__" + connection}, []string{p + ": is not read: ConnectionStrings__" + p + " comes before it"}},
-		"a name and an URI":    {[]string{name, p + "__queueServiceUri=https://q"}, []string{p + "__queueServiceUri: is not read: " + p + "__accountName comes before it"}},
-		"a typing mistake":     {[]string{name, p + "__clientID_=c"}, []string{p + "__clientID_: is not read: is " + p + "__clientId meant?"}},
-		"with a colon":         {[]string{name, p + ":credentail=c"}, []string{p + ":credentail: is not read: is " + p + "__credential meant?"}},
-		"something else":       {[]string{name, p + "__endpoint=e"}, []string{p + "__endpoint: is not read"}},
-		"a certificate's":      {[]string{name, p + "__clientCertificate=c"}, []string{p + "__clientCertificate: is read by the Functions host only: the handler cannot log in this way"}},
-		"two names, two cases": {[]string{name, "azurewebjobsstorage:accountname=xyz"}, []string{p + "__accountName: is set more than once, as " + p + "__accountName and azurewebjobsstorage:accountname, with different values: keep one"}},
-		"another setting":      {[]string{name, p + "Account=c"}, nil},
+	for _, c := range [][2][]string{ // settings, warnings
+		{{name, p + "__credential=managedidentity", p + "__clientId=c", p + "__blobServiceUri=https://b"}},
+		{{p + "=", name}, {p + ": is set but empty: the Functions host reads even that as a connection string. Remove it"}},
+		{{connection, name}, {p + "__accountName: is not read: " + p + " comes before it"}},
+		{{connection, "ConnectionStrings__" + connection}, {p + ": is not read: ConnectionStrings__" + p + " comes before it"}},
+		{{name, p + "__queueServiceUri=https://q"}, {p + "__queueServiceUri: is not read: " + p + "__accountName comes before it"}},
+		{{name, p + "__clientID_=c"}, {p + "__clientID_: is not read: is " + p + "__clientId meant?"}},
+		{{name, p + ":credentail=c"}, {p + ":credentail: is not read: is " + p + "__credential meant?"}},
+		{{name, p + "__endpoint=e"}, {p + "__endpoint: is not read"}},
+		{{name, p + "__clientCertificate=c"}, {p + "__clientCertificate: is read by the Functions host only: the handler cannot log in this way"}},
+		{{name, "azurewebjobsstorage:accountname=xyz"}, {p + "__accountName: is set more than once, as " + p + "__accountName and azurewebjobsstorage:accountname, with different values: keep one"}},
+		{{name, p + "Account=c"}},
 	} {
-		s, err := load(variablesOf(append(c.env, "KAFKA_BROKERS=127.0.0.1:9")), toCheck)
-		if diff := cmp.Diff(c.want, s.Warnings); err != nil || diff != "" {
-			t.Errorf("%s: error %v, warnings (-want +got):\n%s", text, err, diff)
-		}
-	}
-}
-
-// A mistake about the account is reported without errors that follow from it.
-func TestStorageMistakes(t *testing.T) {
-	t.Parallel()
-	const p = "AzureWebJobsStorage"
-	const quotes = p + ": is in quotes, which are read as part of the value: remove them"
-	for _, c := range []struct {
-		env      []string
-		wrong    string
-		warnings []string
-	}{
-		{nil, p + ": is missing", nil},
-		{[]string{"OUTBOX=v4lue"}, "OUTBOX: ", nil},
-		{[]string{p + "__blobServiceUri=https://v4lue"}, p + ": is missing", []string{p + "__blobServiceUri: "}},
-		{[]string{p + `="AccountName=v4lue;AccountKey=c2VjcmV0"`}, quotes, nil},
-		{[]string{p + "='AccountName=v4lue;AccountKey=c2VjcmV0'"}, quotes, nil},
-		{[]string{p + `=AccountName="v4lue";AccountKey=c2VjcmV0`}, p + ": must have an AccountName", nil},
-		{[]string{p + "__serviceUri=http://v4lue"}, p + "__serviceUri: must be the https address", nil},
-		{[]string{p + "=v4lue"}, p + ": must be a connection string", nil},
-		{[]string{p + "=@Microsoft.KeyVault(v4lue)", p + "__accountName=abc"}, p + ": is a Key Vault reference", nil},
-	} {
-		s, err := load(variablesOf(append(c.env, "KAFKA_BROKERS=127.0.0.1:9")), toCheck)
-		if wrong := wrongIn(t, err); len(wrong) != 1 || !strings.HasPrefix(wrong[0], c.wrong) || !slices.EqualFunc(s.Warnings, c.warnings, strings.HasPrefix) {
-			t.Errorf("%q: got %q and the warnings %q, want %q alone and %q", c.env, wrong, s.Warnings, c.wrong, c.warnings)
-		}
+		wantLoad(t, c[0], nil, c[1])
 	}
 }

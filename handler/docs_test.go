@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -10,6 +11,34 @@ import (
 
 	"userrelay/test/must"
 )
+
+// environments are valid settings of all kinds. Each setting is read in at least one of them.
+func environments() map[string][]string {
+	const brokers, off = "KAFKA_BROKERS=kafka.example.com:9093", "OUTBOX=off"
+	return map[string][]string{
+		"password":     {brokers, off, "KAFKA_SASL_MECHANISM=PLAIN", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"},
+		"token":        {brokers, off, "KAFKA_SASL_MECHANISM=OAUTHBEARER", "KAFKA_OAUTH_SCOPE=s", "KAFKA_OAUTH_EXTENSIONS=a=b"},
+		"no login":     {brokers, off, "KAFKA_SECURITY_PROTOCOL=SSL"},
+		"storage key":  {brokers, "AzureWebJobsStorage=UseDevelopmentStorage=true"},
+		"storage name": {brokers, "AzureWebJobsStorage__accountName=abc", "AzureWebJobsStorage__credential=managedidentity"},
+		"storage URI":  {brokers, "AzureWebJobsStorage__queueServiceUri=https://abc.queue.core.windows.net"},
+		"telemetry": {
+			brokers, off, "APPLICATIONINSIGHTS_CONNECTION_STRING=InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef",
+			"APPLICATIONINSIGHTS_AUTHENTICATION_STRING=Authorization=AAD", "WEBSITE_SITE_NAME=site", "WEBSITE_SLOT_NAME=slot",
+		},
+	}
+}
+
+// read returns the names of the settings that are read in an environment.
+func read(t *testing.T, environ []string) []string {
+	t.Helper()
+	env := newEnvironment(variablesOf(environ))
+	loadAll(env, toCheck)
+	if env.wrong != nil {
+		t.Fatal(env.wrong)
+	}
+	return slices.Sorted(maps.Keys(env.asked))
+}
 
 // documented is a row of the table in docs/settings.md.
 type documented struct {
@@ -95,50 +124,37 @@ func TestDefaultsPage(t *testing.T) {
 		t.Error("KAFKA_SECURITY_PROTOCOL has another default")
 	}
 	_, err := load(variablesOf(nil), toCheck)
-	var missing []string
-	for _, line := range wrongIn(t, err) {
-		name, rule, _ := strings.Cut(line, ": ")
-		if strings.HasPrefix(rule, "is missing") {
-			missing = append(missing, name)
-		}
+	if wrong := wrongIn(t, err); !agree(wrong, []string{"KAFKA_BROKERS: is missing…", "AzureWebJobsStorage: is missing…"}) {
+		t.Errorf("without settings: %q", wrong)
 	}
-	slices.Sort(missing)
-	orNone := func(s string) string {
+	code := func(s string) string {
 		if s == "" {
 			return "none"
 		}
 		return "`" + s + "`"
 	}
-	words := func(yes bool, ifYes, ifNo string) string {
-		if yes {
-			return "`" + ifYes + "`"
-		}
-		return "`" + ifNo + "`"
-	}
-	if got := strings.Join(missing, " "); got != "AzureWebJobsStorage KAFKA_BROKERS" {
-		t.Errorf("required are %s", got)
-	}
+	word := func(yes bool, ifYes, ifNo string) string { return code(map[bool]string{true: ifYes, false: ifNo}[yes]) }
 	want := map[string]string{
 		"KAFKA_BROKERS":                             "required",
-		"KAFKA_TOPIC":                               orNone(plain.Kafka.Topic),
+		"KAFKA_TOPIC":                               code(plain.Kafka.Topic),
 		"KAFKA_SECURITY_PROTOCOL":                   "`SASL_SSL` with a mechanism, else `PLAINTEXT` for loopback, else `SSL`",
-		"KAFKA_SASL_MECHANISM":                      orNone(plain.Kafka.Mechanism),
-		"KAFKA_SASL_USERNAME":                       orNone(plain.Kafka.Username + plain.Kafka.Password),
-		"KAFKA_OAUTH_SCOPE":                         strings.Replace(orNone(token.Kafka.Scope), "kafka.example.com", "<host of the first broker>", 1),
-		"KAFKA_OAUTH_EXTENSIONS":                    orNone(strings.Repeat("x", len(token.Kafka.Extension))),
+		"KAFKA_SASL_MECHANISM":                      code(plain.Kafka.Mechanism),
+		"KAFKA_SASL_USERNAME":                       code(plain.Kafka.Username + plain.Kafka.Password),
+		"KAFKA_OAUTH_SCOPE":                         strings.Replace(code(token.Kafka.Scope), "kafka.example.com", "<host of the first broker>", 1),
+		"KAFKA_OAUTH_EXTENSIONS":                    code(strings.Repeat("x", len(token.Kafka.Extension))),
 		"KAFKA_TLS_CA":                              "the system's",
 		"KAFKA_TLS_CERT":                            "none",
-		"KAFKA_TIMEOUT":                             "`" + plain.Kafka.Timeout.String() + "` `" + plain.Outbox.Timeout.String() + "`",
-		"OUTBOX":                                    words(plain.Outbox != nil, "on", "off"),
+		"KAFKA_TIMEOUT":                             code(plain.Kafka.Timeout.String()) + " " + code(plain.Outbox.Timeout.String()),
+		"OUTBOX":                                    word(plain.Outbox != nil, "on", "off"),
 		"AzureWebJobsStorage":                       "required, or the next",
 		"AzureWebJobsStorage__accountName":          "",
 		"AzureWebJobsStorage__credential":           "the identity that the machine has",
-		"RECORD_PROFILE":                            words(plain.Profile, "full", "id"),
-		"AUTH0_TENANT":                              orNone(plain.Tenant),
+		"RECORD_PROFILE":                            word(plain.Profile, "full", "id"),
+		"AUTH0_TENANT":                              code(plain.Tenant),
 		"APPLICATIONINSIGHTS_CONNECTION_STRING":     "none: console only",
 		"APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "none: the instrumentation key is enough",
-		"LOG_LEVEL":                                 "`" + strings.ToLower(plain.LogLevel.String()) + "`",
-		"LOG_FORMAT":                                "`json` in Azure, else " + words(plain.JSON, "json", "text"),
+		"LOG_LEVEL":                                 code(strings.ToLower(plain.LogLevel.String())),
+		"LOG_FORMAT":                                "`json` in Azure, else " + word(plain.JSON, "json", "text"),
 	}
 	if plain.Insights != nil || plain.Identity != nil || plain.Kafka.Certificates.TLS().RootCAs != nil {
 		t.Error("telemetry or the authorities have another default")

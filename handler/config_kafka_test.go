@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"userrelay/local/realkafka"
+	"userrelay/test/must"
+)
+
+// Passwords are used unchanged, with a warning if they look suspicious. Names and passwords that cannot be sent are
+// refused before a connection is made.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	looks, wrongName := []string{"KAFKA_SASL_PASSWORD: …"}, []string{"KAFKA_SASL_USERNAME: must be ASCII…"}
+	for _, c := range []struct {
+		mechanism, user, password string
+		wrong, warnings           []string
+	}{
+		{"SCRAM-SHA-256", "a,b=c", "secret", nil, nil},
+		{"SCRAM-SHA-512", "u", "½\u00a0é", nil, nil},
+		{"SCRAM-SHA-512", "u", " v4lue", nil, looks},
+		{"SCRAM-SHA-512", "u", "v4lue\n", nil, looks},
+		{"SCRAM-SHA-512", "u", `"v4lue"`, nil, looks},
+		{"SCRAM-SHA-512", "u", `v4lue"`, nil, nil},
+		{"SCRAM-SHA-512", "u", "v4lue\xff", looks, nil},
+		{"SCRAM-SHA-512", "zo\u00eb", "p", wrongName, nil},
+		{"PLAIN", "zo\u00eb", "p", nil, nil},
+		{"PLAIN", "v4lue\xff", "p", wrongName, nil},
+	} {
+		env := []string{"KAFKA_SASL_MECHANISM=" + c.mechanism, "KAFKA_SASL_USERNAME=" + c.user, "KAFKA_SASL_PASSWORD=" + c.password}
+		if s := wantLoad(t, env, c.wrong, c.warnings); c.wrong == nil && (s.Kafka.Password != c.password || s.Kafka.Username != c.user) {
+			t.Errorf("got %q %q, want %q %q", s.Kafka.Username, s.Kafka.Password, c.user, c.password)
+		}
+	}
+}
+
+// Certificates are read from the settings in any form, including quotes, and only if TLS is used.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	ca := must.Get[*realkafka.CA](t)(realkafka.NewCA("authority"))
+	cert := must.Get[realkafka.Cert](t)(ca.Issue(realkafka.CertSpec{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)}))
+	flat := func(pem []byte) string { return `"` + strings.ReplaceAll(string(pem), "\n", `\n`) + `"` }
+	all := []string{"KAFKA_TLS_CA=" + flat(ca.PEM()), "KAFKA_TLS_CERT=" + flat(cert.CertPEM), "KAFKA_TLS_KEY=" + flat(cert.KeyPEM)}
+	for name, c := range map[string]struct {
+		env             []string
+		tls             bool
+		wrong, warnings []string
+	}{
+		"SSL":               {append(all, "KAFKA_BROKERS=kafka:9"), true, nil, []string{"KAFKA_TLS_CERT: …"}},
+		"nothing set":       {[]string{"KAFKA_BROKERS=kafka:9"}, true, nil, nil},
+		"none for loopback": {[]string{"KAFKA_BROKERS=127.0.0.1:9"}, false, nil, nil},
+		"PLAINTEXT":         {append(all, "KAFKA_BROKERS=127.0.0.1:9"), false, []string{"KAFKA_TLS_CA: …", "KAFKA_TLS_CERT: …", "KAFKA_TLS_KEY: …"}, nil},
+		"damaged":           {append(all, "KAFKA_BROKERS=kafka:9", "KAFKA_TLS_CA=-----BEGIN"), false, []string{"KAFKA_TLS_CA: …"}, nil},
+		"a reference":       {append(all, "KAFKA_BROKERS=kafka:9", "KAFKA_TLS_KEY=@Microsoft.KeyVault(v4lue)"), false, []string{"KAFKA_TLS_KEY: …"}, nil},
+	} {
+		s := wantLoad(t, slices.Clone(c.env), c.wrong, c.warnings)
+		if (s.Kafka.Certificates != nil) != c.tls {
+			t.Errorf("%s: TLS: got %t, want %t", name, !c.tls, c.tls)
+		}
+	}
+}
+
+// The producer gets the current certificates, and the console reports that they have changed.
+func TestRenewedCertificates(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	write := func() *x509.CertPool {
+		ca := must.Get[*realkafka.CA](t)(realkafka.NewCA("authority"))
+		if err := os.WriteFile(path, ca.PEM(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(ca.PEM())
+		return pool
+	}
+	before := write()
+	s := wantLoad(t, []string{"KAFKA_TLS_CA=" + path}, nil, nil)
+	var told bytes.Buffer
+	c, err := appConfig(s, slog.New(slog.NewTextHandler(&told, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !c.Kafka.TLS.RootCAs.Equal(before) || !c.Kafka.CurrentTLS().RootCAs.Equal(before) || told.Len() > 0 {
+		t.Errorf("before: not the authority of the file, or told %q", told.String())
+	}
+	if after := write(); !c.Kafka.CurrentTLS().RootCAs.Equal(after) || !strings.Contains(told.String(), "level=INFO") {
+		t.Errorf("after: not the authority of the file, or told %q", told.String())
+	}
+}
