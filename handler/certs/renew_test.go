@@ -3,6 +3,7 @@ package certs_test
 import (
 	"crypto/ecdsa"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
@@ -16,10 +17,38 @@ import (
 	"userrelay/test/recorder"
 )
 
-// told is a log.
-type told struct{ recorder.Recorder }
+// Certificates that expire soon cause a warning.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	ca := authority(t)
+	cert := issue(t, ca, realkafka.CertSpec{NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)})
+	c := sound(t, certs.Settings{CA: string(ca.PEM()) + string(ca.PEM()), Cert: string(cert.CertPEM), Key: string(cert.KeyPEM)})
+	for at, want := range map[time.Duration]string{
+		0:                        "",
+		2 * time.Hour:            "KAFKA_TLS_CERT: has expired",
+		-2 * time.Hour:           "KAFKA_TLS_CERT: is not valid before",
+		2 * 365 * 24 * time.Hour: "KAFKA_TLS_CA: holds a certificate that has expired, number 1 of 2",
+	} {
+		got := c.Warnings(now.Add(at))
+		if want == "" && len(got) == 0 {
+			continue
+		}
+		if len(got) == 0 || !strings.HasPrefix(got[0].Name+": "+got[0].Text, want) || want == "" {
+			t.Errorf("in %v: got %q, want %q", at, got, want)
+		}
+	}
+}
 
-func (l *told) count(what string) int { return strings.Count(l.String(), what) }
+// Without settings the system's authorities are used. The minimum is TLS 1.2.
+func TestNothingSet(t *testing.T) {
+	t.Parallel()
+	c := sound(t, certs.Settings{})
+	config := c.TLS()
+	if len(c.Warnings(time.Now())) != 0 || config.RootCAs != nil || config.GetClientCertificate != nil || config.MinVersion != tls.VersionTLS12 || config.InsecureSkipVerify || config.ClientSessionCache == nil {
+		t.Errorf("got %+v", config)
+	}
+}
 
 // presented is the certificate that a connection presents, in PEM. It belongs to its key.
 func presented(t *testing.T, config *tls.Config) string {
@@ -32,7 +61,8 @@ func presented(t *testing.T, config *tls.Config) string {
 }
 
 // The next connection uses a renewed client certificate together with its key, and never one without the other. Files
-// that cannot be used change nothing. That is logged once, and again if it happens again.
+// that cannot be used change nothing. That is logged once, and again if it happens again. A session that is resumed does
+// not check new certificates, so none is resumed after a change; without one it costs less than a new session.
 func TestNewFiles(t *testing.T) {
 	t.Parallel()
 	ca := authority(t)
@@ -40,73 +70,51 @@ func TestNewFiles(t *testing.T) {
 	expired := issue(t, ca, realkafka.CertSpec{NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(-time.Hour)})
 	cert, key, roots := file(t, "cert.pem", old.CertPEM), file(t, "key.pem", old.KeyPEM), file(t, "ca.pem", ca.PEM())
 	keeper := sound(t, certs.Settings{CA: roots, Cert: cert, Key: key})
-	var out told
+	var out recorder.Recorder
 	keeper.Log(slog.New(slog.NewTextHandler(&out, nil)))
-	current, changes, warnings, resumable := old, 0, 0, 0
-	config := keeper.TLS()
-	check := func(what string) {
-		t.Helper()
-		for range 3 {
-			got := keeper.TLS()
-			if presented(t, got) != string(current.CertPEM) || out.count("level=INFO") != changes || out.count("level=WARN") != warnings {
-				t.Errorf("%s: want %d changes, %d warnings:\n%s", what, changes, warnings, out.String())
-			}
-			// A resumed session does not check new certificates, and costs less than a new one.
-			if (got.ClientSessionCache == config.ClientSessionCache) != (changes == resumable) {
-				t.Errorf("%s: the sessions that can be resumed are others, or the same", what)
-			}
-		}
-	}
-	remove := func(path string) {
-		t.Helper()
-		if err := os.Remove(path); err != nil {
+	count := func(what string) int { return strings.Count(out.String(), what) }
+	trusted := keeper.TLS().RootCAs
+	put := func(path string, text []byte) func() error { return func() error { return write(path, text) } }
+	for _, c := range []struct {
+		what              string
+		change            func() error
+		want              realkafka.Cert
+		changes, warnings int // that are logged
+	}{
+		{"nothing", func() error { return nil }, old, 0, 0},
+		{"no PEM", put(roots, []byte("v4lue")), old, 0, 1},
+		{"cut off", put(roots, ca.PEM()[:100]), old, 0, 1},
+		{"as before", put(roots, ca.PEM()), old, 0, 0},
+		{"cut off again", put(roots, ca.PEM()[:100]), old, 0, 1},
+		{"removed", func() error { return os.Remove(roots) }, old, 0, 1},
+		{"a folder", func() error { return os.Mkdir(roots, 0o700) }, old, 0, 1},
+		{"white space", func() error { return errors.Join(os.Remove(roots), write(roots, append([]byte("\n"), ca.PEM()...))) }, old, 0, 0},
+		{"a new certificate", put(cert, fresh.CertPEM), old, 0, 1},
+		{"its key, too", put(key, fresh.KeyPEM), fresh, 1, 0},
+		{"expired", func() error { return errors.Join(write(key, expired.KeyPEM), write(cert, expired.CertPEM)) }, expired, 1, 1},
+		{"another authority", put(roots, authority(t).PEM()), expired, 1, 1},
+	} {
+		before, changes, warnings := keeper.TLS(), count("level=INFO"), count("level=WARN")
+		if err := c.change(); err != nil {
 			t.Fatal(err)
 		}
+		after := keeper.TLS()
+		for range 3 {
+			if got := keeper.TLS(); presented(t, got) != string(c.want.CertPEM) || got.ClientSessionCache != after.ClientSessionCache {
+				t.Errorf("%s: not the certificate that is wanted, or the sessions are others", c.what)
+			}
+		}
+		if same := after.ClientSessionCache == before.ClientSessionCache; same != (c.changes == 0) {
+			t.Errorf("%s: the sessions are the same: %t", c.what, same)
+		}
+		if changes, warnings = count("level=INFO")-changes, count("level=WARN")-warnings; changes != c.changes || warnings != c.warnings {
+			t.Errorf("%s: %d changes and %d warnings, want %d and %d:\n%s", c.what, changes, warnings, c.changes, c.warnings, out.String())
+		}
 	}
-	bad := func(path string, text []byte) {
-		t.Helper()
-		write(t, path, text)
-		warnings++
-		check(string(text))
-	}
-	check("nothing has changed")
-	bad(roots, []byte("v4lue"))
-	bad(roots, ca.PEM()[:100])
-	write(t, roots, ca.PEM())
-	check("as before")
-	bad(roots, ca.PEM()[:100])
-	remove(roots)
-	warnings++
-	check("removed")
-	if err := os.Mkdir(roots, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	warnings++
-	check("a folder")
-	remove(roots)
-	write(t, roots, append([]byte("\n"), ca.PEM()...)) // white space is no change
-	check("mended")
-
-	bad(cert, fresh.CertPEM)
-	if out.count("KAFKA_TLS_KEY") != 1 {
-		t.Errorf("that the key is another one is not told:\n%s", out.String())
-	}
-	write(t, key, fresh.KeyPEM)
-	current, changes = fresh, 1
-	check("both are new")
-	config, resumable = keeper.TLS(), changes
-	check("nothing more has changed")
-	write(t, key, expired.KeyPEM)
-	write(t, cert, expired.CertPEM)
-	current, changes, warnings = expired, 2, warnings+1
-	check("expired")
-	write(t, roots, authority(t).PEM())
-	changes, warnings = 3, warnings+1
-	check("another authority")
-	if got := keeper.TLS().RootCAs; got.Equal(config.RootCAs) {
+	if keeper.TLS().RootCAs.Equal(trusted) {
 		t.Error("the previous authority is trusted")
 	}
-	if out.count("has expired") != 2 || out.count("v4lue")+out.count(roots) != 0 {
+	if count("setting=KAFKA_TLS_KEY") != 1 || count("has expired") != 2 || count("v4lue")+count(roots) != 0 {
 		t.Errorf("less or more is told than should be:\n%s", out.String())
 	}
 }
@@ -127,8 +135,9 @@ func TestConcurrency(t *testing.T) {
 		})
 	}
 	for i := range 40 {
-		write(t, cert, pairs[i%2].CertPEM)
-		write(t, key, pairs[i%2].KeyPEM)
+		if err := errors.Join(write(cert, pairs[i%2].CertPEM), write(key, pairs[i%2].KeyPEM)); err != nil {
+			t.Error(err)
+		}
 	}
 	connecting.Wait()
 }
