@@ -24,9 +24,11 @@ import (
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 	"go.uber.org/goleak"
 
+	"userrelay/handler/console"
 	"userrelay/handler/delivery"
 	"userrelay/handler/insights"
 	"userrelay/handler/insights/ingest"
+	"userrelay/test/must"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,7 +41,8 @@ func testNode() insights.Node {
 	return insights.Node{Key: testKey, Role: "fn-user-events", Instance: "instance-1", Version: "1.2.3"}
 }
 
-// TestEnvelopes compares every item in its transmitted form with the golden file and with the contracts' types.
+// TestEnvelopes compares every item in its transmitted form, and every line on the console, with the golden file, and the
+// items with the contracts' types. None may hold more of a registration than its user id, or text of a broker.
 func TestEnvelopes(t *testing.T) {
 	t.Parallel()
 	frames := regexp.MustCompile(`"parsedStack":\[\{"level":0,.*?\}\]`)
@@ -56,14 +59,18 @@ func TestEnvelopes(t *testing.T) {
 		},
 		"telemetry-stats, nothing lost": func(s *itemSink) { s.Track(encoder.Stats(ingest.Stats{Tracked: 1, Accepted: 1})) },
 	}
-	for name, call := range promises() {
+	promises := promises()
+	for name, call := range promises {
 		items[name] = func(s *itemSink) { call(ctx, telemetryOf(s)) }
 	}
 	for _, name := range slices.Sorted(maps.Keys(items)) {
+		fmt.Fprintf(&got, "# %s\n", name)
+		if call, ok := promises[name]; ok {
+			got.WriteString(consoleOf(t, name, call))
+		}
 		synctest.Test(t, func(t *testing.T) { // for the times in them
 			sink := &itemSink{}
 			items[name](sink)
-			fmt.Fprintf(&got, "# %s\n", name)
 			for _, line := range sink.lines {
 				decode(t, line)
 				if name == "panicked" { // the lines of the program change
@@ -73,19 +80,44 @@ func TestEnvelopes(t *testing.T) {
 			}
 		})
 	}
+	if strings.Contains(got.String(), private) {
+		t.Errorf("an item or a line holds what is private:\n%s", got.String())
+	}
 	golden := filepath.Join("testdata", "envelopes.jsonl")
 	if *update {
 		if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+	if diff := cmp.Diff(string(must.Get[[]byte](t)(os.ReadFile(golden))), got.String()); diff != "" {
 		t.Errorf("items changed; if that is meant, run the test with -update (-want +got):\n%s", diff)
 	}
+}
+
+// consoleOf returns the lines of a call on the console, which do not depend on items: those that are always written, and
+// those of Lines.
+func consoleOf(t *testing.T, name string, call promise) string {
+	t.Helper()
+	lines := func(sink insights.Sink, all bool) string {
+		var out strings.Builder
+		c := configOf(sink)
+		c.Lines, c.Log = all, console.New(&out, &out, console.Options{})
+		call(invokedContext(t), insights.New(c))
+		return out.String()
+	}
+	always, all := lines(nil, false), lines(nil, true)
+	if lines(&itemSink{}, false) != always || lines(&itemSink{}, true) != all {
+		t.Errorf("%s: with items there are other lines on the console", name)
+	}
+	var text strings.Builder
+	for line := range strings.Lines(all) {
+		when := "with Lines"
+		if strings.Contains(always, line) {
+			when = "console"
+		}
+		fmt.Fprintf(&text, "# %s: %s", when, line)
+	}
+	return text.String()
 }
 
 // itemSink records items.

@@ -17,7 +17,6 @@ import (
 
 	"github.com/microsoft/ApplicationInsights-Go/appinsights/contracts"
 
-	"userrelay/handler/console"
 	"userrelay/handler/delivery"
 	"userrelay/handler/insights"
 	"userrelay/handler/registration"
@@ -126,15 +125,18 @@ func promises() map[string]promise {
 	return all
 }
 
-func telemetryOf(sink insights.Sink) *insights.Telemetry {
-	return insights.New(configOf(sink, slog.New(slog.DiscardHandler)))
-}
+func telemetryOf(sink insights.Sink) *insights.Telemetry { return insights.New(configOf(sink)) }
 
-func configOf(sink insights.Sink, log *slog.Logger) insights.Config {
-	return insights.Config{
-		Sink: sink, Encoder: insights.NewEncoder(testNode()), Log: log,
-		Broker: "b-1.example.com", Topic: "user-events", Queue: "userrelay-outbox", Advice: func(error) string { return "Start the emulator." },
+// configOf is a configuration with a console that discards. A sink of nil is none.
+func configOf(sink insights.Sink) insights.Config {
+	c := insights.Config{
+		Log: slog.New(slog.DiscardHandler), Broker: "b-1.example.com", Topic: "user-events", Queue: "userrelay-outbox",
+		Advice: func(error) string { return "Start the emulator." },
 	}
+	if sink != nil {
+		c.Sink, c.Encoder = sink, insights.NewEncoder(testNode())
+	}
+	return c
 }
 
 // Of many messages that stay in the outbox, one a second is reported.
@@ -167,54 +169,61 @@ func TestItemsWithoutAnInvocation(t *testing.T) {
 	}
 }
 
-// No item holds more of a registration than its user id, or any text of a broker, and no line does.
-func TestLines(t *testing.T) {
-	t.Parallel()
-	wanted := map[string]string{ // if Lines is set
-		"received": `level=INFO msg="Received ID of the newly registered user: auth0|1" eventId=e-1 InvocationId=6b1a`,
-		"received: an id that could be taken for more": `level=INFO msg="Received ID of the newly registered user: \"auth0|1\\n\\u202e2\"" eventId=e-1 InvocationId=6b1a`,
+type secretive struct{ text string }
 
-		"tenant left out":    `level=WARN msg="The tenant that the request names cannot be one: left out" eventId=e-1 InvocationId=6b1a`,
-		"forwarded":          `level=INFO msg="Forwarded to user-events[3]@317" eventId=e-1 InvocationId=6b1a`,
-		"refused: throttled": `level=ERROR msg="Not stored" eventId=e-1 errorClass=throttled InvocationId=6b1a`,
-		"sent":               ``,
-		"sent: throttled":    ``,
-	}
-	always := map[string]string{
-		"unhealthy":   `level=WARN msg="Kafka is away: the health check says degraded" errorClass=unavailable InvocationId=6b1a doing="deliver: produce: unavailable"`,
-		"not drained": `level=WARN msg="Not drained, the message stays in the outbox" eventId=e-1 errorClass=not-authorized InvocationId=6b1a doing="deliver: produce: not-authorized"`,
-		"poisoned":    `level=ERROR msg="Moved to the poison queue" eventId=e-1 errorClass=invalid messageId=m-1 reason="Kafka rejects the record as invalid." InvocationId=6b1a`,
-		"unread":      `level=WARN msg="The outbox cannot be reached: nothing is drained, and while Kafka is away registrations are refused" InvocationId=6b1a doing="receive messages: NoConnection" todo="Start the emulator."`,
-		"resumed":     `level=INFO msg="Kafka is back after 25.7s; 9 in the outbox" InvocationId=6b1a`,
-		"emptied":     `level=INFO msg="The outbox is empty" InvocationId=6b1a`,
-		"healthy":     `level=INFO msg="Kafka is back: the health check says ok" InvocationId=6b1a`,
-		"panicked":    `level=ERROR msg="Panic while answering a request" value=string stack=stack`,
-	}
-	for name, call := range promises() {
-		for _, with := range []struct{ lines, items bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
-			var out bytes.Buffer
+func (s secretive) String() string   { return s.text }
+func (s secretive) GoString() string { return s.text }
+
+// A panic's value may hold any data. Its type is reported, and its text only for runtime errors, which hold no data.
+func TestPanicValues(t *testing.T) {
+	t.Parallel()
+	var (
+		none    []string
+		nothing map[string]int
+	)
+	for want, explode := range map[string]func(){ // want is in the item and in the line
+		"string":                   func() { panic(private) },
+		"*errors.errorString":      func() { panic(errors.New(private)) },
+		"insights_test.secretive":  func() { panic(secretive{private}) },
+		"*insights_test.secretive": func() { panic(&secretive{private}) },
+		"*fmt.wrapError":           func() { panic(failedWith(delivery.Fatal)) },
+		"runtime error: index out of range [20] with length 0": func() { panic(none[len(private)]) },
+		"assignment to entry in nil map":                       func() { nothing[private] = 1 },
+		"interface conversion: insights_test.secretive is not error: missing method Error": func() {
+			panic(any(secretive{private}).(error)) //nolint:errcheck // this is the fault
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			var line bytes.Buffer
 			sink := &itemSink{}
-			config := configOf(sink, console.New(&out, &out, console.Options{}))
-			config.Lines = with.lines
-			if !with.items {
-				config.Sink, config.Encoder = nil, nil
+			config := configOf(sink)
+			config.Log = slog.New(slog.NewTextHandler(&line, nil))
+			telemetry := insights.New(config)
+			func() {
+				defer func() {
+					telemetry.Panicked(invokedContext(t), recover(), []byte("goroutine 1 [running]:\nmain.main()"))
+				}()
+				explode()
+			}()
+			got := sink.told(t)
+			if len(got) != 1 || got[0].Kind != "exception" || got[0].Severity != contracts.Error || !strings.Contains(got[0].Text, want) ||
+				got[0].Properties["InvocationId"] != "6b1a" {
+				t.Errorf("items %+v, want one exception with %q", got, want)
 			}
-			call(invokedContext(t), insights.New(config))
-			got := strings.TrimSuffix(out.String(), "\n")
-			if text := got + strings.Join(sink.lines, ""); strings.Contains(text, private) {
-				t.Errorf("%s: the item or the line holds what is private: %s", name, text)
+			if !strings.Contains(line.String(), want) || !strings.Contains(line.String(), `stack="goroutine 1 [running]:\nmain.main()"`) {
+				t.Errorf("line %s, want %q and the stack in it", &line, want)
 			}
-			want, known := always[name]
-			if !known {
-				want, known = wanted[name]
-				if !with.lines {
-					want = ""
-				}
+			if text := sink.lines[0] + line.String(); strings.Contains(text, private) {
+				t.Errorf("the value is told: %s", text)
 			}
-			if known && got != want {
-				t.Errorf("%s, %+v: %q, want %q", name, with, got, want)
+			_, data := decode(t, sink.lines[0])
+			exception, ok := data.(*contracts.ExceptionData)
+			if !ok || !exception.Exceptions[0].HasFullStack || !slices.ContainsFunc(exception.Exceptions[0].ParsedStack,
+				func(f *contracts.StackFrame) bool { return strings.Contains(f.Method, "TestPanicValues") }) {
+				t.Error("the item's stack does not lead to the panic")
 			}
-		}
+		})
 	}
 }
 

@@ -93,20 +93,18 @@ func (failing) Handle(context.Context, slog.Record) error { return io.ErrClosedP
 func TestConsoleLegIsUntouched(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	err := slogtest.TestHandler(withItems(slog.NewJSONHandler(&out, nil), &itemSink{}), func() (all []map[string]any) {
-		for line := range bytes.Lines(out.Bytes()) {
-			var v map[string]any
-			if err := json.Unmarshal(line, &v); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, v)
+	slogtest.Run(t, func(*testing.T) slog.Handler {
+		out.Reset()
+		return withItems(slog.NewJSONHandler(&out, nil), &itemSink{})
+	}, func(t *testing.T) (line map[string]any) {
+		t.Helper()
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+			t.Fatal(err)
 		}
-		return all
+		return line
 	})
-	if err != nil {
-		t.Error(err)
-	}
 
+	out.Reset()
 	sink := &itemSink{}
 	record := slog.NewRecord(time.Now(), slog.LevelError, "message", 0)
 	if err := withItems(failing{slog.DiscardHandler}, sink).Handle(t.Context(), record); err != nil {

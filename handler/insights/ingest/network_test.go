@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -105,7 +106,19 @@ func TestDeadEndpoint(t *testing.T) {
 	s.Track([]byte("m"))
 	wait.For(t, "a failure", func() bool { return e.console.String() != "" })
 
-	server := httptest.NewUnstartedServer(e)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer, err := e.RoundTrip(r)
+		if err != nil || r.Header.Get("Accept-Encoding") != "gzip" {
+			http.Error(w, "no", http.StatusTeapot) // which nobody expects
+			return
+		}
+		defer func() { _ = answer.Body.Close() }()
+		w.Header().Set("Content-Encoding", "gzip")
+		w.WriteHeader(answer.StatusCode)
+		z := gzip.NewWriter(w)
+		_, _ = io.Copy(z, answer.Body)
+		_ = z.Close()
+	}))
 	_ = server.Listener.Close()
 	server.Listener = must.Get[net.Listener](t)(new(net.ListenConfig).Listen(t.Context(), "tcp4", address)) // the same port
 	server.Start()
