@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/x509"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"userrelay/handler/app"
 	"userrelay/local/realkafka"
 	"userrelay/test/must"
 )
@@ -72,26 +72,19 @@ func TestCertificates(t *testing.T) {
 func TestRenewedCertificates(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ca.pem")
-	write := func() *x509.CertPool {
-		ca := must.Get[*realkafka.CA](t)(realkafka.NewCA("authority"))
-		if err := os.WriteFile(path, ca.PEM(), 0o600); err != nil {
+	write := func() {
+		if err := os.WriteFile(path, must.Get[*realkafka.CA](t)(realkafka.NewCA("authority")).PEM(), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(ca.PEM())
-		return pool
 	}
-	before := write()
-	s := wantLoad(t, []string{"KAFKA_TLS_CA=" + path}, nil, nil)
+	write()
 	var told bytes.Buffer
-	c, err := appConfig(s, slog.New(slog.NewTextHandler(&told, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !c.Kafka.TLS.RootCAs.Equal(before) || !c.Kafka.CurrentTLS().RootCAs.Equal(before) || told.Len() > 0 {
-		t.Errorf("before: not the authority of the file, or told %q", told.String())
-	}
-	if after := write(); !c.Kafka.CurrentTLS().RootCAs.Equal(after) || !strings.Contains(told.String(), "level=INFO") {
-		t.Errorf("after: not the authority of the file, or told %q", told.String())
+	s := wantLoad(t, []string{"KAFKA_TLS_CA=" + path}, nil, nil)
+	kafka := must.Get[app.Config](t)(appConfig(s, slog.New(slog.NewTextHandler(&told, nil)))).Kafka
+	before, first := kafka.CurrentTLS(), told.Len()
+	write()
+	after := kafka.CurrentTLS()
+	if before != kafka.TLS || first > 0 || after.RootCAs.Equal(before.RootCAs) || !strings.Contains(told.String(), "level=INFO") {
+		t.Errorf("not the authorities of the file, or told %q", told.String())
 	}
 }

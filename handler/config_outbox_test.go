@@ -83,25 +83,3 @@ func TestStorageIdentity(t *testing.T) {
 		}
 	}
 }
-
-// The warning names settings of the account that are not read, except those that only the host reads.
-func TestStorageWarnings(t *testing.T) {
-	t.Parallel()
-	const p = "AzureWebJobsStorage"
-	const connection, name = p + "=AccountName=abc;AccountKey=c2VjcmV0", p + "__accountName=abc"
-	for _, c := range [][2][]string{ // settings, warnings
-		{{name, p + "__credential=managedidentity", p + "__clientId=c", p + "__blobServiceUri=https://b"}},
-		{{p + "=", name}, {p + ": is set but empty: the Functions host reads even that as a connection string. Remove it"}},
-		{{connection, name}, {p + "__accountName: is not read: " + p + " comes before it"}},
-		{{connection, "ConnectionStrings__" + connection}, {p + ": is not read: ConnectionStrings__" + p + " comes before it"}},
-		{{name, p + "__queueServiceUri=https://q"}, {p + "__queueServiceUri: is not read: " + p + "__accountName comes before it"}},
-		{{name, p + "__clientID_=c"}, {p + "__clientID_: is not read: is " + p + "__clientId meant?"}},
-		{{name, p + ":credentail=c"}, {p + ":credentail: is not read: is " + p + "__credential meant?"}},
-		{{name, p + "__endpoint=e"}, {p + "__endpoint: is not read"}},
-		{{name, p + "__clientCertificate=c"}, {p + "__clientCertificate: is read by the Functions host only: the handler cannot log in this way"}},
-		{{name, "azurewebjobsstorage:accountname=xyz"}, {p + "__accountName: is set more than once, as " + p + "__accountName and azurewebjobsstorage:accountname, with different values: keep one"}},
-		{{name, p + "Account=c"}},
-	} {
-		wantLoad(t, c[0], nil, c[1])
-	}
-}

@@ -31,26 +31,6 @@ func TestClassOf(t *testing.T) {
 	}
 }
 
-// Queries and alerts compare these texts.
-func TestClassTexts(t *testing.T) {
-	t.Parallel()
-	for class, want := range map[delivery.Class]string{
-		delivery.Unavailable:    "unavailable",
-		delivery.UnknownOutcome: "unknown-outcome",
-		delivery.Throttled:      "throttled",
-		delivery.NotAuthorized:  "not-authorized",
-		delivery.UnknownTopic:   "unknown-topic",
-		delivery.TopicRule:      "topic-rule",
-		delivery.TooLarge:       "too-large",
-		delivery.Invalid:        "invalid",
-		delivery.Fatal:          "fatal",
-	} {
-		if string(class) != want {
-			t.Errorf("class %q, want %q", class, want)
-		}
-	}
-}
-
 func TestErrorTellsOperationAndClassOnly(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("broker b-1.example.com:9093 said: user jane has no right")

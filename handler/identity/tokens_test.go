@@ -33,18 +33,6 @@ func (s *service) token(ctx context.Context) (string, time.Time, error) {
 	return strconv.FormatInt(n, 10), time.Now().Add(s.lives), nil
 }
 
-// renew renews the tokens until the end of the test.
-func renew(t *testing.T, c *identity.Tokens) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	var renewing sync.WaitGroup
-	renewing.Go(func() { c.Renew(ctx) })
-	t.Cleanup(func() {
-		cancel()
-		renewing.Wait()
-	})
-}
-
 func TestGet(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -100,7 +88,7 @@ func TestRenew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{takes: time.Second, lives: time.Hour}
 		c := identity.NewTokens(s.token)
-		renew(t, c)
+		go c.Renew(t.Context())
 		<-time.After(2 * time.Second)
 		s.away.Store(true)
 		for range 58 {
@@ -134,7 +122,7 @@ func TestAfterSleep(t *testing.T) {
 		s := &service{takes: time.Second, lives: time.Hour}
 		var slept atomic.Int64
 		c := identity.NewTokensAt(s.token, func() time.Time { return time.Now().Add(time.Duration(slept.Load())) })
-		renew(t, c)
+		go c.Renew(t.Context())
 		<-time.After(5 * time.Second)
 		slept.Store(int64(3 * time.Hour))
 		if got, _, ok := c.Current(); ok {
