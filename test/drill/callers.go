@@ -59,8 +59,8 @@ func (c *callers) since(from, to time.Time) []audit.Outcome {
 
 // during runs n callers, each with one event in flight, while f runs. It returns when all have ended.
 func (c *callers) during(ctx context.Context, n int, f func(context.Context) error) error {
+	const forever = 1000 * time.Hour
 	return while(ctx, f, func(ctx context.Context) error {
-		const forever = 1000 * time.Hour
 		load.Closed(ctx, slices.Repeat([]*callers{c}, n), forever)
 		return nil
 	})
@@ -85,7 +85,7 @@ func while(ctx context.Context, f, beside func(context.Context) error) error {
 
 // Send sends the next event. After an event that is not stored a caller waits before the next one.
 func (c *callers) Send(ctx context.Context, due time.Time) time.Time {
-	if !c.send(ctx, due).Stored() {
+	if o := c.send(ctx, due); !o.Stored() {
 		_ = pause(ctx, discouraged)
 	}
 	return time.Now()
@@ -93,17 +93,12 @@ func (c *callers) Send(ctx context.Context, due time.Time) time.Time {
 
 // send sends the next event and records its outcome. A request in flight goes on when ctx ends, because its outcome
 // counts.
-func (c *callers) send(ctx context.Context, due time.Time) *audit.Outcome {
-	id := fmt.Sprintf("%s-%d", c.name, c.sent.Add(1))
-	o := audit.Outcome{ID: id, Start: due, Offset: -1}
-	status, header, body := c.request(context.WithoutCancel(ctx), http.MethodPost, c.target, `{"userId":"auth0|`+id+`","eventId":"`+id+`"}`)
+func (c *callers) send(ctx context.Context, due time.Time) audit.Outcome {
+	o := audit.Outcome{ID: fmt.Sprintf("%s-%d", c.name, c.sent.Add(1)), Start: due, Place: audit.Place{Offset: -1}}
+	status, header, body := c.request(context.WithoutCancel(ctx), http.MethodPost, c.target, `{"userId":"auth0|`+o.ID+`","eventId":"`+o.ID+`"}`)
 	o.Took, o.Status, o.RetryAfter = time.Since(due), status, header.Get("Retry-After") != ""
-	at := struct {
-		Partition int32 `json:"partition"`
-		Offset    int64 `json:"offset"`
-	}{Offset: -1}
-	if status == http.StatusOK && json.Unmarshal(body, &at) == nil {
-		o.Partition, o.Offset = at.Partition, at.Offset
+	if status == http.StatusOK {
+		_ = json.Unmarshal(body, &o.Place) // an answer without a place gives none that a record can have
 	}
 	if o.Stored() {
 		c.stored.Add(1)
@@ -111,17 +106,17 @@ func (c *callers) send(ctx context.Context, due time.Time) *audit.Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.outcomes = append(c.outcomes, o)
-	return &o
+	return o
 }
 
 // request sends a request once. Without a complete answer the status is 0.
 func (c *callers) request(ctx context.Context, method, url, body string) (status int, header http.Header, answer []byte) {
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body)) //nolint:gosec // G704: the address is ours
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, nil
 	}
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.client.Do(req) //nolint:gosec // G704: the address is ours
+	resp, err := c.client.Do(req)
 	if err != nil {
 		return 0, nil, nil
 	}

@@ -35,7 +35,6 @@ type kills struct {
 func brokerKilled(ctx context.Context, s *stand, row *report.Row) error {
 	rep, err := s.killed(ctx, row, kills{broker: true, times: s.plan.kills, until: s.plan.events, every: steady, drain: 2 * s.plan.drain})
 	if err == nil {
-		row.AtLeast("events answered 2xx", rep.Stored, s.plan.events)
 		s.unnoticed(row, &rep, 0)
 	}
 	return err
@@ -43,25 +42,25 @@ func brokerKilled(ctx context.Context, s *stand, row *report.Row) error {
 
 // handlerKilled kills the handler under load.
 func handlerKilled(ctx context.Context, s *stand, row *report.Row) error {
-	rep, err := s.killed(ctx, row, kills{handler: true, times: 2 * s.plan.kills, every: s.plan.between, drain: s.plan.drain + abandoned})
-	row.AtLeast("events answered 2xx", rep.Stored, 1)
+	_, err := s.killed(ctx, row, kills{handler: true, times: 2 * s.plan.kills, until: 1, every: s.plan.between, drain: s.plan.drain + abandoned})
 	return err
 }
 
 // bothKilled kills broker and handler at the same moment. A handler that is killed cannot take back from its outbox what
 // Kafka turned out to have, so there may be copies.
 func bothKilled(ctx context.Context, s *stand, row *report.Row) error {
-	rep, err := s.killed(ctx, row, kills{broker: true, handler: true, times: s.plan.kills, every: s.plan.between, drain: s.plan.drain})
-	row.AtLeast("events answered 2xx", rep.Stored, 1)
+	_, err := s.killed(ctx, row, kills{broker: true, handler: true, times: s.plan.kills, until: 1, every: s.plan.between, drain: s.plan.drain})
 	return err
 }
 
 // control does the same to a relay that must lose records.
 func control(ctx context.Context, s *stand, row *report.Row) error {
-	all := *row
-	rep, err := s.killed(ctx, &all, kills{broker: true, handler: true, times: s.plan.kills, every: s.plan.between, drain: s.plan.drain})
+	var all report.Row
+	err := bothKilled(ctx, s, &all)
 	row.Notes, row.Sum = all.Notes, all.Sum
-	row.MustShow("lost", len(rep.Lost))
+	if err == nil {
+		row.MustShow("lost", len(row.Sum.Lost))
+	}
 	return err
 }
 
@@ -89,27 +88,23 @@ func (s *stand) killed(ctx context.Context, row *report.Row, k kills) (rep audit
 	if err == nil {
 		rep, err = s.audit(ctx, row, k.drain)
 	}
-	_, gaveUp := s.current()
-	row.Note("Killed %d times. The host gave up %d times, and was started again.", n, gaveUp)
+	row.AtLeast("events answered 2xx", rep.Stored, k.until)
+	row.Note("Killed %d times. The host gave up %d times, and was started again.", n, s.gaveUp.Load())
 	return rep, err
 }
 
 // killOnce kills, and starts the broker again; the host starts the handler again.
-func (s *stand) killOnce(ctx context.Context, k kills, halted bool) error {
+func (s *stand) killOnce(ctx context.Context, k kills, halted bool) (err error) {
 	if k.broker {
-		if err := killBroker(ctx, s.broker(), halted); err != nil {
-			return err
-		}
+		err = killBroker(ctx, s.broker(), halted)
 	}
-	if k.handler {
-		if err := s.kill(ctx); err != nil {
-			return err
-		}
+	if err == nil && k.handler {
+		err = s.kill(ctx)
 	}
-	if !k.broker {
-		return nil
+	if err == nil && k.broker {
+		err = errors.Join(pause(ctx, downFor), s.broker().Restart(ctx))
 	}
-	return errors.Join(pause(ctx, downFor), s.broker().Restart(ctx))
+	return err
 }
 
 // killBroker kills a broker, optionally after a moment in which it is halted with unread requests.
@@ -135,13 +130,7 @@ func leaderKilled(ctx context.Context, s *stand, row *report.Row) error {
 	if err != nil {
 		return err
 	}
-	rep, err := s.audit(ctx, row, s.plan.drain)
-	if err != nil {
-		return err
-	}
-	row.AtLeast("events answered 202", rep.Status[202], 1)
-	s.unnoticed(row, &rep, rep.Stored/10_000)
-	return nil
+	return s.bridged(ctx, row, s.plan.drain, 1e-4)
 }
 
 // killLeader kills the leader of a partition and starts it again.

@@ -45,7 +45,7 @@ type options struct {
 	only      []string
 	soak      time.Duration
 	out       string // file for the page; empty: none
-	console   string // file for what hosts and handlers print; empty: thrown away
+	console   bool   // prints what hosts and handlers print
 	kafkaHome string
 	root      string // the project's folder
 }
@@ -66,7 +66,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	})
 	flags.DurationVar(&o.soak, "soak", 0, "with a steady load of this length at the end")
 	flags.StringVar(&o.out, "out", "", "`file` for the page, for all drills docs/reliability.md; empty: none")
-	flags.StringVar(&o.console, "console", "", "`file` for what hosts and handlers print")
+	flags.BoolVar(&o.console, "console", false, "print what hosts and handlers print, to standard error")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -100,7 +100,14 @@ func run(ctx context.Context, args []string, root, kafkaHome string, stdout, std
 	if _, err := os.Stat(filepath.Join(root, "host.json")); err != nil {
 		return errors.New("run it in the project's folder, the one with host.json: go run ./test/drill")
 	}
-	result, err := drillAll(ctx, o, stdout)
+	r := &rig{options: o, plan: full(), progress: stdout, output: io.Discard, began: time.Now()}
+	if o.short {
+		r.plan = short()
+	}
+	if o.console {
+		r.output = stderr
+	}
+	result, err := r.run(ctx)
 	if err != nil {
 		return err
 	}
@@ -111,31 +118,26 @@ func run(ctx context.Context, args []string, root, kafkaHome string, stdout, std
 	return errors.Join(err, result.Check())
 }
 
-// drillAll runs the requested drills one after the other. The error concerns their common parts.
-func drillAll(ctx context.Context, o options, progress io.Writer) (result *report.Run, err error) {
-	start := time.Now()
-	r, err := startRig(ctx, o, progress)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.close()) }()
-	result = &report.Run{Date: start, Machine: machine.Words()}
-	if result.Versions, err = machine.Versions(o.kafkaHome, r.program("handler")); err != nil {
+// drillAll runs the requested drills one after the other.
+func (r *rig) drillAll(ctx context.Context) (*report.Run, error) {
+	result := &report.Run{Date: r.began, Machine: machine.Words()}
+	var err error
+	if result.Versions, err = machine.Versions(r.kafkaHome, r.program("handler")); err != nil {
 		return nil, err
 	}
 	for i, d := range drills() {
-		if !d.wanted(o) {
+		if !d.wanted(r.options) {
 			continue
 		}
-		row := &report.Row{Name: fmt.Sprintf("%d. %s", i+1, d.name), About: d.about, Short: o.short}
+		row := &report.Row{Name: fmt.Sprintf("%d. %s", i+1, d.name), About: d.about, Short: r.short}
 		r.say("%s", row.Name)
 		row.Err = r.drill(ctx, d, row)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		result.Rows = append(result.Rows, row)
-		_, _ = fmt.Fprintf(progress, "\n%s\n", row) // a run must not fail because of the progress output
+		_, _ = fmt.Fprintf(r.progress, "\n%s\n", row) // a run must not fail because of the progress output
 	}
-	result.Took = time.Since(start)
+	result.Took = time.Since(r.began)
 	return result, nil
 }

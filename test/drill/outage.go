@@ -55,13 +55,10 @@ func outage(ctx context.Context, s *stand, row *report.Row) error {
 	if err != nil {
 		return err
 	}
-	rep, err := s.audit(ctx, row, drainedWithin)
-	if err != nil {
+	if err := s.bridged(ctx, row, drainedWithin, 0); err != nil {
 		return err
 	}
 	drained := time.Since(back)
-	row.AtLeast("events answered 202", rep.Status[202], 1)
-	s.unnoticed(row, &rep, 0)
 	opened := firstDirect(s.since(gone, back))
 	during := s.since(opened, back)
 	row.Time("median answer after the breaker opened", audit.Percentile(during, 0.5), 20*time.Millisecond)
@@ -102,13 +99,7 @@ func halted(ctx context.Context, s *stand, row *report.Row) error {
 	if err != nil {
 		return err
 	}
-	rep, err := s.audit(ctx, row, s.plan.drain)
-	if err != nil {
-		return err
-	}
-	row.AtLeast("events answered 202", rep.Status[202], 1)
-	s.unnoticed(row, &rep, 0)
-	return nil
+	return s.bridged(ctx, row, s.plan.drain, 0)
 }
 
 // allDown makes Kafka and the queue unavailable: first they do not answer, then nothing listens.

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -34,64 +34,41 @@ type rig struct {
 	cluster  *realkafka.Cluster
 	queue    *queue
 	topics   int // made so far
-	closers  []func() error
 }
 
-// startRig builds the programs and starts broker and queue. The caller must close it.
-func startRig(ctx context.Context, o options, progress io.Writer) (_ *rig, err error) {
-	r := &rig{options: o, plan: full(), progress: progress, output: io.Discard, began: time.Now()}
-	if o.short {
-		r.plan = short()
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.close())
-		}
-	}()
+// run builds the programs, starts broker and queue, and runs the drills. The error concerns these common parts.
+func (r *rig) run(ctx context.Context) (result *report.Run, err error) {
 	if r.dir, err = os.MkdirTemp("", "userrelay-drill-"); err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	r.closers = append(r.closers, func() error { return os.RemoveAll(r.dir) })
-	if o.console != "" {
-		file, err := os.Create(o.console)
-		if err != nil {
-			return nil, fmt.Errorf("make the file of the console: %w", err)
-		}
-		r.output = file
-		r.closers = append(r.closers, file.Close)
-	}
+	defer func() { err = errors.Join(err, os.RemoveAll(r.dir)) }()
 	r.say("building the handler and what it is drilled with")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", r.dir+string(filepath.Separator), //nolint:gosec // G204: our own programs
 		"userrelay/handler", "userrelay/test/drill/queue", "userrelay/test/bench/relay")
-	build.Dir = o.root
+	build.Dir = r.root
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build: %w\n%s", err, out)
 	}
 	if r.queue, err = startQueue(ctx, r); err != nil {
 		return nil, err
 	}
-	r.closers = append(r.closers, func() error { return r.queue.process.Kill() })
+	defer func() { err = errors.Join(err, r.queue.process.Kill()) }()
 	r.say("starting Apache Kafka")
 	r.cluster, err = realkafka.Start(ctx, realkafka.Options{Home: r.kafkaHome, Listeners: []realkafka.Listener{realkafka.Plaintext}})
 	if err != nil {
 		return nil, err
 	}
-	r.closers = append(r.closers, r.cluster.Close)
-	return r, nil
-}
-
-// close ends everything in reverse order of the start.
-func (r *rig) close() error {
-	var errs []error
-	for _, closer := range slices.Backward(r.closers) {
-		errs = append(errs, closer())
-	}
-	return errors.Join(errs...)
+	defer func() { err = errors.Join(err, r.cluster.Close()) }() //nolint:contextcheck // it must end when ctx has
+	return r.drillAll(ctx)
 }
 
 // drill runs a drill on a stand of its own, after it has repaired what the previous one has broken.
 func (r *rig) drill(ctx context.Context, d drill, row *report.Row) (err error) {
-	if err := errors.Join(r.reviveBroker(ctx), r.queue.ready(ctx)); err != nil {
+	revive := r.broker().Resume
+	if !r.broker().Running() {
+		revive = func() error { return r.broker().Restart(ctx) }
+	}
+	if err := errors.Join(revive(), r.queue.ready(ctx)); err != nil {
 		return err
 	}
 	cluster := r.cluster
@@ -107,7 +84,7 @@ func (r *rig) drill(ctx context.Context, d drill, row *report.Row) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close(ctx)) }()
+	defer func() { err = errors.Join(err, s.close()) }()
 	return d.run(ctx, s, row)
 }
 
@@ -121,14 +98,6 @@ func (r *rig) say(format string, args ...any) {
 
 // broker is the only one.
 func (r *rig) broker() *realkafka.Node { return r.cluster.Node(1) }
-
-// reviveBroker restarts or continues the broker.
-func (r *rig) reviveBroker(ctx context.Context) error {
-	if r.broker().Running() {
-		return r.broker().Resume()
-	}
-	return r.broker().Restart(ctx)
-}
 
 // stand is a host with a handler, its own topic and the load on it.
 type stand struct {
@@ -165,24 +134,20 @@ func (r *rig) stand(ctx context.Context, cluster *realkafka.Cluster, relay strin
 		return nil, err
 	}
 	s := &stand{rig: r, hosts: h, callers: newCallers(h.url("RegisterUser"), topic), cluster: cluster, topic: topic}
-	if err := s.healthy(ctx); err != nil {
-		return nil, errors.Join(err, s.close(ctx))
+	err = poll(ctx, "wait for the handler to reach Kafka", func(ctx context.Context) bool {
+		status, _, _ := s.request(ctx, http.MethodGet, s.url("Health"), "") // not yet, where that fails
+		return status == http.StatusOK
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
 
-// close ends the stand, even when ctx has ended.
-func (s *stand) close(ctx context.Context) error {
+// close ends the stand.
+func (s *stand) close() error {
 	s.client.CloseIdleConnections()
-	return s.stop(ctx)
-}
-
-// healthy waits until the handler reaches Kafka.
-func (s *stand) healthy(ctx context.Context) error {
-	return poll(ctx, "wait for the handler to reach Kafka", func(ctx context.Context) bool {
-		status, _, _ := s.request(ctx, "GET", s.url("Health"), "") // not yet, where that fails
-		return status == 200
-	})
+	return s.stop()
 }
 
 // audit waits until the outbox is empty, and compares the answers to the callers with the topic.
@@ -203,7 +168,7 @@ func (s *stand) audit(ctx context.Context, row *report.Row, limit time.Duration)
 	}
 	rep := audit.Compare(s.all(), log)
 	row.Note("%s.", &rep)
-	row.Sum = &report.Sum{Stored: rep.Stored, Lost: len(rep.Lost), Copies: rep.Copies}
+	row.Sum = &rep
 	row.Count("messages left in the outbox after "+report.Span(limit), left, 0)
 	row.Count("lost", len(rep.Lost), 0)
 	row.Count("answers with a wrong place, and records that nobody sent", rep.Elsewhere+rep.Foreign, 0)
@@ -211,11 +176,21 @@ func (s *stand) audit(ctx context.Context, row *report.Row, limit time.Duration)
 	return rep, nil
 }
 
-// unnoticed checks that callers did not notice a failure, and that it made no more copies than permitted.
-func (s *stand) unnoticed(row *report.Row, rep *audit.Report, copies int) {
+// unnoticed checks that callers did not notice a failure, and that it made no copies except a share of the events, 0 to 1.
+func (s *stand) unnoticed(row *report.Row, rep *audit.Report, copies float64) {
 	row.Count("events not answered 2xx", rep.Not2xx(), 0)
-	row.Count("copies", rep.Copies, copies)
+	row.Count("copies", rep.Copies, int(copies*float64(rep.Stored)))
 	row.Time("slowest answer", audit.Percentile(s.all(), 1), slowestAnswer)
+}
+
+// bridged audits a failure which the outbox bridged, unnoticed by callers.
+func (s *stand) bridged(ctx context.Context, row *report.Row, limit time.Duration, copies float64) error {
+	rep, err := s.audit(ctx, row, limit)
+	if err == nil {
+		row.AtLeast("events answered 202", rep.Status[202], 1)
+		s.unnoticed(row, &rep, copies)
+	}
+	return err
 }
 
 // drained waits until the outbox is empty or the time is over, and returns how many messages are left.

@@ -9,12 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"userrelay/handler/outbox"
 	"userrelay/local/funchost"
-	"userrelay/local/storagequeue"
 	"userrelay/test/faultproxy"
 	"userrelay/test/must"
-	"userrelay/test/queuetest"
 	"userrelay/test/recorder"
 	"userrelay/test/wait"
 )
@@ -44,20 +41,6 @@ func startHost(t *testing.T, settings ...string) *hosted {
 		}
 	})
 	return &hosted{host, newClient(t, host.URL()), console}
-}
-
-// startQueues starts the queues of a storage account, and returns the setting for them.
-func startQueues(t *testing.T) (s *storagequeue.Server, setting string) {
-	t.Helper()
-	s = queuetest.Start(t, storagequeue.Config{})
-	return s, "AzureWebJobsStorage=" + s.ConnectionString()
-}
-
-// waitDrained waits until the outbox is empty.
-func waitDrained(t *testing.T, connection string) {
-	t.Helper()
-	queue := queuetest.Open(t, connection, outbox.QueueName)
-	wait.For(t, "the outbox is empty", func() bool { return queuetest.Count(t, queue) == 0 })
 }
 
 // TestExampleSettings hosts the app like a new user: with a Kafka, the unchanged local.settings.json.example, and no

@@ -2,27 +2,24 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
+
+	"userrelay/test/localrun"
 )
 
-const (
-	// moduleRoot is the folder for the commands of README.md, relative to the folder of the tests.
-	moduleRoot = "../.."
-	buildLimit = 5 * time.Minute // with an empty Go cache
-)
+// moduleRoot is the folder for the commands of README.md, relative to the folder of the tests.
+const moduleRoot = "../.."
 
 // handlerBinary is the handler from TestMain.
 var handlerBinary string //nolint:gochecknoglobals // TestMain has no other way to hand something to tests
@@ -64,30 +61,13 @@ func moreParallel() error {
 
 // build builds the handler into dir for the tests, and everything that `go run ./local` builds, so that concurrent
 // runs of it find everything and write nothing.
-func build(dir string) (string, error) {
-	binary, local := filepath.Join(dir, "handler.exe"), "bin/handler" // Windows wants the ending, the others do not mind
-	if runtime.GOOS == "windows" {
-		local += ".exe"
-	}
-	race := "-race=" + strconv.FormatBool(raceDetector())
-	for _, args := range [][]string{
-		{"build", "-pgo=off", race, "-o", binary, "./handler"},
-		{"build", "-pgo=off", "-o", local, "./handler"},
-		{"run", "./local", "-help"},
-	} {
-		ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
-		defer cancel()
-		command := exec.CommandContext(ctx, "go", args...)
-		command.Dir = moduleRoot
-		if out, err := command.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-	return filepath.Abs(binary)
-}
-
-// raceDetector says whether this test binary was built with the race detector.
-func raceDetector() bool {
+func build(dir string) (binary string, err error) {
+	binary = filepath.Join(dir, "handler.exe") // Windows wants the ending, the others do not mind
 	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+	race := ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+	ctx := context.Background()
+	return binary, errors.Join(
+		localrun.Compile(ctx, binary, "./handler", "-race="+strconv.FormatBool(race)),
+		localrun.BuildHandler(ctx), localrun.Go(ctx, "run", "./local", "-help"),
+	)
 }

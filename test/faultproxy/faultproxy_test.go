@@ -164,20 +164,6 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-func TestShare(t *testing.T) {
-	_, p := start(t)
-	p.Set(t, faultproxy.Faults{Share: 0.5, Do: []faultproxy.Action{faultproxy.CutBefore, faultproxy.CutOnAnswer}})
-	const requests = 100
-	for id := range int32(requests) {
-		c := dial(t, p)
-		c.send(produce, id)
-		_ = binary.Read(c, binary.BigEndian, new(answer)) // or the end of the connection
-	}
-	if n := p.Stats().Cuts; n == 0 || n == requests {
-		t.Errorf("%d of %d connections are cut", n, requests)
-	}
-}
-
 func TestSilence(t *testing.T) {
 	tg, p := start(t)
 	p.Set(t, faultproxy.Faults{Share: 1, Do: []faultproxy.Action{faultproxy.Silence}})

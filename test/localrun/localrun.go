@@ -9,12 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
-	"userrelay/test/must"
 	"userrelay/test/wait"
 )
 
@@ -50,24 +51,34 @@ func Read(file string) (a Addresses, err error) {
 	return a, nil
 }
 
-// Build builds the program, to a file, and the handler that it starts, to its place: several that are started at once then
-// find it there and write nothing.
+// Build builds the program, to a file, and the handler that it starts.
 func Build(ctx context.Context, to string) error {
+	return errors.Join(Compile(ctx, to, "./local"), BuildHandler(ctx))
+}
+
+// BuildHandler builds the handler that the program starts, to its place: several that are started at once then find it there
+// and write nothing.
+func BuildHandler(ctx context.Context) error {
 	handler := "bin/handler"
 	if runtime.GOOS == "windows" {
 		handler += ".exe"
 	}
-	return errors.Join(Compile(ctx, to, "./local"), Compile(ctx, filepath.FromSlash(handler), "./handler"))
+	return Compile(ctx, filepath.FromSlash(handler), "./handler")
 }
 
 // Compile builds a program of the project to a file, which is absolute or below the project's folder.
-func Compile(ctx context.Context, to, what string) error {
+func Compile(ctx context.Context, to, what string, flags ...string) error {
+	return Go(ctx, slices.Concat([]string{"build", "-pgo=off", "-o", to}, flags, []string{what})...)
+}
+
+// Go runs the go command in the project's folder.
+func Go(ctx context.Context, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, buildLimit)
 	defer cancel()
-	command := exec.CommandContext(ctx, "go", "build", "-pgo=off", "-o", to, what) //nolint:gosec // G204: programs of ours
+	command := exec.CommandContext(ctx, "go", args...) //nolint:gosec // G204: programs of ours
 	command.Dir = root
 	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", what, err, out)
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return nil
 }
@@ -108,9 +119,9 @@ func Start(tb testing.TB, program string, environment []string, args ...string) 
 			tb.Fatal("local ended before it was ready")
 		default:
 		}
-		_, err := os.Stat(ready)
+		var err error
+		s.Addresses, err = Read(ready)
 		return err == nil
 	})
-	s.Addresses = must.Get[Addresses](tb)(Read(ready))
 	return s
 }

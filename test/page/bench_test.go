@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"userrelay/local/portal"
+	"userrelay/test/must"
 )
 
 const many = 5000 // registrations
@@ -22,23 +23,14 @@ const many = 5000 // registrations
 //	go test -run '^$' -bench . ./test/page
 func BenchmarkPage(b *testing.B) {
 	with := find(b)
-	p, err := portal.Start(b.Context(), portal.Config{})
-	if err != nil {
-		b.Fatal(err)
-	}
+	p := must.Get[*portal.Portal](b)(portal.Start(b.Context(), portal.Config{}))
 	defer p.Close()
 	server := httptest.NewServer(p.Handler())
 	defer server.Close()
 	fill(b, server.URL)
-	text, err := json.Marshal(map[string]any{"page": server.URL, "chromium": with.chromium, "rows": many, "times": 100})
-	if err != nil {
-		b.Fatal(err)
-	}
+	text := must.Get[[]byte](b)(json.Marshal(map[string]any{"page": server.URL, "chromium": with.chromium, "rows": many, "times": 100}))
 	for b.Loop() {
-		out, err := exec.CommandContext(b.Context(), with.node, "bench.mjs", string(text)).Output()
-		if err != nil {
-			b.Fatalf("node: %v", err)
-		}
+		out := must.Get[[]byte](b)(exec.CommandContext(b.Context(), with.node, "bench.mjs", string(text)).Output())
 		var took map[string]float64 // ms
 		if err := json.Unmarshal(out, &took); err != nil {
 			b.Fatal(err)
@@ -62,10 +54,7 @@ func fill(b *testing.B, url string) {
 				at.Add(time.Duration(j)*time.Millisecond).Format(time.RFC3339Nano), i, event, i*7919, i, i, i)
 		}
 	}
-	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url+"/v2.1/track", &body)
-	if err != nil {
-		b.Fatal(err)
-	}
+	req := must.Get[*http.Request](b)(http.NewRequestWithContext(b.Context(), http.MethodPost, url+"/v2.1/track", &body))
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		b.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"flag"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"userrelay/test/localrun"
+	"userrelay/test/must"
 	"userrelay/test/queuetest"
 	"userrelay/test/skip"
 )
@@ -55,12 +57,9 @@ func find(tb testing.TB) tools {
 // poison puts a message into the poison queue, as the handler does with an unreadable one.
 func poison(t *testing.T, a localrun.Addresses, text string) {
 	t.Helper()
-	message, err := json.Marshal(map[string]string{
+	message := must.Get[[]byte](t)(json.Marshal(map[string]string{
 		"reason": "no event", "message": base64.StdEncoding.EncodeToString([]byte(text)), "poisonedtime": time.Now().UTC().Format(time.RFC3339),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))
 	queue := queuetest.Make(t, a.Outbox.ConnectionString, a.Outbox.Poison)
 	queuetest.Put(t, queue, base64.StdEncoding.EncodeToString(message))
 }
@@ -79,17 +78,9 @@ func instructions(t *testing.T, with tools, s *localrun.Stack) string {
 		"curl": "curl -i '" + s.URL + "?code=" + s.Key + `' -d '{"userId":"auth0|61de2511fd334200aa221dff"}'`,
 	}
 	if *screenshot {
-		folder, err := filepath.Abs(filepath.Join(root, "docs"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		wanted["screenshots"] = folder
+		wanted["screenshots"] = must.Get[string](t)(filepath.Abs(filepath.Join(root, "docs")))
 	}
-	text, err := json.Marshal(wanted)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	return string(must.Get[[]byte](t)(json.Marshal(wanted)))
 }
 
 func TestPage(t *testing.T) {
@@ -105,10 +96,7 @@ func TestPage(t *testing.T) {
 
 	browser := exec.CommandContext(ctx, with.node, "page.mjs", instructions(t, with, running))
 	browser.Stderr = t.Output()
-	lines, err := browser.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	lines := must.Get[io.ReadCloser](t)(browser.StdoutPipe())
 	if err := browser.Start(); err != nil {
 		t.Fatal(err)
 	}

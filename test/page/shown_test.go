@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/registration"
+	"userrelay/test/must"
 )
 
 // showAll reads user ids from its input and writes how the page shows them. The page's module belongs to no package,
@@ -33,18 +34,11 @@ func TestShown(t *testing.T) {
 	for _, id := range ids {
 		want = append(want, registration.Shown(id))
 	}
-	in, err := json.Marshal(ids)
-	if err != nil {
-		t.Fatal(err)
-	}
+	in := must.Get[[]byte](t)(json.Marshal(ids))
 	cmd := exec.CommandContext(t.Context(), program, "--input-type=module", "--eval", showAll, filepath.Join(root, "local/portal/page/shown.js"))
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), t.Output()
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got []string
-	if err := json.Unmarshal(out, &got); err != nil {
+	if err := json.Unmarshal(must.Get[[]byte](t)(cmd.Output()), &got); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

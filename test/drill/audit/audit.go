@@ -15,15 +15,18 @@ import (
 
 // Outcome is the result of an event for its caller. Every event is sent once.
 type Outcome struct {
-	ID     string
-	Status int           // of the answer; 0: none came
-	Start  time.Time     // when the request was due
-	Took   time.Duration // from then to the complete answer, or to the time limit
-	// Partition and Offset are from an answer 200.
-	Partition int32
-	Offset    int64
-	// RetryAfter says that the answer has that header.
-	RetryAfter bool
+	ID         string
+	Status     int           // of the answer; 0: none came
+	RetryAfter bool          // the answer has that header
+	Start      time.Time     // when the request was due
+	Took       time.Duration // from then to the complete answer, or to the time limit
+	Place                    // from an answer 200
+}
+
+// Place is where a record lies, as answers tell it.
+type Place struct {
+	Partition int32 `json:"partition"`
+	Offset    int64 `json:"offset"`
 }
 
 // Stored says that the answer promised that the event is stored.
@@ -50,18 +53,13 @@ func (r *Report) String() string {
 		r.Requests, r.Status[200], r.Status[202], r.Not2xx()-r.Status[0], r.Status[0], len(r.Lost), r.Copies, r.Unanswered)
 }
 
-type place struct {
-	partition int32
-	offset    int64
-}
-
 // Compare compares the outcomes with all records of the topic.
 func Compare(outcomes []Outcome, log []realkafka.Record) Report {
 	r := Report{Requests: len(outcomes), Status: map[int]int{}}
-	places := make(map[string][]place, len(log))
+	places := make(map[string][]Place, len(log))
 	for i := range log {
 		id := log[i].Header("ce_id")
-		places[id] = append(places[id], place{log[i].Partition, log[i].Offset})
+		places[id] = append(places[id], Place{log[i].Partition, log[i].Offset})
 	}
 	for i := range outcomes {
 		o := &outcomes[i]
@@ -75,7 +73,7 @@ func Compare(outcomes []Outcome, log []realkafka.Record) Report {
 			continue
 		case len(at) == 0:
 			r.Lost = append(r.Lost, o.ID)
-		case o.Status == 200 && !slices.Contains(at, place{o.Partition, o.Offset}):
+		case o.Status == 200 && !slices.Contains(at, o.Place):
 			r.Elsewhere++
 		}
 		r.Stored++

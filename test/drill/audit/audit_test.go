@@ -19,7 +19,7 @@ func at(partition int32, offset int64, id string) realkafka.Record {
 func TestCompare(t *testing.T) {
 	t.Parallel()
 	in := func(partition int32, offset int64) audit.Outcome {
-		return audit.Outcome{ID: "a", Status: 200, Partition: partition, Offset: offset}
+		return audit.Outcome{ID: "a", Status: 200, Place: audit.Place{Partition: partition, Offset: offset}}
 	}
 	is := func(status int) audit.Outcome { return audit.Outcome{ID: "a", Status: status} }
 	for name, c := range map[string]struct {
