@@ -69,6 +69,17 @@ func TestRepeatKey(t *testing.T) {
 	}
 }
 
+// forms returns a request in each form with the user id, given as JSON text. The keys are the names of its member.
+func forms(id string) map[string]string {
+	return map[string]string{
+		"userId":                  `{"userId":` + id + `}`,
+		"user_id":                 `{"user_id":` + id + `}`,
+		"data.object.user_id":     `{"specversion":"1.0","type":"user.created","data":{"object":{"user_id":` + id + `}}}`,
+		"value.user_id":           `{"value":{"user_id":` + id + `}}`,
+		"value.user_id of a text": `{"value":` + inJSON(`{"user_id":`+id+`}`) + `}`,
+	}
+}
+
 func TestUserIDRule(t *testing.T) {
 	t.Parallel()
 	const blank = " \t\r\n\v\f\u0085\u2028\u3000"

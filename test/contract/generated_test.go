@@ -117,19 +117,19 @@ func newRun(t *testing.T) *run {
 func (r *run) one(t *testing.T, g generator, form any, a api, c contract) {
 	t.Helper()
 	s := g.generate(form)
+	n := g.IntN(len(r.handlers))
+	stopping := n == len(r.handlers)-1
+	if stopping && g.IntN(5) > 0 {
+		n, stopping = 0, false
+	}
 	var fault error
-	if g.IntN(4) == 0 {
+	if g.IntN(4) == 0 || n == 2 && g.IntN(3) > 0 { // Kafka is away from one of them for long
 		fault = down(pick(g,
 			delivery.Unavailable, delivery.UnknownOutcome, delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic,
 			delivery.TopicRule, delivery.TooLarge, delivery.Invalid, delivery.Fatal,
 		))
 	}
 	r.store.tell(fault, g.IntN(200) == 0)
-	n := g.IntN(len(r.handlers))
-	stopping := n == len(r.handlers)-1
-	if stopping && g.IntN(5) > 0 {
-		n, stopping = 0, false
-	}
 	w := httptest.NewRecorder()
 	r.handlers[n].ServeHTTP(w, s.request(t))
 
