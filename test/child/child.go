@@ -91,7 +91,7 @@ func (p *Process) said() string {
 // Stop tells the child to end and returns when it is gone; after a minute it is killed. That a child which was told to end
 // does not return 0 is no error.
 func (p *Process) Stop() error {
-	if p.cmd.Process.Signal(syscall.SIGTERM) != nil {
+	if p.signal(syscall.SIGTERM) != nil {
 		_ = p.cmd.Process.Kill() // there are no such signals here, or it is gone
 	}
 	select {
@@ -116,11 +116,18 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// Halt has the child stand still, its connections open.
-func (p *Process) Halt() error { return halt(p.cmd.Process) }
+// Halt has the child stand still, its connections open. It returns [errors.ErrUnsupported] where there is no such signal.
+func (p *Process) Halt() error { return p.signal(halt) }
 
 // Resume has a child that stands still go on.
-func (p *Process) Resume() error { return resume(p.cmd.Process) }
+func (p *Process) Resume() error { return p.signal(resume) }
+
+func (p *Process) signal(s syscall.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("send %v to process %d: %w", s, p.PID(), err)
+	}
+	return nil
+}
 
 // tail keeps the end of what is written to it.
 type tail struct {
@@ -129,8 +136,6 @@ type tail struct {
 }
 
 const maxTail = 2048 // bytes
-
-var _ io.Writer = (*tail)(nil)
 
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()

@@ -2,10 +2,6 @@
 
 package child
 
-import (
-	"errors"
-	"os"
-)
+import "syscall"
 
-func halt(*os.Process) error   { return errors.ErrUnsupported }
-func resume(*os.Process) error { return errors.ErrUnsupported }
+const halt, resume = syscall.Signal(0), syscall.Signal(0) // package os refuses them

@@ -1,11 +1,12 @@
 package child
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Usage is what a process holds.
@@ -21,33 +22,17 @@ type Usage struct {
 func UsageOf(pid int) Usage {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	status, err := os.ReadFile(filepath.Join(dir, "status"))
-	if err != nil {
+	files, filesErr := os.ReadDir(filepath.Join(dir, "fd"))
+	if errors.Join(err, filesErr) != nil {
 		return Usage{}
 	}
-	files, err := os.ReadDir(filepath.Join(dir, "fd"))
-	if err != nil {
-		return Usage{}
+	value := func(name string) (n float64) {
+		_, after, _ := strings.Cut(string(status), "\n"+name+":")
+		_, _ = fmt.Sscan(after, &n) // 0 where there is none
+		return n
 	}
-	u := Usage{Files: len(files)}
-	for line := range bytes.Lines(status) {
-		fields := bytes.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
-		n, err := strconv.Atoi(string(fields[1]))
-		if err != nil {
-			continue
-		}
-		switch string(fields[0]) {
-		case "VmRSS:":
-			u.MiB, u.Known = float64(n)/1024, true
-		case "VmHWM:":
-			u.Peak = float64(n) / 1024
-		case "Threads:":
-			u.Threads = n
-		}
-	}
-	return u
+	rss := value("VmRSS") / 1024
+	return Usage{Known: rss > 0, MiB: rss, Peak: value("VmHWM") / 1024, Files: len(files), Threads: int(value("Threads"))}
 }
 
 func (u Usage) String() string {

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 )
 
 // Words describes the machine: cores, memory, system. What it cannot find out it leaves out.
@@ -30,8 +30,6 @@ func Load() (load float64) {
 	}
 	return load
 }
-
-var kafkaJar = regexp.MustCompile(`^kafka_[\d.]+-(\d+\.\d+\.\d+)\.jar$`)
 
 // Versions lists the versions that matter for figures: Go, the libraries of the programs, and the Kafka in kafkaHome,
 // "" for none.
@@ -57,14 +55,12 @@ func Versions(kafkaHome string, programs ...string) ([]string, error) {
 	if kafkaHome == "" {
 		return all, nil
 	}
-	jars, err := filepath.Glob(filepath.Join(kafkaHome, "libs", "kafka_*.jar"))
+	jars, err := filepath.Glob(filepath.Join(kafkaHome, "libs", "kafka-clients-*.jar"))
 	if err != nil {
 		return nil, fmt.Errorf("look for Kafka's version: %w", err)
 	}
 	for _, jar := range jars {
-		if m := kafkaJar.FindStringSubmatch(filepath.Base(jar)); m != nil {
-			all = append(all, "Apache Kafka "+m[1])
-		}
+		all = append(all, "Apache Kafka "+strings.TrimSuffix(strings.TrimPrefix(filepath.Base(jar), "kafka-clients-"), ".jar"))
 	}
 	return all, nil
 }
