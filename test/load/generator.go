@@ -1,10 +1,18 @@
 package load
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"slices"
+	"strconv"
+	"sync"
 	"time"
 )
 
@@ -89,19 +97,18 @@ func (g *Generator) Open(ctx context.Context, times []time.Duration) (Sample, er
 func (g *Generator) run(ctx context.Context, d time.Duration, f func(context.Context) error) (s Sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d+patience)
 	defer cancel()
-	stop := context.AfterFunc(ctx, g.Close)
-	defer stop()
+	defer context.AfterFunc(ctx, g.Close)()
 	for _, c := range g.conns {
-		c.latencies, c.failed, c.failure = c.latencies[:0], 0, nil
+		c.sample = Sample{Latencies: c.sample.Latencies[:0]}
 	}
 	start := time.Now()
 	err = f(ctx)
 	s.Elapsed = time.Since(start)
 	for _, c := range g.conns {
-		s.Latencies = append(s.Latencies, c.latencies...)
-		s.Failed += c.failed
+		s.Latencies = append(s.Latencies, c.sample.Latencies...)
+		s.Failed += c.sample.Failed
 		if s.Failure == nil {
-			s.Failure = c.failure
+			s.Failure = c.sample.Failure
 		}
 	}
 	s.OK = len(s.Latencies)
@@ -109,4 +116,125 @@ func (g *Generator) run(ctx context.Context, d time.Duration, f func(context.Con
 		s.Failure = errors.New("nothing was sent")
 	}
 	return s, err
+}
+
+// conn sends one registration at a time.
+type conn struct {
+	addr    string
+	request []byte // all of it; the digits of the user id change
+	digits  []byte // of the user id, within request
+	next    uint64 // user id
+	in      *bufio.Reader
+	broken  bool // the next registration dials anew
+	sample  Sample
+
+	mu  sync.Mutex // guards the assignment of net; the rest belongs to one goroutine at a time
+	net net.Conn
+}
+
+func newConn(to Target) *conn {
+	const start, digits, end = `{"userId":"auth0|`, "000000000000000000000000", `"}` // as many digits as Auth0 has
+	gzip := ""
+	if to.Gzip {
+		gzip = "Accept-Encoding: gzip\r\n"
+	}
+	request := fmt.Appendf(nil, "POST /api/RegisterUser HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s",
+		to.Addr, gzip, len(start+digits+end), start+digits+end)
+	at := len(request) - len(digits+end)
+	return &conn{addr: to.Addr, request: request, digits: request[at : at+len(digits)], next: rand.Uint64()} //nolint:gosec // G404: user ids need only differ
+}
+
+func (c *conn) dial(ctx context.Context) error {
+	n, err := new(net.Dialer).DialContext(ctx, "tcp", c.addr)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.net = n
+	c.mu.Unlock()
+	c.in, c.broken = bufio.NewReader(n), false
+	if ctx.Err() != nil { // close may have been called before there was anything to close
+		c.close()
+	}
+	return nil
+}
+
+// close ends what is under way.
+func (c *conn) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.net != nil {
+		_ = c.net.Close() // it may be closed
+	}
+}
+
+// Send sends a registration that was due at at, and records the time from then to the answer. It returns after the
+// answer.
+func (c *conn) Send(ctx context.Context, at time.Time) (done time.Time) {
+	err := c.exchange(ctx)
+	done = time.Now()
+	if err == nil {
+		c.sample.Latencies = append(c.sample.Latencies, done.Sub(at))
+		return done
+	}
+	c.close()
+	c.broken = true
+	c.sample.Failed++
+	if c.sample.Failure == nil {
+		c.sample.Failure = err
+	}
+	return done
+}
+
+func (c *conn) exchange(ctx context.Context) error {
+	if c.broken {
+		if err := c.dial(ctx); err != nil {
+			return err
+		}
+	}
+	c.next++
+	var id [8]byte
+	binary.BigEndian.PutUint64(id[:], c.next)
+	hex.Encode(c.digits, id[:])
+	if _, err := c.net.Write(c.request); err != nil {
+		return fmt.Errorf("send a registration: %w", err)
+	}
+	return readAnswer(c.in)
+}
+
+var errAnswer = errors.New("not an HTTP/1.1 answer with a Content-Length")
+
+// readAnswer reads a whole answer. Its error is that of the connection or of the answer, such as another status than
+// 200.
+func readAnswer(in *bufio.Reader) error {
+	status, length := 0, -1
+	for {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return fmt.Errorf("wait for the answer: %w", err)
+		}
+		name, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte(" "))
+		switch {
+		case status == 0:
+			status, err = strconv.Atoi(string(value[:min(3, len(value))]))
+			if err != nil || string(name) != "HTTP/1.1" {
+				return errAnswer
+			}
+		case len(name) == 0:
+			if length < 0 {
+				return errAnswer
+			}
+			if _, err := in.Discard(length); err != nil {
+				return fmt.Errorf("wait for the answer: %w", err)
+			}
+			if status != 200 {
+				return fmt.Errorf("status %d", status)
+			}
+			return nil
+		case bytes.EqualFold(name, []byte("content-length:")):
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return errAnswer
+			}
+		}
+	}
 }

@@ -1,13 +1,154 @@
 package load_test
 
 import (
+	"context"
+	"io"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"userrelay/test/load"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// dial opens connections to a server with these answers.
+func dial(t *testing.T, gzip bool, conns int, answers http.HandlerFunc) *load.Generator {
+	t.Helper()
+	s := httptest.NewServer(answers)
+	t.Cleanup(s.Close)
+	g, err := load.Dial(t.Context(), load.Target{Addr: strings.TrimPrefix(s.URL, "http://"), Gzip: gzip}, conns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Close)
+	return g
+}
+
+func TestClosedSendsDistinctRegistrations(t *testing.T) {
+	t.Parallel()
+	const callers = 8
+	var ids sync.Map
+	g := dial(t, true, callers, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		id, ok := strings.CutPrefix(string(body), `{"userId":"auth0|`)
+		_, known := ids.LoadOrStore(id, true)
+		if err != nil || !ok || known || len(id) != 24+len(`"}`) || r.Method != http.MethodPost || r.URL.Path != "/api/RegisterUser" ||
+			r.Header.Get("Content-Type") != "application/json" || r.Header.Get("Accept-Encoding") != "gzip" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		_, _ = w.Write([]byte("{}"))
+	})
+	if s := g.Closed(t.Context(), 50*time.Millisecond); s.OK < callers || s.Failed != 0 || len(s.Latencies) != s.OK {
+		t.Errorf("%d OK, %d failed (%v), %d latencies", s.OK, s.Failed, s.Failure, len(s.Latencies))
+	}
+}
+
+// The next registration after one that failed is sent over a new connection.
+func TestAnswersThatDoNotCount(t *testing.T) {
+	t.Parallel()
+	for want, answer := range map[string]http.HandlerFunc{
+		"status 202": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) },
+		"status 503": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusServiceUnavailable) },
+		"Content-Length": func(w http.ResponseWriter, _ *http.Request) {
+			_ = http.NewResponseController(w).Flush() // then net/http cannot know it
+		},
+		"EOF": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "10")
+			_, _ = w.Write([]byte("half"))
+			panic(http.ErrAbortHandler)
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			t.Parallel()
+			var n atomic.Int64
+			g := dial(t, false, 1, func(w http.ResponseWriter, r *http.Request) {
+				if n.Add(1) == 1 {
+					answer(w, r)
+				}
+			})
+			if s := g.Closed(t.Context(), 0); s.OK != 0 || s.Failed != 1 || s.Failure == nil || !strings.Contains(s.Failure.Error(), want) {
+				t.Errorf("%d OK, %d failed: %v; want one failure with %q", s.OK, s.Failed, s.Failure, want)
+			}
+			if s := g.Closed(t.Context(), 0); s.OK != 1 || s.Failed != 0 || s.Failure != nil {
+				t.Errorf("then %d OK, %d failed: %v", s.OK, s.Failed, s.Failure)
+			}
+		})
+	}
+}
+
+// TestOpenCountsFromWhenDue delays the first answer of the only connection until the second registration has been due
+// for a while: this wait belongs to the second one's latency, although it was sent late.
+func TestOpenCountsFromWhenDue(t *testing.T) {
+	t.Parallel()
+	const late = 50 * time.Millisecond
+	var n atomic.Int64
+	g := dial(t, false, 1, func(http.ResponseWriter, *http.Request) {
+		if n.Add(1) == 1 {
+			<-time.After(late)
+		}
+	})
+	s, err := g.Open(t.Context(), []time.Duration{0, time.Nanosecond})
+	if err != nil || s.OK != 2 {
+		t.Fatalf("%d OK: %v, %v", s.OK, err, s.Failure)
+	}
+	if fast := load.Percentile(s.Latencies, 0.5); fast < late-time.Millisecond {
+		t.Errorf("the second registration took %v, and waited %v for the first", fast, late)
+	}
+}
+
+// TestOpenDoesNotWait has a relay that does not answer before every connection has sent a registration.
+func TestOpenDoesNotWait(t *testing.T) {
+	t.Parallel()
+	const conns = 32
+	var n atomic.Int64
+	all := make(chan struct{})
+	g := dial(t, false, conns, func(http.ResponseWriter, *http.Request) {
+		if n.Add(1) == conns {
+			close(all)
+		}
+		<-all
+	})
+	// The last registrations find no free connection, and wait.
+	s, err := g.Open(t.Context(), make([]time.Duration, conns+5))
+	if err != nil || s.OK != conns+5 || s.Failed != 0 {
+		t.Errorf("%d OK, %d failed: %v, %v", s.OK, s.Failed, err, s.Failure)
+	}
+}
+
+func TestContextEndsARun(t *testing.T) {
+	t.Parallel()
+	for name, run := range map[string]func(context.Context, *load.Generator) (load.Sample, error){
+		"closed": func(ctx context.Context, g *load.Generator) (load.Sample, error) {
+			return g.Closed(ctx, time.Hour), nil
+		},
+		"open": func(ctx context.Context, g *load.Generator) (load.Sample, error) {
+			return g.Open(ctx, []time.Duration{0, time.Hour})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			g := dial(t, false, 2, func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // so that the server sees the connection end
+				cancel()
+				<-r.Context().Done()
+			})
+			if s, err := run(ctx, g); s.OK != 0 || s.Failed == 0 || err != nil {
+				t.Errorf("%d OK, %d failed: %v", s.OK, s.Failed, err)
+			}
+		})
+	}
+}
 
 func TestPercentile(t *testing.T) {
 	t.Parallel()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net"
-	"sync"
 	"time"
 
 	"userrelay/test/load/alarm"
@@ -16,11 +15,8 @@ import (
 // for a client with one connection.
 type delayer struct {
 	delay  time.Duration
-	clock  *alarm.Alarm
 	pieces chan piece
-	cancel context.CancelFunc
 	ended  <-chan struct{}
-	wg     sync.WaitGroup
 }
 
 type piece struct {
@@ -31,25 +27,25 @@ type piece struct {
 
 const maxPieces = 16 << 10 // held back at a time; above that writers wait
 
-func newDelayer(delay time.Duration) (*delayer, error) {
-	clock, err := alarm.New()
+// newDelayer returns a delayer that works until ctx ends.
+func newDelayer(ctx context.Context, delay time.Duration) (*delayer, error) {
+	until, err := alarm.New(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	d := &delayer{delay: delay, clock: clock, pieces: make(chan piece, maxPieces), cancel: cancel, ended: ctx.Done()}
-	d.wg.Go(d.run)
+	d := &delayer{delay: delay, pieces: make(chan piece, maxPieces), ended: ctx.Done()}
+	go d.run(until)
 	return d, nil
 }
 
 // run sends the pieces. All of them have the same delay, so the first one is always due first, whatever its
 // connection.
-func (d *delayer) run() {
+func (d *delayer) run(until alarm.Until) {
 	for {
 		select {
 		case p := <-d.pieces:
-			if d.clock.Until(p.due) != nil {
-				return // closed
+			if until(p.due) != nil {
+				return // ended
 			}
 			_, _ = p.to.Write(p.data) // the broker hears of a broken connection when it reads
 		case <-d.ended:
@@ -58,26 +54,10 @@ func (d *delayer) run() {
 	}
 }
 
-func (d *delayer) close() {
-	d.cancel()
-	_ = d.clock.Close() // wakes run
-	d.wg.Wait()
-}
-
-func (d *delayer) write(to net.Conn, data []byte) (int, error) {
-	p := piece{to: to, data: bytes.Clone(data), due: time.Now().Add(d.delay)}
-	select {
-	case d.pieces <- p:
-		return len(data), nil
-	case <-d.ended:
-		return 0, net.ErrClosed
-	}
-}
-
 // listener delays the answers of its connections.
 type listener struct {
 	net.Listener
-	delayer *delayer
+	*delayer
 }
 
 func (l listener) Accept() (net.Conn, error) {
@@ -90,7 +70,15 @@ func (l listener) Accept() (net.Conn, error) {
 
 type delayedConn struct {
 	net.Conn
-	delayer *delayer
+	*delayer
 }
 
-func (c delayedConn) Write(b []byte) (int, error) { return c.delayer.write(c.Conn, b) }
+func (c delayedConn) Write(b []byte) (int, error) {
+	p := piece{to: c.Conn, data: bytes.Clone(b), due: time.Now().Add(c.delay)}
+	select {
+	case c.pieces <- p:
+		return len(b), nil
+	case <-c.ended:
+		return 0, net.ErrClosed
+	}
+}

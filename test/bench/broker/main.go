@@ -42,11 +42,10 @@ func run(ctx context.Context, topics []string, partitions int32, delay time.Dura
 		kfake.BrokerConfigs(map[string]string{"log.segment.bytes": strconv.Itoa(segment)}),
 	}
 	if delay > 0 {
-		d, err := newDelayer(delay)
+		d, err := newDelayer(ctx, delay)
 		if err != nil {
 			return err
 		}
-		defer d.close()
 		opts = append(opts, kfake.ListenFn(func(network, addr string) (net.Listener, error) {
 			l, err := (&net.ListenConfig{}).Listen(ctx, network, addr)
 			return listener{l, d}, err

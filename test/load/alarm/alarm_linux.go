@@ -1,24 +1,18 @@
 package alarm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Alarm serves one goroutine at a time. Unlike a sleeping thread it does not block other goroutines: the runtime waits
-// for the timer as for a connection.
-type Alarm struct {
-	file *os.File
-	raw  syscall.RawConn
-}
-
-// New returns an alarm. The caller must close it once.
-func New() (*Alarm, error) {
+// New returns an Until that works until ctx ends, which must happen. Unlike a sleeping thread it does not block other
+// goroutines: the runtime waits for the timer as for a connection.
+func New(ctx context.Context) (Until, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("make a timer: %w", err)
@@ -28,27 +22,22 @@ func New() (*Alarm, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make a timer: %w", err), file.Close())
 	}
-	return &Alarm{file, raw}, nil
-}
-
-// Until returns at t, or at once if t is past. It returns an error if the alarm was closed.
-func (a *Alarm) Until(t time.Time) error {
-	d := time.Until(t)
-	if d <= 0 {
+	context.AfterFunc(ctx, func() { _ = file.Close() }) // ends a wait
+	return func(t time.Time) error {
+		d := time.Until(t)
+		if d <= 0 {
+			return ctx.Err()
+		}
+		once := &unix.ItimerSpec{Value: unix.NsecToTimespec(d.Nanoseconds())}
+		var setErr error
+		err := raw.Control(func(fd uintptr) { setErr = unix.TimerfdSettime(int(fd), 0, once, nil) })
+		if err = errors.Join(err, setErr); err != nil {
+			return fmt.Errorf("set the timer: %w", err)
+		}
+		var expirations [8]byte
+		if _, err := file.Read(expirations[:]); err != nil {
+			return fmt.Errorf("wait for the timer: %w", err)
+		}
 		return nil
-	}
-	once := &unix.ItimerSpec{Value: unix.NsecToTimespec(d.Nanoseconds())}
-	var setErr error
-	err := a.raw.Control(func(fd uintptr) { setErr = unix.TimerfdSettime(int(fd), 0, once, nil) })
-	if err = errors.Join(err, setErr); err != nil {
-		return fmt.Errorf("set the timer: %w", err)
-	}
-	var expirations [8]byte
-	if _, err := a.file.Read(expirations[:]); err != nil {
-		return fmt.Errorf("wait for the timer: %w", err)
-	}
-	return nil
+	}, nil
 }
-
-// Close ends the alarm and a current wait.
-func (a *Alarm) Close() error { return a.file.Close() }
