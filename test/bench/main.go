@@ -15,7 +15,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -36,20 +38,26 @@ func main() {
 	}
 }
 
-// options are the values of the flags.
+// options are the values of the flags, and what follows from them.
 type options struct {
-	quick     bool
-	rounds    int
-	each      time.Duration
-	out       string // file for the page; empty: none
-	pgo       string // where a profile is to go; "": none is made
-	kafkaHome string
-	against   string
-	only      string
+	quick          bool
+	rounds         int
+	starts         int // rounds of the cold start
+	callers, rates []report.Load
+	each           time.Duration // closed loop
+	out            string        // file for the page; empty: none
+	pgo            string        // where a profile is to go; "": none is made
+	only           string        // stages; "": all
+	against        string        // another build of the handler; "": none
+	build          []string      // flags
+	settings       []string      // of the handler, besides those that name the broker
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
+	o := options{
+		starts: 15, callers: []report.Load{{Callers: 1}, {Callers: 16}, {Callers: 64}, {Callers: 256}},
+		rates: []report.Load{{Rate: 200}, {Rate: 1000}, {Rate: 4000}}, build: []string{"-trimpath", "-ldflags=-s -w"}, // as the handler is shipped
+	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.quick, "quick", false, "only see that everything runs and the counts agree; writes a page only where -out is given")
@@ -65,11 +73,19 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if flags.NArg() > 0 || o.rounds < 1 || o.each <= 0 {
 		return o, errors.New("bench takes no arguments but flags, and at least one round of some length; see -help")
 	}
+	if !o.quick {
+		return o, nil
+	}
 	given := false
 	flags.Visit(func(f *flag.Flag) { given = given || f.Name == "out" })
-	if o.quick && !given {
+	if !given {
 		o.out = ""
 	}
+	// The figures do not matter, and the machine may be busy: the longest timeout for Kafka that the settings allow, and
+	// the flags for which Go's cache has the packages.
+	o.rounds, o.starts, o.each, o.build = 1, 1, 100*time.Millisecond, nil
+	o.callers, o.rates = []report.Load{{Callers: 8}}, []report.Load{{Rate: 200}}
+	o.settings = []string{"KAFKA_TIMEOUT=3900ms", "OUTBOX_TIMEOUT=100ms"}
 	return o, nil
 }
 
@@ -77,7 +93,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 const quietLoad = 0.5
 
 // run is the whole program. Progress goes to stdout, a line for each measurement.
-func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io.Writer) (err error) {
 	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -85,19 +101,19 @@ func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io
 	if err != nil {
 		return err
 	}
-	o.kafkaHome = kafkaHome
 	if o.out != "" && o.pgo == "" && !o.quick && machine.Load() > quietLoad {
 		return fmt.Errorf("the machine's load is %.2f, and figures for a page need one below %.1f: wait until nothing else runs, or write none with -out ''", machine.Load(), quietLoad)
 	}
-	dir, err := os.MkdirTemp("", "userrelay-bench-")
-	if err != nil {
+	b := &bench{options: o, kafkaHome: kafkaHome, progress: stdout}
+	if b.dir, err = os.MkdirTemp("", "userrelay-bench-"); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
 	if o.pgo != "" {
-		return errors.Join(profile(ctx, o, dir, stdout), os.RemoveAll(dir))
+		return b.profile(ctx)
 	}
-	result, err := measure(ctx, o, dir, stdout)
-	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+	result, err := b.measure(ctx)
+	if err != nil {
 		return err
 	}
 	result.Command = strings.Join(append([]string{"go run ./test/bench"}, args...), " ")
@@ -107,18 +123,45 @@ func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io
 	return errors.Join(err, result.Check())
 }
 
-// measure builds the programs into dir and runs all stages.
-func measure(ctx context.Context, o options, dir string, progress io.Writer) (*report.Run, error) {
-	b := &bench{plan: full(o), dir: dir, kafkaHome: o.kafkaHome, against: o.against, progress: progress}
-	if o.quick {
-		b.plan = quick()
+// bench is a run of the benchmark.
+type bench struct {
+	options
+	handlerArgs []string
+	kafkaHome   string // "" where there is none
+	dir         string // of the programs
+	progress    io.Writer
+}
+
+func (b *bench) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(b.progress, format+"\n", args...) // a run must not fail because of the progress output
+}
+
+// program returns the path of a program that was built.
+func (b *bench) program(name string) string {
+	if runtime.GOOS == "windows" {
+		name += ".exe"
 	}
-	if err := b.build(ctx); err != nil {
+	return filepath.Join(b.dir, name)
+}
+
+// goTool runs a go command that builds programs into the folder.
+func (b *bench) goTool(ctx context.Context, args ...string) error {
+	b.say("go %s", strings.Join(args, " "))
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil { //nolint:gosec // G204: our own programs
+		return fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// measure builds all programs besides the load generator, and runs all stages.
+func (b *bench) measure(ctx context.Context) (*report.Run, error) {
+	programs := []string{"-o", b.dir + string(filepath.Separator), "userrelay/handler", "userrelay/test/bench/relay", "userrelay/test/bench/broker"}
+	if err := b.goTool(ctx, slices.Concat([]string{"build"}, b.build, programs)...); err != nil {
 		return nil, err
 	}
 	result := &report.Run{Date: time.Now(), Machine: machine.Words()}
 	var err error
-	if result.Versions, err = machine.Versions(o.kafkaHome, b.program("relay"), b.program("broker")); err != nil {
+	if result.Versions, err = machine.Versions(b.kafkaHome, b.program("relay"), b.program("broker")); err != nil {
 		return nil, err
 	}
 	handler, err := os.Stat(b.program("handler"))
@@ -127,14 +170,10 @@ func measure(ctx context.Context, o options, dir string, progress io.Writer) (*r
 	}
 	result.Binary = handler.Size()
 	for _, s := range b.stages() {
-		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), string(s.ID)) {
-			continue
+		if err := s.run(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.Title, err)
 		}
-		st, err := s.run(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", st.Title, err)
-		}
-		result.Stages = append(result.Stages, st)
+		result.Stages = append(result.Stages, s.Stage)
 	}
 	return result, nil
 }

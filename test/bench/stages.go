@@ -11,57 +11,64 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"userrelay/local/realkafka"
 	"userrelay/test/bench/report"
 	"userrelay/test/child"
 )
 
-const delay = 5 * time.Millisecond // of the answers of the distant broker
+const (
+	delay      = 5 * time.Millisecond // of the answers of the distant broker
+	partitions = 4                    // of each topic
+)
 
-// stages returns all stages that this machine can run, in order.
-func (b *bench) stages() []stage {
-	p := &b.plan
+// stages returns the stages that are wanted and that this machine can run, in order.
+func (b *bench) stages() []*stage {
 	relays := []report.Relay{report.Bare, report.Telemetry, report.Ours, report.Writer, report.Franz}
-	all := []stage{
+	gzip := report.Load{Callers: b.callers[len(b.callers)/2].Callers, Gzip: true}
+	all := []*stage{
 		{
 			Stage: report.Stage{
-				ID: report.InProcess, Title: "In-process broker", Relays: relays,
-				About: fmt.Sprintf("kfake in a process of its own: one broker, %d partitions, records kept in memory. It does little and answers at once, so what is measured is mostly the relay. Measurements of %v.", partitions, p.each),
+				ID: report.InProcess, Title: "In-process broker", Relays: relays, Cells: cells(append(slices.Clone(b.callers), gzip)),
+				About: fmt.Sprintf("kfake in a process of its own: one broker, %d partitions, records kept in memory. It does little and answers at once, so what is measured is mostly the relay. Measurements of %v.", partitions, b.each),
 			},
-			start: b.kfake(0), loads: append(p.callerLoads(), report.Load{Callers: p.gzipCallers, Gzip: true}), rounds: p.rounds, each: p.each, trim: true,
+			start: b.kfake(0), rounds: b.rounds,
 		},
 		{
 			Stage: report.Stage{
-				ID: report.Delayed, Title: "5 ms broker", Relays: relays,
-				About: fmt.Sprintf("The same broker, each of its answers held back for %v, however many are under way, as a network would: a connection's next request is handled meanwhile. (A broker that waits 5 ms for its replicas handles one request of a connection at a time, which is worse for a client that has only one.) Poisson arrivals for %v; latency from the moment at which a request was due.", delay, p.eachOpen),
+				ID: report.Delayed, Title: "5 ms broker", Relays: relays, Cells: cells(b.rates),
+				About: fmt.Sprintf("The same broker, each of its answers held back for %v, however many are under way, as a network would: a connection's next request is handled meanwhile. (A broker that waits 5 ms for its replicas handles one request of a connection at a time, which is worse for a client that has only one.) Poisson arrivals for %v; latency from the moment at which a request was due.", delay, 2*b.each),
 			},
-			start: b.kfake(delay), loads: p.rateLoads(), rounds: p.rounds, each: p.eachOpen, trim: true,
+			start: b.kfake(delay), rounds: b.rounds,
 		},
 		{
 			Stage: report.Stage{
-				ID: report.Apache, Title: "Apache Kafka", Relays: relays[1:],
-				About: fmt.Sprintf("One node (KRaft) with the JVM's own compiler settings, %d partitions, warmed up before the first round. Its processor time is most of what there is, and it varies from round to round: there are twice as many rounds. Measurements of %v.", partitions, p.each),
+				ID: report.Apache, Title: "Apache Kafka", Relays: relays[1:], Cells: cells(b.callers),
+				About: fmt.Sprintf("One node (KRaft) with the JVM's own compiler settings, %d partitions, warmed up before the first round. Its processor time is most of what there is, and it varies from round to round: there are twice as many rounds. Measurements of %v.", partitions, b.each),
 			},
-			start: b.apache, loads: p.callerLoads(), rounds: p.apacheRounds, each: p.each, warm: p.apacheWarm,
+			start: b.apache, rounds: 2 * b.rounds,
 		},
 		{
 			Stage: report.Stage{
-				ID: report.Cold, Title: "Start", Relays: []report.Relay{report.Bare, report.Ours, report.Writer, report.Franz},
+				ID: report.Cold, Title: "Start", Relays: []report.Relay{report.Bare, report.Ours, report.Writer, report.Franz}, Cells: cells([]report.Load{{}}),
 				About: "From the start of the process to its first answer 200, with the in-process broker. The reference relays are one program with both libraries.",
 			},
-			start: b.kfake(0), loads: []report.Load{{}}, rounds: p.starts,
+			start: b.kfake(0), rounds: b.starts,
 		},
 	}
-	for i := range all {
-		s := &all[i]
+	_, noJava := exec.LookPath("java")
+	return slices.DeleteFunc(all, func(s *stage) bool {
 		s.bench = b
 		if b.against != "" {
 			s.Relays = append(slices.Clone(s.Relays), report.Before)
 		}
-	}
-	return slices.DeleteFunc(all, func(s stage) bool {
-		_, err := exec.LookPath("java")
-		missing := s.ID == report.Apache && (b.kafkaHome == "" || err != nil)
+		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), string(s.ID)) {
+			return true
+		}
+		missing := s.ID == report.Apache && (b.kafkaHome == "" || noJava != nil)
 		if missing {
 			b.say("%s: left out, it needs Java 17 and KAFKA_HOME", s.Title)
 		}
@@ -69,7 +76,14 @@ func (b *bench) stages() []stage {
 	})
 }
 
-// starter starts a broker with topics, and returns its addresses and what ends it.
+func cells(loads []report.Load) (cells []report.Cell) {
+	for _, l := range loads {
+		cells = append(cells, report.Cell{Load: l})
+	}
+	return cells
+}
+
+// starter starts a broker with topics, and returns its addresses and what stops it.
 type starter func(ctx context.Context, topics []string) (addrs []string, stop func() error, err error)
 
 // kfake starts the in-process broker in a separate process.
@@ -104,4 +118,32 @@ func (b *bench) apache(ctx context.Context, topics []string) ([]string, func() e
 		}
 	}
 	return kafka.Bootstrap(realkafka.Plaintext), kafka.Close, nil
+}
+
+// empty deletes the records of a topic, so that the broker's memory does not grow from round to round. It returns how
+// many were ever written, which is where the topic begins now.
+func empty(ctx context.Context, client *kgo.Client, topic string) (written int64, err error) {
+	const limit = 30 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	t := kmsg.NewDeleteRecordsRequestTopic()
+	t.Topic = topic
+	for i := range int32(partitions) {
+		p := kmsg.NewDeleteRecordsRequestTopicPartition()
+		p.Partition, p.Offset = i, -1 // up to the end
+		t.Partitions = append(t.Partitions, p)
+	}
+	req := kmsg.NewDeleteRecordsRequest()
+	req.Topics = append(req.Topics, t)
+	resp, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return 0, fmt.Errorf("empty topic %s: %w", topic, err)
+	}
+	for _, rt := range resp.Topics {
+		for _, rp := range rt.Partitions {
+			written += rp.LowWatermark
+			err = errors.Join(err, kerr.ErrorForCode(rp.ErrorCode))
+		}
+	}
+	return written, err
 }

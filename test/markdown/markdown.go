@@ -17,8 +17,12 @@ func (p *Page) Text(s string) { p.b.WriteString(strings.TrimSpace(s) + "\n\n") }
 // Heading adds a heading of the second level.
 func (p *Page) Heading(s string) { p.Text("## " + s) }
 
-// Table adds a table.
-func (p *Page) Table(t *Table) { p.Text(t.String()) }
+// Table adds a table, unless it has no rows.
+func (p *Page) Table(t *Table) {
+	if len(t.rows) > 0 {
+		p.Text(t.String())
+	}
+}
 
 // List adds a list.
 func (p *Page) List(items ...string) { p.Text("* " + strings.Join(items, "\n* ")) }
@@ -63,9 +67,6 @@ func (t *Table) columns(rule string, heads []string) *Table {
 
 // Row adds a row.
 func (t *Table) Row(cells ...string) { t.rows = append(t.rows, cells) }
-
-// Rows returns the number of rows.
-func (t *Table) Rows() int { return len(t.rows) }
 
 // String returns the table in Markdown.
 func (t *Table) String() string {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/test/markdown"
+	"userrelay/test/must"
 )
 
 func TestPage(t *testing.T) {
@@ -17,6 +18,7 @@ func TestPage(t *testing.T) {
 	p.Heading("Part")
 	p.List("one", "two")
 	table := new(markdown.Table).Text("what").Figures("n").Text("held")
+	p.Table(table) // without rows
 	table.Row("a|b", "7", "yes")
 	p.Table(table)
 	const want = "# Title\n\n## Part\n\n* one\n* two\n\n| what | n | held |\n| --- | ---: | --- |\n| a\\|b | 7 | yes |\n"
@@ -40,19 +42,15 @@ func TestUpdate(t *testing.T) {
 		if err := p.Update(file, "make x"); err != nil {
 			t.Fatal(err)
 		}
-		got, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := must.Get[[]byte](t)(os.ReadFile(file))
 		if diff := cmp.Diff(step.want, string(got)); diff != "" {
 			t.Errorf("page (-want +got):\n%s", diff)
 		}
-		if err := os.WriteFile(file, append(got, step.add...), 0o600); err != nil { //nolint:gosec // G703: a file of the test
+		if err := os.WriteFile(file, append(got, step.add...), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var p markdown.Page
-	if err := p.Update(t.TempDir(), "make x"); err == nil {
+	if err := new(markdown.Page).Update(t.TempDir(), "make x"); err == nil {
 		t.Error("a folder was taken for a page")
 	}
 }

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"context"
-	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"go.uber.org/goleak"
 
 	"userrelay/handler/registration"
-	"userrelay/local/freeport"
 	"userrelay/local/realkafka"
 	"userrelay/test/must"
 	"userrelay/test/wait"
@@ -29,54 +27,37 @@ const (
 	user  = "auth0|0123456789abcdef01234567"
 )
 
-// startRelay runs the program until the test ends. The returned function sends a registration, and repeats it while
-// nothing listens yet.
-func startRelay(t *testing.T, kind, brokers string) (register func() (answer []byte)) {
+// post sends a registration to a relay, and returns the answer.
+func post(t *testing.T, relay http.HandlerFunc) string {
 	t.Helper()
-	port := strconv.Itoa(must.Get[int](t)(freeport.Find(t.Context())))
-	env := map[string]string{"RELAY": kind, "KAFKA_BROKERS": brokers, "KAFKA_TOPIC": topic, "FUNCTIONS_CUSTOMHANDLER_PORT": port}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- run(ctx, func(name string) string { return env[name] }) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the relay ended: %v", err)
-		}
-	})
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	return func() (answer []byte) {
-		wait.For(t, "an answer", func() bool {
-			url, body := "http://127.0.0.1:"+port+"/api/RegisterUser", strings.NewReader(`{"userId":"`+user+`"}`)
-			resp, err := client.Do(must.Get[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)))
-			if err != nil {
-				return false
-			}
-			answer = must.Get[[]byte](t)(io.ReadAll(resp.Body))
-			_ = resp.Body.Close()
-			if resp.StatusCode != http.StatusOK || resp.ContentLength != int64(len(answer)) {
-				t.Errorf("status %d: %s", resp.StatusCode, answer)
-			}
-			return true
-		})
-		return answer
+	w := httptest.NewRecorder()
+	relay(w, httptest.NewRequestWithContext(wait.Context(t), http.MethodPost, "/api/RegisterUser", strings.NewReader(`{"userId":"`+user+`"}`)))
+	if w.Code != http.StatusOK || w.Header().Get("Content-Length") != strconv.Itoa(w.Body.Len()) {
+		t.Fatalf("status %d, %v: %s", w.Code, w.Header(), w.Body)
 	}
+	return w.Body.String()
 }
 
 // TestStoresTheHandlersRecord checks for every kind that the record equals the handler's, and that the answered place
 // is right.
 func TestStoresTheHandlersRecord(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"writer", "franz-go"} {
+	for _, kind := range []string{"kafka.Writer", "franz-go"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			cluster := must.Get[*kfake.Cluster](t)(kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, topic)))
 			t.Cleanup(cluster.Close)
-			register := startRelay(t, kind, cluster.ListenAddrs()[0])
-			register()
-			sent := register()
+			store, end, err := newProducer(kind, cluster.ListenAddrs(), topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			post(t, register(topic, store))
+			sent := post(t, register(topic, store))
+			if err := end(); err != nil {
+				t.Error(err)
+			}
 			var a answer
-			if err := json.Unmarshal(sent, &a); err != nil {
+			if err := json.Unmarshal([]byte(sent), &a); err != nil {
 				t.Fatal(err)
 			}
 			records := must.Get[[]realkafka.Record](t)(realkafka.Read(wait.Context(t), cluster.ListenAddrs(), topic))
@@ -114,7 +95,7 @@ func check(t *testing.T, got realkafka.Record, a answer) {
 // TestBareAnswersAsLong checks that the answer of the relay without a broker is as long as a real one.
 func TestBareAnswersAsLong(t *testing.T) {
 	t.Parallel()
-	sent := startRelay(t, "bare", "")()
+	sent := post(t, bare)
 	full := must.Get[[]byte](t)(json.Marshal(answer{registration.DeriveID("", "u", ""), "bench-ours", 3, 123456, 1789000000000}))
 	if len(sent) != len(full) {
 		t.Errorf("%d bytes, want %d: %s", len(sent), len(full), full)

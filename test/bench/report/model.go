@@ -7,6 +7,7 @@ package report
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -51,7 +52,7 @@ type Stage struct {
 	About  string  // what the broker is, and how it was loaded
 	Relays []Relay // in the order of the columns
 	Cells  []Cell
-	Sums   []Sum
+	Sums   map[Relay]Sum // none in a stage of starts
 }
 
 // Load is the load on a relay: a number of callers, each of which waits for the answer, or a rate. The zero value is a
@@ -84,17 +85,44 @@ type Cell struct {
 	Rounds []map[Relay]Measure
 }
 
-// Measure is the result of a relay in a round of a cell. A figure is 0 where it is not known or says nothing.
-type Measure struct {
-	First     time.Duration // from the start of the process to the first answer
-	PerSecond float64       // in a closed loop
-	P50, P99  time.Duration
-	CPU       time.Duration // of the relay, for a request
+// Metric is a figure of a measurement, as the tables name it, with its unit.
+type Metric string
+
+// The metrics.
+const (
+	First     Metric = "first answer 200 after the start, ms"
+	PerSecond Metric = "requests/s" // in a closed loop
+	P50       Metric = "p50, ms"
+	P99       Metric = "p99, ms"
+	CPU       Metric = "processor time of the relay for a request, µs"
+)
+
+// Metrics returns the metrics of a load, which all but the first answer are.
+func Metrics() []Metric { return []Metric{PerSecond, P50, P99, CPU} }
+
+// Short returns the metric's name in a table with others.
+func (f Metric) Short() string {
+	name, _, _ := strings.Cut(string(f), ",")
+	name, _, _ = strings.Cut(name, " of")
+	return name
+}
+
+// Measure has the figures of a relay in a round of a cell. One that is not known or says nothing is 0 or missing.
+type Measure map[Metric]float64
+
+// String returns the known figures in a line.
+func (m Measure) String() string {
+	var known []string
+	for _, f := range append(Metrics(), First) {
+		if m[f] > 0 {
+			known = append(known, f.Short()+" "+number(m[f]))
+		}
+	}
+	return strings.Join(known, ", ")
 }
 
 // Sum has the totals of a relay in a stage.
 type Sum struct {
-	Relay   Relay
 	OK      int     // answers 200
 	Failed  int     // everything else
 	Records int64   // in its topic; -1 where it has none
@@ -109,41 +137,34 @@ const ItemsPerRequest = 3
 // Check returns an error for results that no relay may have: answers other than 200, and answers without a record.
 func (r *Run) Check() error {
 	for _, st := range r.Stages {
-		for _, s := range st.Sums {
+		for name, s := range st.Sums {
 			if s.Failed > 0 {
-				return fmt.Errorf("%s, %s: %d of %d answers were not 200", st.Title, s.Relay, s.Failed, s.Failed+s.OK)
+				return fmt.Errorf("%s, %s: %d of %d answers were not 200", st.Title, name, s.Failed, s.Failed+s.OK)
 			}
 			if s.Records >= 0 && s.Records < int64(s.OK) {
-				return fmt.Errorf("%s, %s: %d answers 200, and %d records in the topic", st.Title, s.Relay, s.OK, s.Records)
+				return fmt.Errorf("%s, %s: %d answers 200, and %d records in the topic", st.Title, name, s.OK, s.Records)
 			}
 		}
 	}
 	return nil
 }
 
-// ratio returns the spread of a figure's ratio between two relays in a cell, which may not have been measured.
-func (r *Run) ratio(id StageID, l Load, a, b Relay, f metric) (spread, bool) {
+// stage returns a stage, which is empty if it was left out.
+func (r *Run) stage(id StageID) Stage {
 	for _, st := range r.Stages {
-		for _, c := range st.Cells {
-			if st.ID == id && c.Load == l {
-				return c.ratio(a, b, f)
-			}
+		if st.ID == id {
+			return st
 		}
 	}
-	return spread{}, false
+	return Stage{}
 }
 
-// sums returns the spread of a figure of a relay's totals over the stages with these ids.
-func (r *Run) sums(name Relay, f func(Sum) float64, ids ...StageID) (spread, bool) {
-	var values []float64
-	for _, st := range r.Stages {
-		for _, s := range st.Sums {
-			for _, id := range ids {
-				if st.ID == id && s.Relay == name && f(s) > 0 {
-					values = append(values, f(s))
-				}
-			}
+// cell returns the cell with a number of callers, 0 for a start. It is empty if there is none.
+func (s *Stage) cell(callers int) *Cell {
+	for i := range s.Cells {
+		if s.Cells[i].Load == (Load{Callers: callers}) {
+			return &s.Cells[i]
 		}
 	}
-	return spreadOf(values)
+	return new(Cell)
 }

@@ -1,35 +1,36 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 )
 
-// spread has the median, the smallest and the largest of some values.
-type spread struct {
-	median, low, high float64
-	values            []float64 // sorted
+// spread has the known values of a figure, the smallest first.
+type spread []float64
+
+// spreadOf returns the spread of values; one that is 0 is not known.
+func spreadOf(values ...float64) spread {
+	slices.Sort(values)
+	return slices.DeleteFunc(values, func(v float64) bool { return v == 0 })
 }
 
-// spreadOf returns the spread of values. ok is false if there are none.
-func spreadOf(values []float64) (s spread, ok bool) {
-	if len(values) == 0 {
-		return spread{}, false
-	}
-	v := slices.Sorted(slices.Values(values))
-	mid := len(v) / 2
-	return spread{(v[mid] + v[len(v)-1-mid]) / 2, v[0], v[len(v)-1], v}, true
+func (s spread) median() float64 {
+	mid := len(s) / 2
+	return (s[mid] + s[len(s)-1-mid]) / 2
 }
 
 // String returns the median, with the smallest and the largest if they differ.
 func (s spread) String() string {
-	low, high := number(s.low), number(s.high)
-	if low == high {
-		return number(s.median)
+	if len(s) == 0 {
+		return "–"
 	}
-	return fmt.Sprintf("%s (%s–%s)", number(s.median), low, high)
+	low, high := number(s[0]), number(s[len(s)-1])
+	if low == high {
+		return number(s.median())
+	}
+	return fmt.Sprintf("%s (%s–%s)", number(s.median()), low, high)
 }
 
 // number writes a figure with three significant digits, and thousands as k.
@@ -44,56 +45,30 @@ func number(v float64) string {
 	}
 }
 
-// metric is a figure of a measurement. It is 0 if unknown.
-type metric struct {
-	title string
-	of    func(Measure) float64
-	more  bool // is better
-}
-
-func perSecond() metric {
-	return metric{"requests/s", func(m Measure) float64 { return m.PerSecond }, true}
-}
-
-func p50() metric {
-	return metric{"p50, ms", func(m Measure) float64 { return milliseconds(m.P50) }, false}
-}
-
-func p99() metric {
-	return metric{"p99, ms", func(m Measure) float64 { return milliseconds(m.P99) }, false}
-}
-
-func cpu() metric {
-	of := func(m Measure) float64 { return float64(m.CPU) / float64(time.Microsecond) }
-	return metric{"processor time of the relay for a request, µs", of, false}
-}
-
-func first() metric {
-	return metric{"first answer 200 after the start, ms", func(m Measure) float64 { return milliseconds(m.First) }, false}
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
 // of returns a figure's spread over the rounds.
-func (c *Cell) of(name Relay, f metric) (spread, bool) {
+func (c *Cell) of(name Relay, f Metric) spread {
 	var values []float64
 	for _, round := range c.Rounds {
-		if v := f.of(round[name]); v > 0 {
-			values = append(values, v)
-		}
+		values = append(values, round[name][f])
 	}
-	return spreadOf(values)
+	return spreadOf(values...)
 }
 
 // ratio returns the spread of a figure's ratio between two relays, made within each round.
-func (c *Cell) ratio(a, b Relay, f metric) (spread, bool) {
+func (c *Cell) ratio(a, b Relay, f Metric) spread {
 	var values []float64
 	for _, round := range c.Rounds {
-		if x, y := f.of(round[a]), f.of(round[b]); x > 0 && y > 0 {
-			values = append(values, x/y)
-		}
+		values = append(values, ratio(round[a][f], round[b][f]))
 	}
-	return spreadOf(values)
+	return spreadOf(values...)
+}
+
+// ratio returns 0 if one of the figures is not known.
+func ratio(a, b float64) float64 {
+	if a <= 0 || b <= 0 {
+		return 0
+	}
+	return a / b
 }
 
 // Limits of a tie: a median ratio this close to 1, or fewer rounds than this that agree on the winner.
@@ -103,24 +78,21 @@ const (
 )
 
 // stand interprets a ratio of our figure by another's: "ahead" or "behind" only if the median clearly is and most
-// rounds agree, else "tie".
-func (s spread) stand(more bool) string {
-	var over, under int
-	for _, v := range s.values {
-		switch {
-		case v > 1:
-			over++
-		case v < 1:
-			under++
+// rounds agree, else "tie". Without values it says nothing.
+func (s spread) stand(f Metric) string {
+	if len(s) == 0 {
+		return ""
+	}
+	median, agree := s.median(), 0.0
+	for _, v := range s {
+		if cmp.Compare(v, 1) == cmp.Compare(median, 1) {
+			agree++
 		}
 	}
-	enough := agreeing * float64(len(s.values))
-	above := s.median > 1+tieWithin && float64(over) >= enough
-	below := s.median < 1-tieWithin && float64(under) >= enough
-	switch {
-	case !above && !below:
+	switch more := f == PerSecond; { // is better
+	case median >= 1-tieWithin && median <= 1+tieWithin || agree < agreeing*float64(len(s)):
 		return "tie"
-	case above == more:
+	case median > 1 == more:
 		return "ahead"
 	default:
 		return "behind"

@@ -26,9 +26,7 @@ func (r *Run) Page() *markdown.Page {
 	p.Heading("Against franz-go")
 	p.Text("Our figure by franz-go's: more is better for requests/s, less for the others.")
 	for _, st := range r.Stages {
-		if st.ID != Cold {
-			p.Table(st.versus(Franz))
-		}
+		st.versus(p)
 	}
 	for _, st := range r.Stages {
 		st.write(p)
@@ -52,59 +50,44 @@ func method(p *markdown.Page) {
 	)
 }
 
-// versus is a table of our figures divided by another relay's.
-func (s *Stage) versus(other Relay) *markdown.Table {
-	columns := []metric{perSecond(), p50(), p99(), cpu()}
-	t := new(markdown.Table).Text(s.Title)
-	for _, f := range columns {
-		t.Figures(f.short())
-	}
-	for _, c := range s.Cells {
-		row := []string{c.Load.String()}
-		for _, f := range columns {
-			text := "–"
-			if sp, ok := c.ratio(Ours, other, f); ok {
-				text = sp.String() + " " + sp.stand(f.more)
-			}
-			row = append(row, text)
+// table adds a table with a row for each cell, and leaves out the cells without a figure.
+func (s *Stage) table(p *markdown.Page, title string, heads []string, text func(c *Cell, column int) string) {
+	t := new(markdown.Table).Text(title).Figures(heads...)
+	for i := range s.Cells {
+		row, found := []string{s.Cells[i].Load.String()}, false
+		for column := range heads {
+			row = append(row, text(&s.Cells[i], column))
+			found = found || row[column+1] != spread{}.String()
 		}
-		t.Row(row...)
+		if found {
+			t.Row(row...)
+		}
 	}
-	return t
+	p.Table(t)
 }
 
-// short is the metric's name in a table with others.
-func (f metric) short() string {
-	name, _, _ := strings.Cut(f.title, ",")
-	name, _, _ = strings.Cut(name, " of")
-	return name
+// versus adds a table of our figures divided by franz-go's.
+func (s *Stage) versus(p *markdown.Page) {
+	var heads []string
+	for _, f := range Metrics() {
+		heads = append(heads, f.Short())
+	}
+	s.table(p, s.Title, heads, func(c *Cell, column int) string {
+		ratio := c.ratio(Ours, Franz, Metrics()[column])
+		return strings.TrimSpace(ratio.String() + " " + ratio.stand(Metrics()[column]))
+	})
 }
 
-// write adds the stage's section: a table for each figure, a row for each load, a column for each relay.
+// write adds the stage's section: a table for each figure, with a column for each relay.
 func (s *Stage) write(p *markdown.Page) {
 	p.Heading(s.Title)
 	p.Text(s.About)
-	for _, f := range []metric{first(), perSecond(), p50(), p99(), cpu()} {
-		t := new(markdown.Table).Text(f.title)
-		for _, name := range s.Relays {
-			t.Figures(string(name))
-		}
-		for _, c := range s.Cells {
-			row, found := []string{c.Load.String()}, false
-			for _, name := range s.Relays {
-				text := "–"
-				if sp, ok := c.of(name, f); ok {
-					text, found = sp.String(), true
-				}
-				row = append(row, text)
-			}
-			if found {
-				t.Row(row...)
-			}
-		}
-		if t.Rows() > 0 {
-			p.Table(t)
-		}
+	var heads []string
+	for _, name := range s.Relays {
+		heads = append(heads, string(name))
+	}
+	for _, f := range append([]Metric{First}, Metrics()...) {
+		s.table(p, string(f), heads, func(c *Cell, column int) string { return c.of(s.Relays[column], f).String() })
 	}
 }
 
@@ -114,8 +97,10 @@ func (r *Run) totals(p *markdown.Page) {
 	p.Text("All answers of each stage, warm-up included. More records than answers are copies, or records whose answer came too late; fewer would be losses.")
 	t := new(markdown.Table).Text("relay", "broker").Figures("answers 200", "other answers", "records", "telemetry items", "peak memory, MiB")
 	for _, st := range r.Stages {
-		for _, s := range st.Sums {
-			t.Row(string(s.Relay), st.Title, strconv.Itoa(s.OK), strconv.Itoa(s.Failed), count(s.Records), count(s.Items), number(s.Peak))
+		for _, name := range st.Relays {
+			if s, ok := st.Sums[name]; ok {
+				t.Row(string(name), st.Title, strconv.Itoa(s.OK), strconv.Itoa(s.Failed), count(s.Records), count(s.Items), number(s.Peak))
+			}
 		}
 	}
 	p.Table(t)
