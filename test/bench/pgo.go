@@ -25,7 +25,7 @@ func (b *bench) profile(ctx context.Context) error {
 	b.handlerArgs = []string{"-test.run=^TestServe$", "-test.timeout=0", "-test.cpuprofile=" + file}
 	s := &stage{
 		Stage: report.Stage{Title: "Profile", Relays: []report.Relay{report.Telemetry}, Cells: cells(b.callers)},
-		bench: b, start: b.kfake(0), rounds: 1,
+		bench: b, rounds: 1,
 	}
 	if err := s.run(ctx); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,8 +36,8 @@ func topicOf(name report.Relay) string {
 	return "bench-" + strings.NewReplacer(",", "", " ", "-", "/", "-").Replace(string(name))
 }
 
-// spawn starts a relay's process without waiting for it. The caller must stop it.
-func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) (*relay, error) {
+// launch starts a relay, and returns when it has given its first answer 200. The caller must stop it.
+func (b *bench) launch(ctx context.Context, name report.Relay, brokers []string) (*relay, error) {
 	r := &relay{name: name, topic: topicOf(name), sum: report.Sum{Records: -1, Items: -1}}
 	port, err := freeport.Find(ctx)
 	if err != nil {
@@ -63,6 +64,9 @@ func (b *bench) spawn(ctx context.Context, name report.Relay, brokers []string) 
 	if r.process, err = child.Start(spec); err != nil {
 		r.ingest.stop()
 		return nil, err
+	}
+	if err := r.ready(ctx); err != nil {
+		return nil, errors.Join(err, r.stop())
 	}
 	return r, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,19 +16,17 @@ import (
 )
 
 const (
-	// openConns are the connections of an open loop. The relays that are worth it need a tenth of them.
-	openConns = 512
-	// Apache Kafka gets so much load, from all relays together, before the first round: the JVM compiles the used code.
-	apacheWarm = 20 * time.Second
-	warm       = 200 * time.Millisecond // before each measurement
+	openConns = 512                    // of an open loop; the relays that are worth it need a tenth of them
+	warm      = 200 * time.Millisecond // before each measurement
 )
 
 // stage measures relays with a broker that has their topics.
 type stage struct {
 	*bench
 	report.Stage
-	start  starter
 	rounds int
+	extra  int           // rounds before them that warm up the broker and do not count
+	delay  time.Duration // of the broker's answers
 
 	brokers []string
 	relays  map[report.Relay]*relay // that run; none in a stage of starts
@@ -40,8 +39,12 @@ func (s *stage) run(ctx context.Context) (err error) {
 	for _, name := range s.Relays {
 		topics = append(topics, topicOf(name))
 	}
+	start := s.kfake
+	if s.ID == report.Apache {
+		start = s.apache
+	}
 	var stop func() error
-	if s.brokers, stop, err = s.start(ctx, topics); err != nil {
+	if s.brokers, stop, err = start(ctx, topics); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
@@ -54,54 +57,20 @@ func (s *stage) run(ctx context.Context) (err error) {
 			err = errors.Join(err, r.stop())
 		}
 	}()
-	if s.ID != report.Cold {
-		if err := s.launch(ctx); err != nil {
-			return err
-		}
-	}
-	for round := range s.rounds {
-		for i := range s.Cells {
-			if err := s.measureCell(ctx, &s.Cells[i], round); err != nil {
-				return err
-			}
-		}
-	}
-	s.Sums = map[report.Relay]report.Sum{}
-	for name, r := range s.relays {
-		s.Sums[name] = r.sum
-	}
-	return nil
-}
-
-// launch starts the relays, and warms up Apache Kafka.
-func (s *stage) launch(ctx context.Context) error {
-	s.relays = map[report.Relay]*relay{}
+	s.relays, s.Sums = map[report.Relay]*relay{}, map[report.Relay]report.Sum{}
 	for _, name := range s.Relays {
-		r, err := s.spawn(ctx, name, s.brokers)
+		if s.ID == report.Cold { // each start is a measurement
+			break
+		}
+		r, err := s.launch(ctx, name, s.brokers)
 		if err != nil {
 			return err
 		}
 		s.relays[name] = r
-		if err := r.ready(ctx); err != nil {
-			return err
-		}
 	}
-	if s.ID != report.Apache {
-		return nil
-	}
-	turns := []report.Load{{Callers: 64}, {Callers: 256}}
-	each := min(apacheWarm, 20*s.each) / time.Duration(len(turns)*len(s.Relays))
-	s.say("%s: warming up, %v for each relay and load", s.Title, each)
-	for _, l := range turns {
-		for _, name := range s.Relays {
-			r := s.relays[name]
-			g, err := load.Dial(ctx, load.Target{Addr: r.addr}, l.Callers)
-			if err != nil {
-				return err
-			}
-			_, err = s.load(ctx, r, g, l, each, 0)
-			g.Close()
-			if err != nil {
+	for round := range s.extra + s.rounds {
+		for i := range s.Cells {
+			if err := s.measureCell(ctx, &s.Cells[i], round); err != nil {
 				return err
 			}
 		}
@@ -124,23 +93,23 @@ func (s *stage) measureCell(ctx context.Context, c *report.Cell, round int) erro
 		if err != nil {
 			return fmt.Errorf("%s, %s, round %d: %w", name, c.Load, round+1, err)
 		}
-		s.say("%-17s  %-16s  round %d of %d  %-23s  %s", s.Title, c.Load, round+1, s.rounds, name, m)
+		s.say("%-17s  %-16s  round %d of %d  %-23s  %s", s.Title, c.Load, round+1, s.extra+s.rounds, name, m)
 		results[name] = m
 	}
-	c.Rounds = append(c.Rounds, results)
+	if round >= s.extra {
+		c.Rounds = append(c.Rounds, results)
+	}
 	return nil
 }
 
 // cold measures the time from the start of a relay's process to the first answer 200.
 func (s *stage) cold(ctx context.Context, name report.Relay) (report.Measure, error) {
 	start := time.Now()
-	r, err := s.spawn(ctx, name, s.brokers)
+	r, err := s.launch(ctx, name, s.brokers)
 	if err != nil {
 		return nil, err
 	}
-	err = r.ready(ctx)
-	m := report.Measure{report.First: time.Since(start).Seconds() * 1e3}
-	return m, errors.Join(err, r.stop())
+	return report.Measure{report.First: time.Since(start).Seconds() * 1e3}, r.stop()
 }
 
 // measure loads one relay once.
@@ -181,11 +150,11 @@ func (s *stage) measure(ctx context.Context, r *relay, l report.Load, round int)
 
 // load puts load on a relay for the time d. The seed chooses the arrivals of an open loop.
 func (s *stage) load(ctx context.Context, r *relay, g *load.Generator, l report.Load, d time.Duration, seed uint64) (sample load.Sample, err error) {
+	var times iter.Seq[time.Duration] // none in a closed loop
 	if l.Rate > 0 {
-		sample, err = g.Open(ctx, load.Poisson(float64(l.Rate), d, seed))
-	} else {
-		sample = g.Closed(ctx, d)
+		times = load.Poisson(float64(l.Rate), d, seed)
 	}
+	sample, err = g.Run(ctx, d, times)
 	if sample.Failure != nil {
 		s.say("%s, %s: %d failed, the first with: %v", r.name, l, sample.Failed, sample.Failure)
 	}
@@ -198,12 +167,11 @@ func (s *stage) load(ctx context.Context, r *relay, g *load.Generator, l report.
 func (s *stage) addUp(ctx context.Context, r *relay) (err error) {
 	r.sum.Peak = child.UsageOf(r.process.PID()).Peak
 	if r.ingest != nil {
-		if r.sum.Items, err = r.ingest.items(ctx, int64(r.sum.OK*report.ItemsPerRequest)); err != nil {
-			return err
-		}
+		r.sum.Items, err = r.ingest.items(ctx, int64(r.sum.OK*report.ItemsPerRequest))
 	}
-	if r.name != report.Bare { // it stores nothing
-		r.sum.Records, err = empty(ctx, s.client, r.topic)
+	if r.name != report.Bare && err == nil { // which stores nothing
+		r.sum.Records, err = s.empty(ctx, r.topic)
 	}
+	s.Sums[r.name] = r.sum
 	return err
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"userrelay/local/realkafka"
@@ -35,28 +34,28 @@ func (b *bench) stages() []*stage {
 				ID: report.InProcess, Title: "In-process broker", Relays: relays, Cells: cells(append(slices.Clone(b.callers), gzip)),
 				About: fmt.Sprintf("kfake in a process of its own: one broker, %d partitions, records kept in memory. It does little and answers at once, so what is measured is mostly the relay. Measurements of %v.", partitions, b.each),
 			},
-			start: b.kfake(0), rounds: b.rounds,
+			rounds: b.rounds,
 		},
 		{
 			Stage: report.Stage{
 				ID: report.Delayed, Title: "5 ms broker", Relays: relays, Cells: cells(b.rates),
 				About: fmt.Sprintf("The same broker, each of its answers held back for %v, however many are under way, as a network would: a connection's next request is handled meanwhile. (A broker that waits 5 ms for its replicas handles one request of a connection at a time, which is worse for a client that has only one.) Poisson arrivals for %v; latency from the moment at which a request was due.", delay, 2*b.each),
 			},
-			start: b.kfake(delay), rounds: b.rounds,
+			rounds: b.rounds, delay: delay,
 		},
 		{
 			Stage: report.Stage{
 				ID: report.Apache, Title: "Apache Kafka", Relays: relays[1:], Cells: cells(b.callers),
 				About: fmt.Sprintf("One node (KRaft) with the JVM's own compiler settings, %d partitions, warmed up before the first round. Its processor time is most of what there is, and it varies from round to round: there are twice as many rounds. Measurements of %v.", partitions, b.each),
 			},
-			start: b.apache, rounds: 2 * b.rounds,
+			rounds: 2 * b.rounds, extra: 1, // in which the JVM compiles the code that is used
 		},
 		{
 			Stage: report.Stage{
 				ID: report.Cold, Title: "Start", Relays: []report.Relay{report.Bare, report.Ours, report.Writer, report.Franz}, Cells: cells([]report.Load{{}}),
 				About: "From the start of the process to its first answer 200, with the in-process broker. The reference relays are one program with both libraries.",
 			},
-			start: b.kfake(0), rounds: b.starts,
+			rounds: b.starts,
 		},
 	}
 	_, noJava := exec.LookPath("java")
@@ -83,31 +82,26 @@ func cells(loads []report.Load) (cells []report.Cell) {
 	return cells
 }
 
-// starter starts a broker with topics, and returns its addresses and what stops it.
-type starter func(ctx context.Context, topics []string) (addrs []string, stop func() error, err error)
-
-// kfake starts the in-process broker in a separate process.
-func (b *bench) kfake(delay time.Duration) starter {
-	return func(_ context.Context, topics []string) ([]string, func() error, error) {
-		p, err := child.Start(child.Spec{Program: b.program("broker"), Output: true, Args: []string{
-			"-delay", delay.String(), "-partitions", strconv.Itoa(partitions), "-topics", strings.Join(topics, ","),
-		}})
-		if err != nil {
-			return nil, nil, err
-		}
-		addr, err := p.Line()
-		if err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("start the broker: %w", err), p.Stop())
-		}
-		return []string{addr}, p.Stop, nil
+// kfake starts the in-process broker, in a process of its own, with topics. It returns its addresses and what stops it.
+func (s *stage) kfake(_ context.Context, topics []string) (addrs []string, stop func() error, err error) {
+	p, err := child.Start(child.Spec{Program: s.program("broker"), Output: true, Args: []string{
+		"-delay", s.delay.String(), "-partitions", strconv.Itoa(partitions), "-topics", strings.Join(topics, ","),
+	}})
+	if err != nil {
+		return nil, nil, err
 	}
+	addr, err := p.Line()
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("start the broker: %w", err), p.Stop())
+	}
+	return []string{addr}, p.Stop, nil
 }
 
 // apache starts a real Kafka.
-func (b *bench) apache(ctx context.Context, topics []string) ([]string, func() error, error) {
+func (s *stage) apache(ctx context.Context, topics []string) (addrs []string, stop func() error, err error) {
 	kafka, err := realkafka.Start(ctx, realkafka.Options{
-		Home: b.kafkaHome, FullJIT: true, Listeners: []realkafka.Listener{realkafka.Plaintext},
-		Log: slog.New(slog.NewTextHandler(b.progress, nil)),
+		Home: s.kafkaHome, FullJIT: true, Listeners: []realkafka.Listener{realkafka.Plaintext},
+		Log: slog.New(slog.NewTextHandler(s.progress, nil)),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -122,7 +116,7 @@ func (b *bench) apache(ctx context.Context, topics []string) ([]string, func() e
 
 // empty deletes the records of a topic, so that the broker's memory does not grow from round to round. It returns how
 // many were ever written, which is where the topic begins now.
-func empty(ctx context.Context, client *kgo.Client, topic string) (written int64, err error) {
+func (s *stage) empty(ctx context.Context, topic string) (written int64, err error) {
 	const limit = 30 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -135,7 +129,7 @@ func empty(ctx context.Context, client *kgo.Client, topic string) (written int64
 	}
 	req := kmsg.NewDeleteRecordsRequest()
 	req.Topics = append(req.Topics, t)
-	resp, err := req.RequestWith(ctx, client)
+	resp, err := req.RequestWith(ctx, s.client)
 	if err != nil {
 		return 0, fmt.Errorf("empty topic %s: %w", topic, err)
 	}

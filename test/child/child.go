@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -23,7 +25,6 @@ type Process struct {
 	stderr tail
 	stdout *bufio.Reader // nil: thrown away
 	done   chan struct{} // closed when the child is gone
-	err    error         // of Wait, after done
 }
 
 // Spec says what to start.
@@ -55,8 +56,8 @@ func Start(s Spec) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", p.cmd.Path, err)
 	}
 	go func() {
-		defer close(p.done)
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait() // its state says the same
+		close(p.done)
 	}()
 	return p, nil
 }
@@ -127,6 +128,39 @@ func (p *Process) signal(s syscall.Signal) error {
 		return fmt.Errorf("send %v to process %d: %w", s, p.PID(), err)
 	}
 	return nil
+}
+
+// Usage is what a process holds.
+type Usage struct {
+	Known   bool // only Linux tells
+	MiB     float64
+	Peak    float64 // MiB, since its start
+	Files   int     // open, connections included
+	Threads int
+}
+
+// UsageOf looks at a process in /proc. Where there is no such thing, or no such process, nothing is known.
+func UsageOf(pid int) Usage {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	status, err := os.ReadFile(filepath.Join(dir, "status"))
+	files, filesErr := os.ReadDir(filepath.Join(dir, "fd"))
+	if errors.Join(err, filesErr) != nil {
+		return Usage{}
+	}
+	value := func(name string) (n float64) {
+		_, after, _ := strings.Cut(string(status), "\n"+name+":")
+		_, _ = fmt.Sscan(after, &n) // 0 where there is none
+		return n
+	}
+	rss := value("VmRSS") / 1024
+	return Usage{Known: rss > 0, MiB: rss, Peak: value("VmHWM") / 1024, Files: len(files), Threads: int(value("Threads"))}
+}
+
+func (u Usage) String() string {
+	if !u.Known {
+		return "not measured"
+	}
+	return fmt.Sprintf("%.1f MiB, %d descriptors, %d threads", u.MiB, u.Files, u.Threads)
 }
 
 // tail keeps the end of what is written to it.

@@ -3,14 +3,15 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -73,28 +74,14 @@ func Once(ctx context.Context, to Target) error {
 		return err
 	}
 	defer g.Close()
-	s := g.Closed(ctx, 0)
-	return s.Failure
+	s, err := g.Run(ctx, 0, nil)
+	return errors.Join(err, s.Failure)
 }
 
-// Closed runs a closed loop over the connections. If ctx ends the run ends early, and requests in flight fail.
-func (g *Generator) Closed(ctx context.Context, d time.Duration) Sample {
-	s, _ := g.run(ctx, d, func(ctx context.Context) error {
-		Closed(ctx, g.conns, d)
-		return nil
-	})
-	return s
-}
-
-// Open runs an open loop over the connections. Latencies count from the time at which a registration was due, so
-// waiting for a free connection or for a late generator is included. If ctx ends the run ends early, and requests in
-// flight fail.
-func (g *Generator) Open(ctx context.Context, times []time.Duration) (Sample, error) {
-	return g.run(ctx, slices.Max(append(times, 0)), func(ctx context.Context) error { return Open(ctx, g.conns, slices.Values(times)) })
-}
-
-// run forgets the last run, runs another one of length d, and adds up the measurements of the connections.
-func (g *Generator) run(ctx context.Context, d time.Duration, f func(context.Context) error) (s Sample, err error) {
+// Run forgets the last run, runs a loop over the connections for the time d, and adds up. Without times the loop is
+// closed. With times it is open, and latencies count from the time at which a registration was due, so waiting for a
+// free connection or for a late generator is included. If ctx ends the run ends early, and requests in flight fail.
+func (g *Generator) Run(ctx context.Context, d time.Duration, times iter.Seq[time.Duration]) (s Sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d+patience)
 	defer cancel()
 	defer context.AfterFunc(ctx, g.Close)()
@@ -102,14 +89,16 @@ func (g *Generator) run(ctx context.Context, d time.Duration, f func(context.Con
 		c.sample = Sample{Latencies: c.sample.Latencies[:0]}
 	}
 	start := time.Now()
-	err = f(ctx)
+	if times == nil {
+		Closed(ctx, g.conns, d)
+	} else {
+		err = Open(ctx, g.conns, times)
+	}
 	s.Elapsed = time.Since(start)
 	for _, c := range g.conns {
 		s.Latencies = append(s.Latencies, c.sample.Latencies...)
 		s.Failed += c.sample.Failed
-		if s.Failure == nil {
-			s.Failure = c.sample.Failure
-		}
+		s.Failure = cmp.Or(s.Failure, c.sample.Failure)
 	}
 	s.OK = len(s.Latencies)
 	if s.OK+s.Failed == 0 {
@@ -180,9 +169,7 @@ func (c *conn) Send(ctx context.Context, at time.Time) (done time.Time) {
 	c.close()
 	c.broken = true
 	c.sample.Failed++
-	if c.sample.Failure == nil {
-		c.sample.Failure = err
-	}
+	c.sample.Failure = cmp.Or(c.sample.Failure, err)
 	return done
 }
 

@@ -89,15 +89,12 @@ func Open[C Caller](ctx context.Context, callers []C, times iter.Seq[time.Durati
 
 // Poisson returns the times at which registrations are due, as offsets from the start of a run of length d: a Poisson
 // process of rate a second. The same seed gives the same times.
-func Poisson(rate float64, d time.Duration, seed uint64) []time.Duration {
-	draw := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // G404: repeatable on purpose
-	var due []time.Duration
-	for at := 0.0; ; {
-		at += draw.ExpFloat64() / rate
-		if at >= d.Seconds() {
-			return due
+func Poisson(rate float64, d time.Duration, seed uint64) iter.Seq[time.Duration] {
+	return func(yield func(time.Duration) bool) {
+		draw := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // G404: repeatable on purpose
+		for at := draw.ExpFloat64() / rate; at < d.Seconds() && yield(time.Duration(at*float64(time.Second))); {
+			at += draw.ExpFloat64() / rate
 		}
-		due = append(due, time.Duration(at*float64(time.Second)))
 	}
 }
 

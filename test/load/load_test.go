@@ -3,6 +3,7 @@ package load_test
 import (
 	"context"
 	"io"
+	"iter"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -48,8 +49,9 @@ func TestClosedSendsDistinctRegistrations(t *testing.T) {
 		}
 		_, _ = w.Write([]byte("{}"))
 	})
-	if s := g.Closed(t.Context(), 50*time.Millisecond); s.OK < callers || s.Failed != 0 || len(s.Latencies) != s.OK {
-		t.Errorf("%d OK, %d failed (%v), %d latencies", s.OK, s.Failed, s.Failure, len(s.Latencies))
+	s, err := g.Run(t.Context(), 50*time.Millisecond, nil)
+	if err != nil || s.OK < callers || s.Failed != 0 || len(s.Latencies) != s.OK {
+		t.Errorf("%d OK, %d failed (%v), %d latencies: %v", s.OK, s.Failed, s.Failure, len(s.Latencies), err)
 	}
 }
 
@@ -76,10 +78,10 @@ func TestAnswersThatDoNotCount(t *testing.T) {
 					answer(w, r)
 				}
 			})
-			if s := g.Closed(t.Context(), 0); s.OK != 0 || s.Failed != 1 || s.Failure == nil || !strings.Contains(s.Failure.Error(), want) {
+			if s, _ := g.Run(t.Context(), 0, nil); s.OK != 0 || s.Failed != 1 || s.Failure == nil || !strings.Contains(s.Failure.Error(), want) {
 				t.Errorf("%d OK, %d failed: %v; want one failure with %q", s.OK, s.Failed, s.Failure, want)
 			}
-			if s := g.Closed(t.Context(), 0); s.OK != 1 || s.Failed != 0 || s.Failure != nil {
+			if s, _ := g.Run(t.Context(), 0, nil); s.OK != 1 || s.Failed != 0 || s.Failure != nil {
 				t.Errorf("then %d OK, %d failed: %v", s.OK, s.Failed, s.Failure)
 			}
 		})
@@ -97,7 +99,7 @@ func TestOpenCountsFromWhenDue(t *testing.T) {
 			<-time.After(late)
 		}
 	})
-	s, err := g.Open(t.Context(), []time.Duration{0, time.Nanosecond})
+	s, err := g.Run(t.Context(), 0, slices.Values([]time.Duration{0, time.Nanosecond}))
 	if err != nil || s.OK != 2 {
 		t.Fatalf("%d OK: %v, %v", s.OK, err, s.Failure)
 	}
@@ -119,7 +121,7 @@ func TestOpenDoesNotWait(t *testing.T) {
 		<-all
 	})
 	// The last registrations find no free connection, and wait.
-	s, err := g.Open(t.Context(), make([]time.Duration, conns+5))
+	s, err := g.Run(t.Context(), 0, slices.Values(make([]time.Duration, conns+5)))
 	if err != nil || s.OK != conns+5 || s.Failed != 0 {
 		t.Errorf("%d OK, %d failed: %v, %v", s.OK, s.Failed, err, s.Failure)
 	}
@@ -127,14 +129,7 @@ func TestOpenDoesNotWait(t *testing.T) {
 
 func TestContextEndsARun(t *testing.T) {
 	t.Parallel()
-	for name, run := range map[string]func(context.Context, *load.Generator) (load.Sample, error){
-		"closed": func(ctx context.Context, g *load.Generator) (load.Sample, error) {
-			return g.Closed(ctx, time.Hour), nil
-		},
-		"open": func(ctx context.Context, g *load.Generator) (load.Sample, error) {
-			return g.Open(ctx, []time.Duration{0, time.Hour})
-		},
-	} {
+	for name, times := range map[string]iter.Seq[time.Duration]{"closed": nil, "open": load.Steady(time.Hour)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
@@ -143,7 +138,7 @@ func TestContextEndsARun(t *testing.T) {
 				cancel()
 				<-r.Context().Done()
 			})
-			if s, err := run(ctx, g); s.OK != 0 || s.Failed == 0 || err != nil {
+			if s, err := g.Run(ctx, time.Hour, times); s.OK != 0 || s.Failed == 0 || err != nil {
 				t.Errorf("%d OK, %d failed: %v", s.OK, s.Failed, err)
 			}
 		})
@@ -180,7 +175,7 @@ func TestPercentile(t *testing.T) {
 func TestPoisson(t *testing.T) {
 	t.Parallel()
 	const rate, length, want = 1000, 20 * time.Second, 20_000
-	due := load.Poisson(rate, length, 1)
+	due := slices.Collect(load.Poisson(rate, length, 1))
 	if !slices.IsSorted(due) || due[0] < 0 || due[len(due)-1] >= length {
 		t.Errorf("the schedule is not in order, or outside its time")
 	}
@@ -197,7 +192,8 @@ func TestPoisson(t *testing.T) {
 	if share := long / float64(len(due)-1); math.Abs(share-1/math.E) > 0.02 {
 		t.Errorf("%.3f of the gaps are longer than the mean, want %.3f", share, 1/math.E)
 	}
-	if !slices.Equal(due, load.Poisson(rate, length, 1)) || slices.Equal(due, load.Poisson(rate, length, 2)) {
+	again, other := slices.Collect(load.Poisson(rate, length, 1)), slices.Collect(load.Poisson(rate, length, 2))
+	if !slices.Equal(due, again) || slices.Equal(due, other) {
 		t.Error("a seed and a schedule do not belong together")
 	}
 }

@@ -34,18 +34,21 @@ func main() {
 	}
 }
 
-// run answers requests until ctx ends.
-func run(ctx context.Context, getenv func(string) string) (err error) {
-	h, topic := http.HandlerFunc(bare), getenv("KAFKA_TOPIC")
-	if relay := getenv("RELAY"); relay != "net/http alone" {
-		p, end, newErr := newProducer(relay, strings.Split(getenv("KAFKA_BROKERS"), ","), topic)
-		if newErr != nil {
-			return newErr
-		}
-		defer func() { err = errors.Join(err, end()) }()
-		h = register(topic, p)
-	}
+func run(ctx context.Context, getenv func(string) string) error {
 	addr := net.JoinHostPort("127.0.0.1", getenv("FUNCTIONS_CUSTOMHANDLER_PORT"))
+	relay, topic := getenv("RELAY"), getenv("KAFKA_TOPIC")
+	if relay == "net/http alone" {
+		return serve(ctx, addr, bare())
+	}
+	store, end, err := newProducer(relay, strings.Split(getenv("KAFKA_BROKERS"), ","), topic)
+	if err != nil {
+		return err
+	}
+	return errors.Join(serve(ctx, addr, register(topic, store)), end())
+}
+
+// serve answers requests until ctx ends.
+func serve(ctx context.Context, addr string, h http.Handler) error {
 	server := &http.Server{Addr: addr, Handler: h, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
@@ -95,22 +98,28 @@ func register(topic string, store produce) http.HandlerFunc {
 			http.Error(w, "not stored", http.StatusServiceUnavailable)
 			return
 		}
-		out, err := json.Marshal(answer{event.ID, topic, at.Partition, at.Offset, now.UnixMilli()})
-		if err != nil {
-			panic(err) // a struct of text and numbers
-		}
-		write(w, out)
+		write(w, answer{event.ID, topic, at.Partition, at.Offset, now.UnixMilli()}.encode())
 	}
 }
 
 // bare does the minimum of every relay: it reads the body and sends an answer as long as the handler's.
-func bare(w http.ResponseWriter, r *http.Request) {
-	const as = `{"eventId":"a0pur_0123456789abcdef0123456789abcdef","topic":"bench-ours","partition":3,"offset":123456,"timestamp":1789000000000}`
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		http.Error(w, "the body did not come", http.StatusBadRequest)
-		return
+func bare() http.HandlerFunc {
+	as := answer{registration.DeriveID("", "u", ""), "bench-userrelay", 3, 123456, 1789000000000}.encode()
+	return func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			http.Error(w, "the body did not come", http.StatusBadRequest)
+			return
+		}
+		write(w, as)
 	}
-	write(w, []byte(as))
+}
+
+func (a answer) encode() []byte {
+	body, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // a struct of text and numbers
+	}
+	return body
 }
 
 func write(w http.ResponseWriter, body []byte) {

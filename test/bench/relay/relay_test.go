@@ -74,30 +74,17 @@ func check(t *testing.T, got realkafka.Record, a answer) {
 	t.Helper()
 	event := registration.Event{ID: registration.DeriveID("", user, ""), UserID: user, Source: "urn:auth0:unknown", Time: time.UnixMilli(a.Timestamp)}
 	want := event.Record(registration.Header{Key: "traceparent"})
-	if string(got.Key) != string(want.Key) || string(got.Value) != string(want.Value) {
-		t.Errorf("record %s = %s, want %s = %s", got.Key, got.Value, want.Key, want.Value)
-	}
-	var headers []registration.Header
+	stored := registration.Record{Key: got.Key, Value: got.Value}
 	for i, h := range got.Headers {
-		headers = append(headers, registration.Header{Key: h.Key, Value: string(h.Value)})
+		stored.Headers = append(stored.Headers, registration.Header{Key: h.Key, Value: string(h.Value)})
 		if (h.Key == "ce_time" || h.Key == "traceparent") && i < len(want.Headers) {
-			headers[i].Value = want.Headers[i].Value // another one each time
+			stored.Headers[i].Value = want.Headers[i].Value // another one each time
 		}
 	}
-	if diff := cmp.Diff(want.Headers, headers); diff != "" {
-		t.Errorf("headers (-want +got):\n%s", diff)
+	if diff := cmp.Diff(want, stored); diff != "" {
+		t.Errorf("record (-want +got):\n%s", diff)
 	}
 	if a.Topic != topic || a.EventID != event.ID || a.Timestamp != got.Timestamp.UnixMilli() {
 		t.Errorf("answer %+v for the record of %d", a, got.Timestamp.UnixMilli())
-	}
-}
-
-// TestBareAnswersAsLong checks that the answer of the relay without a broker is as long as a real one.
-func TestBareAnswersAsLong(t *testing.T) {
-	t.Parallel()
-	sent := post(t, bare)
-	full := must.Get[[]byte](t)(json.Marshal(answer{registration.DeriveID("", "u", ""), "bench-ours", 3, 123456, 1789000000000}))
-	if len(sent) != len(full) {
-		t.Errorf("%d bytes, want %d: %s", len(sent), len(full), full)
 	}
 }
