@@ -13,7 +13,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -46,7 +45,7 @@ type Target struct {
 	Gzip bool   // with Accept-Encoding: gzip, as the HTTP clients of Go and Node send it
 }
 
-// Dial opens n connections. The caller must close the generator.
+// Dial opens n connections. The caller must close the generator, after the last run.
 func Dial(ctx context.Context, to Target, n int) (*Generator, error) {
 	g := &Generator{}
 	for range n {
@@ -63,7 +62,7 @@ func Dial(ctx context.Context, to Target, n int) (*Generator, error) {
 // Close closes the connections.
 func (g *Generator) Close() {
 	for _, c := range g.conns {
-		c.close()
+		_ = c.net.Close() // it may be closed
 	}
 }
 
@@ -80,12 +79,14 @@ func Once(ctx context.Context, to Target) error {
 
 // Run forgets the last run, runs a loop over the connections for the time d, and adds up. Without times the loop is
 // closed. With times it is open, and latencies count from the time at which a registration was due, so waiting for a
-// free connection or for a late generator is included. If ctx ends the run ends early, and requests in flight fail.
+// free connection or for a late generator is included. If ctx ends no more registrations are sent. Answers are waited for
+// until ctx's deadline, and for a minute at most after the time d.
 func (g *Generator) Run(ctx context.Context, d time.Duration, times iter.Seq[time.Duration]) (s Sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, d+patience)
 	defer cancel()
-	defer context.AfterFunc(ctx, g.Close)()
+	deadline, _ := ctx.Deadline()
 	for _, c := range g.conns {
+		_ = c.net.SetDeadline(deadline) // it may be closed
 		c.sample = Sample{Latencies: c.sample.Latencies[:0]}
 	}
 	start := time.Now()
@@ -114,11 +115,9 @@ type conn struct {
 	digits  []byte // of the user id, within request
 	next    uint64 // user id
 	in      *bufio.Reader
+	net     net.Conn
 	broken  bool // the next registration dials anew
 	sample  Sample
-
-	mu  sync.Mutex // guards the assignment of net; the rest belongs to one goroutine at a time
-	net net.Conn
 }
 
 func newConn(to Target) *conn {
@@ -138,23 +137,9 @@ func (c *conn) dial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	c.net = n
-	c.mu.Unlock()
-	c.in, c.broken = bufio.NewReader(n), false
-	if ctx.Err() != nil { // close may have been called before there was anything to close
-		c.close()
-	}
-	return nil
-}
-
-// close ends what is under way.
-func (c *conn) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.net != nil {
-		_ = c.net.Close() // it may be closed
-	}
+	c.net, c.in, c.broken = n, bufio.NewReader(n), false
+	deadline, _ := ctx.Deadline()
+	return n.SetDeadline(deadline)
 }
 
 // Send sends a registration that was due at at, and records the time from then to the answer. It returns after the
@@ -166,7 +151,7 @@ func (c *conn) Send(ctx context.Context, at time.Time) (done time.Time) {
 		c.sample.Latencies = append(c.sample.Latencies, done.Sub(at))
 		return done
 	}
-	c.close()
+	_ = c.net.Close() // it may be closed
 	c.broken = true
 	c.sample.Failed++
 	c.sample.Failure = cmp.Or(c.sample.Failure, err)

@@ -2,11 +2,13 @@ package load_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -127,21 +129,31 @@ func TestOpenDoesNotWait(t *testing.T) {
 	}
 }
 
+// After the end of the context no more registrations are sent.
 func TestContextEndsARun(t *testing.T) {
 	t.Parallel()
 	for name, times := range map[string]iter.Seq[time.Duration]{"closed": nil, "open": load.Steady(time.Hour)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
-			g := dial(t, false, 2, func(_ http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body) // so that the server sees the connection end
-				cancel()
-				<-r.Context().Done()
-			})
-			if s, err := g.Run(ctx, time.Hour, times); s.OK != 0 || s.Failed == 0 || err != nil {
-				t.Errorf("%d OK, %d failed: %v", s.OK, s.Failed, err)
+			g := dial(t, false, 2, func(http.ResponseWriter, *http.Request) { cancel() })
+			if s, err := g.Run(ctx, time.Hour, times); s.OK == 0 || s.Failed != 0 || err != nil {
+				t.Errorf("%d OK, %d failed: %v, %v", s.OK, s.Failed, err, s.Failure)
 			}
 		})
+	}
+}
+
+func TestNobodyWaitsLongerThanTheDeadline(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	g := dial(t, false, 2, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // so that the server sees the connection end
+		<-r.Context().Done()
+	})
+	if s, err := g.Run(ctx, time.Hour, nil); s.OK != 0 || s.Failed != 2 || !errors.Is(s.Failure, os.ErrDeadlineExceeded) || err != nil {
+		t.Errorf("%d OK, %d failed: %v, %v", s.OK, s.Failed, err, s.Failure)
 	}
 }
 
