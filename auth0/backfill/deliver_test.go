@@ -1,48 +1,44 @@
 package main
 
 import (
-	"context"
-	"fmt"
+	"cmp"
+	"errors"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"userrelay/test/must"
 )
 
 // TestRate shows that users are sent exactly at the rate of -rate.
 func TestRate(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := &target{}
-		begin := time.Now()
-		f.send(t, exportOf(21), "-rate", "5", "-").says(t, 0, "      21  delivered")
-		if took := time.Since(begin); took != 21*time.Second/5 {
-			t.Errorf("took %v", took)
-		}
-	})
+	f := &target{}
+	f.send(t, exportOf(21), "-rate", "5", "-").says(t, 0, "      21  delivered")
+	if took := f.times[20].Sub(f.times[0]); took != 20*time.Second/5 {
+		t.Errorf("took %v", took)
+	}
 }
 
 // TestParallel shows that at most -parallel users are sent at a time, however slow the function is, and that the
 // program prints its progress.
 func TestParallel(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var under, most atomic.Int32
-		f := &target{answer: func(http.ResponseWriter, *http.Request, post, int) bool {
-			under.Add(1)
-			time.Sleep(2 * time.Second) //nolint:forbidigo // a slow answer, in virtual time
-			most.Store(max(most.Load(), under.Load()))
-			time.Sleep(time.Millisecond) //nolint:forbidigo // the others see it too
-			under.Add(-1)
-			return false
-		}}
-		f.send(t, exportOf(12), "-parallel", "3", "-").says(t, 0, "      12  delivered", "10 read, 6 delivered, 0 not delivered; 1.2 per second")
-		if most.Load() != 3 {
-			t.Errorf("%d at a time", most.Load())
-		}
-	})
+	var under, most atomic.Int32
+	f := &target{answer: func(http.ResponseWriter, *http.Request, int) bool {
+		under.Add(1)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // a slow answer, in virtual time
+		most.Store(max(most.Load(), under.Load()))
+		time.Sleep(time.Millisecond) //nolint:forbidigo // the others see it too
+		under.Add(-1)
+		return false
+	}}
+	f.send(t, exportOf(12), "-parallel", "3", "-").says(t, 0, "      12  delivered", "10 read, 6 delivered, 0 not delivered; 1.2 per second")
+	if most.Load() != 3 {
+		t.Errorf("%d at a time", most.Load())
+	}
 }
 
 // TestAgain shows which failures are retried and when, and that a retry is the same request.
@@ -57,7 +53,7 @@ func TestAgain(t *testing.T) {
 		"503, 2 s":          {503, "2", 2 * time.Second},
 		"503, an hour":      {503, "3600", time.Minute},
 		"503, nonsense":     {503, "soon", time.Second},
-		"503, at a time":    {503, "Sat, 01 Jan 2000 00:00:30 GMT", 30 * time.Second},
+		"503, at a time":    {503, "Sat, 01 Jan 2000 00:00:30 GMT", 30 * time.Second}, // virtual time begins at midnight
 		"429":               {429, "", time.Second},
 		"408":               {408, "", time.Second},
 		"500":               {500, "", time.Second},
@@ -65,17 +61,11 @@ func TestAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				var times []time.Time
-				f := &target{answer: func(w http.ResponseWriter, r *http.Request, p post, n int) bool {
-					times = append(times, time.Now())
-					return n == 1 && answerWith(c.status, "Retry-After", c.retryAfter)(w, r, p, n)
-				}}
-				f.send(t, exportOf(1), "-").says(t, 0, "       1  delivered")
-				if len(times) != 2 || times[1].Sub(times[0]).Round(time.Second) != c.after || f.posts[0] != f.posts[1] {
-					t.Errorf("got %v %+v, want a second attempt after %v", times, f.posts, c.after)
-				}
-			})
+			f := &target{answer: nth(1, status(c.status, "Retry-After", c.retryAfter))}
+			f.send(t, exportOf(1), "-").says(t, 0, "       1  delivered")
+			if len(f.times) != 2 || f.times[1].Sub(f.times[0]).Round(time.Second) != c.after || f.posts[0] != f.posts[1] {
+				t.Errorf("got %v %+v, want a second attempt after %v", f.times, f.posts, c.after)
+			}
 		})
 	}
 }
@@ -84,54 +74,52 @@ func TestAgain(t *testing.T) {
 // others from being sent; a failure that concerns all users stops the program at once, other failures after ten users.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
-	text := func(status int, text string) answer {
-		return func(w http.ResponseWriter, _ *http.Request, p post, _ int) bool {
-			w.WriteHeader(status)
-			_, _ = fmt.Fprintf(w, text, p.event)
-			return true
-		}
-	}
-	hang := func(_ http.ResponseWriter, r *http.Request, _ post, _ int) bool { <-r.Context().Done(); return true }
-	const down = "backfill: stopped: 10 users in a row were not delivered; run it again later"
+	const (
+		down    = "backfill: stopped: 10 users in a row were not delivered; run it again later"
+		last    = `not delivered: "auth0|11": HTTP `
+		stopped = "backfill: stopped: HTTP "
+		foreign = ", but not from the function: check FUNCTION_URL"
+	)
 	for name, c := range map[string]struct {
 		answer answer
-		code   int
 		says   string
-		count  string
+		count  string // "": none was delivered
 		posts  int
 	}{
-		"outbox":  {text(202, `{"eventId":%q,"outbox":"userrelay-outbox"}`), 0, "      12  of them in the outbox", "      12  delivered", 12},
-		"503":     {answerWith(503), 1, down, "      10  not delivered", 10 * attempts},
-		"429":     {answerWith(429), 1, down, "      10  not delivered", 10 * attempts},
-		"broken":  {answerWith(broken), 1, down, "      10  not delivered", 10 * attempts},
-		"hanging": {hang, 1, `not delivered: "auth0|9": no answer in time`, "      10  not delivered", 10 * attempts},
+		"outbox":  {text(202, `{"eventId":"$ID","outbox":"userrelay-outbox"}`), "      12  of them in the outbox", "      12  delivered", 12},
+		"503":     {status(503), down, "      10  not delivered", 10 * attempts},
+		"429":     {status(429), down, "      10  not delivered", 10 * attempts},
+		"broken":  {status(broken), down, "      10  not delivered", 10 * attempts},
+		"hanging": {hang, `not delivered: "auth0|9": no answer in time`, "      10  not delivered", 10 * attempts},
 
-		"400":    {answerWith(400), 1, `not delivered: "auth0|11": HTTP 400`, "      12  not delivered", 12},
-		"409":    {answerWith(409), 1, `not delivered: "auth0|11": HTTP 409`, "      12  not delivered", 12},
-		"413":    {answerWith(413), 1, `not delivered: "auth0|11": HTTP 413`, "      12  not delivered", 12},
-		"415":    {answerWith(415), 1, `not delivered: "auth0|11": HTTP 415`, "      12  not delivered", 12},
-		"422":    {answerWith(422), 1, `not delivered: "auth0|11": HTTP 422`, "      12  not delivered", 12},
-		"reason": {text(400, `{"type":"urn:userrelay:problem:invalid-registration","x":%q}`), 1, `not delivered: "auth0|0": HTTP 400 invalid-registration`, "      12  not delivered", 12},
-		"odd":    {text(400, `{"type":"urn:userrelay:problem:jane@example.com","x":%q}`), 1, `not delivered: "auth0|0": HTTP 400`, "      12  not delivered", 12},
+		"400":    {status(400), last + "400", "      12  not delivered", 12},
+		"409":    {status(409), last + "409", "      12  not delivered", 12},
+		"413":    {status(413), last + "413", "      12  not delivered", 12},
+		"415":    {status(415), last + "415", "      12  not delivered", 12},
+		"422":    {status(422), last + "422", "      12  not delivered", 12},
+		"reason": {text(400, `{"type":"urn:userrelay:problem:invalid-registration"}`), last + "400 invalid-registration", "      12  not delivered", 12},
+		"odd":    {text(400, `{"type":"urn:userrelay:problem:jane@example.com"}`), last + "400", "      12  not delivered", 12},
 
-		"401":         {answerWith(401), 1, "backfill: stopped: HTTP 401: check FUNCTION_KEY", "       0  delivered", 1},
-		"403":         {answerWith(403), 1, "backfill: stopped: HTTP 403: check FUNCTION_KEY", "       0  delivered", 1},
-		"404":         {answerWith(404), 1, "backfill: stopped: HTTP 404: check FUNCTION_URL", "       0  delivered", 1},
-		"405":         {answerWith(405), 1, "backfill: stopped: HTTP 405: check FUNCTION_URL", "       0  delivered", 1},
-		"redirect":    {answerWith(307, "Location", "https://elsewhere.example/"), 1, "backfill: stopped: HTTP 307: check FUNCTION_URL", "       0  delivered", 1},
-		"no text":     {answerWith(204), 1, "backfill: stopped: HTTP 204, but not from the function: check FUNCTION_URL", "       0  delivered", 1},
-		"a page":      {text(200, "<!doctype html>%s"), 1, "backfill: stopped: HTTP 200, but not from the function: check FUNCTION_URL", "       0  delivered", 1},
-		"another app": {text(202, `{"eventId":"a0pur_of-another","x":%q}`), 1, "backfill: stopped: HTTP 202, but not from the function: check FUNCTION_URL", "       0  delivered", 1},
+		"401":         {status(401), stopped + "401: check FUNCTION_KEY", "", 1},
+		"403":         {status(403), stopped + "403: check FUNCTION_KEY", "", 1},
+		"404":         {status(404), stopped + "404: check FUNCTION_URL", "", 1},
+		"405":         {status(405), stopped + "405: check FUNCTION_URL", "", 1},
+		"redirect":    {status(307, "Location", "https://elsewhere.example/"), stopped + "307: check FUNCTION_URL", "", 1},
+		"no text":     {status(204), stopped + "204" + foreign, "", 1},
+		"a page":      {text(200, "<!doctype html>"), stopped + "200" + foreign, "", 1},
+		"another app": {text(202, `{"eventId":"a0pur_of-another"}`), stopped + "202" + foreign, "", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				f := &target{answer: c.answer}
-				f.send(t, exportOf(12), "-").says(t, c.code, c.says, c.count)
-				if n := len(f.posts); n != c.posts {
-					t.Errorf("got %d requests, want %d", n, c.posts)
-				}
-			})
+			code := 1
+			if name == "outbox" {
+				code = 0
+			}
+			f := &target{answer: c.answer}
+			f.send(t, exportOf(12), "-").says(t, code, c.says, cmp.Or(c.count, "       0  delivered"))
+			if n := len(f.posts); n != c.posts {
+				t.Errorf("got %d requests, want %d", n, c.posts)
+			}
 		})
 	}
 }
@@ -139,7 +127,7 @@ func TestAnswers(t *testing.T) {
 // TestEvilID shows that control characters of a user id do not reach the terminal.
 func TestEvilID(t *testing.T) {
 	t.Parallel()
-	(&target{answer: answerWith(422)}).send(t, `{"user_id":"auth0|\u001b[2J","created_at":"2026-11-21T00:00:00Z"}`, "-").
+	(&target{answer: status(422)}).send(t, `{"user_id":"auth0|\u001b[2J","created_at":"2026-11-21T00:00:00Z"}`, "-").
 		says(t, 1, `not delivered: "auth0|\x1b[2J": HTTP 422`)
 }
 
@@ -147,14 +135,14 @@ func TestEvilID(t *testing.T) {
 // and with the same event id.
 func TestProfileRefused(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{400, 413} {
-		f := &target{answer: func(w http.ResponseWriter, r *http.Request, p post, n int) bool {
-			return strings.Contains(p.body, "jane@example.com") && p.user != "auth0|1" && answerWith(status)(w, r, p, n)
+	for _, code := range []int{400, 413} {
+		f := &target{answer: func(w http.ResponseWriter, r *http.Request, n int) bool {
+			return (n == 1 || n == 4) && status(code)(w, r, n) // the first and the third profile
 		}}
 		f.send(t, exportOf(3), "-profile", "-").says(t, 0, "       3  delivered", "       2  of them without the profile, which the function refused")
 		f.got(t, "auth0|0", "auth0|0", "auth0|1", "auth0|2", "auth0|2")
-		if f.posts[0].id != f.posts[1].id || strings.Contains(f.posts[1].body, "jane") {
-			t.Errorf("got %+v and then %+v", f.posts[0], f.posts[1])
+		if f.posts[0].id != f.posts[1].id || strings.Contains(f.posts[1].body, "jane") || !strings.Contains(f.posts[3].body, "jane") {
+			t.Errorf("got %+v", f.posts)
 		}
 	}
 }
@@ -163,43 +151,69 @@ func TestProfileRefused(t *testing.T) {
 // delivered user is sent again.
 func TestResume(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		stop func(w http.ResponseWriter, r *http.Request, interrupt func())
-		says []string
-	}{
-		"stopped": {func(w http.ResponseWriter, _ *http.Request, _ func()) { w.WriteHeader(http.StatusUnauthorized) }, []string{"       1  not delivered"}},
-		"interrupted": {func(_ http.ResponseWriter, r *http.Request, interrupt func()) { interrupt(); <-r.Context().Done() }, []string{
-			"backfill: interrupted; with -state the next run skips the delivered users", "       0  not delivered",
-		}},
+	f := &target{}
+	for says, stop := range map[string]answer{
+		"       1  not delivered": status(http.StatusUnauthorized),
+		"backfill: interrupted; with -state the next run skips the delivered users": func(w http.ResponseWriter, r *http.Request, n int) bool {
+			f.interrupt()
+			return hang(w, r, n)
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			name := file(t, "")
-			ctx, interrupt := context.WithCancel(t.Context())
-			f := &target{answer: func(w http.ResponseWriter, r *http.Request, _ post, n int) bool {
-				if n == 4 {
-					c.stop(w, r, interrupt)
-				}
-				return n == 4
-			}}
-			start(ctx, t, world{"https://fn.example": f}, functionEnv(), exportOf(6), "-state", name, "-").says(t, 1, append(c.says, "       3  delivered")...)
-			f = &target{}
-			f.send(t, exportOf(6), "-state", name, "-").says(t, 0, "       3  delivered by an earlier run", "       3  delivered")
-			f.got(t, userIDs(6)[3:]...)
-			f = &target{}
-			f.send(t, exportOf(6), "-state", name, "-").says(t, 0, "       6  delivered by an earlier run", "       0  delivered")
-			f.got(t)
-		})
+		name := file(t, "")
+		f.posts, f.answer = nil, nth(4, stop)
+		f.send(t, exportOf(6), "-state", name, "-").says(t, 1, says, "       3  delivered")
+		f.posts = nil
+		f.send(t, exportOf(6), "-state", name, "-").says(t, 0, "       3  delivered by an earlier run", "       3  delivered")
+		f.got(t, userIDs(6)[3:]...)
+		f.posts = nil
+		f.send(t, exportOf(6), "-state", name, "-").says(t, 0, "       6  delivered by an earlier run", "       0  delivered")
+		f.got(t)
+	}
+}
+
+// TestState reads and continues the file that a run leaves, including a killed one. A file with other content is refused,
+// and not changed.
+func TestState(t *testing.T) {
+	t.Parallel()
+	const id, other = "a0pur_0123456789abcdef0123456789abcdef", "a0pur_4567456789abcdef0123456789abcdef"
+	for text, after := range map[string]string{
+		"":                  "",
+		id + "\n":           id + "\n",
+		id + "\r\n":         id + "\r\n", // from Windows
+		id + "\na0pur_0123": id + "\n",
+		"a0p":               "",
+		id:                  "",
+	} {
+		path := file(t, text)
+		s := must.Get[*state](t)(openState(path))
+		if got := s.has(id); got != (after != "") {
+			t.Errorf("%q: has: %v", text, got)
+		}
+		if err := errors.Join(s.add(other), s.close()); err != nil || !s.has(other) {
+			t.Errorf("%q: add: %v", text, err)
+		}
+		if got := content(t, path); got != after+other+"\n" {
+			t.Errorf("%q has become %q", text, got)
+		}
+	}
+	for _, text := range []string{exportOf(1), "x", "a0pur_\n", id + "\nx\n", id + id, id + "\n\n", "a0pur_" + strings.Repeat("0", 33)} {
+		name, f := file(t, text), &target{}
+		f.send(t, exportOf(1), "-state", name, "-").says(t, 2,
+			"backfill: read the state: the file has other content; use a state file of this program, or a new one")
+		if f.got(t); content(t, name) != text {
+			t.Errorf("%q has become %q", text, content(t, name))
+		}
 	}
 }
 
 // TestDryRun sends nothing and needs no function.
 func TestDryRun(t *testing.T) {
 	t.Parallel()
-	r := start(t.Context(), t, world{}, []string{"AUTH0_TENANT=acme-dev"}, exportOf(90)+"x\n"+exportOf(1), "-dry-run", "-")
+	f := &target{env: []string{"FUNCTION_URL=", "FUNCTION_KEY="}}
+	r := f.send(t, exportOf(90)+"x\n"+exportOf(1), "-dry-run", "-")
 	r.says(t, 1, "      92  users read", "       1  unreadable, not sent", "       1  read more than once",
 		"      90  to be sent, created from 2026-11-21T00:00:00Z to 2026-11-21T00:01:29Z")
-	if strings.Contains(r.stdout, "delivered") || r.stderr != `not sent: "-, line 91": `+errNoJSON.Error()+"\n" {
+	if f.got(t); strings.Contains(r.stdout, "delivered") || r.stderr != `not sent: "-, line 91": `+errNoJSON.Error()+"\n" {
 		t.Errorf("got %q and %q", r.stdout, r.stderr)
 	}
 }

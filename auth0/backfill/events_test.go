@@ -8,10 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/registration"
@@ -41,51 +39,16 @@ func TestReplay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				before, after := created{"auth0|before", day().Add(-time.Millisecond)}, day().AddDate(0, 0, 1)
-				users := slices.Concat([]created{before}, usersAt(c.users, day(), time.Minute), []created{{"auth0|after", after}, {"auth0|late", after.Add(2 * time.Minute)}})
-				a, f := &tenant{users: users, each: c.each, end: c.end}, &target{}
-				a.before = func(w http.ResponseWriter, _ *http.Request, n int) bool {
-					fails := c.status != 0 && n%2 == 0
-					if fails {
-						w.WriteHeader(c.status)
-					}
-					return fails
-				}
-				a.send(t, f, "-events").says(t, 0, fmt.Sprintf("%8d  delivered", c.users))
-				f.got(t, userIDs(c.users)...)
-				if a.tokens != c.tokens {
-					t.Errorf("got %d tokens, want %d", a.tokens, c.tokens)
-				}
-			})
-		})
-	}
-}
-
-// TestReplayRequest checks the requests: the event's own ids, and of the user the id and the time, or with -profile
-// everything.
-func TestReplayRequest(t *testing.T) {
-	t.Parallel()
-	for flag, object := range map[string]string{
-		"-profile=false": `{"user_id":"auth0|0","created_at":"2026-11-21T01:00:00.000Z"}`,
-		"-profile":       `{"user_id":"auth0|0","created_at":"2026-11-21T01:00:00.000Z","email":"jane@example.com"}`,
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			a, f := &tenant{users: usersAt(1, day().Add(time.Hour), 0)}, &target{}
-			a.send(t, f, "-events", flag).says(t, 0, "       1  delivered")
-			got := f.posts[0]
-			sent, body := `{"specversion":"1.0","type":"user.created","id":"evt_0000000000000000000000","source":"urn:auth0:acme-dev.eu.auth0.com",`+
-				`"time":"2026-11-21T01:00:00.000Z","a0tenant":"acme-dev","a0stream":"est_38ANnv8pQhqsZrX2VFbftv","data":{"object":`+object+`}}`, got.body
-			var want, have any
-			if err := errors.Join(json.Unmarshal([]byte(body), &have), json.Unmarshal([]byte(sent), &want)); err != nil {
-				t.Fatal(err)
+			before, after := created{"auth0|before", day().Add(-time.Millisecond)}, day().AddDate(0, 0, 1)
+			users := slices.Concat([]created{before}, usersAt(c.users, day(), time.Minute), []created{{"auth0|after", after}, {"auth0|late", after.Add(2 * time.Minute)}})
+			a, f := &tenant{users: users, each: c.each, end: c.end}, &target{}
+			a.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+				return c.status != 0 && n%2 == 0 && status(c.status)(w, r, n)
 			}
-			if diff := cmp.Diff(want, have); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", flag, diff)
-			}
-			id := registration.DeriveID("acme-dev", "auth0|0", "2026-11-21T01:00:00.000Z")
-			if got.event != id || got.id != id || got.auth0ID != "evt_0000000000000000000000" || got.source != acme {
-				t.Errorf("the function makes %+v of it", got)
+			a.send(t, f, "-events").says(t, 0, fmt.Sprintf("%8d  delivered", c.users))
+			f.got(t, userIDs(c.users)...)
+			if a.tokens != c.tokens {
+				t.Errorf("got %d tokens, want %d", a.tokens, c.tokens)
 			}
 		})
 	}
@@ -95,77 +58,61 @@ func TestReplayRequest(t *testing.T) {
 // that Auth0's example omits.
 func TestReplayOddEvents(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		a, f := &tenant{users: usersAt(5, day(), time.Minute), event: func(i int, event map[string]any) {
-			switch i {
-			case 1:
-				delete(event, "data")
-			case 2:
-				for _, name := range []string{"specversion", "source", "a0tenant", "a0stream"} { // as in the example
-					delete(event, name)
-				}
-			case 3:
-				event["data"] = map[string]any{"object": map[string]any{"user_id": "auth0|3"}}
+	a, f := &tenant{users: usersAt(5, day(), time.Minute), event: func(i int, event map[string]any) {
+		switch i {
+		case 1:
+			delete(event, "data")
+		case 2:
+			for _, name := range []string{"specversion", "source", "a0tenant", "a0stream"} { // as in the example
+				delete(event, name)
 			}
-		}}, &target{}
-		name := file(t, "")
-		a.send(t, f, "-events", "-state", name).says(t, 1, "       3  delivered", "       2  unreadable, not sent",
-			`not sent: "an event of the Events API": is not a JSON object`,
-			`not sent: "an event of the Events API": created_at is missing; the export must include this field`)
-		f.got(t, "auth0|0", "auth0|2", "auth0|4")
-		if text := content(t, name); !strings.HasSuffix(text, "offset 4==\n") {
-			t.Errorf("got %q, want the last offset: an unreadable event stays unreadable", text)
+		case 3:
+			event["data"] = map[string]any{"object": map[string]any{"user_id": "auth0|3"}}
 		}
-	})
+	}}, &target{}
+	name := file(t, "")
+	a.send(t, f, "-events", "-state", name).says(t, 1, "       3  delivered", "       2  unreadable, not sent",
+		`not sent: "an event of the Events API": is not a JSON object`,
+		`not sent: "an event of the Events API": created_at is missing; the export must include this field`)
+	f.got(t, "auth0|0", "auth0|2", "auth0|4")
+	if text := content(t, name); !strings.HasSuffix(text, "offset 4==\n") {
+		t.Errorf("got %q, want the last offset: an unreadable event stays unreadable", text)
+	}
 }
 
 // TestReplayResume continues an earlier run after the last event before which all were delivered, and from the
 // beginning when that offset has expired.
 func TestReplayResume(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		name := file(t, "")
-		a := &tenant{users: usersAt(20, day(), time.Minute)}
-		f := &target{answer: func(w http.ResponseWriter, r *http.Request, p post, n int) bool {
-			return n == 8 && answerWith(401)(w, r, p, n)
-		}}
-		a.send(t, f, "-events", "-state", name).says(t, 1, "       7  delivered")
-		f, a.asked = &target{}, nil
-		a.send(t, f, "-events", "-state", name).says(t, 0, "      13  delivered")
-		f.got(t, userIDs(20)[7:]...)
-		if !strings.Contains(a.asked[0], "from=6%3D%3D") {
-			t.Errorf("went on with %s", a.asked[0])
-		}
-
-		a.asked = nil
-		a.before = func(w http.ResponseWriter, _ *http.Request, n int) bool {
-			if n == 1 {
-				w.WriteHeader(http.StatusGone)
-			}
-			return n == 1
-		}
-		a.send(t, &target{}, "-events", "-state", name).says(t, 0, "      20  delivered by an earlier run", "       0  delivered",
-			"the offset in the state file has expired: reading from -from again, and skipping delivered users")
-	})
+	name, a := file(t, ""), &tenant{users: usersAt(20, day(), time.Minute)}
+	a.send(t, &target{answer: nth(8, status(401))}, "-events", "-state", name).says(t, 1, "       7  delivered")
+	f := &target{}
+	a.asked = nil
+	a.send(t, f, "-events", "-state", name).says(t, 0, "      13  delivered")
+	f.got(t, userIDs(20)[7:]...)
+	if !strings.Contains(a.asked[0], "from=6%3D%3D") {
+		t.Errorf("went on with %s", a.asked[0])
+	}
+	a.asked, a.answer = nil, nth(1, status(410))
+	a.send(t, &target{}, "-events", "-state", name).says(t, 0, "      20  delivered by an earlier run", "       0  delivered",
+		"the offset in the state file has expired: reading from -from again, and skipping delivered users")
 }
 
 // TestReplayParallel saves no offset before all events up to it are processed.
 func TestReplayParallel(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		name := file(t, "")
-		a := &tenant{users: usersAt(12, day(), time.Minute)}
-		f := &target{answer: func(w http.ResponseWriter, r *http.Request, p post, n int) bool {
-			return p.user == "auth0|4" && answerWith(422)(w, r, p, n) // refused: a person must handle it
-		}}
-		a.send(t, f, "-events", "-state", name, "-parallel", "4").says(t, 1, "      11  delivered", "       1  not delivered")
-		if text := content(t, name); strings.Contains(text, "offset 4==") || !strings.Contains(text, "offset 3==") {
-			t.Errorf("got %q, want the offset before the fifth user", text)
-		}
-		f = &target{}
-		a.send(t, f, "-events", "-state", name).says(t, 0, "       7  delivered by an earlier run", "       1  delivered")
-		f.got(t, "auth0|4")
-	})
+	name, a := file(t, ""), &tenant{users: usersAt(12, day(), time.Minute)}
+	fifth := registration.DeriveID("acme-dev", "auth0|4", "2026-11-21T00:04:00.000Z")
+	f := &target{answer: func(w http.ResponseWriter, r *http.Request, n int) bool {
+		return r.Header.Get("Idempotency-Key") == fifth && status(422)(w, r, n) // refused: a person must handle it
+	}}
+	a.send(t, f, "-events", "-state", name, "-parallel", "4").says(t, 1, "      11  delivered", "       1  not delivered")
+	if text := content(t, name); strings.Contains(text, "offset 4==") || !strings.Contains(text, "offset 3==") {
+		t.Errorf("got %q, want the offset before the fifth user", text)
+	}
+	f = &target{}
+	a.send(t, f, "-events", "-state", name).says(t, 0, "       7  delivered by an earlier run", "       1  delivered")
+	f.got(t, "auth0|4")
 }
 
 // TestMessages reads server-sent events according to the standard.

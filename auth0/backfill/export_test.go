@@ -26,23 +26,37 @@ func zipped(text string) string {
 	return b.String()
 }
 
-// TestRequest checks the request for a user, with and without the profile.
+// TestRequest checks the request for a user of an export and of an event, which keeps Auth0's own id: of the user the id
+// and the time, or with -profile everything.
 func TestRequest(t *testing.T) {
 	t.Parallel()
-	const profile = `{"user_id":"auth0|żółw🎉","created_at":"2026-11-21T19:00:00.123Z","email":"jane@example.com","x":"\ud800","x":[1.50,null]}`
-	want := post{key: key, user: "auth0|żółw🎉", source: acme}
-	want.id = registration.DeriveID("acme-dev", want.user, "2026-11-21T19:00:00.123Z")
-	want.event = want.id
-	for flag, body := range map[string]string{
-		"-profile=false": `{"userId":"auth0|żółw🎉","tenant":"acme-dev","user":{"created_at":"2026-11-21T19:00:00.123Z"}}`,
-		"-profile": `{"userId":"auth0|żółw🎉","tenant":"acme-dev","user":` +
-			strings.Replace(profile, `\ud800`, "\uFFFD", 1) + `}`, // a lone surrogate is not text; the function writes the same
+	const (
+		id      = "auth0|żółw🎉"
+		created = `"created_at":"2026-11-21T19:00:00.123Z"`
+		profile = `{"user_id":"` + id + `",` + created + `,"email":"jane@example.com","x":"\ud800","x":[1.50,null]}`
+
+		request = `{"userId":"` + id + `","tenant":"acme-dev","user":`
+		event   = `{"specversion":"1.0","type":"user.created","id":"evt_0000000000000000000000","source":"urn:auth0:acme-dev.eu.auth0.com",` +
+			`"time":"2026-11-21T19:00:00.123Z","a0tenant":"acme-dev","a0stream":"est_38ANnv8pQhqsZrX2VFbftv","data":{"object":`
+	)
+	for args, body := range map[string]string{
+		"-profile=false -":       request + `{` + created + `}}`,
+		"-profile -":             request + strings.Replace(profile, `\ud800`, "\uFFFD", 1) + `}`, // a lone surrogate is not text; the function writes the same
+		"-events -profile=false": event + `{"user_id":"` + id + `",` + created + `}}}`,
+		"-events -profile":       event + `{` + created + `,"email":"jane@example.com","user_id":"` + id + `"}}}`,
 	} {
-		f := &target{}
-		f.send(t, profile, flag, "-").says(t, 0)
-		want.body = body
-		if len(f.posts) != 1 || f.posts[0] != want {
-			t.Errorf("%s: got %+v, want %+v", flag, f.posts, want)
+		f, derived := &target{}, registration.DeriveID("acme-dev", id, "2026-11-21T19:00:00.123Z")
+		want := post{key: key, user: id, source: acme, id: derived, event: derived, body: body}
+		if strings.HasPrefix(args, "-events") {
+			want.auth0ID = "evt_0000000000000000000000"
+			a := &tenant{users: usersAt(1, day().Add(19*time.Hour+123*time.Millisecond), 0)}
+			a.users[0].id = id
+			a.send(t, f, strings.Fields(args)...).says(t, 0, "       1  delivered")
+		} else {
+			f.send(t, profile, strings.Fields(args)...).says(t, 0, "       1  delivered")
+		}
+		if diff := cmp.Diff([]post{want}, f.posts, cmp.AllowUnexported(post{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", args, diff)
 		}
 	}
 }
@@ -52,8 +66,8 @@ func TestIDs(t *testing.T) {
 	t.Parallel()
 	for _, row := range table[struct{ Name, Tenant, UserID, CreatedAt, EventID string }](t, "ids.json") {
 		line := string(must.Get[[]byte](t)(json.Marshal(map[string]string{"user_id": row.UserID, "created_at": row.CreatedAt})))
-		f := &target{}
-		r := start(t.Context(), t, world{"https://fn.example": f}, append(functionEnv(), "AUTH0_TENANT="+row.Tenant), line, "-")
+		f := &target{env: []string{"AUTH0_TENANT=" + row.Tenant}}
+		r := f.send(t, line, "-")
 		if _, err := time.Parse(time.RFC3339Nano, row.CreatedAt); row.Tenant == "" || err != nil {
 			f.got(t) // with another id than the Action's it would be another event
 			continue

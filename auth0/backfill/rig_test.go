@@ -10,9 +10,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -31,7 +33,8 @@ const (
 	apiToken = "t0ken-of-the-api"
 
 	functionURL = "https://fn.example/api/RegisterUser"
-	broken      = 999 // this answer breaks the connection
+	acme        = "urn:auth0:acme-dev" // the source of the tenant's events
+	broken      = 999                  // this answer breaks the connection
 )
 
 // world has the hosts that the program can reach, by name. It needs no network, so that tests can use virtual time.
@@ -42,43 +45,72 @@ func (w world) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !ok {
 		return nil, errors.New("no such host")
 	}
-	answered := make(chan *http.Response, 1)
-	go func() {
-		recorder := httptest.NewRecorder()
-		host.ServeHTTP(recorder, r)
-		answered <- recorder.Result()
-	}()
-	select {
-	case res := <-answered:
-		if res.StatusCode == broken {
-			return nil, errors.New("connection reset")
-		}
-		return res, nil
-	case <-r.Context().Done():
-		<-answered // handlers here end with the request
-		return nil, r.Context().Err()
+	recorder := httptest.NewRecorder()
+	host.ServeHTTP(recorder, r) // handlers here end with the request
+	if err := r.Context().Err(); err != nil {
+		return nil, err
 	}
+	if recorder.Code == broken {
+		return nil, errors.New("connection reset")
+	}
+	return recorder.Result(), nil
 }
 
 func (w world) client() *http.Client {
 	return &http.Client{Transport: w, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// post is a request that the function got, and what the handler makes of it.
-type post struct {
-	key, id, body       string
-	user, event, source string
-	auth0ID             string
+// answer answers a request in place of a stand-in. It returns false to leave that to the stand-in. n counts from 1.
+type answer func(w http.ResponseWriter, r *http.Request, n int) bool
+
+// status answers with a status, and header names and values. With 200 it leaves the rest to the stand-in.
+func status(code int, header ...string) answer {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		for pair := range slices.Chunk(header, 2) {
+			w.Header().Set(pair[0], pair[1])
+		}
+		if code != http.StatusOK {
+			w.WriteHeader(code)
+		}
+		return code != http.StatusOK
+	}
 }
 
-// answer answers a request in place of the function. It returns false to leave that to the function. n counts from 1.
-type answer func(w http.ResponseWriter, r *http.Request, p post, n int) bool
+// text answers with a text, in which $ID stands for the request's event id.
+func text(code int, body string) answer {
+	return func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, strings.ReplaceAll(body, "$ID", r.Header.Get("Idempotency-Key")))
+		return true
+	}
+}
+
+// hang answers nothing.
+func hang(_ http.ResponseWriter, r *http.Request, _ int) bool {
+	<-r.Context().Done()
+	return true
+}
+
+// nth answers only the nth request.
+func nth(number int, a answer) answer {
+	return func(w http.ResponseWriter, r *http.Request, n int) bool { return n == number && a(w, r, n) }
+}
+
+// post is a request that the function got, and what the handler makes of it.
+type post struct {
+	key, id, body                string
+	user, event, source, auth0ID string
+}
 
 // target is the function. It decodes requests as the handler does.
 type target struct {
-	mu     sync.Mutex
-	posts  []post
-	answer answer
+	env       []string // settings besides environment
+	answer    answer
+	interrupt func() // interrupts the run
+
+	mu    sync.Mutex
+	posts []post
+	times []time.Time // of posts
 }
 
 func (f *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -87,26 +119,15 @@ func (f *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e, err := registration.Decoder{}.Decode(registration.Body{Reader: bytes.NewReader(body)}, p.id, time.Now())
 	p.user, p.event, p.source, p.auth0ID = e.UserID, e.ID, e.Source, e.Auth0ID
 	f.mu.Lock()
-	f.posts = append(f.posts, p)
+	f.posts, f.times = append(f.posts, p), append(f.times, time.Now())
 	n := len(f.posts)
 	f.mu.Unlock()
 	switch {
-	case f.answer != nil && f.answer(w, r, p, n):
+	case f.answer != nil && f.answer(w, r, n):
 	case err != nil:
 		w.WriteHeader(http.StatusBadRequest)
 	default:
 		_, _ = fmt.Fprintf(w, `{"eventId":%q,"topic":"user-events","partition":0,"offset":%d,"timestamp":1}`, p.event, n)
-	}
-}
-
-// answerWith answers with a status, and header names and values.
-func answerWith(status int, header ...string) answer {
-	return func(w http.ResponseWriter, _ *http.Request, _ post, _ int) bool {
-		for i := 0; i < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
-		}
-		w.WriteHeader(status)
-		return true
 	}
 }
 
@@ -124,10 +145,16 @@ func (f *target) got(t *testing.T, want ...string) {
 	}
 }
 
-// send runs the program with this function alone.
-func (f *target) send(t *testing.T, stdin string, args ...string) result {
+// send runs the program with this function alone, in virtual time.
+func (f *target) send(t *testing.T, stdin string, args ...string) (r result) {
 	t.Helper()
-	return start(t.Context(), t, world{"https://fn.example": f}, functionEnv(), stdin, args...)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		f.interrupt = interrupt
+		r = start(ctx, t, world{"https://fn.example": f}, f.env, stdin, args...)
+	})
+	return r
 }
 
 // result is how a run ended.
@@ -149,23 +176,27 @@ func (r result) says(t *testing.T, code int, lines ...string) {
 	}
 }
 
-// start runs the program in the world, fast and in order if the arguments say nothing else, and checks that its output
-// has no secret and no part of a profile.
+// environment has all settings but those of -verify.
+func environment() []string {
+	return []string{
+		"FUNCTION_URL=" + functionURL, "FUNCTION_KEY=" + key, "AUTH0_TENANT=acme-dev",
+		"AUTH0_DOMAIN=acme.eu.auth0.com", "AUTH0_CLIENT_ID=deployer", "AUTH0_CLIENT_SECRET=" + secret,
+	}
+}
+
+// start runs the program in the world with these settings besides environment, fast and in order if the arguments say
+// nothing else, and checks that its output has no secret and no part of a profile.
 func start(ctx context.Context, t *testing.T, w world, env []string, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	args = append([]string{"-rate", "1000", "-parallel", "1"}, args...)
-	code := run(ctx, args, env, w.client(), strings.NewReader(stdin), &stdout, &stderr)
+	code := run(ctx, args, append(environment(), env...), w.client(), strings.NewReader(stdin), &stdout, &stderr)
 	for _, hidden := range []string{key, secret, apiToken, "jane@example.com", "fn.example"} {
 		if strings.Contains(stdout.String()+stderr.String(), hidden) {
 			t.Errorf("the output holds %q:\n%s%s", hidden, &stdout, &stderr)
 		}
 	}
 	return result{code, stdout.String(), stderr.String()}
-}
-
-func functionEnv() []string {
-	return []string{"FUNCTION_URL=" + functionURL, "FUNCTION_KEY=" + key, "AUTH0_TENANT=acme-dev"}
 }
 
 // exportOf returns an export of n users, created a second apart, starting on 2026-11-21.

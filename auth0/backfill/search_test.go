@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -27,19 +25,17 @@ func TestSearch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				outside := []created{{"auth0|before", day().Add(-time.Millisecond)}, {"auth0|after", day().AddDate(0, 0, 1)}}
-				a, f := &tenant{users: slices.Concat(users, outside)}, &target{}
-				r := a.send(t, f)
-				r.says(t, 0, fmt.Sprintf("%8d  delivered", len(users)))
-				if strings.Contains(r.stdout, "more than once") {
-					t.Errorf("spans overlap:\n%s", r.stdout)
-				}
-				f.got(t, userIDs(len(users))...)
-				if a.tokens != 1 {
-					t.Errorf("got %d tokens", a.tokens)
-				}
-			})
+			outside := []created{{"auth0|before", day().Add(-time.Millisecond)}, {"auth0|after", day().AddDate(0, 0, 1)}}
+			a, f := &tenant{users: slices.Concat(users, outside)}, &target{}
+			r := a.send(t, f)
+			r.says(t, 0, fmt.Sprintf("%8d  delivered", len(users)))
+			if strings.Contains(r.stdout, "more than once") {
+				t.Errorf("spans overlap:\n%s", r.stdout)
+			}
+			f.got(t, userIDs(len(users))...)
+			if a.tokens != 1 {
+				t.Errorf("got %d tokens", a.tokens)
+			}
 		})
 	}
 }
@@ -52,44 +48,30 @@ func TestSearchLimits(t *testing.T) {
 	}
 	const reset, left = "X-Ratelimit-Reset", "X-Ratelimit-Remaining"
 	for name, c := range map[string]struct {
-		status int
-		header http.Header
+		answer answer
 		after  time.Duration // the next request
 		tokens int
 	}{
-		"429 with a reset":     {429, http.Header{reset: {in(7 * time.Second)}}, 7 * time.Second, 1},
-		"429 with Retry-After": {429, http.Header{"Retry-After": {"9"}}, 9 * time.Second, 1},
-		"429":                  {429, nil, time.Second, 1},
-		"429 until next year":  {429, http.Header{reset: {in(9000 * time.Hour)}}, 5 * time.Minute, 1},
-		"none left":            {200, http.Header{left: {"0"}, reset: {in(3 * time.Second)}}, 3 * time.Second, 1},
-		"some left":            {200, http.Header{left: {"1"}, reset: {in(3 * time.Second)}}, 0, 1},
-		"503":                  {503, nil, time.Second, 1},
-		"an expired token":     {401, nil, 0, 2},
+		"429 with a reset":     {status(429, reset, in(7*time.Second)), 7 * time.Second, 1},
+		"429 with Retry-After": {status(429, "Retry-After", "9"), 9 * time.Second, 1},
+		"429":                  {status(429), time.Second, 1},
+		"429 until next year":  {status(429, reset, in(9000*time.Hour)), 5 * time.Minute, 1},
+		"none left":            {status(200, left, "0", reset, in(3*time.Second)), 3 * time.Second, 1},
+		"some left":            {status(200, left, "1", reset, in(3*time.Second)), 0, 1},
+		"503":                  {status(503), time.Second, 1},
+		"an expired token":     {status(401), 0, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				var times []time.Time
-				a := &tenant{users: usersAt(150, day(), time.Minute), before: func(w http.ResponseWriter, _ *http.Request, n int) bool {
-					times = append(times, time.Now())
-					if n > 1 {
-						return false
-					}
-					maps.Copy(w.Header(), c.header)
-					if c.status != http.StatusOK {
-						w.WriteHeader(c.status)
-					}
-					return c.status != http.StatusOK
-				}}
-				a.send(t, &target{}).says(t, 0, "     150  delivered")
-				// The first page may be sent before the second one is read.
-				if got := times[1].Sub(times[0]); got < c.after || got >= c.after+time.Second {
-					t.Errorf("the next request came after %v, want %v", got, c.after)
-				}
-				if a.tokens != c.tokens {
-					t.Errorf("got %d tokens, want %d", a.tokens, c.tokens)
-				}
-			})
+			a := &tenant{users: usersAt(150, day(), time.Minute), answer: nth(1, c.answer)}
+			a.send(t, &target{}).says(t, 0, "     150  delivered")
+			// The first page may be sent before the second one is read.
+			if got := a.times[1].Sub(a.times[0]); got < c.after || got >= c.after+time.Second {
+				t.Errorf("the next request came after %v, want %v", got, c.after)
+			}
+			if a.tokens != c.tokens {
+				t.Errorf("got %d tokens, want %d", a.tokens, c.tokens)
+			}
 		})
 	}
 }
@@ -97,52 +79,39 @@ func TestSearchLimits(t *testing.T) {
 // TestReadFails shows that incomplete reading is reported, and ends with 1.
 func TestReadFails(t *testing.T) {
 	t.Parallel()
-	type before = func(w http.ResponseWriter, r *http.Request, n int) bool
-	status := func(code int) before {
-		return func(w http.ResponseWriter, _ *http.Request, _ int) bool { w.WriteHeader(code); return true }
-	}
-	text := func(texts ...string) before {
-		return func(w http.ResponseWriter, _ *http.Request, n int) bool {
-			_, _ = fmt.Fprint(w, texts[(n-1)%len(texts)])
-			return true
-		}
+	half := func(w http.ResponseWriter, r *http.Request, n int) bool {
+		users := []string{`{"user_id":"a","created_at":"2026-11-21T00:00:00.000Z"}`, ""}[(n-1)%2] // on every second page nobody
+		return text(200, `{"users":[`+users+`],"total":2}`)(w, r, n)
 	}
 	const search, events = "search for users: ", "read the events: "
-	for says, c := range map[string]struct {
-		before before
-		env    []string
-		users  []created
-	}{
-		search + "POST /oauth/token: HTTP 401":                                                  {nil, append(apiEnv(), "AUTH0_CLIENT_SECRET=x"), nil},
-		search + "GET /api/v2/users: HTTP 401":                                                  {nil, append(functionEnv(), "AUTH0_DOMAIN=acme.eu.auth0.com", "AUTH0_TOKEN=x"), nil},
-		search + "GET /api/v2/users: HTTP 403: the application needs the permission read:users": {status(403), nil, nil},
-		search + "GET /api/v2/users: HTTP 400":                                                  {status(400), nil, nil},
-		search + "GET /api/v2/users: HTTP 500":                                                  {status(500), nil, nil},
-		search + "GET /api/v2/users: connection reset":                                          {status(broken), nil, nil},
-		search + "GET /api/v2/users: the answer is not the expected JSON":                       {text(`{"users":"jane@example.com`), nil, nil},
-		search + "got 1 of 2 users, [2026-11-21T00:00:00.000Z TO 2026-11-21T23:59:59.999Z]": {text(
-			`{"users":[{"user_id":"a","created_at":"2026-11-21T00:00:00.000Z"}],"total":2}`, `{"users":[],"total":2}`), nil, nil},
-		search + "1500 users in one millisecond, [2026-11-21T00:00:00.000Z TO 2026-11-21T00:00:00.000Z]; use an export job": {nil, nil, usersAt(1500, day(), 0)},
+	for says, a := range map[string]*tenant{
+		search + "POST /oauth/token: HTTP 401":                                                                              {env: []string{"AUTH0_CLIENT_SECRET=x"}},
+		search + "GET /api/v2/users: HTTP 401":                                                                              {env: []string{"AUTH0_TOKEN=x"}},
+		search + "GET /api/v2/users: HTTP 403: the application needs the permission read:users":                             {answer: status(403)},
+		search + "GET /api/v2/users: HTTP 400":                                                                              {answer: status(400)},
+		search + "GET /api/v2/users: HTTP 500":                                                                              {answer: status(500)},
+		search + "GET /api/v2/users: connection reset":                                                                      {answer: status(broken)},
+		search + "GET /api/v2/users: the answer is not the expected JSON":                                                   {answer: text(200, `{"users":"jane@example.com`)},
+		search + "got 1 of 2 users, [2026-11-21T00:00:00.000Z TO 2026-11-21T23:59:59.999Z]":                                 {answer: half},
+		search + "1500 users in one millisecond, [2026-11-21T00:00:00.000Z TO 2026-11-21T00:00:00.000Z]; use an export job": {users: usersAt(1500, day(), 0)},
 		search + "Auth0 aborted the search (HTTP 503), [2026-11-21T00:00:00.000Z TO 2026-11-21T00:00:00.659Z]; " +
-			"if the Management API is not down, use an export job": {status(503), nil, nil},
+			"if the Management API is not down, use an export job": {answer: status(503)},
 
-		events + "GET /api/v2/events: HTTP 403: the application needs the permission read:events":   {status(403), nil, nil},
-		events + "GET /api/v2/events: HTTP 400":                                                     {status(400), nil, nil},
-		events + "GET /api/v2/events: HTTP 401":                                                     {status(401), nil, nil},
-		events + "GET /api/v2/events: HTTP 429":                                                     {status(429), nil, nil},
-		events + "GET /api/v2/events: HTTP 500":                                                     {status(500), nil, nil},
-		events + "GET /api/v2/events: connection reset":                                             {status(broken), nil, nil},
-		events + "HTTP 410: Auth0 no longer has the events of that time; use a search or an export": {status(410), nil, nil},
-		events + "the stream ended: processing_error":                                               {text("event: error\ndata: {\"error\":{\"code\":\"processing_error\"}}\n\n"), nil, nil},
-		events + "GET /api/v2/events: no answer in time":                                            {func(_ http.ResponseWriter, r *http.Request, _ int) bool { <-r.Context().Done(); return true }, nil, nil},
+		events + "GET /api/v2/events: HTTP 403: the application needs the permission read:events":   {answer: status(403)},
+		events + "GET /api/v2/events: HTTP 400":                                                     {answer: status(400)},
+		events + "GET /api/v2/events: HTTP 401":                                                     {answer: status(401)},
+		events + "GET /api/v2/events: HTTP 429":                                                     {answer: status(429)},
+		events + "GET /api/v2/events: HTTP 500":                                                     {answer: status(500)},
+		events + "GET /api/v2/events: connection reset":                                             {answer: status(broken)},
+		events + "HTTP 410: Auth0 no longer has the events of that time; use a search or an export": {answer: status(410)},
+		events + "the stream ended: processing_error":                                               {answer: text(200, "event: error\ndata: {\"error\":{\"code\":\"processing_error\"}}\n\n")},
+		events + "GET /api/v2/events: no answer in time":                                            {answer: hang},
 	} {
 		t.Run(says, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				a, f := &tenant{env: c.env, users: c.users, before: c.before}, &target{}
-				a.send(t, f, fmt.Sprintf("-events=%t", strings.HasPrefix(says, events))).says(t, 1, "backfill: "+says, "       0  delivered")
-				f.got(t)
-			})
+			f := &target{}
+			a.send(t, f, fmt.Sprintf("-events=%t", strings.HasPrefix(says, events))).says(t, 1, "backfill: "+says, "       0  delivered")
+			f.got(t)
 		})
 	}
 }
@@ -152,27 +121,24 @@ func TestReadFails(t *testing.T) {
 func TestSearchChanges(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"-profile=false", "-profile"} {
-		synctest.Test(t, func(t *testing.T) {
-			a, f, pages := &tenant{users: usersAt(150, day(), time.Minute)}, &target{}, 0
-			a.before = func(w http.ResponseWriter, r *http.Request, _ int) bool {
-				if from, to := a.span(r); to.Sub(from) >= 4*time.Hour {
-					w.WriteHeader(http.StatusServiceUnavailable)
-					return true
-				}
-				if pages++; pages == 2 {
-					a.users = a.users[1:] // the 101st is now on the page that was read
-				}
-				return false
+		a, f, pages := &tenant{users: usersAt(150, day(), time.Minute)}, &target{}, 0
+		a.answer = func(w http.ResponseWriter, r *http.Request, n int) bool {
+			if from, to := a.span(r); to.Sub(from) >= 4*time.Hour {
+				return status(503)(w, r, n)
 			}
-			r := a.send(t, f, flag)
-			r.says(t, 0, "     149  delivered")
-			f.got(t, userIDs(150)[1:]...)
-			if n := strings.Count(r.stderr, "Auth0 aborted a search after 2 seconds (HTTP 503): halving the time span\n"); n != 1 {
-				t.Errorf("told %d times", n)
+			if pages++; pages == 2 {
+				a.users = a.users[1:] // the 101st is now on the page that was read
 			}
-			if got := strings.Contains(a.asked[0], "fields=user_id%2Ccreated_at"); got != (flag == "-profile=false") {
-				t.Errorf("%s: asked for %s", flag, a.asked[0])
-			}
-		})
+			return false
+		}
+		r := a.send(t, f, flag)
+		r.says(t, 0, "     149  delivered")
+		f.got(t, userIDs(150)[1:]...)
+		if n := strings.Count(r.stderr, "Auth0 aborted a search after 2 seconds (HTTP 503): halving the time span\n"); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		if got := strings.Contains(a.asked[0], "fields=user_id%2Ccreated_at"); got != (flag == "-profile=false") {
+			t.Errorf("%s: asked for %s", flag, a.asked[0])
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	neturl "net/url"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -21,20 +20,19 @@ func TestMistakes(t *testing.T) {
 		rate        = "-rate must be more than 0 and at most 1000\n"
 		since       = "2026-11-21T00:00:00Z"
 	)
-	with := func(env ...string) []string { return append(functionEnv(), env...) }
-	verify := func(env ...string) []string {
-		return with(append([]string{"KAFKA_BROKERS=127.0.0.1:1", "OUTBOX=off"}, env...)...)
-	}
+	none := []string{"FUNCTION_URL=", "FUNCTION_KEY=", "AUTH0_TENANT=", "AUTH0_DOMAIN=", "AUTH0_CLIENT_ID=", "AUTH0_CLIENT_SECRET="}
+	with := func(env ...string) []string { return env }
+	verify := func(env ...string) []string { return append(with("KAFKA_BROKERS=127.0.0.1:1", "OUTBOX=off"), env...) }
 	for _, c := range []struct {
-		env  []string
+		env  []string // besides environment
 		args string
 		says string // the beginning
 	}{
-		{nil, "-", tenant + address},
-		{nil, "-from " + since, tenant + address + domain + credentials},
-		{nil, "-dry-run -", tenant},
-		{[]string{"AUTH0_DOMAIN=acme.eu.auth0.com/api/v2"}, "-from " + since, tenant + address + domain + credentials},
-		{with("AUTH0_DOMAIN=acme.eu.auth0.com", "AUTH0_CLIENT_ID=x"), "-from " + since, credentials},
+		{none, "-", tenant + address},
+		{none, "-from " + since, tenant + address + domain + credentials},
+		{none, "-dry-run -", tenant},
+		{with("AUTH0_DOMAIN=acme.eu.auth0.com/api/v2"), "-from " + since, domain},
+		{with("AUTH0_CLIENT_SECRET="), "-from " + since, credentials},
 		{with("FUNCTION_URL=http://fn.example/?code=" + key), "-", address},
 		{with("FUNCTION_URL=http://127.0.0.1.fn.example/"), "-", address},
 		{with("FUNCTION_URL=https://jane:" + key + "@fn.example/"), "-", address},
@@ -44,14 +42,14 @@ func TestMistakes(t *testing.T) {
 		{with("AUTH0_TENANT=https://acme"), "-", tenant},
 		{with("AUTH0_TENANT=acme.eu.auth0.com"), "-", "AUTH0_TENANT: must be the tenant's name, as in event.tenant.id, not its domain\n"},
 
-		{with(), "", "give the files of an export job, or a time span with -from; see -help\n"},
-		{with(), "-from " + since + " -to " + since, "-from must be before -to\n"},
-		{with(), "-from yesterday", `invalid value "yesterday" for flag -from: must be a time such as 2026-11-21T00:00:00Z` + "\n"},
-		{with(), "-rate NaN -", rate},
-		{with(), "-rate 1001 -parallel 101 -", rate + "-parallel must be 1 to 100\n"},
-		{with(), "-parallel 0 -", "-parallel must be 1 to 100\n"},
-		{with(), "-key " + key, "flag provided but not defined: -key\n"},
-		{with(), "-events -", "-events needs -from and takes no files\n"},
+		{nil, "", "give the files of an export job, or a time span with -from; see -help\n"},
+		{nil, "-from " + since + " -to " + since, "-from must be before -to\n"},
+		{nil, "-from yesterday", `invalid value "yesterday" for flag -from: must be a time such as 2026-11-21T00:00:00Z` + "\n"},
+		{nil, "-rate NaN -", rate},
+		{nil, "-rate 1001 -parallel 101 -", rate + "-parallel must be 1 to 100\n"},
+		{nil, "-parallel 0 -", "-parallel must be 1 to 100\n"},
+		{nil, "-key " + key, "flag provided but not defined: -key\n"},
+		{nil, "-events -", "-events needs -from and takes no files\n"},
 
 		{verify(), "-verify -state x -", "-verify reads the topic and cannot be used with -state\n"},
 		{verify("KAFKA_BROKERS="), "-verify -", "KAFKA_BROKERS: must be host:port, or several separated by commas"},
@@ -79,14 +77,14 @@ func TestPasted(t *testing.T) {
 	code := neturl.QueryEscape(theKey)
 	fill := strings.NewReplacer("$URL", functionURL, "$KEY", theKey, "$CODE2", neturl.QueryEscape(code), "$CODE", code).Replace
 	for _, row := range table[struct{ Name, URL, Key, Problem string }](t, "secrets.json") {
-		f := &target{answer: func(_ http.ResponseWriter, r *http.Request, p post, _ int) bool {
-			if r.URL.String() != functionURL || p.key != theKey {
-				t.Errorf("%s: asked for %s with the key %q", row.Name, r.URL, p.key)
+		f := &target{env: []string{"FUNCTION_URL=" + fill(row.URL), "FUNCTION_KEY=" + fill(row.Key)}}
+		f.answer = func(_ http.ResponseWriter, r *http.Request, _ int) bool {
+			if sent := r.Header.Get("X-Functions-Key"); r.URL.String() != functionURL || sent != theKey {
+				t.Errorf("%s: asked for %s with the key %q", row.Name, r.URL, sent)
 			}
 			return false
-		}}
-		env := []string{"FUNCTION_URL=" + fill(row.URL), "FUNCTION_KEY=" + fill(row.Key), "AUTH0_TENANT=acme-dev"}
-		r := start(t.Context(), t, world{"https://fn.example": f}, env, exportOf(1), "-")
+		}
+		r := f.send(t, exportOf(1), "-")
 		if row.Problem == "" {
 			r.says(t, 0, "       1  delivered")
 		} else if name, _, _ := strings.Cut(row.Problem, " "); r.code != 2 || !strings.HasPrefix(r.stderr, "backfill: "+name+": ") {
@@ -94,9 +92,8 @@ func TestPasted(t *testing.T) {
 		}
 	}
 	for query, sent := range map[string]string{"?code=a+b": "a+b", "?code=&x=1": "", "": "", "#code=x": ""} {
-		f := &target{}
-		env := []string{"FUNCTION_URL=" + functionURL + query, "AUTH0_TENANT=acme-dev"}
-		start(t.Context(), t, world{"https://fn.example": f}, env, exportOf(1), "-").says(t, 0)
+		f := &target{env: []string{"FUNCTION_URL=" + functionURL + query, "FUNCTION_KEY="}}
+		f.send(t, exportOf(1), "-").says(t, 0)
 		if got := f.posts[0].key; got != sent {
 			t.Errorf("%s: got key %q, want %q", query, got, sent)
 		}
@@ -106,14 +103,12 @@ func TestPasted(t *testing.T) {
 // TestPastedForTheAPI shows the same for the settings of the Management API.
 func TestPastedForTheAPI(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		for _, env := range [][]string{
-			{`AUTH0_DOMAIN="https://acme.eu.auth0.com/"`, `AUTH0_CLIENT_ID='deployer'`, "AUTH0_CLIENT_SECRET= " + secret + "\n"},
-			{"AUTH0_DOMAIN=acme.eu.auth0.com\r\n", "AUTH0_TOKEN=Bearer " + apiToken},
-			{"AUTH0_DOMAIN=AUTH0_DOMAIN=acme.eu.auth0.com", `AUTH0_TOKEN="Authorization: Bearer ` + apiToken + `"`},
-		} {
-			a := &tenant{users: usersAt(3, day(), time.Minute), env: append(functionEnv(), env...)}
-			a.send(t, &target{}).says(t, 0, "       3  delivered")
-		}
-	})
+	for _, env := range [][]string{
+		{`AUTH0_DOMAIN="https://acme.eu.auth0.com/"`, `AUTH0_CLIENT_ID='deployer'`, "AUTH0_CLIENT_SECRET= " + secret + "\n"},
+		{"AUTH0_DOMAIN=acme.eu.auth0.com\r\n", "AUTH0_CLIENT_ID=", "AUTH0_TOKEN=Bearer " + apiToken},
+		{"AUTH0_DOMAIN=AUTH0_DOMAIN=acme.eu.auth0.com", "AUTH0_CLIENT_ID=", `AUTH0_TOKEN="Authorization: Bearer ` + apiToken + `"`},
+	} {
+		a := &tenant{users: usersAt(3, day(), time.Minute), env: env}
+		a.send(t, &target{}).says(t, 0, "       3  delivered")
+	}
 }

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -23,28 +23,22 @@ const millisecond = "2006-01-02T15:04:05.000Z" // the format of Auth0's times
 // Events API, according to its documentation ("Consume Events with the Events API", August 2026): server-sent events
 // with offsets, comments and offset-only messages between them, connections that end after a while.
 type tenant struct {
-	t     *testing.T
-	env   []string // nil: apiEnv
-	users []created
-	each  int                               // events of one connection, 0: all
-	event func(i int, event map[string]any) // changes an event
-	end   string                            // is written at the end of a connection
+	t      *testing.T
+	env    []string // settings besides environment
+	users  []created
+	each   int                               // events of one connection, 0: all
+	event  func(i int, event map[string]any) // changes an event
+	end    string                            // is written at the end of a connection
+	answer answer                            // to searches and connections
 
-	// before may answer a search or a connection in its place, by its number from 1.
-	before func(w http.ResponseWriter, r *http.Request, n int) bool
-
-	mu     sync.Mutex
 	tokens int
-	asked  []string // queries
+	asked  []string    // queries
+	times  []time.Time // of queries
 }
 
 type created struct {
 	id string
 	at time.Time
-}
-
-func apiEnv() []string {
-	return append(functionEnv(), "AUTH0_DOMAIN=acme.eu.auth0.com", "AUTH0_CLIENT_ID=deployer", "AUTH0_CLIENT_SECRET="+secret)
 }
 
 func day() time.Time { return time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC) }
@@ -57,20 +51,18 @@ func usersAt(n int, from time.Time, step time.Duration) (users []created) {
 	return users
 }
 
-// send sends the users of a day to a function.
-func (a *tenant) send(t *testing.T, f *target, args ...string) result {
+// send sends the users of a day to a function, in virtual time.
+func (a *tenant) send(t *testing.T, f *target, args ...string) (r result) {
 	t.Helper()
-	a.t = t
-	if a.env == nil {
-		a.env = apiEnv()
-	}
 	args = append([]string{"-from", "2026-11-21T00:00:00Z", "-to", "2026-11-22T00:00:00Z"}, args...)
-	return start(t.Context(), t, world{"https://fn.example": f, "https://acme.eu.auth0.com": a}, a.env, "", args...)
+	synctest.Test(t, func(t *testing.T) {
+		a.t = t
+		r = start(t.Context(), t, world{"https://fn.example": f, "https://acme.eu.auth0.com": a}, a.env, "", args...)
+	})
+	return r
 }
 
 func (a *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if r.URL.Path == "/oauth/token" {
 		var body map[string]string
 		if err := json.UnmarshalRead(r.Body, &body); err != nil || body["client_secret"] != secret || body["audience"] != "https://acme.eu.auth0.com/api/v2/" {
@@ -85,9 +77,9 @@ func (a *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	a.asked = append(a.asked, r.URL.RawQuery)
+	a.asked, a.times = append(a.asked, r.URL.RawQuery), append(a.times, time.Now())
 	switch {
-	case a.before != nil && a.before(w, r, len(a.asked)):
+	case a.answer != nil && a.answer(w, r, len(a.asked)):
 	case r.URL.Path == "/api/v2/users":
 		a.search(w, r)
 	case r.URL.Path == "/api/v2/events" && r.Header.Get("Accept") == "text/event-stream":
@@ -160,5 +152,5 @@ func (a *tenant) message(i int) []byte {
 	if a.event != nil {
 		a.event(i, event)
 	}
-	return must.Get[[]byte](a.t)(json.Marshal(map[string]any{"offset": strconv.Itoa(i) + "==", "event": event}))
+	return must.Get[[]byte](a.t)(json.Marshal(map[string]any{"offset": strconv.Itoa(i) + "==", "event": event}, json.Deterministic(true)))
 }

@@ -25,32 +25,23 @@ import (
 	"userrelay/test/queuetest"
 )
 
-const acme = "urn:auth0:acme-dev"
+// topicOf is a topic that returns its users with each read.
+type topicOf func(tell func(source, key string)) error
 
-// theTopic is a topic that returns a portion of its users with each read.
-type theTopic struct {
-	source   string
-	portions [][]string
-	err      error // after the portions
-}
+func (f topicOf) CatchUp(_ context.Context, tell func(source, key string)) error { return f(tell) }
 
-func (f *theTopic) CatchUp(_ context.Context, tell func(source, key string)) error {
-	if len(f.portions) == 0 {
-		return f.err
+// portions are a topic that returns one portion of its users with each read, and after them an error.
+func portions(source string, end error, portions ...[]string) topicOf {
+	return func(tell func(source, key string)) error {
+		if len(portions) == 0 {
+			return end
+		}
+		for _, key := range portions[0] {
+			tell(source, key)
+		}
+		portions = portions[1:]
+		return nil
 	}
-	for _, key := range f.portions[0] {
-		tell(f.source, key)
-	}
-	f.portions = f.portions[1:]
-	return nil
-}
-
-// topicOf is a topic that returns everything with each read.
-type topicOf func(tell func(source, key string))
-
-func (f topicOf) CatchUp(_ context.Context, tell func(source, key string)) error {
-	f(tell)
-	return nil
 }
 
 // theQueues show the given events.
@@ -90,7 +81,7 @@ func reconcile(t *testing.T, export io.Reader, v *verifier, o options) (*target,
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	users := userIDs(12)
-	has := func(portions ...[]string) *theTopic { return &theTopic{source: acme, portions: portions} }
+	has := func(users ...[]string) topicOf { return portions(acme, nil, users...) }
 	none := outbox.Seen{Whole: true}
 	two := slices.Concat(events(acme, users[8], users[9]), events("urn:auth0:other", users[11]))
 	one := events(acme, users[10])
@@ -117,7 +108,7 @@ func TestVerify(t *testing.T) {
 			},
 		},
 		"of another tenant": {
-			topic: &theTopic{source: "urn:auth0:other", portions: [][]string{users}}, queues: &theQueues{none, none, nil},
+			topic: portions("urn:auth0:other", nil, users), queues: &theQueues{none, none, nil},
 			sent: users, named: 12, says: []string{"       0  users in the topic", "       0  found in the topic", "      12  missing", "      12  delivered"},
 		},
 		"an outbox with more than it shows": {
@@ -137,9 +128,9 @@ func TestVerify(t *testing.T) {
 			topic: has(), o: options{from: day().Add(10 * time.Second), to: day().Add(11 * time.Second)}, sent: users[10:11], named: 1,
 			says: []string{"      12  users read", "      11  created outside the time span", "       1  users to look for", "       1  missing"},
 		},
-		"the topic cannot be read": {topic: &theTopic{err: errors.New("no such topic")}, code: 1, says: []string{"backfill: no such topic", "       0  users read"}},
+		"the topic cannot be read": {topic: portions(acme, errors.New("no such topic")), code: 1, says: []string{"backfill: no such topic", "       0  users read"}},
 		"the topic cannot be read again": {
-			topic: &theTopic{acme, [][]string{users[:11]}, errors.New("gone")}, code: 1, says: []string{"backfill: gone", "       1  not checked"},
+			topic: portions(acme, errors.New("gone"), users[:11]), code: 1, says: []string{"backfill: gone", "       1  not checked"},
 		},
 		"the queues cannot be seen": {
 			topic: has(), queues: &theQueues{err: errors.New("forbidden")},
@@ -167,16 +158,20 @@ func TestVerifyStores(t *testing.T) {
 	t.Cleanup(func() { _ = kafka.Close() })
 	client := must.Get[*kgo.Client](t)(kgo.NewClient(kgo.SeedBrokers(kafka.Address()), kgo.DefaultProduceTopic("user-events")))
 	defer client.Close()
+	var records []*kgo.Record
 	for i, id := range users {
-		record := &kgo.Record{Timestamp: day(), Key: []byte(id), Value: []byte("{}"), Headers: []kgo.RecordHeader{{Key: "ce_source", Value: []byte(acme)}}}
+		at, source := day(), acme
 		if i == 0 {
-			record.Timestamp = day().Add(-61 * time.Minute)
+			at = day().Add(-61 * time.Minute)
 		} else if i > 7 {
-			record.Headers[0].Value = []byte("urn:auth0:another")
+			source = "urn:auth0:another"
 		}
-		if err := client.ProduceSync(ctx, record).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		records = append(records, &kgo.Record{
+			Timestamp: at, Key: []byte(id), Value: []byte("{}"), Headers: []kgo.RecordHeader{{Key: "ce_source", Value: []byte(source)}},
+		})
+	}
+	if err := client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		t.Fatal(err)
 	}
 	storage := queuetest.Start(t, storagequeue.Config{}).ConnectionString()
 	queue := must.Get[*outbox.Queue](t)(outbox.New(outbox.Config{Account: must.Get[outbox.Account](t)(outbox.ParseConnectionString(storage))}))
@@ -191,7 +186,7 @@ func TestVerifyStores(t *testing.T) {
 	}
 
 	f := &target{}
-	env := append(functionEnv(), "KAFKA_BROKERS="+kafka.Address(), "AzureWebJobsStorage="+storage)
+	env := []string{"KAFKA_BROKERS=" + kafka.Address(), "AzureWebJobsStorage=" + storage}
 	start(ctx, t, world{"https://fn.example": f}, env, exportOf(12), "-verify", "-from", "2026-11-21T00:00:00Z", "-to", "2026-11-22T00:00:00Z", "-").says(t, 1,
 		"      12  users to look for", "       7  users in the topic", "       7  found in the topic",
 		"       2  found in the outbox, which drains into the topic by itself",
@@ -220,10 +215,11 @@ func TestMemory(t *testing.T) {
 		}
 		_ = writer.CloseWithError(errors.Join(err, buffered.Flush()))
 	}()
-	everySecond := topicOf(func(tell func(source, key string)) {
+	everySecond := topicOf(func(tell func(source, key string)) error {
 		for i := 0; i < users; i += 2 {
 			tell(acme, fmt.Sprintf("auth0|%d", i))
 		}
+		return nil
 	})
 	_, r := reconcile(t, reader, &verifier{topic: everySecond}, options{dryRun: true})
 	r.says(t, 1, "   15000  found in the topic", "   15000  missing")
@@ -236,11 +232,12 @@ func TestMemory(t *testing.T) {
 func TestVerifyProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		v := &verifier{topic: topicOf(func(tell func(source, key string)) {
-			for i := range 12 {
-				tell(acme, fmt.Sprintf("auth0|%d", i))
+		v := &verifier{topic: topicOf(func(tell func(source, key string)) error {
+			for _, id := range userIDs(12) {
+				tell(acme, id)
 				time.Sleep(1100 * time.Millisecond) //nolint:forbidigo // a long topic, in virtual time
 			}
+			return nil
 		})}
 		_, r := reconcile(t, strings.NewReader(exportOf(1)), v, options{})
 		r.says(t, 0, "5 users in the topic, 0 read, 0 delivered, 0 not delivered; 0.0 per second", "       1  found in the topic")
