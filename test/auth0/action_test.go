@@ -43,26 +43,27 @@ func TestAction(t *testing.T) {
 // TestBuilt shows that the Actions' code equals the output of build.mjs, and that its check notices other code.
 func TestBuilt(t *testing.T) {
 	t.Parallel()
-	build := func(folder string, code int, args ...string) {
+	folder := t.TempDir()
+	build := func(code int, args ...string) {
+		t.Helper()
 		if done := execute(t, folder, nil, node(t), append([]string{"build.mjs"}, args...)...); done.code != code {
 			t.Errorf("build.mjs %q: exit code %d, want %d\n%s", args, done.code, code, done)
 		}
 	}
-	build(sources, 0, "--check")
-	folder := t.TempDir()
 	for file := range strings.FieldsSeq("build.mjs package.json actions/src/delivery.js actions/src/notify-user-registered.js actions/src/notify-user-created.js") {
 		write(t, filepath.Join(folder, file), read(t, filepath.Join(sources, file)))
 	}
-	build(folder, 1, "--check") // nothing is built
-	build(folder, 0)
+	build(1, "--check") // nothing is built
+	build(0)
+	build(0, "--check")
 	for _, code := range []string{actionCode, streamCode} {
 		built := filepath.Join(folder, must.Get[string](t)(filepath.Rel(sources, code)))
-		if string(read(t, built)) != string(read(t, code)) {
+		if !bytes.Equal(read(t, built), read(t, code)) {
 			t.Errorf("%s is not what its sources make", code)
 		}
 		write(t, built, []byte("changed by hand"))
 	}
-	build(folder, 1, "--check")
+	build(1, "--check")
 }
 
 // TestPublishedTypes checks the fixtures of Event Streams and the requests to the Management API against the types that
@@ -70,7 +71,6 @@ func TestBuilt(t *testing.T) {
 func TestPublishedTypes(t *testing.T) {
 	t.Parallel()
 	tsc, types := module(t, ".", "typescript/bin/tsc"), filepath.Dir(module(t, ".", "auth0/package.json"))
-	fixture := func(path ...string) string { return string(read(t, filepath.Join(append([]string{root}, path...)...))) }
 	registered, created := theActions(t)
 	damaged := regexp.MustCompile(`"(time|runtime|header_key|display_name|event_type)":"[^"]*"`)
 	var source bytes.Buffer
@@ -79,8 +79,8 @@ func TestPublishedTypes(t *testing.T) {
 		{"CreateActionRequestContent", jsonOf(t, registered)},
 		{"CreateActionRequestContent", jsonOf(t, created)},
 		{"EventStreamCloudEventUserCreatedCloudEvent", jsonOf(t, event(t, "event-stream-action")["message"])},
-		{"EventStreamCloudEventUserCreatedCloudEvent", fixture("auth0", "testdata", "events", "event-stream-social.json")},
-		{"EventStreamCloudEventUserCreatedCloudEvent", fixture("handler", "registration", "testdata", "requests", "event-stream.json")},
+		{"EventStreamCloudEventUserCreatedCloudEvent", jsonOf(t, event(t, "event-stream-social"))},
+		{"EventStreamCloudEventUserCreatedCloudEvent", string(read(t, root+"/handler/registration/testdata/requests/event-stream.json"))},
 		{"CreateEventStreamActionRequestContent", jsonOf(t, theStream("userrelay-action", map[string]any{"type": "action", "configuration": map[string]any{"action_id": "act-1"}}))},
 		{"EventStreamWebhookCustomHeaderAuth", `{"method":"custom_header","header_key":"x-functions-key"}`}, // of the answer, which does not repeat the value
 		{"ActionBindingWithRef", `{"ref":{"type":"binding_id","value":"b1"},"display_name":"mail"}`},

@@ -68,14 +68,11 @@ func theStream(name string, destination map[string]any) map[string]any {
 // version of the second Action. The stream that runs this Action refers to it by the tenant's id.
 func TestDeploy(t *testing.T) {
 	t.Parallel()
-	a := startTenant(t)
-	a.mu.Lock()
-	a.actions = []map[string]any{{
+	a := startTenant(t, &tenant{actions: []map[string]any{{
 		"id": "act-7", "name": "notify-user-created", "code": "older", "runtime": "node18", "status": "built",
 		"supported_triggers": []any{map[string]any{"id": "event-stream", "version": "v1"}},
 		"secrets":            []any{map[string]any{"name": "FUNCTION_URL"}},
-	}}
-	a.mu.Unlock()
+	}}})
 	folder, files := t.TempDir(), []string{}
 	for _, file := range []string{"config.json", "actions/notify-user-registered/code.js", "actions/notify-user-created/code.js"} {
 		write(t, filepath.Join(folder, file), read(t, filepath.Join(sources, file)))
@@ -148,7 +145,7 @@ func TestDeployUnset(t *testing.T) {
 			if form := regexp.MustCompile(`: @@FUNCTION_(URL|KEY)@@\n`); len(form.FindAll(read(t, filepath.Join(sources, c.file)), -1)) != 2 {
 				t.Errorf("%s: the secrets are not @@NAME@@", c.file)
 			}
-			a := startTenant(t)
+			a := startTenant(t, &tenant{})
 			env := slices.DeleteFunc(functionEnv(), func(setting string) bool { return strings.HasPrefix(setting, c.unset) })
 			done := deploy(t, a, sources, c.file, env)
 			if changes := a.changes(); done.code == 0 || len(changes) > 0 || !strings.Contains(done.String(), "@@"+c.unset+"@@") {
@@ -198,10 +195,7 @@ func TestBind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := startTenant(t)
-			a.mu.Lock()
-			a.bindings, a.more = c.bindings, c.more
-			a.mu.Unlock()
+			a := startTenant(t, &tenant{bindings: c.bindings, more: c.more})
 			done := execute(t, sources, append(a.env(), c.env...), node(t), "bind.mjs")
 			if done.code != c.code || done.String() != c.says || (done.stderr == "") != (c.code == 0) {
 				t.Errorf("got exit code %d and %q, want %d and %q", done.code, done, c.code, c.says)

@@ -3,12 +3,11 @@ package auth0
 import (
 	"flag"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json"
+	"userrelay/test/markdown"
 )
 
 const (
@@ -30,7 +29,7 @@ func TestForms(t *testing.T) {
 	if !found || !ended {
 		t.Fatal("the page has no place for the table")
 	}
-	want := before + formsBegin + formsTable(t) + formsEnd + after
+	want := before + formsBegin + forms(t) + formsEnd + after
 	if *update {
 		write(t, formsPage, []byte(want))
 	} else if page != want {
@@ -38,29 +37,26 @@ func TestForms(t *testing.T) {
 	}
 }
 
-func formsTable(t *testing.T) string {
+// forms are the tables.
+func forms(t *testing.T) string {
 	t.Helper()
-	var b strings.Builder
-	head := func(title, what string) {
-		_, _ = fmt.Fprintf(&b, "\n### %s\n\n| %s | | what becomes of it |\n| --- | --- | --- |\n", title, what) // a builder takes all
+	columns := func(form string) *markdown.Table {
+		return new(markdown.Table).Text("form", form, "what becomes of it")
 	}
-	row := func(name, form, outcome string) {
-		_, _ = fmt.Fprintf(&b, "| %s | %s | %s |\n", cell(name), form, cell(outcome))
-	}
-	head("Secrets", "`FUNCTION_URL`, `FUNCTION_KEY`")
-	for _, s := range fixture[struct{ Name, URL, Key, Problem string }](t, "secrets") {
+	secrets := columns("`FUNCTION_URL`, `FUNCTION_KEY`")
+	for _, s := range fixture[[]struct{ Name, URL, Key, Problem string }](t, "secrets") {
 		outcome := "sent to the function, the key in the header alone"
 		if s.Problem != "" {
 			outcome = "not sent: the secret " + s.Problem
 		}
-		row(s.Name, code(s.URL)+", "+code(s.Key), outcome)
+		secrets.Row(s.Name, code(s.URL)+", "+code(s.Key), outcome)
 	}
-	head("Exports", "a file for the backfill")
+	exports := columns("a file for the backfill")
 	user := func(i int) string {
 		return fmt.Sprintf(`{"user_id":"auth0|%d","created_at":"2026-11-21T00:00:0%d.000Z"}`, i, i)
 	}
 	users := strings.NewReplacer(user(0), "$USER0", user(1), "$USER1")
-	for _, e := range fixture[struct {
+	for _, e := range fixture[[]struct {
 		Name, Text, Base64 string
 		Users              int
 		Says               []string
@@ -70,23 +66,13 @@ func formsTable(t *testing.T) string {
 			form = "in base64: " + code(e.Base64)
 		}
 		outcome := append([]string{strconv.Itoa(e.Users) + " sent"}, e.Says...)
-		row(e.Name, form, strings.Join(outcome, `; not sent: "`))
+		exports.Row(e.Name, form, strings.Join(outcome, `; not sent: "`))
 	}
-	head("Times of creation", "`created_at`, with tenant and user id")
-	for _, r := range fixture[struct{ Name, Tenant, UserID, CreatedAt, EventID string }](t, "ids") {
-		row(r.Name, code(r.CreatedAt)+", "+code(r.Tenant)+", "+code(r.UserID), r.EventID)
+	times := columns("`created_at`, with tenant and user id")
+	for _, r := range fixture[[]struct{ Name, Tenant, UserID, CreatedAt, EventID string }](t, "ids") {
+		times.Row(r.Name, code(r.CreatedAt)+", "+code(r.Tenant)+", "+code(r.UserID), r.EventID)
 	}
-	return b.String()
-}
-
-// fixture reads a table of auth0/testdata.
-func fixture[T any](t *testing.T, name string) (rows []T) {
-	t.Helper()
-	text := read(t, filepath.Join(sources, "testdata", name+".json"))
-	if err := json.Unmarshal(text, &rows, json.MatchCaseInsensitiveNames(true)); err != nil || len(rows) == 0 {
-		t.Fatalf("%s: %d rows, %v", name, len(rows), err)
-	}
-	return rows
+	return fmt.Sprintf("\n### Secrets\n\n%s\n### Exports\n\n%s\n### Times of creation\n\n%s", secrets, exports, times)
 }
 
 // code shows a text with any characters, and cuts off long ones.
@@ -100,8 +86,5 @@ func code(s string) string {
 	if runes := []rune(shown); len(runes) > longest {
 		shown = string(runes[:longest]) + "…"
 	}
-	return "`` " + cell(shown) + " ``"
+	return "`` " + shown + " ``"
 }
-
-// cell escapes a text for a cell of the table.
-func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }

@@ -1,10 +1,12 @@
 package auth0
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -13,8 +15,6 @@ import (
 
 	"userrelay/handler/registration"
 )
-
-const sent200 = `user sent: HTTP 200, attempts=1, id=(a0pur_[0-9a-f]{32}), trace=([0-9a-f]{32})`
 
 // TestLocal sends users from all sources to `go run ./local`, and reads the topic.
 func TestLocal(t *testing.T) {
@@ -27,6 +27,17 @@ func TestLocal(t *testing.T) {
 			check(t)
 		})
 	}
+}
+
+// sent runs an Action that sends a user, and returns the event id and the trace that it logs.
+func (s *stack) sent(t *testing.T, code string, event, secrets map[string]any) (id, trace string) {
+	t.Helper()
+	line := runAction(t, code, event, secrets)
+	match := regexp.MustCompile(`^user sent: HTTP 200, attempts=1, id=(a0pur_[0-9a-f]{32}), trace=([0-9a-f]{32})$`).FindStringSubmatch(line)
+	if match == nil {
+		t.Fatalf("got %q", line)
+	}
+	return match[1], match[2]
 }
 
 // checkAction follows users of every kind from the Action to the record.
@@ -43,30 +54,30 @@ func (s *stack) checkAction(t *testing.T) {
 		if !ok {
 			t.Fatalf("%s has no user", name)
 		}
-		id := fmt.Sprint(user["user_id"])
-		match := matches(t, runAction(t, actionCode, e, secrets), sent200)
-		records := s.records(t, id)
+		userID, created := fmt.Sprint(user["user_id"]), fmt.Sprint(user["created_at"])
+		id, trace := s.sent(t, actionCode, e, secrets)
+		records := s.records(t, userID)
 		if len(records) != 1 {
 			t.Fatalf("%s: got %d records", name, len(records))
 		}
-		r := records[0]
-		value := map[string]any{"userId": id}
+		r, value := records[0], map[string]any{"userId": userID}
 		if secrets["SEND_PROFILE"] != nil {
 			value["user"] = user
-			if got := r.headers["ce_time"]; got != user["created_at"] {
+			if got := r.Header("ce_time"); got != created {
 				t.Errorf("%s: got ce_time %s, want that of the user's creation", name, got)
 			}
 		}
 		var got map[string]any
-		if err := json.Unmarshal([]byte(r.value), &got); err != nil {
+		if err := json.Unmarshal(r.Value, &got); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(value, got); diff != "" {
 			t.Errorf("%s: value (-want +got):\n%s", name, diff)
 		}
-		trace, derived := r.headers["traceparent"], registration.DeriveID("acme-dev", id, fmt.Sprint(user["created_at"]))
-		if match[1] != derived || r.headers["ce_id"] != derived || !strings.HasPrefix(trace, "00-"+match[2]+"-") {
-			t.Errorf("%s: got %q and a record with ce_id %s and traceparent %s, want the id %s and one trace", name, match[0], r.headers["ce_id"], trace, derived)
+		derived := registration.DeriveID("acme-dev", userID, created)
+		if id != derived || r.Header("ce_id") != derived || !strings.HasPrefix(r.Header("traceparent"), "00-"+trace+"-") {
+			t.Errorf("%s: got %s of trace %s and a record with ce_id %s and traceparent %s, want the id %s and one trace",
+				name, id, trace, r.Header("ce_id"), r.Header("traceparent"), derived)
 		}
 	}
 }
@@ -89,17 +100,16 @@ func (s *stack) checkWays(t *testing.T) {
 	}
 
 	registered := map[string]any{"tenant": map[string]any{"id": "acme-dev"}, "user": user(created)}
-	if match := matches(t, runAction(t, actionCode, registered, s.secrets()), sent200); match[1] != want {
-		t.Errorf("the Action: got %s, want %s", match[1], want)
+	if got, _ := s.sent(t, actionCode, registered, s.secrets()); got != want {
+		t.Errorf("the Action: got %s, want %s", got, want)
 	}
-	answer := s.post(t, jsonOf(t, message(evt, "2026-11-21T19:00:06.123+00:00")))
-	if answer["eventId"] != want {
-		t.Errorf("a stream to the function: got %v, want %s", answer["eventId"], want)
+	if got := s.post(t, jsonOf(t, message(evt, "2026-11-21T19:00:06.123+00:00"))); got != want {
+		t.Errorf("a stream to the function: got %v, want %s", got, want)
 	}
 	streamed := map[string]any{"message": message(evt+"2", "2026-11-21T20:00:06.123999+01:00")}
-	action := matches(t, runAction(t, streamCode, streamed, s.secrets()), sent200)
-	if action[1] != want {
-		t.Errorf("a stream to an Action: got %s, want %s", action[1], want)
+	got, trace := s.sent(t, streamCode, streamed, s.secrets())
+	if got != want {
+		t.Errorf("a stream to an Action: got %s, want %s", got, want)
 	}
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "users.json"), []byte(jsonOf(t, []any{user("2026-11-21T19:00:06.1230Z")})))
@@ -121,16 +131,16 @@ func (s *stack) checkWays(t *testing.T) {
 
 	traced, ofStream := 0, 0
 	for _, r := range s.records(t, id) {
-		if r.headers["ce_id"] != want || r.headers["ce_source"] != "urn:auth0:acme-dev" {
-			t.Errorf("got ce_id %s and ce_source %s, want %s and urn:auth0:acme-dev", r.headers["ce_id"], r.headers["ce_source"], want)
+		if r.Header("ce_id") != want || r.Header("ce_source") != "urn:auth0:acme-dev" {
+			t.Errorf("got ce_id %s and ce_source %s, want %s and urn:auth0:acme-dev", r.Header("ce_id"), r.Header("ce_source"), want)
 		}
-		if strings.HasPrefix(r.headers["traceparent"], "00-"+action[2]+"-") {
+		if strings.HasPrefix(r.Header("traceparent"), "00-"+trace+"-") {
 			traced++
-			if r.headers["ce_time"] != "2026-11-21T19:00:06.2Z" || strings.Contains(r.value, "jane") {
-				t.Errorf("the Action of a stream made %s of %s, want the event's own time, and no profile", r.value, r.headers["ce_time"])
+			if r.Header("ce_time") != "2026-11-21T19:00:06.2Z" || bytes.Contains(r.Value, []byte("jane")) {
+				t.Errorf("the Action of a stream made %s of %s, want the event's own time, and no profile", r.Value, r.Header("ce_time"))
 			}
 		}
-		if strings.HasPrefix(r.headers["ce_auth0eventid"], evt) {
+		if strings.HasPrefix(r.Header("ce_auth0eventid"), evt) {
 			ofStream++
 		}
 	}

@@ -1,14 +1,16 @@
 package auth0
 
 import (
+	"cmp"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	neturl "net/url"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,9 +21,9 @@ import (
 )
 
 // tenant stands in for an Auth0 tenant: its token endpoint and the part of the Management API that the tools call. It
-// answers like the API and records the requests.
+// answers like the API and records the requests that change something.
 type tenant struct {
-	*httptest.Server
+	t      *testing.T
 	domain string // host:port
 	ca     string // file with the certificate that its callers must trust
 
@@ -44,47 +46,15 @@ const (
 	accessToken  = "token-of-the-deployer"
 )
 
-func startTenant(t *testing.T) *tenant {
+// startTenant starts a tenant that has these Actions and bindings.
+func startTenant(t *testing.T, a *tenant) *tenant {
 	t.Helper()
-	a := &tenant{}
-	none := func() []map[string]any { return []map[string]any{} }
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /oauth/token", a.token)
-	mux.HandleFunc("GET /api/v2/actions/actions", a.list("actions", func() []map[string]any { return a.actions }))
-	mux.HandleFunc("GET /api/v2/actions/actions/{id}", func(w http.ResponseWriter, r *http.Request) { answer(w, 200, a.action(r)) })
-	mux.HandleFunc("GET /api/v2/actions/modules", a.list("modules", none))
-	mux.HandleFunc("GET /api/v2/actions/triggers/post-user-registration/bindings", a.list("bindings", func() []map[string]any { return a.bindings }))
-	mux.HandleFunc("GET /api/v2/event-streams", a.list("eventStreams", none))
-	mux.HandleFunc("POST /api/v2/actions/actions", a.change(201, func(_ *http.Request, body map[string]any) map[string]any {
-		body["id"], body["status"], body["all_changes_deployed"] = fmt.Sprintf("act-%d", len(a.actions)+1), "built", false
-		a.actions = append(a.actions, body)
-		return body
-	}))
-	mux.HandleFunc("PATCH /api/v2/actions/actions/{id}", a.change(200, func(r *http.Request, body map[string]any) map[string]any {
-		maps.Copy(a.action(r), body)
-		return a.action(r)
-	}))
-	mux.HandleFunc("POST /api/v2/actions/actions/{id}/deploy", a.change(200, func(*http.Request, map[string]any) map[string]any {
-		return map[string]any{"id": "version-1", "status": "built", "number": 1}
-	}))
-	mux.HandleFunc("PATCH /api/v2/actions/triggers/post-user-registration/bindings", a.change(200, func(*http.Request, map[string]any) map[string]any {
-		return map[string]any{"bindings": []any{}}
-	}))
-	mux.HandleFunc("POST /api/v2/event-streams", a.change(201, func(_ *http.Request, body map[string]any) map[string]any {
-		body["id"] = "est_38ANnv8pQhqsZrX2VFbftv"
-		return body
-	}))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		t.Errorf("asked for what the stand-in does not know: %s %s", r.Method, r.URL)
-		answer(w, http.StatusNotFound, map[string]any{"statusCode": 404, "error": "Not Found", "message": "Not Found"})
-	})
-	a.Server = httptest.NewUnstartedServer(a.guard(mux))
-	a.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of handshakes that are meant to fail
-	a.StartTLS()
-	t.Cleanup(a.Close)
-	a.domain = strings.TrimPrefix(a.URL, "https://")
-	a.ca = filepath.Join(t.TempDir(), "ca.pem")
-	write(t, a.ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate().Raw}))
+	server := httptest.NewUnstartedServer(a)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of handshakes that are meant to fail
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	a.t, a.domain, a.ca = t, strings.TrimPrefix(server.URL, "https://"), filepath.Join(t.TempDir(), "ca.pem")
+	write(t, a.ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	return a
 }
 
@@ -93,74 +63,92 @@ func (a *tenant) env() []string {
 	return []string{"AUTH0_DOMAIN=" + a.domain, "AUTH0_CLIENT_ID=" + clientID, "AUTH0_CLIENT_SECRET=" + clientSecret, "NODE_EXTRA_CA_CERTS=" + a.ca}
 }
 
-// guard requires the token.
-func (a *tenant) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/oauth/token" && r.Header.Get("Authorization") != "Bearer "+accessToken {
-			answer(w, http.StatusUnauthorized, map[string]any{"statusCode": 401, "error": "Unauthorized", "message": "Invalid token"})
-			return
-		}
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		next.ServeHTTP(w, r)
-	})
+func (a *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		a.t.Error(err)
+	}
+	status, answer := http.StatusOK, map[string]any{}
+	switch where := strings.TrimPrefix(r.URL.Path, "/api/v2/"); {
+	case where == "/oauth/token":
+		status, answer = a.token(text)
+	case r.Header.Get("Authorization") != "Bearer "+accessToken:
+		status = http.StatusUnauthorized
+	case r.Method == http.MethodGet:
+		answer = a.get(r, where)
+	default:
+		status, answer = a.change(r.Method, where, text)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.MarshalWrite(w, answer) // the caller may have left
 }
 
 // token takes a form as JSON too, as Auth0 does.
-func (a *tenant) token(w http.ResponseWriter, r *http.Request) {
-	get := r.PostFormValue
-	if r.Header.Get("Content-Type") == "application/json" {
-		var body map[string]string
-		_ = json.UnmarshalRead(r.Body, &body) // one that cannot be read has no member
-		get = func(name string) string { return body[name] }
+func (a *tenant) token(text []byte) (status int, answer map[string]any) {
+	var object map[string]string
+	form, _ := neturl.ParseQuery(string(text)) // of JSON, it has none of the names
+	_ = json.Unmarshal(text, &object)          // of a form, neither
+	for name, value := range map[string]string{
+		"grant_type": "client_credentials", "client_id": clientID, "client_secret": clientSecret, "audience": "https://" + a.domain + "/api/v2/",
+	} {
+		if cmp.Or(form.Get(name), object[name]) != value {
+			return http.StatusUnauthorized, map[string]any{"error": "access_denied", "error_description": "Unauthorized"}
+		}
 	}
-	if get("grant_type") != "client_credentials" || get("client_id") != clientID || get("client_secret") != clientSecret ||
-		get("audience") != "https://"+a.domain+"/api/v2/" {
-		answer(w, http.StatusUnauthorized, map[string]any{"error": "access_denied", "error_description": "Unauthorized"})
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"access_token": accessToken, "token_type": "Bearer", "expires_in": 86400})
+	return http.StatusOK, map[string]any{"access_token": accessToken, "token_type": "Bearer", "expires_in": 86400}
 }
 
-// list answers a collection under its name, on one page.
-func (a *tenant) list(name string, items func() []map[string]any) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		all := append([]map[string]any{}, items()...)
-		page := map[string]any{name: all, "total": max(len(all), a.more), "page": 0, "per_page": 100}
-		if r.URL.Query().Get("page") > "0" {
-			page[name] = []map[string]any{}
-		}
-		answer(w, http.StatusOK, page)
+// get returns an Action, or a collection on one page.
+func (a *tenant) get(r *http.Request, where string) map[string]any {
+	if folder, id := path.Split(where); folder == "actions/actions/" {
+		return a.action(id)
 	}
+	collections := map[string]struct {
+		name  string
+		items []map[string]any
+	}{
+		"actions/actions": {"actions", a.actions}, "actions/modules": {"modules", nil},
+		"actions/triggers/post-user-registration/bindings": {"bindings", a.bindings}, "event-streams": {"eventStreams", nil},
+	}
+	found, ok := collections[where]
+	if !ok {
+		a.t.Errorf("asked for what the stand-in does not know: %s", r.URL)
+	}
+	if r.URL.Query().Get("page") > "0" {
+		found.items = nil
+	}
+	return map[string]any{found.name: append([]map[string]any{}, found.items...), "total": max(len(found.items), a.more), "page": 0, "per_page": 100}
 }
 
-// change records a change, and answers what a function makes of it, without the secrets' values, which the API never
-// gives back.
-func (a *tenant) change(status int, apply func(r *http.Request, body map[string]any) map[string]any) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		text, err := io.ReadAll(r.Body)
-		var remembered, body map[string]any
-		if len(text) > 0 {
-			err = errors.Join(err, json.Unmarshal(text, &remembered), json.Unmarshal(text, &body))
-		}
-		if err != nil {
-			answer(w, http.StatusBadRequest, map[string]any{"statusCode": 400})
-			return
-		}
-		a.sent = append(a.sent, sent{r.Method + " " + strings.TrimPrefix(r.URL.Path, "/api/v2/"), remembered})
-		secrets, _ := body["secrets"].([]any)
-		for _, secret := range secrets {
-			if object, ok := secret.(map[string]any); ok {
-				delete(object, "value")
-			}
-		}
-		answer(w, status, apply(r, body))
+// change records a change, and returns what became of it, without the secrets, whose values the API never gives back.
+func (a *tenant) change(method, where string, text []byte) (status int, answer map[string]any) {
+	var body map[string]any
+	if err := json.Unmarshal(text, &body); err != nil && len(text) > 0 {
+		return http.StatusBadRequest, nil
 	}
+	a.sent = append(a.sent, sent{method + " " + where, maps.Clone(body)})
+	delete(body, "secrets")
+	switch folder, last := path.Split(where); {
+	case where == "actions/actions":
+		body["id"], body["status"], body["all_changes_deployed"] = fmt.Sprintf("act-%d", len(a.actions)+1), "built", false
+		a.actions = append(a.actions, body)
+		return http.StatusCreated, body
+	case folder == "actions/actions/":
+		maps.Copy(a.action(last), body)
+		return http.StatusOK, a.action(last)
+	case where == "event-streams":
+		body["id"] = "est_38ANnv8pQhqsZrX2VFbftv"
+		return http.StatusCreated, body
+	}
+	return http.StatusOK, map[string]any{"id": "version-1", "status": "built", "number": 1, "bindings": []any{}} // of a deployment, or all bindings
 }
 
-// action returns the Action that a path names.
-func (a *tenant) action(r *http.Request) map[string]any {
-	i := slices.IndexFunc(a.actions, func(action map[string]any) bool { return action["id"] == r.PathValue("id") })
+// action returns the Action with this id, or none.
+func (a *tenant) action(id string) map[string]any {
+	i := slices.IndexFunc(a.actions, func(action map[string]any) bool { return action["id"] == id })
 	if i < 0 {
 		return map[string]any{}
 	}
@@ -172,10 +160,4 @@ func (a *tenant) changes() []sent {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.sent
-}
-
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.MarshalWrite(w, body) // the caller may have left
 }

@@ -5,7 +5,6 @@ package auth0
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,15 +73,13 @@ type outcome struct {
 
 func (o outcome) String() string { return o.stdout + o.stderr }
 
-// execute runs a program in a folder to its end. Settings of Auth0 and of npm in the environment of this process do not
-// reach it.
+// execute runs a program in a folder to its end, on a busy machine for minutes.
 func execute(t *testing.T, folder string, env []string, program string, args ...string) outcome {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	command := exec.CommandContext(ctx, program, args...)
-	command.Dir = folder
-	command.Env = append(environment(), env...)
+	command.Dir, command.Env = folder, append(environment(), env...)
 	var stdout, stderr strings.Builder
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
@@ -91,15 +89,10 @@ func execute(t *testing.T, folder string, env []string, program string, args ...
 	return outcome{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// environment is this process's environment without variables that would change the programs' behaviour.
-func environment() (env []string) {
-	for _, setting := range os.Environ() { //nolint:forbidigo // a test has no main to read settings in
-		name, _, _ := strings.Cut(setting, "=")
-		if !regexp.MustCompile(`(?i)^(AUTH0_|FUNCTION_|NODE_)|_PROXY$`).MatchString(name) {
-			env = append(env, setting)
-		}
-	}
-	return env
+// environment is this process's environment without the settings of Auth0, of Node and of npm, and without proxies.
+func environment() []string {
+	foreign := regexp.MustCompile(`(?i)^((AUTH0_|FUNCTION_|NODE_)[^=]*|[^=]*_PROXY)=`)
+	return slices.DeleteFunc(os.Environ(), foreign.MatchString) //nolint:forbidigo // a test has no main to read settings in
 }
 
 func read(t *testing.T, file string) []byte {
@@ -117,6 +110,22 @@ func write(t *testing.T, file string, text []byte) {
 func jsonOf(t *testing.T, v any) string {
 	t.Helper()
 	return string(must.Get[[]byte](t)(json.Marshal(v, json.Deterministic(true))))
+}
+
+// fixture reads a file of auth0/testdata, which other tests use as well.
+func fixture[T any](t *testing.T, name string) (v T) {
+	t.Helper()
+	text := read(t, filepath.Join(sources, "testdata", name+".json"))
+	if err := json.Unmarshal(text, &v, json.MatchCaseInsensitiveNames(true)); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return v
+}
+
+// event is an event of the Actions' own tests.
+func event(t *testing.T, name string) map[string]any {
+	t.Helper()
+	return fixture[map[string]any](t, "events/"+name)
 }
 
 // runAction runs an Action with an event and secrets. It returns the one line that it logged, or "threw " and its error.
@@ -140,25 +149,6 @@ func runAction(t *testing.T, code string, event, secrets map[string]any) string 
 		t.Fatalf("got %q, want one line", said.Logs)
 	}
 	return said.Logs[0]
-}
-
-// event is a fixture of the Actions, without secrets.
-func event(t *testing.T, name string) (e map[string]any) {
-	t.Helper()
-	if err := json.Unmarshal(read(t, filepath.Join(sources, "testdata", "events", name+".json")), &e); err != nil {
-		t.Fatal(err)
-	}
-	return e
-}
-
-// matches checks a line, and returns the parts of the expression.
-func matches(t *testing.T, line, expression string) []string {
-	t.Helper()
-	match := regexp.MustCompile(`^` + expression + `$`).FindStringSubmatch(line)
-	if match == nil {
-		t.Fatalf("got %q, want %s", line, expression)
-	}
-	return match
 }
 
 const topic = "user-events"
@@ -185,41 +175,24 @@ func (s *stack) secrets() map[string]any {
 	return map[string]any{"FUNCTION_URL": s.URL, "FUNCTION_KEY": s.Key}
 }
 
-// post posts like an Event Stream, with the key in a custom header, and returns the members of the answer.
-func (s *stack) post(t *testing.T, body string) (answer map[string]any) {
+// post posts like an Event Stream, with the key in a custom header, and returns the id of the event.
+func (s *stack) post(t *testing.T, body string) (eventID string) {
 	t.Helper()
 	req := must.Get[*http.Request](t)(http.NewRequestWithContext(wait.Context(t), http.MethodPost, s.URL, strings.NewReader(body)))
 	req.Header.Set("X-Functions-Key", s.Key)
 	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := must.Get[*http.Response](t)(http.DefaultTransport.RoundTrip(req))
 	defer func() { _ = res.Body.Close() }()
-	if err := json.UnmarshalRead(res.Body, &answer); err != nil || res.StatusCode != http.StatusOK {
+	var answer struct{ EventID string }
+	if err := json.UnmarshalRead(res.Body, &answer, json.MatchCaseInsensitiveNames(true)); err != nil || res.StatusCode != http.StatusOK {
 		t.Fatalf("got %d (%v)", res.StatusCode, err)
 	}
-	return answer
-}
-
-// record is a record of the topic as its consumers see it.
-type record struct {
-	place   string // partition and offset
-	value   string
-	headers map[string]string
+	return answer.EventID
 }
 
 // records returns the records of a user, read with an independent client.
-func (s *stack) records(t *testing.T, userID string) (records []record) {
+func (s *stack) records(t *testing.T, userID string) []realkafka.Record {
 	t.Helper()
-	for _, r := range must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), []string{s.Brokers}, topic)) {
-		headers := map[string]string{}
-		for _, h := range r.Headers {
-			headers[h.Key] = string(h.Value)
-		}
-		if userID == string(r.Key) {
-			records = append(records, record{fmt.Sprintf("%d@%d", r.Partition, r.Offset), string(r.Value), headers})
-		}
-	}
-	return records
+	all := must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), []string{s.Brokers}, topic))
+	return slices.DeleteFunc(all, func(r realkafka.Record) bool { return string(r.Key) != userID })
 }
