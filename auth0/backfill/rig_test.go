@@ -80,7 +80,7 @@ func status(code int, header ...string) answer {
 func text(code int, body string) answer {
 	return func(w http.ResponseWriter, r *http.Request, _ int) bool {
 		w.WriteHeader(code)
-		_, _ = io.WriteString(w, strings.ReplaceAll(body, "$ID", r.Header.Get("Idempotency-Key")))
+		_, _ = strings.NewReplacer("$ID", r.Header.Get("Idempotency-Key")).WriteString(w, body)
 		return true
 	}
 }

@@ -181,7 +181,10 @@ func (s *stack) post(t *testing.T, body string) (eventID string) {
 	req := must.Get[*http.Request](t)(http.NewRequestWithContext(wait.Context(t), http.MethodPost, s.URL, strings.NewReader(body)))
 	req.Header.Set("X-Functions-Key", s.Key)
 	req.Header.Set("Content-Type", "application/json")
-	res := must.Get[*http.Response](t)(http.DefaultTransport.RoundTrip(req))
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer func() { _ = res.Body.Close() }()
 	var answer struct{ EventID string }
 	if err := json.UnmarshalRead(res.Body, &answer, json.MatchCaseInsensitiveNames(true)); err != nil || res.StatusCode != http.StatusOK {

@@ -63,8 +63,7 @@ func pack(t *testing.T) parcel {
 	p := parcel{filepath.Join(folder, "it's a package.zip"), fmt.Sprintf("%x", sha256.Sum256(program))}
 	var archive bytes.Buffer
 	z := zip.NewWriter(&archive)
-	f := must.Get[io.Writer](t)(z.Create("bin/handler"))
-	must.Get[int](t)(f.Write(program))
+	must.Get[int](t)(must.Get[io.Writer](t)(z.Create("bin/handler")).Write(program))
 	if err := errors.Join(z.Close(), os.WriteFile(p.file, archive.Bytes(), 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +76,6 @@ type rig struct {
 	environ []string
 	source  string
 	answers []answer       // of the app, in order; the last one is repeated
-	hang    bool           // az hangs after it got the package
 	script  []scripted     // what calls are answered instead of by a stand-in, each entry once
 	called  []string       // stand-ins, in order
 	said    bytes.Buffer   // by Deploy, to stdout
@@ -85,8 +83,11 @@ type rig struct {
 	asked   []http.Request // of the app
 }
 
-// scripted is the answer to a call that begins with a text: what az prints, or its error.
-type scripted struct{ call, stdout, stderr string }
+// scripted is the answer to a call that begins with a text: what az prints, or its error. hangs: az answers nothing.
+type scripted struct {
+	call, stdout, stderr string
+	hangs                bool
+}
 
 type answer struct {
 	status int
@@ -118,14 +119,14 @@ func (r *rig) command(ctx context.Context, name string, args ...string) (string,
 	if at := slices.IndexFunc(r.script, func(s scripted) bool { return strings.HasPrefix(call, s.call) }); at >= 0 {
 		s := r.script[at]
 		r.script = slices.Delete(r.script, at, at+1)
+		if s.hangs {
+			<-ctx.Done()
+			return "", &commandError{name, "signal: killed", ctx.Err()}
+		}
 		if s.stderr != "" {
 			return "", &commandError{name, s.stderr, errors.New("exit status 1")}
 		}
 		return s.stdout, nil
-	}
-	if r.hang && slices.Contains(args, "config-zip") {
-		<-ctx.Done()
-		return "", &commandError{name, "signal: killed", ctx.Err()}
 	}
 	var stdout, stderr bytes.Buffer
 	if code, _ := azure.Run(append([]string{name}, args...), r.environ, &stdout, &stderr); code != 0 { //nolint:contextcheck // as a process it would get none either
@@ -136,70 +137,62 @@ func (r *rig) command(ctx context.Context, name string, args ...string) (string,
 
 // deploy runs it for the app that flags name.
 func (r *rig) deploy(ctx context.Context, args ...string) int {
-	return r.run(ctx, append([]string{"-subscription", azure.Subscription, "-resource-group", "rg", "-name", "func", "-src", r.source}, args...)...)
+	return r.run(ctx, append([]string{"-subscription", azure.Subscription, "-resource-group", "rg", "-name", "func"}, args...)...)
 }
 
 func (r *rig) run(ctx context.Context, args ...string) int {
-	return program{run: r.command, client: r, environ: r.environ, stdout: &r.said, stderr: &r.failed}.main(ctx, args)
+	p := program{run: r.command, client: r, environ: r.environ, stdout: &r.said, stderr: &r.failed}
+	return p.main(ctx, append([]string{"-src", r.source}, args...))
 }
-
-// tries returns how often the package was sent.
-func (r *rig) tries() (n int) {
-	for _, call := range r.called {
-		if strings.HasPrefix(call, configZip) {
-			n++
-		}
-	}
-	return n
-}
-
-const configZip = "az functionapp deployment source config-zip"
 
 func TestDeploy(t *testing.T) {
 	t.Parallel()
-	refused := scripted{call: configZip, stderr: "ERROR: The deployment failed. Status Code: 403"}
+	const configZip = "az functionapp deployment source config-zip"
+	azSays := func(text string) []scripted { return []scripted{{call: configZip, stderr: "ERROR: " + text}} }
+	refused := azSays("The deployment failed. Status Code: 403")
 	old := answer{http.StatusOK, `{"commit":"0123456789abcdef","sha256":"00"}`, nil}
-	shut := answer{http.StatusForbidden, "", http.Header{"X-Ms-Forbidden-Ip": {"192.0.2.1"}}}
-	right := func(grants ...azure.Grant) func(*azure.World) {
-		return func(w *azure.World) { w.Grants = grants }
+	shut := []answer{{http.StatusForbidden, "", http.Header{"X-Ms-Forbidden-Ip": {"192.0.2.1"}}}}
+	right := func(role, scope string) func(*azure.World) {
+		return func(w *azure.World) { w.Grants = []azure.Grant{{Role: role, Scope: group + scope}} }
+	}
+	empty := filepath.Join(t.TempDir(), "empty.zip")
+	if err := os.WriteFile(empty, append([]byte("PK\x05\x06"), make([]byte, 18)...), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	const once, twice = 1, 2
 	p := pack(t)
+	wanted := answer{http.StatusOK, `{"sha256":"` + p.handler + `"}`, nil}
 	for name, c := range map[string]struct {
 		change  func(*azure.World)
-		answers []answer // before the app answers what is wanted
-		last    *answer  // instead of what is wanted
-		hang    bool
+		answers []answer // of the app; nil: wanted
 		script  []scripted
-		args    []string
+		args    string
 		code    int
 		tries   int
 		says    []string
 	}{
-		"at once":             {code: exitOK, tries: once, says: []string{"App func in rg", "The app runs"}},
-		"not logged in":       {change: func(w *azure.World) { w.LoggedIn = false }, code: exitFailed, says: []string{"az login"}},
-		"az is too old":       {change: func(w *azure.World) { w.Version = "2.60.0" }, code: exitFailed, says: []string{`"2.60.0"`, oldest, "az upgrade"}},
-		"there is no app":     {change: func(w *azure.World) { w.Made = false }, code: exitFailed, says: []string{"ResourceGroupNotFound"}},
-		"a reader":            {change: right(azure.Grant{Role: "Reader", Scope: group}), code: exitFailed, says: []string{"no right to Microsoft.Web/sites/publish/action", "given up"}},
-		"a contributor":       {change: right(azure.Grant{Role: "Contributor", Scope: group}), code: exitOK, tries: once},
-		"the app alone":       {change: right(azure.Grant{Role: "Website Contributor", Scope: group + "/providers/Microsoft.Web/sites/func"}), code: exitFailed, says: []string{"Microsoft.Web/serverfarms/read", "lacks the plan"}},
-		"the group":           {change: right(azure.Grant{Role: "Website Contributor", Scope: group}), code: exitOK, tries: once},
-		"a role that is new":  {script: []scripted{{"az rest", `{"value":[]}`, ""}}, code: exitOK, tries: once, says: []string{"Not yet: no right", "ten minutes"}},
-		"refused for a while": {script: []scripted{refused}, code: exitOK, tries: twice, says: []string{"Not yet: az: ", "Status Code: 403"}},
-		"refused":             {script: slices.Repeat([]scripted{refused}, 99), code: exitFailed, tries: 21, says: []string{"given up", "Status Code: 403"}},
-		"no way to the storage account": {
-			script: []scripted{{call: configZip, stderr: "ERROR: BlobUploadFailedException: 403"}}, code: exitOK, tries: twice, says: []string{"could not store the package", "Network in docs/deploy.md"},
-		},
-		"a health check that fails": {
-			script: []scripted{{call: configZip, stderr: "ERROR: Deployment was successful but the app appears to be unhealthy."}}, code: exitOK, tries: once, says: []string{"unhealthy", "The app runs"},
-		},
-		"az hangs":                     {hang: true, code: exitOK, tries: once, says: []string{"az has said nothing", "The app runs"}},
-		"the old one runs for a while": {answers: []answer{old, {status: http.StatusNotFound}, {status: http.StatusServiceUnavailable}}, code: exitOK, tries: once, says: []string{"still runs commit 0123456789ab", "answers 404", "answers 503"}},
-		"the old one runs":             {last: &old, code: exitFailed, tries: once, says: []string{"after 5m0s the app does not run it", "still runs commit 0123456789ab"}},
-		"nonsense":                     {last: &answer{http.StatusOK, "<html>", nil}, code: exitFailed, tries: once, says: []string{"is not a version"}},
-		"no key yet":                   {script: []scripted{{call: "az functionapp function keys list", stderr: "ERROR: Not Found"}}, code: exitOK, tries: once, says: []string{"no key yet"}},
-		"shut out":                     {last: &shut, code: exitUnseen, tries: once, says: []string{"allowed_ips", "192.0.2.1"}},
-		"shut out, and content":        {last: &shut, args: []string{"-unseen"}, code: exitOK, tries: once, says: []string{"allowed_ips"}},
+		"at once":                   {code: exitOK, tries: once, says: []string{"App func in rg", "(by flags)", "The app runs"}},
+		"not logged in":             {change: func(w *azure.World) { w.LoggedIn = false }, code: exitFailed, says: []string{"az login"}},
+		"az is too old":             {change: func(w *azure.World) { w.Version = "2.60.0" }, code: exitFailed, says: []string{`"2.60.0"`, oldest, "az upgrade"}},
+		"no package":                {args: "-src none.zip", code: exitFailed, says: []string{"open the package"}},
+		"an empty package":          {args: "-src " + empty, code: exitFailed, says: []string{"is not a package of this app"}},
+		"there is no app":           {change: func(w *azure.World) { w.Made = false }, code: exitFailed, says: []string{"ResourceGroupNotFound"}},
+		"a reader":                  {change: right("Reader", ""), code: exitFailed, says: []string{"no right to Microsoft.Web/sites/publish/action", "given up"}},
+		"a contributor":             {change: right("Contributor", ""), code: exitOK, tries: once},
+		"the app alone":             {change: right("Website Contributor", "/providers/Microsoft.Web/sites/func"), code: exitFailed, says: []string{"Microsoft.Web/serverfarms/read", "lacks the plan"}},
+		"the group":                 {change: right("Website Contributor", ""), code: exitOK, tries: once},
+		"a role that is new":        {script: []scripted{{call: "az rest", stdout: `{"value":[]}`}}, code: exitOK, tries: once, says: []string{"Not yet: no right", "ten minutes"}},
+		"refused for a while":       {script: refused, code: exitOK, tries: twice, says: []string{"Not yet: az: ", "Status Code: 403"}},
+		"refused":                   {script: slices.Repeat(refused, 99), code: exitFailed, tries: 21, says: []string{"given up", "Status Code: 403"}},
+		"no way to storage":         {script: azSays("BlobUploadFailedException: 403"), code: exitOK, tries: twice, says: []string{"could not store the package", "Network in docs/deploy.md"}},
+		"a health check that fails": {script: azSays("Deployment was successful but the app appears to be unhealthy."), code: exitOK, tries: once, says: []string{"unhealthy", "The app runs"}},
+		"az hangs":                  {script: []scripted{{call: configZip, hangs: true}}, code: exitOK, tries: once, says: []string{"az has said nothing", "The app runs"}},
+		"the old one for a while":   {answers: []answer{old, {status: 404}, {status: 503}, wanted}, code: exitOK, tries: once, says: []string{"still runs commit 0123456789ab", "answers 404", "answers 503"}},
+		"the old one":               {answers: []answer{old}, code: exitFailed, tries: once, says: []string{"after 5m0s the app does not run it", "still runs commit 0123456789ab"}},
+		"nonsense":                  {answers: []answer{{status: 200, body: "<html>"}}, code: exitFailed, tries: once, says: []string{"is not a version"}},
+		"no key yet":                {script: []scripted{{call: "az functionapp function keys list", stderr: "ERROR: Not Found"}}, code: exitOK, tries: once, says: []string{"no key yet"}},
+		"shut out":                  {answers: shut, code: exitUnseen, tries: once, says: []string{"allowed_ips", "192.0.2.1"}},
+		"shut out, and content":     {answers: shut, args: "-unseen", code: exitOK, tries: once, says: []string{"allowed_ips"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -209,12 +202,12 @@ func TestDeploy(t *testing.T) {
 				c.change(&w)
 			}
 			r := newRig(t, w, p)
-			if c.last != nil {
-				r.answers = []answer{*c.last}
+			r.script = slices.Clone(c.script)
+			if c.answers != nil {
+				r.answers = c.answers
 			}
-			r.answers, r.hang, r.script = append(c.answers, r.answers...), c.hang, c.script
 			synctest.Test(t, func(t *testing.T) { // its clock advances while nothing runs
-				if code := r.deploy(t.Context(), c.args...); code != c.code {
+				if code := r.deploy(t.Context(), strings.Fields(c.args)...); code != c.code {
 					t.Errorf("exit code %d, want %d", code, c.code)
 				}
 			})
@@ -224,7 +217,7 @@ func TestDeploy(t *testing.T) {
 					t.Errorf("it does not say %q", text)
 				}
 			}
-			if n := r.tries(); n != c.tries {
+			if n := strings.Count(strings.Join(r.called, "\n"), configZip); n != c.tries {
 				t.Errorf("%d tries, want %d", n, c.tries)
 			}
 			for _, request := range r.asked {
@@ -266,19 +259,18 @@ func TestTarget(t *testing.T) {
 	p := pack(t)
 	for name, c := range map[string]struct {
 		environ []string
-		args    []string
+		args    string
 		state   bool // Terraform has applied
 		code    int
 		says    string
 	}{
-		"flags":           {args: []string{"-subscription", azure.Subscription, "-resource-group", "rg", "-name", "func"}, code: exitOK, says: "(by flags)"},
-		"half the flags":  {args: []string{"-name", "func"}, environ: whole, state: true, code: exitFailed, says: "go together"},
+		"half the flags":  {args: "-name func", environ: whole, state: true, code: exitFailed, says: "go together"},
 		"environment":     {environ: whole, code: exitOK, says: "(by AZURE_SUBSCRIPTION_ID"},
 		"half of it":      {environ: whole[:2], state: true, code: exitOK, says: "(by terraform output)"},
 		"nobody":          {code: exitFailed, says: "azd deploy"},
-		"an argument":     {args: []string{"func"}, code: exitUsage, says: "no arguments"},
-		"an unknown flag": {args: []string{"-x"}, code: exitUsage, says: "not defined"},
-		"help":            {args: []string{"-help"}, code: exitOK, says: "-unseen"},
+		"an argument":     {args: "func", code: exitUsage, says: "no arguments"},
+		"an unknown flag": {args: "-x", code: exitUsage, says: "not defined"},
+		"help":            {args: "-help", code: exitOK, says: "-unseen"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -288,26 +280,11 @@ func TestTarget(t *testing.T) {
 			}
 			r := newRig(t, w, p)
 			r.environ = append(r.environ, c.environ...)
-			code := r.run(t.Context(), append([]string{"-src", p.file}, c.args...)...)
+			code := r.run(t.Context(), strings.Fields(c.args)...)
 			if said := r.said.String() + r.failed.String(); code != c.code || !strings.Contains(said, c.says) {
 				t.Errorf("exit code %d, want %d and %q:\n%s", code, c.code, c.says, said)
 			}
 		})
-	}
-}
-
-// An invalid package is detected before any request to Azure except the login.
-func TestNoPackage(t *testing.T) {
-	t.Parallel()
-	empty := filepath.Join(t.TempDir(), "empty.zip")
-	if err := os.WriteFile(empty, append([]byte("PK\x05\x06"), make([]byte, 18)...), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range []string{empty, filepath.Join(t.TempDir(), "none.zip")} {
-		r := newRig(t, world(), parcel{file: file})
-		if code := r.deploy(t.Context()); code != exitFailed || r.tries() > 0 {
-			t.Errorf("%s: exit code %d, called %q", file, code, r.called)
-		}
 	}
 }
 

@@ -137,9 +137,10 @@ func checkRun(t *testing.T, folder, handler string) {
 		Console: t.Output(),
 	}))
 	defer closed(t, host)
-	ask := func(method, function, key, body string, status int, into any) {
+	ask := func(method, function, key string, status int, into any) {
 		t.Helper()
-		request := must.Get[*http.Request](t)(http.NewRequestWithContext(wait.Context(t), method, host.FunctionURL(function), strings.NewReader(body)))
+		body := strings.NewReader(`{"userId":"auth0|1"}`)
+		request := must.Get[*http.Request](t)(http.NewRequestWithContext(wait.Context(t), method, host.FunctionURL(function), body))
 		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set("X-Functions-Key", key)
 		answer, err := http.DefaultTransport.RoundTrip(request)
@@ -159,13 +160,13 @@ func checkRun(t *testing.T, folder, handler string) {
 		Topic  string
 		Offset *int64
 	}
-	ask(http.MethodPost, "RegisterUser", "key", `{"userId":"auth0|1"}`, http.StatusOK, &stored)
+	ask(http.MethodPost, "RegisterUser", "key", http.StatusOK, &stored)
 	if stored.Topic != "user-events" || stored.Offset == nil || *stored.Offset != 0 {
 		t.Errorf("got %+v", stored)
 	}
-	ask(http.MethodGet, "Version", "", "", http.StatusUnauthorized, nil)
+	ask(http.MethodGet, "Version", "", http.StatusUnauthorized, nil)
 	var build struct{ Commit, SHA256 string }
-	ask(http.MethodGet, "Version", "key", "", http.StatusOK, &build)
+	ask(http.MethodGet, "Version", "key", http.StatusOK, &build)
 	if info, sum := contents(t, handler); build.SHA256 != sum || build.Commit != version(info.Settings) {
 		t.Errorf("the app says %+v, and is %s of %s", build, sum, version(info.Settings))
 	}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,8 +19,8 @@ func smallApp() map[string]string {
 	return map[string]string{
 		"go.mod":                 "module small\n\ngo 1.26\n",
 		"handler/main.go":        "package main\n\nfunc main() {}\n",
-		"host.json":              "{\r\n\"version\":\"2.0\",\"customHandler\":{\"description\":{\"defaultExecutablePath\":\"bin/handler\"}}\r\n}\r\n",
-		"One/function.json":      "{\"bindings\":[{\"type\":\"httpTrigger\"}]}\r\n",
+		"host.json":              `{"customHandler":{"description":{"defaultExecutablePath":"bin/handler"}}}` + "\r\n",
+		"One/function.json":      `{"bindings":[{"type":"httpTrigger"}]}` + "\r\n",
 		"One/README.md":          "not for Azure",
 		"docs/readme.md":         "not for Azure",
 		"local.settings.json":    "{\"Values\":{\"KAFKA_SASL_PASSWORD\":\"not for Azure\"}}",
@@ -29,15 +28,14 @@ func smallApp() map[string]string {
 	}
 }
 
-func lay(t *testing.T, files map[string]string) (root string) {
+// lay writes files into a folder.
+func lay(t *testing.T, root string, files map[string]string) string {
 	t.Helper()
-	root = t.TempDir()
-	all := fstest.MapFS{}
 	for name, content := range files {
-		all[name] = &fstest.MapFile{Data: []byte(content)}
-	}
-	if err := os.CopyFS(root, all); err != nil {
-		t.Fatal(err)
+		path := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return root
 }
@@ -45,12 +43,12 @@ func lay(t *testing.T, files map[string]string) (root string) {
 // The user's settings and the system's line ends must not affect the package.
 func TestPackageIsTheSameForEverybody(t *testing.T) {
 	app := smallApp()
-	first := pack(t, lay(t, app))
+	first := pack(t, lay(t, t.TempDir(), app))
 
 	for name, content := range app {
 		app[name] = strings.ReplaceAll(content, "\r\n", "\n")
 	}
-	root := lay(t, app)
+	root := lay(t, t.TempDir(), app)
 	if err := os.Chmod(filepath.Join(root, "host.json"), 0o400); err != nil {
 		t.Fatal(err)
 	}
@@ -59,11 +57,10 @@ func TestPackageIsTheSameForEverybody(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	second := pack(t, root)
-	if !bytes.Equal(first, second) {
+	if !bytes.Equal(first, pack(t, root)) {
 		t.Error("the packages differ")
 	}
-	folder, modes := unpack(t, second)
+	folder, modes := unpack(t, first)
 	if len(modes) != 3 {
 		t.Errorf("%v are packed", modes)
 	}
@@ -77,7 +74,7 @@ func TestNewFilesDoNotShow(t *testing.T) {
 	t.Parallel()
 	app := smallApp()
 	app["infra/main.tf"] = ""
-	root := lay(t, app)
+	root := lay(t, t.TempDir(), app)
 	for _, args := range []string{"init -q", "add .", "-c user.name=a -c user.email=a@example.com commit -q -m all"} {
 		command := exec.CommandContext(t.Context(), "git", strings.Fields(args)...)
 		command.Dir = root
@@ -94,12 +91,7 @@ func TestNewFilesDoNotShow(t *testing.T) {
 		{map[string]string{"handler/more.go": "package main\n\nfunc more() {}\n"}, true},
 		{map[string]string{"infra/main.tf": "changed"}, true},
 	} {
-		for name, content := range step.files {
-			if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755), os.WriteFile(filepath.Join(root, name), []byte(content), 0o600)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if shows := !bytes.Equal(pack(t, root), committed); shows != step.shows {
+		if shows := !bytes.Equal(pack(t, lay(t, root, step.files)), committed); shows != step.shows {
 			t.Errorf("%v: it shows: %v", step.files, shows)
 		}
 		_ = os.Remove(filepath.Join(root, "handler", "more.go"))
@@ -110,15 +102,22 @@ func TestWhatCannotBePacked(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		file, content string // spoilt; no content: it is not there
+		args          string // besides -o
+		code          int
 		want          string
 	}{
-		"another folder":          {"host.json", "", "run this in the project's folder"},
-		"another handler":         {"host.json", `{"customHandler":{"description":{"defaultExecutablePath":"handler"}}}`, `defaultExecutablePath is "handler"`},
-		"host.json is no JSON":    {"host.json", `{"customHandler":`, "read host.json"},
-		"no functions":            {"One/function.json", "", "no folder has a function.json"},
-		"a function is no JSON":   {"One/function.json", `{"bindings":[}`, "read One/function.json"},
-		"a function has no parts": {"One/function.json", `{"bindings":[]}`, "One/function.json has no bindings"},
-		"the handler has a fault": {"handler/main.go", "package main\n\nfunc main() { none() }\n", "undefined: none"},
+		"another folder":          {"host.json", "", "", 1, "run this in the project's folder"},
+		"another handler":         {"host.json", `{"customHandler":{"description":{"defaultExecutablePath":"handler"}}}`, "", 1, `defaultExecutablePath is "handler"`},
+		"host.json is no JSON":    {"host.json", `{"customHandler":`, "", 1, "read host.json"},
+		"no functions":            {"One/function.json", "", "", 1, "no folder has a function.json"},
+		"a function is no JSON":   {"One/function.json", `{"bindings":[}`, "", 1, "read One/function.json"},
+		"a function has no parts": {"One/function.json", `{"bindings":[]}`, "", 1, "One/function.json has no bindings"},
+		"the handler has a fault": {"handler/main.go", "package main\n\nfunc main() { none() }\n", "", 1, "undefined: none"},
+		"no such folder":          {"", "", "-o no/such/folder/userrelay.zip", 1, "write no/such/folder/userrelay.zip"},
+		"no name":                 {"", "", "-o=", 2, "see -help"},
+		"an unknown flag":         {"", "", "-unknown", 2, "not defined: -unknown"},
+		"an argument":             {"", "", "userrelay.zip", 2, "no arguments but flags"},
+		"help":                    {"", "", "-help", 0, "-sbom"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -127,28 +126,18 @@ func TestWhatCannotBePacked(t *testing.T) {
 			if c.content != "" {
 				app[c.file] = c.content
 			}
-			folder := lay(t, map[string]string{"userrelay.zip": "the last one"})
+			folder := lay(t, t.TempDir(), map[string]string{"userrelay.zip": "the last one"})
 			out := filepath.Join(folder, "userrelay.zip")
 			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), lay(t, app), []string{"-o", out}, &stdout, &stderr)
-			if code != 1 || !strings.Contains(stderr.String(), c.want) || stdout.Len() > 0 {
-				t.Errorf("exit code %d, it says %q and %q, want %q", code, stderr.String(), stdout.String(), c.want)
+			code := run(t.Context(), lay(t, t.TempDir(), app), append([]string{"-o", out}, strings.Fields(c.args)...), &stdout, &stderr)
+			if code != c.code || !strings.Contains(stderr.String(), c.want) || stdout.Len() > 0 {
+				t.Errorf("exit code %d, want %d; it says %q and %q, want %q", code, c.code, stderr.String(), stdout.String(), c.want)
 			}
 			left := must.Get[[]os.DirEntry](t)(os.ReadDir(folder))
 			if kept := must.Get[[]byte](t)(os.ReadFile(out)); string(kept) != "the last one" || len(left) != 1 {
 				t.Errorf("the last package is %q, left behind: %v", kept, left)
 			}
 		})
-	}
-}
-
-func TestArguments(t *testing.T) {
-	t.Parallel()
-	for args, want := range map[string]int{"-help": 0, "-unknown": 2, "userrelay.zip": 2, "-o=": 2, "-o no/such/folder/userrelay.zip": 1} {
-		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), lay(t, smallApp()), strings.Fields(args), &stdout, &stderr); code != want || stderr.Len() == 0 {
-			t.Errorf("%q: exit code %d, want %d: %s", args, code, want, stderr.String())
-		}
 	}
 }
 
