@@ -2,6 +2,7 @@ package functions_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,7 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"go.uber.org/goleak"
 
 	"userrelay/handler/delivery"
@@ -209,29 +209,21 @@ func (a answer) wantHeaders(t *testing.T, mediaType string) {
 	}
 }
 
-// wantProblem checks a problem document (RFC 9457), which must have no other members, and returns its detail.
+// wantProblem checks a problem document (RFC 9457) without an event id, and returns its detail.
 func (a answer) wantProblem(t *testing.T, status int, kind string) (detail string) {
 	t.Helper()
-	var p struct {
-		Type    string `json:"type"`
-		Title   string `json:"title"`
-		Status  int    `json:"status"`
-		Detail  string `json:"detail"`
-		EventID string `json:"eventId,omitzero"`
-	}
-	if err := json.Unmarshal([]byte(a.body), &p, json.RejectUnknownMembers(true)); err != nil {
-		t.Fatalf("answer %d %q: %v", a.status, a.body, err)
-	}
-	p.Type = strings.TrimPrefix(p.Type, "urn:userrelay:problem:")
-	if a.status != status || p.Status != status || p.Type != kind || p.Title != http.StatusText(status) || p.Detail == "" {
-		t.Errorf("answer %d %s, want %d of type %s", a.status, a.body, status, kind)
+	begin := fmt.Sprintf(`{"type":"urn:userrelay:problem:%s","title":"%s","status":%d,"detail":"`, kind, http.StatusText(status), status)
+	detail, ok := strings.CutPrefix(a.body, begin)
+	detail, whole := strings.CutSuffix(detail, `"}`)
+	if a.status != status || !ok || !whole || detail == "" {
+		t.Errorf("answer %d %s, want %d %s…", a.status, a.body, status, begin)
 	}
 	a.wantHeaders(t, "application/problem+json")
 	want := map[string]string{"busy": "1", "not-stored": "1 2", "outcome-unknown": "2"}[kind]
 	if retry := a.header.Get("Retry-After"); (retry == "") != (want == "") || !strings.Contains(want, retry) {
 		t.Errorf("Retry-After = %q with %d %s", retry, status, kind)
 	}
-	return p.Detail
+	return strings.ReplaceAll(detail, `\"`, `"`)
 }
 
 // unwanted is a body that is not needed but must be read to its end.

@@ -2,15 +2,16 @@ package functions_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"userrelay/handler/functions"
-	"userrelay/handler/registration"
-	"userrelay/handler/relay"
 	"userrelay/handler/trace"
 )
 
@@ -51,33 +52,6 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-func TestMethods(t *testing.T) {
-	t.Parallel()
-	get, post := []string{"GET", "HEAD"}, []string{"POST"}
-	for path, allowed := range map[string][]string{
-		"/": get, register: post, "/api/Health": get, "/api/Version": get, "/api/registeruser/": post, drain: post,
-	} {
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "get", marker} {
-			if slices.Contains(allowed, method) {
-				continue // as in TestRoutes
-			}
-			got := serving(t, &parts{}).serve(request(t, method, path, unwanted(t)))
-			detail := got.wantProblem(t, http.StatusMethodNotAllowed, "method-not-allowed")
-			if want := "The method must be " + strings.Join(allowed, " or ") + "."; detail != want {
-				t.Errorf("detail = %q, want %q", detail, want)
-			}
-			if got := got.header.Get("Allow"); got != strings.Join(allowed, ", ") {
-				t.Errorf("Allow = %q, want %q", got, allowed)
-			}
-		}
-	}
-	for _, path := range []string{"/", "/api/Health", "/api/Version"} {
-		if got := serving(t, &parts{}).serve(request(t, http.MethodHead, path, nil)); got.status != http.StatusOK {
-			t.Errorf("HEAD %s: answer %d", path, got.status)
-		}
-	}
-}
-
 // The version function answers which program runs. It makes no request and reports nothing.
 func TestVersion(t *testing.T) {
 	t.Parallel()
@@ -88,42 +62,86 @@ func TestVersion(t *testing.T) {
 	p.serve(request(t, http.MethodGet, "/api/Version", nil)).want(t, http.StatusOK, `{"commit":"c51b745+changed","sha256":"0a"}`)
 }
 
-// The context of a function has the invocation from the host's headers.
-func TestInvocation(t *testing.T) {
+func health(t *testing.T) *http.Request {
+	t.Helper()
+	return request(t, http.MethodGet, "/api/Health", nil)
+}
+
+func (a answer) wantHealth(t *testing.T, status int) {
+	t.Helper()
+	a.want(t, status, map[int]string{http.StatusOK: `{"status":"ok"}`, http.StatusServiceUnavailable: `{"status":"degraded"}`}[status])
+}
+
+// Kafka is checked once a second at most, and each change is reported once, also that Kafka is unavailable at the start.
+func TestHealth(t *testing.T) {
 	t.Parallel()
-	const id, traceparent = "X-Azure-Functions-Invocationid", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	for _, c := range []struct {
-		header       http.Header
-		traced       bool
-		state, invID string
-	}{
-		{http.Header{}, false, "", ""},
-		{http.Header{"Traceparent": {traceparent}, "Tracestate": {"a=1", "b=2"}}, true, "a=1,b=2", ""},
-		{http.Header{"Tracestate": {"a=1"}}, false, "", ""},
-		{http.Header{"Traceparent": {marker}, "Tracestate": {"a=1"}}, false, "", ""},
-		{http.Header{id: {"6b1a"}}, false, "", "6b1a"},
-		{http.Header{id: {"mine, his, 6b1a"}}, false, "", "6b1a"}, // the host appends its own to a caller's
-		{http.Header{id: {"mine", " 6b1a "}}, false, "", "6b1a"},
-		{http.Header{id: {strings.Repeat("i", 64)}}, false, "", strings.Repeat("i", 64)},
-		{http.Header{id: {strings.Repeat("i", 65)}}, false, "", ""},
-		{http.Header{id: {"ż"}}, false, "", ""},
-		{http.Header{id: {"a b"}}, false, "", ""},
-		{http.Header{id: {"mine,"}}, false, "", ""},
-	} {
-		var got trace.Operation
-		p := serving(t, &parts{deliver: func(ctx context.Context, e registration.Event) (relay.Outcome, error) {
-			got = trace.FromContext(ctx)
-			return outcome(e), nil
+	synctest.Test(t, func(t *testing.T) {
+		down := errors.New(marker)
+		var kafka error
+		checks := 0
+		p := serving(t, &parts{
+			check: func(context.Context) error { checks++; return kafka },
+			want:  "unhealthy healthy unhealthy healthy",
+		})
+		for i, step := range []struct {
+			wait   time.Duration
+			kafka  error
+			status int
+			checks int
+			told   string
+		}{
+			{0, down, 503, 1, "unhealthy"},
+			{0, nil, 503, 1, "unhealthy"},
+			{time.Second - 1, nil, 503, 1, "unhealthy"},
+			{1, down, 503, 2, "unhealthy"},
+			{time.Hour, down, 503, 3, "unhealthy"},
+			{time.Second, nil, 200, 4, "unhealthy healthy"},
+			{time.Second - 1, down, 200, 4, "unhealthy healthy"},
+			{1, nil, 200, 5, "unhealthy healthy"},
+			{time.Second, down, 503, 6, "unhealthy healthy unhealthy"},
+			{time.Second, nil, 200, 7, "unhealthy healthy unhealthy healthy"},
+		} {
+			<-time.After(step.wait)
+			kafka = step.kafka
+			p.serve(health(t)).wantHealth(t, step.status)
+			if checks != step.checks || p.tells() != step.told {
+				t.Errorf("step %d: %d checks, told %q, want %d and %q", i, checks, p.tells(), step.checks, step.told)
+			}
+		}
+	})
+}
+
+// A check may take two seconds even if its caller disconnects, because others share the result. A client that leaves
+// does not wait for the check that another one's request makes.
+func TestHealthIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var op trace.Operation
+		checks := 0
+		gone, leave := context.WithCancel(t.Context())
+		p := serving(t, &parts{want: "unhealthy", check: func(ctx context.Context) error {
+			op, checks = trace.FromContext(ctx), checks+1
+			leave()
+			<-ctx.Done()
+			return ctx.Err()
 		}})
-		r := post(t)
-		r.Header = c.header
-		p.serve(r).wantStored(t)
-		want := trace.Operation{TraceID: got.TraceID, Flags: "01", State: c.state, Name: "RegisterUser", InvocationID: c.invID}
-		if c.traced {
-			want.TraceID, want.SpanID = traceparent[3:35], traceparent[36:52]
+		start := time.Now()
+		var group sync.WaitGroup
+		r := health(t).WithContext(gone)
+		r.Header.Set("X-Azure-Functions-InvocationId", "6b1a")
+		for _, r := range []*http.Request{r, health(t), health(t), health(t)} {
+			group.Go(func() { p.serve(r).wantHealth(t, http.StatusServiceUnavailable) })
+			synctest.Wait()
 		}
-		if got != want || len(got.TraceID) != 32 {
-			t.Errorf("%v: operation %+v, want %+v", c.header, got, want)
+		left, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		p.serve(health(t).WithContext(left))
+		if waited := time.Since(start); waited != 100*time.Millisecond {
+			t.Errorf("it waited %v", waited)
 		}
-	}
+		group.Wait()
+		if took := time.Since(start); took != 2*time.Second || checks != 1 || op.Name != "Health" || op.InvocationID != "6b1a" {
+			t.Errorf("%d checks took %v, the first one's operation is %+v", checks, took, op)
+		}
+	})
 }

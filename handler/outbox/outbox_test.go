@@ -118,10 +118,8 @@ func TestByIdentity(t *testing.T) {
 			if delivery.ClassOf(err) != delivery.Unavailable || !strings.Contains(err.Error(), "NoToken") {
 				t.Errorf("without a token: %v", err)
 			}
-			prepared := make(chan error, 1)
-			go func() { prepared <- q.Prepare(wait.Context(t)) }()
 			close(come)
-			if err = <-prepared; err == nil {
+			if err = q.Prepare(wait.Context(t)); err == nil {
 				_, err = q.Put(wait.Context(t), message(1), 0)
 			}
 			if c.code == "" && err != nil || c.code != "" && (err == nil || !strings.Contains(err.Error(), ": "+c.code)) {

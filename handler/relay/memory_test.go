@@ -21,8 +21,6 @@ type memory struct {
 	n        int
 	messages []*message
 	poison   []poisoned
-	looks    int // calls of Receive
-	most     int // messages that were received and hidden at a time
 }
 
 // fault makes a call of the queue, or fails before its work or after it, when the answer is lost.
@@ -71,13 +69,16 @@ func (q *memory) next(kind string) string {
 	return fmt.Sprint(kind, q.n)
 }
 
-// find returns the index of a message that no other receiver has. q.mu is held.
-func (q *memory) find(k delivery.Kept) (int, error) {
-	i := slices.IndexFunc(q.messages, func(m *message) bool { return m.Kept == k })
-	if i < 0 {
-		return 0, delivery.ErrSeen
-	}
-	return i, nil
+// change makes a call that changes a message, unless another receiver has it.
+func (q *memory) change(ctx context.Context, op string, k delivery.Kept, do func(i int)) error {
+	return q.call(ctx, op, func() error {
+		i := slices.IndexFunc(q.messages, func(m *message) bool { return m.Kept == k })
+		if i < 0 {
+			return delivery.ErrSeen
+		}
+		do(i)
+		return nil
+	})
 }
 
 // add puts a message into the queue. q.mu is held, or nobody else uses it yet.
@@ -97,22 +98,12 @@ func (q *memory) Put(ctx context.Context, m registration.Envelope, hidden time.D
 }
 
 func (q *memory) Delete(ctx context.Context, k delivery.Kept) error {
-	return q.call(ctx, "Delete", func() error {
-		i, err := q.find(k)
-		if err == nil {
-			q.messages = slices.Delete(q.messages, i, i+1)
-		}
-		return err
-	})
+	return q.change(ctx, "Delete", k, func(i int) { q.messages = slices.Delete(q.messages, i, i+1) })
 }
 
 func (q *memory) Show(ctx context.Context, k delivery.Kept, after time.Duration) error {
-	return q.call(ctx, "Show", func() error {
-		i, err := q.find(k)
-		if err == nil {
-			q.messages[i].shows, q.messages[i].Receipt = time.Now().Add(after), q.next("r-")
-		}
-		return err
+	return q.change(ctx, "Show", k, func(i int) {
+		q.messages[i].shows, q.messages[i].Receipt = time.Now().Add(after), q.next("r-")
 	})
 }
 
@@ -126,18 +117,12 @@ func (q *memory) Poison(ctx context.Context, message []byte, reason string) (del
 func (q *memory) Receive(ctx context.Context, most int, hidden time.Duration) (got []delivery.Received, err error) {
 	until := time.Now().Add(hidden)
 	err = q.call(ctx, "Receive", func() error {
-		q.looks++
-		held := 0
 		for _, m := range q.messages {
 			if len(got) < most && m.visible() {
 				m.shows, m.Receipt, m.tries = until, q.next("r-"), m.tries+1
 				got = append(got, delivery.Received{Kept: m.Kept, Message: m.body, Tries: m.tries, Until: until})
 			}
-			if m.tries > 0 && !m.visible() {
-				held++
-			}
 		}
-		q.most = max(q.most, held)
 		return nil
 	})
 	return got, err
@@ -163,13 +148,6 @@ func (q *memory) size() (all, visible int) {
 func (q *memory) len() int {
 	n, _ := q.size()
 	return n
-}
-
-// received returns how often somebody received, and how many messages were hidden by that at a time.
-func (q *memory) received() (looks, most int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.looks, q.most
 }
 
 // reasons are those of the messages in the poison queue.

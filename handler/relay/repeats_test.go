@@ -13,10 +13,6 @@ import (
 	"userrelay/handler/relay"
 )
 
-func chosen(source, id, userID string) registration.Event {
-	return registration.Event{ID: id, Chosen: true, UserID: userID, Source: "urn:auth0:" + source}
-}
-
 // stream is a CloudEvent of Auth0, whose record has another source and id.
 func stream(source, id string) registration.Event {
 	e := chosen("acme", "a0pur_1", "auth0|1")

@@ -136,11 +136,11 @@ func anybody(i int) string { return fmt.Sprint("auth0|", i) }
 // trip opens the breaker of a relay whose Kafka then answers again, which the relay does not know yet.
 func (x *rig) trip(r *relay.Relay) {
 	x.Helper()
-	answers := x.k.now(always(0, fails(delivery.Unavailable)))
+	x.k.now(always(0, fails(delivery.Unavailable)))
 	for i := range 5 {
 		x.deliver(r, registered(fmt.Sprint("trip-", i), fmt.Sprint("auth0|trip-", i)), relay.InOutbox)
 	}
-	x.k.now(answers)
+	x.k.now(always(0, nil))
 }
 
 func (x *rig) equal(what string, want, got any) {
@@ -196,15 +196,17 @@ func inOutbox() relay.Outcome {
 	return relay.Outcome{Kind: relay.InOutbox, EventID: "e-1", Outbox: kept}
 }
 
-func event() registration.Event {
-	e := registered("e-1", "auth0|1")
-	e.Chosen = true
-	return e
+func event() registration.Event { return chosen("acme", "e-1", "auth0|1") }
+
+func chosen(tenant, id, userID string) registration.Event {
+	return registration.Event{ID: id, Chosen: true, UserID: userID, Source: "urn:auth0:" + tenant, Time: time.Unix(1, 0)}
 }
 
 // registered is an event whose id is derived.
 func registered(id, userID string) registration.Event {
-	return registration.Event{ID: id, UserID: userID, Source: "urn:auth0:acme", Time: time.Unix(1, 0)}
+	e := chosen("acme", id, userID)
+	e.Chosen = false
+	return e
 }
 
 func withProfile() registration.Event {

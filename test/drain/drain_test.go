@@ -3,6 +3,7 @@
 package drain_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"go.uber.org/goleak"
 
 	"userrelay/handler/delivery"
@@ -151,14 +151,10 @@ func trigger(t *testing.T, k *kafka, connection string) (stop func()) {
 	if err := os.CopyFS(filepath.Join(dir, "DrainOutbox"), os.DirFS(filepath.Join(root, "DrainOutbox"))); err != nil {
 		t.Fatal(err)
 	}
-	var host map[string]any
-	if err := json.Unmarshal(must.Get[[]byte](t)(os.ReadFile(filepath.Join(root, "host.json"))), &host); err != nil {
-		t.Fatal(err)
-	}
-	host["customHandler"] = map[string]any{
-		"description": map[string]any{"defaultExecutablePath": must.Get[string](t)(os.Executable())}, "enableForwardingHttpRequest": true,
-	}
-	if err := os.WriteFile(filepath.Join(dir, "host.json"), must.Get[[]byte](t)(json.Marshal(host)), 0o600); err != nil {
+	host := must.Get[[]byte](t)(os.ReadFile(filepath.Join(root, "host.json")))
+	program := filepath.ToSlash(must.Get[string](t)(os.Executable()))
+	host = bytes.Replace(host, []byte("bin/handler"), []byte(program), 1)
+	if err := os.WriteFile(filepath.Join(dir, "host.json"), host, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	h := must.Get[*funchost.Host](t)(funchost.Start(t.Context(), funchost.Config{
