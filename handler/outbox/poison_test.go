@@ -108,16 +108,15 @@ func TestResendOfAnotherApp(t *testing.T) {
 	t.Parallel()
 	s, ctx := queuetest.Start(t, storagequeue.Config{}), wait.Context(t)
 	account := must.Get[outbox.Account](t)(outbox.ParseConnectionString(s.ConnectionString()))
-	old, now := []string{"old:9092"}, []string{"kafka:9092"}
 	m := message(1)
-	m.Origin = registration.Origin{App: "app-old", Topic: "users", Brokers: old}
+	m.Origin = registration.Origin{App: "app-old", Topic: "users", Brokers: []string{"old:9092"}}
 	writer := open(t, s.ConnectionString())
 	must.Get[delivery.Kept](t)(writer.Poison(ctx, m.Encode(), "why"))
 	for _, c := range []struct {
 		app  string
 		want error
 	}{{"app", registration.ErrForeign}, {"app-old", nil}} {
-		as := registration.Origin{App: c.app, Topic: "users", Brokers: now}
+		as := registration.Origin{App: c.app, Topic: "users", Brokers: []string{"kafka:9092"}}
 		q := newQueue(t, outbox.Config{Account: account, Origin: as})
 		if list, err := q.ListPoisoned(ctx); err != nil || len(list) != 1 || !errors.Is(list[0].Err, c.want) {
 			t.Errorf("%s: listed %+v, %v", c.app, list, err)

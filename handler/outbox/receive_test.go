@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -73,32 +74,31 @@ func TestReceive(t *testing.T) {
 func TestLook(t *testing.T) {
 	t.Parallel()
 	s, q, ctx := started(t)
-	want := func(what string, waiting int, whole bool, poison int, poisonWhole bool) (w, p outbox.Seen) {
+	want := func(what, want string) (w, p outbox.Seen) {
 		t.Helper()
 		for range 2 { // the second time shows that the first took nothing
 			var err error
 			w, p, err = q.Look(wait.Context(t))
-			if err != nil || len(w.Events) != waiting || w.Whole != whole || len(p.Events) != poison || p.Whole != poisonWhole {
-				t.Errorf("%s: got %d %v and %d %v (%v), want %d %v and %d %v",
-					what, len(w.Events), w.Whole, len(p.Events), p.Whole, err, waiting, whole, poison, poisonWhole)
+			if got := fmt.Sprint(len(w.Events), w.Whole, len(p.Events), p.Whole); err != nil || got != want {
+				t.Errorf("%s: got %s (%v), want %s", what, got, err, want)
 			}
 		}
 		return w, p
 	}
-	want("no queues", 0, true, 0, true)
+	want("no queues", "0 true 0 true")
 	put(t, q, message(1), 0)
 	if _, err := q.Poison(ctx, message(2).Encode(), "It cannot be read."); err != nil {
 		t.Fatal(err)
 	}
-	if w, p := want("one in each", 1, true, 1, true); w.Events[0].ID != "e-1" || p.Events[0].ID != "e-2" {
+	if w, p := want("one in each", "1 true 1 true"); w.Events[0].ID != "e-1" || p.Events[0].ID != "e-2" {
 		t.Errorf("got %+v and %+v", w, p)
 	}
 	queuetest.Put(t, queuetest.Open(t, s.ConnectionString(), outbox.QueueName+"-poison"), "no base64!")
-	want("one that cannot be read", 1, true, 1, false)
+	want("one that cannot be read", "1 true 1 false")
 	put(t, q, message(3), time.Hour)
-	want("one that is hidden", 1, false, 1, false)
+	want("one that is hidden", "1 false 1 false")
 	for i := range 31 {
 		put(t, q, message(10+i), 0)
 	}
-	want("more than are shown", 32, false, 1, false)
+	want("more than are shown", "32 false 1 false")
 }

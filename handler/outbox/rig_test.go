@@ -78,11 +78,11 @@ func secured(t *testing.T) (*storagequeue.Server, *http.Client) {
 	return queuetest.Start(t, storagequeue.Config{Certificate: &certificate.TLS.Certificates[0]}), client
 }
 
-// bearer makes a token like Entra ID's, without a valid signature.
-func bearer(audience string, expires time.Time) string {
+// bearer makes a token for Storage like Entra ID's, without a valid signature.
+func bearer(expires time.Time) string {
 	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	since := time.Now().Add(-time.Hour).Unix()
-	return part(`{"alg":"none","typ":"JWT"}`) + "." + part(fmt.Sprintf(
-		`{"aud":%q,"iss":"https://sts.windows.net/00000000-0000-0000-0000-000000000000/","nbf":%d,"iat":%d,"exp":%d}`,
-		audience, since, since, expires.Unix())) + "."
+	return part(`{"alg":"none","typ":"JWT"}`) + "." + part(fmt.Sprintf(`{"aud":"https://storage.azure.com",`+
+		`"iss":"https://sts.windows.net/00000000-0000-0000-0000-000000000000/","nbf":%d,"iat":%d,"exp":%d}`,
+		since, since, expires.Unix())) + "."
 }

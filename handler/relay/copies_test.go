@@ -2,22 +2,171 @@ package relay_test
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
-	"regexp"
+	"errors"
 	"runtime"
-	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"weak"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
-	"userrelay/test/must"
+	"userrelay/test/quiet"
 )
+
+// stream is a CloudEvent of Auth0, whose record has another source and id.
+func stream(source, id string) registration.Event {
+	e := chosen("acme", "a0pur_1", "auth0|1")
+	e.Auth0Source, e.Auth0ID = source, id
+	return e
+}
+
+// A repeat has the source and the id of the first request. For a CloudEvent its own count, not those of its record.
+func TestRepeats(t *testing.T) {
+	type row struct {
+		first, second registration.Event
+		after         time.Duration
+		records       int
+		replay        bool
+		err           error
+	}
+	first := chosen("acme", "e-1", "auth0|1")
+	each(t, map[string]row{
+		"at the same time":                {first, first, 0, 1, true, nil},
+		"later":                           {first, first, time.Minute, 1, true, nil},
+		"just before 5 minutes":           {first, first, 5 * time.Minute, 1, true, nil},
+		"after that":                      {first, first, 5*time.Minute + s, 2, false, nil},
+		"another id":                      {first, chosen("acme", "e-2", "auth0|1"), time.Minute, 2, false, nil},
+		"another source":                  {first, chosen("other", "e-1", "auth0|1"), time.Minute, 2, false, nil},
+		"meanwhile, another source":       {first, chosen("other", "e-1", "auth0|1"), 0, 2, false, nil},
+		"of another source, another user": {first, chosen("other", "e-1", "auth0|2"), time.Minute, 2, false, nil},
+		"another user":                    {first, chosen("acme", "e-1", "auth0|2"), time.Minute, 1, false, relay.ErrIDTaken},
+		"meanwhile another user":          {first, chosen("acme", "e-1", "auth0|2"), 0, 1, false, relay.ErrIDTaken},
+		"a derived id":                    {first, registered("e-1", "auth0|1"), time.Minute, 2, false, nil},
+		"a CloudEvent":                    {stream("urn:a", "evt_1"), stream("urn:a", "evt_1"), time.Minute, 1, true, nil},
+		"another CloudEvent":              {stream("urn:a", "evt_1"), stream("urn:a", "evt_2"), time.Minute, 2, false, nil},
+		"another stream":                  {stream("urn:a", "evt_1"), stream("urn:b", "evt_1"), time.Minute, 2, false, nil},
+		"a CloudEvent, an Action":         {stream("urn:a", "evt_1"), chosen("acme", "a0pur_1", "auth0|1"), time.Minute, 2, false, nil},
+	}, func(x *rig, c row) {
+		x.k.answers = always(s, nil)
+		r := x.with(x.q)
+		var before relay.Outcome
+		var wait sync.WaitGroup
+		wait.Go(func() { before = x.deliver(r, c.first, relay.InKafka) })
+		synctest.Wait()
+		<-time.After(c.after)
+		out, err := r.Deliver(x.Context(), c.second)
+		wait.Wait()
+		if !errors.Is(err, c.err) || out.Replayed != c.replay || x.k.n() != c.records || before.Replayed {
+			x.Errorf("%+v, then %+v, error %v, %d records", before, out, err, x.k.n())
+		}
+		if c.replay && (out.Kafka != before.Kafka || out.EventID != before.EventID) {
+			x.Errorf("the repeat has %+v, the first one %+v", out, before)
+		}
+		if (x.k.count("Refused") > 0) != (c.err != nil) {
+			x.Errorf("calls: %s", x.k.calls())
+		}
+	})
+}
+
+// The repeat of a registration with an unknown outcome waits for the late answer, and writes nothing.
+func TestRepeatOfUnknown(t *testing.T) {
+	type row struct {
+		takes   time.Duration // Kafka, for the first
+		after   time.Duration // the repeat, after the first one's answer
+		queue   error
+		class   delivery.Class
+		records int // sent
+	}
+	each(t, map[string]row{
+		"known meanwhile":        {4 * s, 3 * s, errQueue, "", 1},
+		"known while it waits":   {5 * s, 500 * ms, errQueue, "", 1},
+		"not known in its time":  {20 * s, 500 * ms, errQueue, delivery.UnknownOutcome, 1},
+		"nobody will know":       {time.Hour, 70 * s, errQueue, delivery.UnknownOutcome, 2},
+		"without an outbox":      {4 * s, s, nil, "", 1},
+		"the outbox may have it": {4 * s, s, fails(delivery.UnknownOutcome), "", 1},
+	}, func(x *rig, c row) {
+		x.k.answers = always(c.takes, nil)
+		var o relay.Outbox
+		if c.queue != nil {
+			x.q.fault, o = failing(c.queue), x.q
+		}
+		r := x.with(o)
+		if _, err := r.Deliver(x.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
+			x.Fatalf("the first has %v", err)
+		}
+		<-time.After(c.after)
+		start := time.Now()
+		out, err := r.Deliver(x.Context(), event())
+		took := time.Since(start)
+		synctest.Wait()
+		replayed := inKafka()
+		replayed.Replayed = true
+		if delivery.ClassOf(err) != c.class || err == nil && (out != replayed || x.k.count("Forwarded") != 1) || x.k.n() != c.records {
+			x.Errorf("%+v, %v, %d records, told %s", out, err, x.k.n(), x.k.calls())
+		}
+		if took > 4*s || err == nil && took > 2*s {
+			x.Errorf("took %v", took)
+		}
+	})
+}
+
+// Callers repeat at the same time, and leave. They get the answer of the first, which is stored once. A failure is
+// forgotten later; a panic leaves nobody waiting.
+func TestRepeatOf(t *testing.T) {
+	type row struct {
+		kafka, queue error
+		class        delivery.Class // of a repeat meanwhile
+		later        relay.Outcome
+	}
+	replayed := inOutbox()
+	replayed.Replayed = true
+	each(t, map[string]row{
+		"a failure":   {fails(delivery.Unavailable), errQueue, delivery.Unavailable, inKafka()},
+		"an outboxed": {fails(delivery.Unavailable), nil, "", replayed},
+		"a panic":     {errPanic, nil, delivery.UnknownOutcome, inKafka()},
+	}, func(x *rig, c row) {
+		x.k.answers, x.q.fault = script(answer{s, c.kafka}, answer{0, nil}), failing(c.queue)
+		r := x.with(x.q)
+		var callers sync.WaitGroup
+		for range 10 {
+			callers.Go(func() {
+				defer func() { _ = recover() }() // of the first
+				if _, err := r.Deliver(ended(x.Context()), event()); delivery.ClassOf(err) != c.class {
+					x.Errorf("meanwhile: %v", err)
+				}
+			})
+		}
+		callers.Wait()
+		x.equal("records sent", 1, x.k.count("Produce"))
+		out, err := r.Deliver(x.Context(), event())
+		if err != nil || out != c.later {
+			x.Errorf("afterwards: %+v, %v", out, err)
+		}
+	})
+}
+
+// The newest 8192 ids are remembered.
+func TestRepeatsAreBounded(t *testing.T) {
+	bubble(t, func(x *rig) {
+		const most = 8192
+		r := x.with(x.q)
+		deliver := func(i int) (replayed bool) {
+			return x.deliver(r, chosen("acme", strconv.Itoa(i), "auth0|1"), relay.InKafka).Replayed
+		}
+		for i := range most + 2 {
+			deliver(i)
+		}
+		for _, i := range []int{2, most, most + 1, 0, 1} {
+			if known := i > 1; deliver(i) != known {
+				x.Errorf("%d is known: %t, want %t", i, !known, known)
+			}
+		}
+	})
+}
 
 // A message whose record may be in Kafka is hidden until that is known. Then it is deleted, or made visible, however
 // long the queue fails, unless somebody has received it. Close waits for that.
@@ -99,9 +248,7 @@ func TestDoubtfulPutIsFound(t *testing.T) {
 			x.Errorf("%+v, %v", out, err)
 		}
 		<-time.After(5 * time.Minute)
-		if n := x.k.perUser(&x.k.topic)["auth0|1"]; x.q.len() != 0 || n != 1 {
-			x.Errorf("%d left, %d records", x.q.len(), n)
-		}
+		x.equal("messages left, records", []int{0, 1}, []int{x.q.len(), x.k.perUser(&x.k.topic)["auth0|1"]})
 	})
 }
 
@@ -119,9 +266,8 @@ func TestDoubtfulPutIsDrained(t *testing.T) {
 		})
 		<-time.After(59 * s) // a second before the next look
 		out := x.deliver(r, event(), relay.InKafka)
-		if out.Kafka != stored(1) || x.k.n() != 1 || x.k.count("Drained") != 1 {
-			x.Errorf("%+v, %d records, told %s", out, x.k.n(), x.k.calls())
-		}
+		x.equal("place", stored(1), out.Kafka)
+		x.equal("records, drained", []int{1, 1}, []int{x.k.n(), x.k.count("Drained")})
 	})
 }
 
@@ -129,7 +275,7 @@ func TestDoubtfulPutIsDrained(t *testing.T) {
 func TestLateProfilesAreFreed(t *testing.T) {
 	each(t, map[string]fault{"in the outbox": nil, "refused": failing(errQueue)}, func(x *rig, f fault) {
 		x.k.answers, x.q.fault = always(forever, nil), f
-		r := x.with(x.q)
+		r := x.start(relay.Config{Producer: x.k, Outbox: x.q, Observer: quiet.Observer{}, Profile: true})
 		deliver := func(e registration.Event) (profile weak.Pointer[byte]) {
 			e.Profile = bytes.Repeat([]byte("x"), 1<<10)
 			_, _ = r.Deliver(x.Context(), e)
@@ -137,102 +283,9 @@ func TestLateProfilesAreFreed(t *testing.T) {
 		}
 		for _, e := range []registration.Event{registered("e-1", "auth0|1"), event()} {
 			profile := deliver(e)
-			x.k.forget()
 			if runtime.GC(); profile.Value() != nil {
 				x.Errorf("the profile is in memory still, of the id that was chosen: %t", e.Chosen)
 			}
 		}
 	})
-}
-
-// Every row of the page that allows a copy makes exactly one here. The last two rows concern Kafka and its producer.
-func TestCopies(t *testing.T) {
-	rows := map[string]func(x *rig){
-		"sent-again": func(x *rig) {
-			for range 2 { // an id of the caller's choice, at two instances
-				x.deliver(x.with(x.q), event(), relay.InKafka)
-			}
-		},
-		"killed-late": func(x *rig) {
-			x.k.answers = script(answer{3 * s, nil}, answer{0, nil})
-			r := x.with(x.q)
-			x.deliver(r, event(), relay.InOutbox)
-			r.Close(ended(x.Context()))
-			<-time.After(2 * time.Minute) // Kafka has it, and the copy is seen
-			x.draining()
-		},
-		"silent": func(x *rig) {
-			x.k.answers = script(answer{time.Hour, nil}, answer{0, nil})
-			r, _ := x.draining()
-			x.deliver(r, event(), relay.InOutbox)
-			<-time.After(3 * time.Minute)
-		},
-		"drain-died": func(x *rig) {
-			x.q.add(queued().Encode(), 0)
-			got, err := x.q.Receive(x.Context(), 1, time.Minute)
-			if err != nil || x.with(x.q).Drain(x.Context(), got[0].Message) != nil {
-				x.Fatal(err)
-			}
-			<-time.After(time.Minute) // nobody deletes it
-			x.draining()
-		},
-		"put-unknown": func(x *rig) {
-			x.k.answers = script(answer{0, fails(delivery.Unavailable)}, answer{0, nil})
-			x.q.fault = putUnknown
-			r := x.with(x.q)
-			if _, err := r.Deliver(x.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
-				x.Fatal(err)
-			}
-			x.q.breaks(nil)
-			if out := x.deliver(r, event(), relay.InKafka); out.Replayed {
-				x.Errorf("%+v", out)
-			}
-			x.draining()
-		},
-		"not-deleted": func(x *rig) {
-			x.q.add(queued().Encode(), 0)
-			x.q.fault = away(time.Now().Add(3*time.Minute), "Delete")
-			_, stop := x.draining()
-			<-time.After(s)
-			stop()
-			<-time.After(4 * time.Minute)
-			x.draining() // another instance: the same one would know the message
-		},
-	}
-	each(t, rows, func(x *rig, happens func(x *rig)) {
-		happens(x)
-		<-time.After(s)
-		if x.k.n() != 2 || x.q.len() != 0 {
-			x.Errorf("%d records, %d messages left", x.k.n(), x.q.len())
-		}
-	})
-	for line := range strings.Lines(read(t, "docs/guarantees.md")) {
-		name, ok := strings.CutPrefix(line, "| `")
-		if name, _, _ = strings.Cut(name, "`"); ok && rows[name] == nil && name != "other-log" && name != "forgotten" {
-			t.Errorf("the page has the row %s, and no test shows it", name)
-		}
-	}
-}
-
-func read(t *testing.T, file string) string {
-	t.Helper()
-	return string(must.Get[[]byte](t)(os.ReadFile(filepath.Join("..", "..", file))))
-}
-
-// The tests that the pages about guarantees name exist.
-func TestNamedTestsExist(t *testing.T) {
-	t.Parallel()
-	names := regexp.MustCompile("`((?:handler|test)/[a-z0-9/]+)\\.(Test[A-Za-z0-9]+)`")
-	for _, page := range []string{"docs/guarantees.md", "docs/reliability.md"} {
-		named := names.FindAllStringSubmatch(read(t, page), -1)
-		if len(named) == 0 {
-			t.Errorf("%s names no test", page)
-		}
-		for _, m := range named {
-			files := must.Get[[]string](t)(filepath.Glob(filepath.Join("..", "..", m[1], "*_test.go")))
-			if !slices.ContainsFunc(files, func(f string) bool { return strings.Contains(read(t, f[len("../../"):]), "\nfunc "+m[2]+"(") }) {
-				t.Errorf("%s has no %s", m[1], m[2])
-			}
-		}
-	}
 }

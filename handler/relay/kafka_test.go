@@ -159,13 +159,6 @@ func (k *kafka) now(answers func(registration.Record) answer) {
 	k.answers = answers
 }
 
-// forget forgets all calls.
-func (k *kafka) forget() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.reports, k.sent, k.puts, k.tries, k.topic = nil, nil, nil, nil, nil
-}
-
 // calls are the calls so far, in their order.
 func (k *kafka) calls() string {
 	k.mu.Lock()

@@ -1,16 +1,22 @@
 package relay_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
+	"userrelay/handler/trace"
+	"userrelay/test/must"
 )
 
 // The record has the event and a span of its own, the answer has the record's place, and the observer is told all of
@@ -27,13 +33,14 @@ func TestStored(t *testing.T) {
 		"without its profile": {[]answer{{s, fails(delivery.TooLarge)}, {s - 1, nil}}, "a=1", withProfile().WithoutProfile()},
 	}, func(x *rig, c row) {
 		x.k.answers = script(c.answers...)
-		out, err := x.with(nil).Deliver(ended(invocation(x.Context(), c.state)), withProfile())
+		ctx := ended(invocation(x.Context(), c.state))
+		out, err := x.with(nil).Deliver(ctx, withProfile())
 		if err != nil {
 			x.Fatal(err)
 		}
 		x.equal("outcome", inKafka(), out)
-		last := x.k.sent[len(c.answers)-1]
-		takes := c.answers[len(c.answers)-1].takes
+		end := len(c.answers) - 1
+		last, takes := x.k.sent[end], c.answers[end].takes
 		x.equal("attempt", delivery.SendAttempt{
 			Event: c.want, Span: last.Span, Start: time.Now().Add(-takes), Duration: takes, Metadata: stored(1),
 		}, last)
@@ -51,14 +58,11 @@ func TestStored(t *testing.T) {
 		}
 		x.equal("first attempt", withProfile(), x.k.sent[0].Event)
 		for _, r := range x.k.reports {
-			if r.op.TraceID != traceID || r.op.InvocationID != "inv" || r.op.Name != "RegisterUser" || r.op.SpanID != spanID {
-				x.Errorf("%s has another operation: %+v", r.call, r.op)
-			}
+			x.equal("operation of "+r.call, trace.FromContext(ctx), r.op)
 		}
-		first, end := x.k.reports[0], x.k.last()
-		x.equal("received", withProfile(), first.event)
-		x.equal("forwarded", c.want, end.event)
-		x.equal("its place", stored(1), end.md)
+		x.equal("received", withProfile(), x.k.reports[0].event)
+		x.equal("forwarded", c.want, x.k.last().event)
+		x.equal("its place", stored(1), x.k.last().md)
 	})
 }
 
@@ -192,11 +196,9 @@ func TestClose(t *testing.T) {
 	bubble(t, func(x *rig) {
 		x.k.answers = always(time.Hour, nil)
 		r := x.with(x.q)
-		var callers sync.WaitGroup
 		for i := range 4 { // one more would open the breaker
-			callers.Go(func() { x.deliver(r, registered(anybody(i), "auth0|1"), relay.InOutbox) })
+			x.deliver(r, registered(anybody(i), "auth0|1"), relay.InOutbox)
 		}
-		callers.Wait()
 		start := time.Now()
 		limit, cancel := context.WithTimeout(x.Context(), 200*ms)
 		defer cancel()
@@ -209,4 +211,23 @@ func TestClose(t *testing.T) {
 			x.Errorf("%d messages, %d can be seen", all, visible)
 		}
 	})
+}
+
+// The tests that the pages about guarantees name exist.
+func TestNamedTestsExist(t *testing.T) {
+	t.Parallel()
+	read := must.Get[[]byte](t)
+	names := regexp.MustCompile("`((?:handler|test)/[a-z0-9/]+)\\.(Test[A-Za-z0-9]+)`")
+	for _, page := range []string{"guarantees.md", "reliability.md"} {
+		named := names.FindAllSubmatch(read(os.ReadFile(filepath.Join("..", "..", "docs", page))), -1)
+		if len(named) == 0 {
+			t.Errorf("%s names no test", page)
+		}
+		for _, m := range named {
+			files := must.Get[[]string](t)(filepath.Glob(filepath.Join("..", "..", string(m[1]), "*_test.go")))
+			if !slices.ContainsFunc(files, func(f string) bool { return bytes.Contains(read(os.ReadFile(f)), []byte("\nfunc "+string(m[2])+"(")) }) {
+				t.Errorf("%s has no %s", m[1], m[2])
+			}
+		}
+	}
 }
