@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"userrelay/test/must"
 )
 
@@ -40,39 +42,29 @@ func read(t *testing.T, environ []string) []string {
 	return slices.Sorted(maps.Keys(env.asked))
 }
 
-// documented is a row of the table in docs/settings.md.
-type documented struct {
-	names    []string
-	defaults string
-	text     string
-}
-
-func readTable(t *testing.T) (rows []documented, page string) {
+// readTable reads docs/settings.md: the names in its table, and the defaults by the first name of a row.
+func readTable(t *testing.T) (names []string, defaults map[string]string, page string) {
 	t.Helper()
-	text := must.Get[[]byte](t)(os.ReadFile("../docs/settings.md"))
-	code := regexp.MustCompile("`([^`]+)`")
-	for line := range strings.Lines(string(text)) {
+	page = string(must.Get[[]byte](t)(os.ReadFile("../docs/settings.md")))
+	defaults = map[string]string{}
+	for line := range strings.Lines(page) {
 		cells := strings.Split(line, "|")
 		if len(cells) != 5 || !strings.HasPrefix(line, "| `") {
 			continue
 		}
-		row := documented{defaults: strings.TrimSpace(cells[2]), text: cells[3]}
-		for _, m := range code.FindAllStringSubmatch(cells[1], -1) {
-			row.names = append(row.names, m[1])
+		row := regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1)
+		defaults[row[0][1]] = strings.TrimSpace(cells[2])
+		for _, name := range row {
+			names = append(names, name[1])
 		}
-		rows = append(rows, row)
 	}
-	return rows, string(text)
+	return names, defaults, page
 }
 
 // The page names exactly the settings that are read.
 func TestSettingsPage(t *testing.T) {
 	t.Parallel()
-	rows, page := readTable(t)
-	var inTable []string
-	for _, row := range rows {
-		inTable = append(inTable, row.names...)
-	}
+	inTable, _, page := readTable(t)
 	if len(inTable) < 20 {
 		t.Fatalf("the table has %q", inTable)
 	}
@@ -159,15 +151,9 @@ func TestDefaultsPage(t *testing.T) {
 	if plain.Insights != nil || plain.Identity != nil || plain.Kafka.Certificates.TLS().RootCAs != nil {
 		t.Error("telemetry or the authorities have another default")
 	}
-	rows, page := readTable(t)
-	for _, row := range rows {
-		if d, known := want[row.names[0]]; !known || row.defaults != d {
-			t.Errorf("%s: the page says %q, the code %q", row.names[0], row.defaults, d)
-		}
-		delete(want, row.names[0])
-	}
-	if len(want) > 0 {
-		t.Errorf("the page does not have %v", want)
+	_, defaults, page := readTable(t)
+	if diff := cmp.Diff(want, defaults); diff != "" {
+		t.Errorf("defaults (-code +page):\n%s", diff)
 	}
 	if limits := "each at least 100 ms, together at most 4 s"; minTimeout.String() != "100ms" || maxDelivery.String() != "4s" || !strings.Contains(page, limits) {
 		t.Errorf("the page does not say %q, or the code does otherwise", limits)

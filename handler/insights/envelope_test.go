@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,16 +120,9 @@ func consoleOf(t *testing.T, name string, call promise) string {
 }
 
 // itemSink records items.
-type itemSink struct {
-	mu    sync.Mutex
-	lines []string
-}
+type itemSink struct{ lines []string }
 
-func (s *itemSink) Track(line []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lines = append(s.lines, string(line))
-}
+func (s *itemSink) Track(line []byte) { s.lines = append(s.lines, string(line)) }
 
 // toldItem is an item as the portal shows it.
 type toldItem struct {
@@ -143,8 +135,6 @@ type toldItem struct {
 
 func (s *itemSink) told(t *testing.T) []toldItem {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var all []toldItem
 	for _, line := range s.lines {
 		envelope, data := decode(t, line)
@@ -279,6 +269,11 @@ func FuzzItems(f *testing.F) {
 				if utf8.ValidString(text) && !strings.HasPrefix(text, p[name]) || len(text) <= 8192 && utf8.ValidString(text) && p[name] != text {
 					t.Errorf("%s %q, want %q", name, p[name], text)
 				}
+			}
+			// Sent has no invocation and no incoming trace: unknown fields are left out, and it still has an operation.
+			_, invoked := p["InvocationId"]
+			if alone := len(item.Tags) == 1; invoked == alone || alone != (item.Kind == "dependency") || len(item.Tags[contracts.OperationId]) != 32 {
+				t.Errorf("invocation and operation: %+v", item)
 			}
 			if item.Kind != "trace" || p["offset"] != "" {
 				if p["offset"] != strconv.FormatInt(offset, 10) || p["partition"] != strconv.Itoa(partition) {

@@ -155,20 +155,6 @@ func TestManyNotDrained(t *testing.T) {
 	})
 }
 
-// Without an invocation and an incoming trace, items lack the unknown fields but still have an operation.
-func TestItemsWithoutAnInvocation(t *testing.T) {
-	t.Parallel()
-	for name, call := range promises() {
-		sink := &itemSink{}
-		call(t.Context(), telemetryOf(sink))
-		for _, got := range sink.told(t) {
-			if _, known := got.Properties["InvocationId"]; known || len(got.Tags) != 1 || len(got.Tags[contracts.OperationId]) != 32 {
-				t.Errorf("%s: %+v", name, got)
-			}
-		}
-	}
-}
-
 type secretive struct{ text string }
 
 func (s secretive) String() string   { return s.text }

@@ -157,19 +157,9 @@ func TestRedirectTargets(t *testing.T) {
 
 // TestRedirectIsRemembered checks that a redirect is used again until the other host fails.
 func TestRedirectIsRemembered(t *testing.T) {
-	const home, away = "dc.services.visualstudio.com", "westeurope-1.in.applicationinsights.azure.com"
-	n := 0
-	answer := func(p post) step {
-		n++
-		switch {
-		case p.host == home:
-			return step{status: 308, location: "https://" + away + "/v2.1/track"}
-		case n == 5:
-			return step{status: 503}
-		}
-		return step{}
-	}
-	bubble(t, &endpoint{url: "https://" + home, answer: answer}, func(x rig) {
+	moved := step{status: 308, location: "https://westeurope-1.in.applicationinsights.azure.com/v2.1/track"}
+	script := []step{moved, {}, {}, {}, {status: 503}, moved, {}}
+	bubble(t, &endpoint{url: "https://dc.services.visualstudio.com", script: script}, func(x rig) {
 		for range 4 {
 			x.track("m")
 			<-time.After(4 * time.Second)
