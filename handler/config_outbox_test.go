@@ -3,6 +3,8 @@ package main
 import (
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
 	"userrelay/handler/identity"
 	"userrelay/handler/outbox"
 	"userrelay/test/must"
@@ -49,22 +51,22 @@ func TestStorageIdentity(t *testing.T) {
 	for name, c := range map[string]struct {
 		env   []string
 		kind  identity.Kind
-		id    string // of the managed identity
+		id    azidentity.ManagedIDKind
 		wrong []string
 	}{
-		"none":                        {nil, "", "", nil},
-		"the app's own":               {[]string{"credential=managedidentity"}, identity.Managed, "", nil},
-		"by client id":                {[]string{"credential=ManagedIdentity", "clientId=c"}, identity.Managed, "c", nil},
-		"by client id, nothing else":  {[]string{"clientId=c"}, identity.Managed, "c", nil},
-		"by another name of it":       {[]string{"managedIdentityClientId=c"}, identity.Managed, "c", nil},
-		"by object id":                {[]string{"credential=managedidentity", "managedIdentityObjectId=o"}, identity.Managed, "o", nil},
-		"by resource id":              {[]string{"managedIdentityResourceId=/subscriptions/s"}, identity.Managed, "/subscriptions/s", nil},
-		"a workload's":                {[]string{"credential=workloadidentity", "clientId=c", "tenantId=t"}, identity.Workload, "c", nil},
-		"an application":              {[]string{"tenantId=t", "clientId=c", "clientSecret=s"}, identity.Application, "c", nil},
-		"an application, half":        {[]string{"clientSecret=s"}, "", "", []string{prefix + "clientSecret: needs AzureWebJobsStorage__tenantId and AzureWebJobsStorage__clientId beside it"}},
-		"an application, and another": {[]string{"credential=managedidentity", "tenantId=t", "clientId=c", "clientSecret=s"}, "", "", []string{prefix + "clientSecret: must be absent where AzureWebJobsStorage__credential names another kind of identity"}},
-		"two at once":                 {[]string{"clientId=c", "managedIdentityObjectId=o"}, "", "", []string{prefix + "managedIdentityObjectId: must be absent where AzureWebJobsStorage__clientId names the identity"}},
-		"a kind that is not known":    {[]string{"credential=managedidentityasfederatedidentity"}, "", "", []string{prefix + "credential: must be one of managedidentity, workloadidentity"}},
+		"none":                        {nil, "", nil, nil},
+		"the app's own":               {[]string{"credential=managedidentity"}, identity.Managed, nil, nil},
+		"by client id":                {[]string{"credential=ManagedIdentity", "clientId=c"}, identity.Managed, azidentity.ClientID("c"), nil},
+		"by client id, nothing else":  {[]string{"clientId=c"}, identity.Managed, azidentity.ClientID("c"), nil},
+		"by another name of it":       {[]string{"managedIdentityClientId=c"}, identity.Managed, azidentity.ClientID("c"), nil},
+		"by object id":                {[]string{"credential=managedidentity", "managedIdentityObjectId=o"}, identity.Managed, azidentity.ObjectID("o"), nil},
+		"by resource id":              {[]string{"managedIdentityResourceId=/subscriptions/s"}, identity.Managed, azidentity.ResourceID("/subscriptions/s"), nil},
+		"a workload's":                {[]string{"credential=workloadidentity", "clientId=c", "tenantId=t"}, identity.Workload, azidentity.ClientID("c"), nil},
+		"an application":              {[]string{"tenantId=t", "clientId=c", "clientSecret=s"}, identity.Application, azidentity.ClientID("c"), nil},
+		"an application, half":        {[]string{"clientSecret=s"}, "", nil, []string{prefix + "clientSecret: needs AzureWebJobsStorage__tenantId and AzureWebJobsStorage__clientId beside it"}},
+		"an application, and another": {[]string{"credential=managedidentity", "tenantId=t", "clientId=c", "clientSecret=s"}, "", nil, []string{prefix + "clientSecret: must be absent where AzureWebJobsStorage__credential names another kind of identity"}},
+		"two at once":                 {[]string{"clientId=c", "managedIdentityObjectId=o"}, "", nil, []string{prefix + "managedIdentityObjectId: must be absent where AzureWebJobsStorage__clientId names the identity"}},
+		"a kind that is not known":    {[]string{"credential=managedidentityasfederatedidentity"}, "", nil, []string{prefix + "credential: must be one of managedidentity, workloadidentity"}},
 	} {
 		env := []string{prefix + "accountName=abc"}
 		for _, setting := range c.env {
@@ -74,12 +76,8 @@ func TestStorageIdentity(t *testing.T) {
 		if c.wrong != nil {
 			continue
 		}
-		id := ""
-		if s.Outbox.Identity.Managed != nil {
-			id = s.Outbox.Identity.Managed.String()
-		}
-		if s.Outbox.Identity.Kind != c.kind || id != c.id {
-			t.Errorf("%s: identity %q %q, want %q %q", name, s.Outbox.Identity.Kind, id, c.kind, c.id)
+		if i := s.Outbox.Identity; i.Kind != c.kind || i.Managed != c.id {
+			t.Errorf("%s: identity %q %v, want %q %v", name, i.Kind, i.Managed, c.kind, c.id)
 		}
 	}
 }

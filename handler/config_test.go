@@ -58,13 +58,8 @@ func TestUnresolvedReferences(t *testing.T) {
 				` "@microsoft.keyvault(VaultName=v4lue;SecretName=s)"`,
 				"@Microsoft.AppConfiguration(Endpoint=https://v4lue.azconfig.io; Key=k)",
 			} {
-				var with []string
-				for _, setting := range environ {
-					if other, _, _ := strings.Cut(setting, "="); fold(other) != name {
-						with = append(with, setting)
-					}
-				}
-				_, err := load(variablesOf(append(with, name+"="+value)), toCheck)
+				others := slices.DeleteFunc(slices.Clone(environ), func(setting string) bool { return strings.HasPrefix(fold(setting), name+"=") })
+				_, err := load(variablesOf(append(others, name+"="+value)), toCheck)
 				wrong := wrongIn(t, err)
 				if len(wrong) != 1 || !strings.HasPrefix(fold(wrong[0]), name+": ") || !strings.Contains(wrong[0], "reference that was not resolved") ||
 					strings.Contains(wrong[0], "v4lue") {

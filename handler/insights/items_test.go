@@ -72,6 +72,8 @@ func promises() map[string]promise {
 	failed.Err = errors.New("put the message: Timeout")
 	no := errors.New("receive messages: NoConnection")
 	reason := delivery.Poisoned{MessageID: "m-1", Reason: "Kafka rejects the record as invalid.", Class: delivery.Invalid}
+	unreadable := delivery.Poisoned{MessageID: "m-1", Reason: "It cannot be read.", Class: delivery.Invalid}
+	queued, refused := 61*time.Second+time.Millisecond/2, failedWith(delivery.NotAuthorized)
 	all := map[string]promise{
 		"received": func(ctx context.Context, t *insights.Telemetry) { t.Received(ctx, e) },
 		// In the property, by which it is found, it is as it is.
@@ -82,25 +84,19 @@ func promises() map[string]promise {
 		"sent":                               func(ctx context.Context, t *insights.Telemetry) { t.Sent(ctx, sentEvent(nil)) },
 		"sent, throttled for its successors": func(ctx context.Context, t *insights.Telemetry) { t.Sent(ctx, throttled) },
 
-		"outboxed":  func(ctx context.Context, t *insights.Telemetry) { t.Outboxed(ctx, e, failedWith(delivery.Throttled)) },
-		"withdrawn": func(ctx context.Context, t *insights.Telemetry) { t.Withdrawn(ctx, e, md) },
-		"drained": func(ctx context.Context, t *insights.Telemetry) {
-			t.Drained(ctx, e, md, 61*time.Second+time.Millisecond/2)
-		},
-		"not drained": func(ctx context.Context, t *insights.Telemetry) {
-			t.NotDrained(ctx, e, failedWith(delivery.NotAuthorized))
-		},
+		"outboxed":              func(ctx context.Context, t *insights.Telemetry) { t.Outboxed(ctx, e, failedWith(delivery.Throttled)) },
+		"withdrawn":             func(ctx context.Context, t *insights.Telemetry) { t.Withdrawn(ctx, e, md) },
+		"drained":               func(ctx context.Context, t *insights.Telemetry) { t.Drained(ctx, e, md, queued) },
+		"not drained":           func(ctx context.Context, t *insights.Telemetry) { t.NotDrained(ctx, e, refused) },
 		"not drained: not read": func(ctx context.Context, t *insights.Telemetry) { t.NotDrained(ctx, none, failedWith(delivery.Fatal)) },
 		"poisoned":              func(ctx context.Context, t *insights.Telemetry) { t.Poisoned(ctx, e, reason) },
-		"poisoned: not read": func(ctx context.Context, t *insights.Telemetry) {
-			t.Poisoned(ctx, none, delivery.Poisoned{MessageID: "m-1", Reason: "It cannot be read.", Class: delivery.Invalid})
-		},
-		"put":                  func(ctx context.Context, t *insights.Telemetry) { t.Put(ctx, put) },
-		"put: failed":          func(ctx context.Context, t *insights.Telemetry) { t.Put(ctx, failed) },
-		"diverted":             func(ctx context.Context, t *insights.Telemetry) { t.Diverted(ctx) },
-		"resumed":              func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, 25700*time.Millisecond, 9) },
-		"resumed: not counted": func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, time.Hour, -1) },
-		"emptied":              func(ctx context.Context, t *insights.Telemetry) { t.Emptied(ctx) },
+		"poisoned: not read":    func(ctx context.Context, t *insights.Telemetry) { t.Poisoned(ctx, none, unreadable) },
+		"put":                   func(ctx context.Context, t *insights.Telemetry) { t.Put(ctx, put) },
+		"put: failed":           func(ctx context.Context, t *insights.Telemetry) { t.Put(ctx, failed) },
+		"diverted":              func(ctx context.Context, t *insights.Telemetry) { t.Diverted(ctx) },
+		"resumed":               func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, 25700*time.Millisecond, 9) },
+		"resumed: not counted":  func(ctx context.Context, t *insights.Telemetry) { t.Resumed(ctx, time.Hour, -1) },
+		"emptied":               func(ctx context.Context, t *insights.Telemetry) { t.Emptied(ctx) },
 		"unread": func(ctx context.Context, t *insights.Telemetry) {
 			t.Unread(ctx, no)
 			t.Unread(ctx, no) // no flood
