@@ -1,11 +1,13 @@
 package certs_test
 
 import (
-	"crypto/ecdsa"
+	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -54,10 +56,11 @@ func TestNothingSet(t *testing.T) {
 func presented(t *testing.T, config *tls.Config) string {
 	t.Helper()
 	cert := must.Get[*tls.Certificate](t)(config.GetClientCertificate(nil))
-	if key, ok := cert.PrivateKey.(*ecdsa.PrivateKey); !ok || !key.PublicKey.Equal(cert.Leaf.PublicKey) {
+	first := must.Get[*x509.Certificate](t)(x509.ParseCertificate(cert.Certificate[0]))
+	if key, ok := cert.PrivateKey.(crypto.Signer); !ok || !reflect.DeepEqual(key.Public(), first.PublicKey) {
 		t.Error("the key is another certificate's")
 	}
-	return toPEM("CERTIFICATE", cert.Certificate[0])
+	return toPEM("CERTIFICATE", first.Raw)
 }
 
 // The next connection uses a renewed client certificate together with its key, and never one without the other. Files
