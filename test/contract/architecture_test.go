@@ -131,7 +131,7 @@ func packageTable(page string) map[string]string {
 	return all
 }
 
-// TestNamesInDocs checks that the files, tests and identifiers that the pages for developers name exist.
+// TestNamesInDocs checks that the files, tests and identifiers that these pages name exist.
 func TestNamesInDocs(t *testing.T) {
 	t.Parallel()
 	sources, words := allSources(t), map[string]bool{}
@@ -144,7 +144,7 @@ func TestNamesInDocs(t *testing.T) {
 	file := regexp.MustCompile(`^[\w.-]+(/[\w.-]+)+/?$`)
 	test := regexp.MustCompile(`^([\w/]+)\.(Test\w+)$`)
 	identifier := regexp.MustCompile(`^([A-Za-z]\w*\.)*([A-Za-z]\w+)$`)
-	for _, page := range []string{"docs/architecture.md", "CONTRIBUTING.md"} {
+	for _, page := range []string{"docs/architecture.md", "docs/guarantees.md", "docs/reliability.md", "docs/benchmarks.md", "CONTRIBUTING.md"} {
 		names := code.FindAllStringSubmatch(read(t, page), -1)
 		if len(names) < 10 {
 			t.Errorf("%s names %d things", page, len(names))
