@@ -22,17 +22,15 @@ type attempt struct {
 	answered time.Duration
 	took     time.Duration // by the handler
 	status   int           // 0: no answer
-	replayed bool
-	left     bool // the caller hung up
+	left     bool          // the caller hung up
 	body     struct {
 		EventID   string `json:"eventId"`
 		Partition int32  `json:"partition"`
 		Offset    int64  `json:"offset"`
-		Timestamp int64  `json:"timestamp"`
 		Outbox    string `json:"outbox"`
-		MessageID string `json:"messageId"`
 		Type      string `json:"type"`
 	}
+	records []record // that the judge found
 }
 
 func (a *attempt) stored() bool { return a.status/100 == 2 }
@@ -43,18 +41,15 @@ func (w *world) call(n int, c Call) {
 	host, again := c.Host, c.Again
 	for try := range c.Tries + 1 {
 		h := w.fronts()[host%len(w.fronts())]
-		var a *attempt
+		var second sync.WaitGroup
 		if c.Twice {
-			var second sync.WaitGroup
 			second.Go(func() {
 				<-time.After(w.jitter(strconv.Itoa(n), "second") / 16) // otherwise their order would be random
 				w.send(h, c, 100*n+10+try)
 			})
-			a = w.send(h, c, 100*n+try)
-			second.Wait()
-		} else {
-			a = w.send(h, c, 100*n+try)
 		}
+		a := w.send(h, c, 100*n+try)
+		second.Wait()
 		if a.stored() && !again || try+1 == c.Tries {
 			return
 		}
@@ -84,18 +79,14 @@ func (w *world) send(h *host, c Call, number int) *attempt {
 		ctx, cancel = context.WithTimeout(ctx, c.Leaves)
 		defer cancel()
 	}
-	header := http.Header{
-		"Content-Type": {"application/json"}, "X-Azure-Functions-Invocationid": {a.trace},
-		"Traceparent": {"00-" + a.trace + "-" + a.trace[16:] + "-01"},
-	}
+	header := invocation(a.trace, a.trace, a.trace[16:])
 	if c.Form == FormKey {
 		header.Set("Idempotency-Key", c.EventID)
 	}
-	got := h.post(ctx, "/api/RegisterUser", header, []byte(body(c)))
+	got := h.ask(ctx, http.MethodPost, "/api/RegisterUser", header, []byte(body(c)))
 	a.by, a.took, a.answered, a.status = got.by, got.took, time.Since(w.begin), got.status
 	a.left = ctx.Err() != nil
 	if a.status != 0 {
-		a.replayed = got.header.Get("Idempotency-Replayed") != ""
 		if err := json.Unmarshal(got.body, &a.body); err != nil {
 			w.problem("STRANGE: %s answered what is not JSON", a.by)
 		}
@@ -107,12 +98,17 @@ func (w *world) send(h *host, c Call, number int) *attempt {
 	return a
 }
 
-// created returns the user's time of creation in the caller's format.
-func created(c Call) string { return fmt.Sprintf("2026-01-01T00:00:00.%03dZ", c.Created) }
+// invocation returns the headers of a host's request with JSON.
+func invocation(id, trace, span string) http.Header {
+	return http.Header{
+		"Content-Type": {"application/json"}, "X-Azure-Functions-Invocationid": {id}, "Traceparent": {"00-" + trace + "-" + span + "-01"},
+	}
+}
 
 // body returns a registration in the caller's form.
 func body(c Call) string {
-	user := fmt.Sprintf(`{"user_id":%q,"tenant":%q,"created_at":%q,"name":%q}`, c.User, c.Tenant, created(c), strings.Repeat("n", c.Profile))
+	user := fmt.Sprintf(`{"user_id":%q,"tenant":%q,"created_at":"2026-01-01T00:00:00.%03dZ","name":%q}`,
+		c.User, c.Tenant, c.Created, strings.Repeat("n", c.Profile))
 	switch c.Form {
 	case FormUser:
 		return user

@@ -1,13 +1,18 @@
+//go:debug randseednop=0
+
 package simulation_test
 
 import (
 	"fmt"
+	"math/rand"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -22,21 +27,22 @@ const (
 	childTwice  = "SIMULATION_TWICE"  // set: each seed is run twice, with the same result
 )
 
+func setting(name string) string {
+	return os.Getenv(name) //nolint:forbidigo // a test has no main to read settings in
+}
+
 // report is a line of a child's output.
 type report struct {
-	Seed     uint64
-	Begun    bool // it is running; the rest is not known yet
-	Events   int
-	Answers  int // 2xx
-	Faults   []string
-	Copies   map[string]int
-	Problems []string
-	Differs  string // of a second run
+	Seed    uint64
+	Begun   bool // it is running; the rest is not known yet
+	Result  simulation.Result
+	Differs string // of a second run
 }
 
 const reportPrefix = "simulation: "
 
 func say(r report) {
+	r.Result.Log = ""
 	b, err := json.Marshal(r)
 	if err != nil {
 		panic(err)
@@ -44,45 +50,39 @@ func say(r report) {
 	_, _ = fmt.Fprintf(os.Stdout, "\n%s%s\n", reportPrefix, b)
 }
 
+// run runs a plan in a separate bubble. No other may run in the process, so that the process' random numbers are the
+// same each time.
+func run(t *testing.T, p simulation.Plan) (r simulation.Result) {
+	t.Helper()
+	t.Run(strconv.FormatUint(p.Seed, 10), func(t *testing.T) {
+		rand.Seed(int64(p.Seed))              //nolint:staticcheck // SA1019: the libraries' jitter is of math/rand
+		cryptotest.SetGlobalRandom(t, p.Seed) // ids of spans, messages and receipts
+		synctest.Test(t, func(*testing.T) { r = simulation.Run(p) })
+	})
+	return r
+}
+
 // TestChild runs seeds in a separate process, on one processor, so that the order of events does not depend on the
 // system.
 func TestChild(t *testing.T) {
-	seeds := strings.Split(os.Getenv(childSeeds), ",") //nolint:forbidigo // a test has no main to read settings in
-	if len(seeds) != 3 {
-		return // it is not a child
-	}
 	var first, step, n uint64
-	for i, to := range []*uint64{&first, &step, &n} {
-		*to, _ = strconv.ParseUint(seeds[i], 10, 64)
+	if _, err := fmt.Sscanf(setting(childSeeds), "%d,%d,%d", &first, &step, &n); err != nil {
+		return // it is not a child
 	}
 	debug.SetGCPercent(-1) // between runs, so that it does not disturb a run
 	for i := range n {
 		seed := first + i*step
 		say(report{Seed: seed, Begun: true})
 		p := simulation.NewPlan(seed)
-		r := run(t, p)
-		line := report{Seed: seed, Events: r.Events, Copies: r.Copies, Problems: r.Problems}
-		for status, n := range r.Answers {
-			if status/100 == 2 {
-				line.Answers += n
-			}
-		}
-		for _, f := range p.Faults {
-			line.Faults = append(line.Faults, string(f.Kind))
-		}
-		if os.Getenv(childTwice) != "" { //nolint:forbidigo // a test has no main to read settings in
+		done := report{Seed: seed, Result: run(t, p)}
+		if setting(childTwice) != "" {
 			runtime.GC()
-			line.Differs = difference(r.Log, run(t, p).Log)
+			done.Differs = difference(done.Result.Log, run(t, p).Log)
 		}
-		say(line)
-		collect(i)
-	}
-}
-
-// collect frees memory now and then.
-func collect(i uint64) {
-	if i%8 == 7 {
-		runtime.GC()
+		say(done)
+		if i%8 == 7 {
+			runtime.GC()
+		}
 	}
 }
 
@@ -101,7 +101,7 @@ func difference(a, b string) string {
 
 // TestShrink shrinks a failed seed to a short story, in a separate process.
 func TestShrink(t *testing.T) {
-	seed, err := strconv.ParseUint(os.Getenv(childShrink), 10, 64) //nolint:forbidigo // a test has no main to read settings in
+	seed, err := strconv.ParseUint(setting(childShrink), 10, 64)
 	if err != nil {
 		return // it is not a child
 	}
@@ -120,25 +120,17 @@ func TestShrink(t *testing.T) {
 	if failed < 10 {
 		tries = 3
 	}
-	began := time.Now()
-	fails := func(p simulation.Plan) bool {
-		if time.Since(began) > 5*time.Minute {
-			return false
-		}
+	var last simulation.Result
+	failsIn := func(tries int, p simulation.Plan) bool {
 		for range tries {
-			if len(run(t, p).Problems) > 0 {
+			if last = run(t, p); len(last.Problems) > 0 {
 				return true
 			}
 		}
 		return false
 	}
-	small := simulation.Shrink(p, fails)
-	r := run(t, small)
-	for range 10 {
-		if len(r.Problems) > 0 {
-			break
-		}
-		r = run(t, small)
-	}
-	_, _ = fmt.Fprint(os.Stdout, simulation.Story(small, r))
+	began := time.Now()
+	small := simulation.Shrink(p, func(p simulation.Plan) bool { return time.Since(began) < 5*time.Minute && failsIn(tries, p) })
+	failsIn(10, small)
+	_, _ = fmt.Fprint(os.Stdout, simulation.Story(small, last))
 }

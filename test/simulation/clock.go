@@ -2,10 +2,10 @@ package simulation
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -33,31 +33,14 @@ func (c *clock) jump(code int) (back func()) {
 	return func() { c.ahead.Add(int64(-by)) }
 }
 
-// early answers a request with records of the future, as a broker does; kfake accepts all records. ok says that it is
-// such a request.
-func early(r *kmsg.ProduceRequest) (answer kmsg.Response, ok bool) {
+// early says that a request has records of the future, which a broker refuses; kfake accepts all records.
+func early(r kmsg.Request) bool {
 	const firstTimestamp = 27 // its place in a batch
 	latest := uint64(time.Now().Add(aheadMost).UnixMilli())
-	for _, t := range r.Topics {
-		for _, p := range t.Partitions {
-			if len(p.Records) >= firstTimestamp+8 && binary.BigEndian.Uint64(p.Records[firstTimestamp:]) > latest {
-				ok = true
-			}
-		}
-	}
-	if !ok {
-		return nil, false
-	}
-	resp, _ := r.ResponseKind().(*kmsg.ProduceResponse)
-	for _, t := range r.Topics {
-		of := kmsg.NewProduceResponseTopic()
-		of.Topic, of.TopicID = t.Topic, t.TopicID
-		for _, p := range t.Partitions {
-			refused := kmsg.NewProduceResponseTopicPartition()
-			refused.Partition, refused.ErrorCode, refused.BaseOffset = p.Partition, kerr.InvalidTimestamp.Code, -1
-			of.Partitions = append(of.Partitions, refused)
-		}
-		resp.Topics = append(resp.Topics, of)
-	}
-	return resp, true
+	produce, ok := r.(*kmsg.ProduceRequest)
+	return ok && slices.ContainsFunc(produce.Topics, func(t kmsg.ProduceRequestTopic) bool {
+		return slices.ContainsFunc(t.Partitions, func(p kmsg.ProduceRequestTopicPartition) bool {
+			return len(p.Records) >= firstTimestamp+8 && binary.BigEndian.Uint64(p.Records[firstTimestamp:]) > latest
+		})
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,47 +25,35 @@ type brokers struct {
 	setup Setup
 	tls   *tls.Config // of the brokers; nil: none
 
+	refuseIDs atomic.Int32 // number of faults that refuse producer ids
+
 	mu      patient // held while a cluster or the topic is changed
 	cluster *kfake.Cluster
-	node    map[int]int32 // of a broker, by its number in the plan
+	node    []int32       // ids of the brokers by their number in the plan; -1: it is away
 	down    bool          // there is no cluster or no topic
-	number  int           // how many there have been
 	begun   time.Duration // the era of now
 	codes   []*kfake.FaultHandle
-	eras    []era
+	eras    []*era
 }
 
 // era is the life of a topic.
 type era struct {
 	from, to time.Duration
-	records  []stored
+	records  []record
 }
-
-// stored is a record in the topic.
-type stored struct {
-	partition int32
-	offset    int64
-	at        time.Duration // as the record says
-	key       string
-	value     string
-	header    map[string]string
-}
-
-func (s stored) id() string     { return s.header["ce_id"] }
-func (s stored) source() string { return s.header["ce_source"] }
 
 func brokerAddress(n int) string { return fmt.Sprintf("127.0.0.1:%d", firstPort+n) }
 
-// start starts a cluster with fixed leaders and producer ids: the ids begin at 1000, as in every new Kafka cluster.
+// start starts a cluster with fixed leaders.
 func (b *brokers) start() {
 	ports := make([]int, b.setup.Brokers)
-	b.node = map[int]int32{}
+	b.node = make([]int32, b.setup.Brokers)
 	for i := range ports {
 		ports[i], b.node[i] = firstPort+i, int32(i)
 	}
 	options := []kfake.Opt{
 		kfake.Ports(ports...), kfake.ListenFn(b.w.net.Listen), kfake.SeedTopics(int32(b.setup.Partitions), topic),
-		kfake.ClusterID(fmt.Sprintf("cluster-%d", b.number)),
+		kfake.ClusterID(fmt.Sprintf("cluster-%d", len(b.eras))),
 	}
 	if b.tls != nil {
 		options = append(options, kfake.TLS(b.tls))
@@ -72,78 +61,80 @@ func (b *brokers) start() {
 	if m := b.setup.Login; m != "" && m != "OAUTHBEARER" {
 		options = append(options, kfake.EnableSASL(), kfake.Superuser(m, login, password), kfake.Superuser("PLAIN", judgeLogin, password))
 	}
-	c, err := kfake.NewCluster(options...)
-	b.w.must(err)
+	c := must(kfake.NewCluster(options...))
 	b.cluster = c
-	b.number++
 	b.lead(b.setup.Partitions)
 	b.begun = time.Since(b.w.begin)
-	id := int64(1000)
-	c.ControlKey(int16(kmsg.InitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		if b.w.initCode.Load() != 0 {
-			return nil, nil, false // a fault answers
-		}
-		answer, ok := r.ResponseKind().(*kmsg.InitProducerIDResponse)
-		if !ok {
-			return nil, nil, false
-		}
-		answer.ProducerID, answer.ProducerEpoch = id, 0
-		id++
-		return answer, nil, true
-	})
-	c.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		if p, ok := r.(*kmsg.ProduceRequest); ok {
-			for _, t := range p.Topics {
-				for _, q := range t.Partitions {
-					b.w.logf("broker %d: %d bytes for partition %d", c.CurrentNode(), len(q.Records), q.Partition)
-				}
-			}
-			if answer, ok := early(p); ok {
-				return answer, nil, true
+	c.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidTimestamp, Count: -1, When: early})
+	control(c, func(r *kmsg.ProduceRequest) kmsg.Response {
+		for _, t := range r.Topics {
+			for _, p := range t.Partitions {
+				b.w.logf("broker %d: %d bytes for partition %d", c.CurrentNode(), len(p.Records), p.Partition)
 			}
 		}
-		return nil, nil, false
+		return nil
 	})
+	b.countIDs()
 	if b.setup.Login == "OAUTHBEARER" {
 		acceptTokens(c)
 	}
 }
 
+// control answers requests of a type in a cluster's place, unless the answer is nil.
+func control[R kmsg.Request](c *kfake.Cluster, answer func(R) kmsg.Response) {
+	var kind R
+	c.ControlKey(kind.Key(), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		asked, ok := r.(R)
+		if !ok {
+			return nil, nil, false
+		}
+		resp := answer(asked)
+		return resp, nil, resp != nil
+	})
+}
+
+// countIDs makes producer ids begin at 1000, as in every new Kafka cluster.
+func (b *brokers) countIDs() {
+	id := int64(1000)
+	control(b.cluster, func(r *kmsg.InitProducerIDRequest) kmsg.Response {
+		if b.refuseIDs.Load() != 0 {
+			return nil // a fault answers
+		}
+		resp := kmsg.NewPtrInitProducerIDResponse()
+		resp.Version, resp.ProducerID, resp.ProducerEpoch = r.Version, id, 0
+		id++
+		return resp
+	})
+}
+
 // acceptTokens makes a cluster accept every token.
 func acceptTokens(c *kfake.Cluster) {
-	c.ControlKey(int16(kmsg.SASLHandshake), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		answer, ok := r.ResponseKind().(*kmsg.SASLHandshakeResponse)
-		if ok {
-			answer.SupportedMechanisms = []string{"OAUTHBEARER"}
-		}
-		return answer, nil, ok
+	control(c, func(r *kmsg.SASLHandshakeRequest) kmsg.Response {
+		resp := kmsg.NewPtrSASLHandshakeResponse()
+		resp.Version, resp.SupportedMechanisms = r.Version, []string{"OAUTHBEARER"}
+		return resp
 	})
-	c.ControlKey(int16(kmsg.SASLAuthenticate), func(r kmsg.Request) (kmsg.Response, error, bool) {
-		c.KeepControl()
-		answer, ok := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
-		if ok {
-			answer.SessionLifetimeMillis = (5 * time.Minute).Milliseconds()
-		}
-		return answer, nil, ok
+	control(c, func(r *kmsg.SASLAuthenticateRequest) kmsg.Response {
+		resp := kmsg.NewPtrSASLAuthenticateResponse()
+		resp.Version, resp.SessionLifetimeMillis = r.Version, (5 * time.Minute).Milliseconds()
+		return resp
 	})
 }
 
 // lead sets the partitions' leaders by number. b.mu is held, unless the cluster is not shared yet.
 func (b *brokers) lead(partitions int) {
 	for p := range partitions {
-		b.w.must(b.cluster.MoveTopicPartition(topic, int32(p), b.present(p)))
+		n := p % b.setup.Brokers
+		order := slices.Concat(b.node[n:], b.node[:n]) // the next one takes the place of a broker that is away
+		leader := slices.IndexFunc(order, func(id int32) bool { return id >= 0 })
+		check(b.cluster.MoveTopicPartition(topic, int32(p), order[leader]))
 	}
 }
 
-func (b *brokers) nodes() []int32 {
-	var nodes []int32
-	for i := range b.setup.Brokers {
-		nodes = append(nodes, b.node[i])
-	}
-	return nodes
+// present returns the ids of the brokers that are not away. b.mu is held.
+func (b *brokers) present() []int32 {
+	return slices.DeleteFunc(slices.Clone(b.node), func(id int32) bool { return id < 0 })
 }
 
 // partitions returns the current number of partitions.
@@ -157,7 +148,7 @@ func (b *brokers) closeEra() (opened func()) {
 	b.codes = nil
 	shut := b.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.NotLeaderForPartition, Count: -1})
 	b.w.net.allUp()
-	b.eras = append(b.eras, era{b.begun, time.Since(b.w.begin), b.read()})
+	b.eras = append(b.eras, b.era())
 	b.down = true
 	return shut.Remove
 }
@@ -173,7 +164,7 @@ func (b *brokers) replace() (end func()) {
 	b.cluster.Close()
 	b.cluster = nil // later requests are never answered
 	for i := range b.setup.Brokers {
-		b.w.net.cut(func(c *conn) bool { return string(c.remote) == brokerAddress(i) })
+		b.w.net.cut(func(c *conn) bool { return string(c.at) == brokerAddress(i) })
 	}
 	return func() {
 		b.mu.Lock()
@@ -191,13 +182,13 @@ func (b *brokers) remake(partitions int) (end func()) {
 		return func() {}
 	}
 	opened := b.closeEra()
-	b.w.must(b.cluster.DeleteTopic(topic))
+	check(b.cluster.DeleteTopic(topic))
 	opened()
 	return func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.begun = time.Since(b.w.begin)
-		b.w.must(b.cluster.CreateTopic(topic, int32(partitions), nil))
+		check(b.cluster.CreateTopic(topic, int32(partitions), nil))
 		b.lead(partitions)
 		b.down = false
 	}
@@ -207,18 +198,13 @@ func (b *brokers) remake(partitions int) (end func()) {
 func (b *brokers) renumber(n int) (end func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	old, left := b.node[n], 0
-	for _, id := range b.node {
-		if id >= 0 {
-			left++
-		}
-	}
-	if b.down || left < 2 || old < 0 {
+	old := b.node[n]
+	if b.down || len(b.present()) < 2 || old < 0 {
 		return func() {}
 	}
 	cluster := b.cluster
-	b.w.must(cluster.RemoveNode(old))
-	b.w.net.cut(func(c *conn) bool { return string(c.remote) == brokerAddress(n) })
+	check(cluster.RemoveNode(old))
+	b.w.net.cut(func(c *conn) bool { return string(c.at) == brokerAddress(n) })
 	b.node[n] = -1
 	b.lead(b.partitions())
 	return func() {
@@ -228,7 +214,7 @@ func (b *brokers) renumber(n int) (end func()) {
 			return
 		}
 		id, _, err := cluster.AddNode(old+10, firstPort+n)
-		b.w.must(err)
+		check(err)
 		b.node[n] = id
 		if !b.down {
 			b.lead(b.partitions())
@@ -236,19 +222,9 @@ func (b *brokers) renumber(n int) (end func()) {
 	}
 }
 
-// present returns the id of a running broker. b.mu is held.
-func (b *brokers) present(n int) int32 {
-	for i := range b.setup.Brokers {
-		if id := b.node[(n+i)%b.setup.Brokers]; id >= 0 {
-			return id
-		}
-	}
-	panic("no broker is left")
-}
-
 // finish returns all eras. No more records may be written.
-func (b *brokers) finish() []era {
+func (b *brokers) finish() []*era {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return append(slices.Clone(b.eras), era{b.begun, time.Since(b.w.begin), b.read()})
+	return append(b.eras, b.era())
 }

@@ -1,13 +1,11 @@
 package simulation
 
 import (
-	"encoding/binary"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// errorCodes are the possible codes of a broker's answer to a Produce request, and the other effects of a fault.
+// errorCodes are the possible codes of a broker's answer to a Produce request.
 func errorCodes() []*kerr.Error {
 	return []*kerr.Error{
 		kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.KafkaStorageError, kerr.LeaderNotAvailable,
@@ -18,14 +16,9 @@ func errorCodes() []*kerr.Error {
 	}
 }
 
-// spent says that a code means that the broker does not know the producer id, or the batches sent with it.
-func spent(e *kerr.Error) bool {
-	switch e.Code {
-	case kerr.OutOfOrderSequenceNumber.Code, kerr.UnknownProducerID.Code, kerr.InvalidProducerEpoch.Code:
-		return true
-	default:
-		return false
-	}
+// spentCodes are those of errorCodes that mean that the broker does not know the producer id, or the batches sent with it.
+func spentCodes() []*kerr.Error {
+	return []*kerr.Error{kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.InvalidProducerEpoch}
 }
 
 // doubtfulCodes are the codes that a broker may answer although it has stored the records.
@@ -36,8 +29,9 @@ func doubtfulCodes() []*kerr.Error {
 	}
 }
 
-// recode replaces the codes in the answer to a Produce request, in place.
-func recode(b []byte, version int16, codes map[int32]int16) {
+// recode replaces the codes for stored records in the answer to a Produce request, in place. codes has them by partition;
+// 0 stays as it is.
+func recode(b []byte, version int16, codes []int16) {
 	resp := kmsg.NewPtrProduceResponse()
 	resp.Version = version
 	body := 8 // size and correlation id
@@ -47,22 +41,15 @@ func recode(b []byte, version int16, codes map[int32]int16) {
 	if len(b) < body || resp.ReadFrom(b[body:]) != nil {
 		return
 	}
-	changed := false
-	for i := range resp.Topics {
-		for k := range resp.Topics[i].Partitions {
-			p := &resp.Topics[i].Partitions[k]
-			if code, ok := codes[p.Partition]; ok && p.ErrorCode == 0 {
+	for _, t := range resp.Topics {
+		for i := range t.Partitions {
+			p := &t.Partitions[i]
+			if code := codes[p.Partition]; code != 0 && p.ErrorCode == 0 {
 				p.ErrorCode, p.BaseOffset, p.LogStartOffset = code, -1, -1
-				changed = true
 			}
 		}
 	}
-	if !changed {
-		return
-	}
-	again := resp.AppendTo(append([]byte(nil), b[:body]...))
-	if len(again) == len(b) { // all of it is of fixed size
-		copy(b, again)
-		binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	if again := resp.AppendTo(nil); len(again) == len(b)-body { // all of it is of fixed size
+		copy(b[body:], again)
 	}
 }

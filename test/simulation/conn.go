@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,28 +13,27 @@ import (
 // conn is an end of a connection that behaves like TCP: written data arrives later, even if the writer has closed the
 // connection, and a writer does not wait for the reader.
 type conn struct {
-	net           *network
-	path          path
-	local, remote address
-	in, out       *stream
-	peer          *conn
-	far           bool // the listener's end
+	route
+	at      address // of the listener
+	far     bool    // the listener's end
+	in, out *stream
+	peer    *conn
+	closed  atomic.Bool
 
-	asked    frames      // of the near end: the requests of Kafka's protocol that were written
-	doomed   atomic.Bool // no answer arrives any more
-	halved   atomic.Bool // half of the next answer arrives, and then nothing
-	closed   atomic.Bool
-	deadline deadline
+	mu    sync.Mutex
+	asked frames // of the near end: the requests of Kafka's protocol that were written
+	fate  Kind   // of the near end: NextAfter, no answer arrives any more, or NextHalf, half of one and then nothing
 }
 
 // stream is one direction of a connection.
 type stream struct {
-	mu     sync.Mutex
-	chunks []chunk
-	last   time.Time // when the newest of them arrives
-	ended  bool      // no more data follows
-	broken bool
-	wake   chan struct{}
+	mu       sync.Mutex
+	chunks   []chunk
+	last     time.Time // when the newest of them arrives
+	ended    bool      // no more data follows
+	broken   bool
+	deadline time.Time // of reads; writes never block
+	wake     chan struct{}
 }
 
 type chunk struct {
@@ -44,35 +44,30 @@ type chunk struct {
 
 func newStream() *stream { return &stream{wake: make(chan struct{}, 1)} }
 
-func (s *stream) notify() {
+// change changes the stream, and wakes its reader.
+func (s *stream) change(how func()) {
+	s.mu.Lock()
+	how()
+	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// deadline of reads. Writes never block.
-type deadline struct {
-	mu sync.Mutex // and for asked
-	at time.Time
+func (c *conn) LocalAddr() net.Addr {
+	if c.far {
+		return c.at
+	}
+	return address("client")
 }
 
-func (d *deadline) get() time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.at
-}
-
-func (c *conn) LocalAddr() net.Addr  { return c.local }
-func (c *conn) RemoteAddr() net.Addr { return c.remote }
+func (c *conn) RemoteAddr() net.Addr { return c.peer.LocalAddr() }
 
 func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
 func (c *conn) SetReadDeadline(t time.Time) error {
-	c.deadline.mu.Lock()
-	c.deadline.at = t
-	c.deadline.mu.Unlock()
-	c.in.notify()
+	c.in.change(func() { c.in.deadline = t })
 	return nil
 }
 
@@ -83,11 +78,8 @@ func (c *conn) Close() error {
 	if c.closed.Swap(true) {
 		return net.ErrClosed
 	}
-	c.out.mu.Lock()
-	c.out.ended = true
-	c.out.mu.Unlock()
-	c.out.notify()
-	c.in.notify()
+	c.out.change(func() { c.out.ended = true })
+	c.in.change(func() {})
 	if c.far { // until then something may be held on its way there
 		c.net.forget(c.peer)
 	}
@@ -96,14 +88,8 @@ func (c *conn) Close() error {
 
 // reset breaks this end: reads and writes fail. Data written before still arrives at the other end.
 func (c *conn) reset() {
-	c.in.mu.Lock()
-	c.in.broken = true
-	c.in.mu.Unlock()
-	c.in.notify()
-	c.out.mu.Lock()
-	c.out.ended = true
-	c.out.mu.Unlock()
-	c.out.notify()
+	c.in.change(func() { c.in.broken = true })
+	c.out.change(func() { c.out.ended = true })
 }
 
 func (c *conn) isBroken() bool {
@@ -122,120 +108,105 @@ func (c *conn) Write(b []byte) (int, error) {
 	case len(b) == 0:
 		return 0, nil
 	}
-	at, held, n, err := c.path.send(c, b)
+	at, held, n, err := c.send(b)
 	if n > 0 {
-		s := c.out
-		s.mu.Lock()
-		if at.Before(s.last) {
-			at = s.last
-		}
-		s.last = at
-		s.chunks = append(s.chunks, chunk{append([]byte(nil), b[:n]...), at, held})
-		s.mu.Unlock()
-		s.notify()
+		c.out.change(func() {
+			if at.After(c.out.last) {
+				c.out.last = at
+			}
+			c.out.chunks = append(c.out.chunks, chunk{slices.Clone(b[:n]), c.out.last, held})
+		})
 	}
 	if err != nil {
 		c.reset()
-		return n, err
 	}
-	return len(b), nil
+	return n, err
 }
 
 // Read waits for data.
 func (c *conn) Read(b []byte) (int, error) {
 	var timer *time.Timer
-	defer func() {
-		if timer != nil {
-			timer.Stop()
+	for !c.closed.Load() {
+		n, next, err := c.in.take(b)
+		if n > 0 || err != nil {
+			return n, err
 		}
-	}()
-	for {
-		if c.closed.Load() {
-			return 0, net.ErrClosed
-		}
-		n, next, err := c.in.take(b, time.Now())
-		if n > 0 {
-			return n, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-		if limit := c.deadline.get(); !limit.IsZero() {
-			if !time.Now().Before(limit) {
-				return 0, os.ErrDeadlineExceeded
+		var due <-chan time.Time // nil: nothing is on its way
+		if !next.IsZero() {
+			if timer == nil {
+				timer = time.NewTimer(time.Until(next))
+				defer timer.Stop()
+			} else {
+				timer.Reset(time.Until(next))
 			}
-			if next.IsZero() || limit.Before(next) {
-				next = limit
-			}
-		}
-		if next.IsZero() {
-			<-c.in.wake
-			continue
-		}
-		if timer == nil {
-			timer = time.NewTimer(time.Until(next))
-		} else {
-			timer.Reset(time.Until(next))
+			due = timer.C
 		}
 		select {
 		case <-c.in.wake:
-		case <-timer.C:
+		case <-due:
 		}
 	}
+	return 0, net.ErrClosed
 }
 
-// take returns the arrived data, or when more will arrive; the zero time means unknown.
-func (s *stream) take(b []byte, now time.Time) (n int, next time.Time, err error) {
+// take returns the arrived data, or when to look again; the zero time means when the stream has changed.
+func (s *stream) take(b []byte) (n int, next time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.chunks) > 0 && n < len(b) {
+	now := time.Now()
+	if s.broken {
+		return 0, next, broken("read")
+	}
+	for n < len(b) && len(s.chunks) > 0 && !s.chunks[0].held && !now.Before(s.chunks[0].at) {
 		c := &s.chunks[0]
-		if s.broken || c.held || now.Before(c.at) {
-			break
-		}
 		m := copy(b[n:], c.data)
 		n += m
 		if c.data = c.data[m:]; len(c.data) == 0 {
 			s.chunks = s.chunks[1:]
 		}
 	}
-	switch {
+	switch late := !s.deadline.IsZero() && !now.Before(s.deadline); {
 	case n > 0:
-		return n, time.Time{}, nil
-	case s.broken:
-		return 0, time.Time{}, broken("read")
-	case len(s.chunks) > 0 && !s.chunks[0].held:
-		return 0, s.chunks[0].at, nil
+		return n, next, nil
 	case len(s.chunks) == 0 && s.ended:
-		return 0, time.Time{}, io.EOF
+		return 0, next, io.EOF
+	case late:
+		return 0, next, os.ErrDeadlineExceeded
 	}
-	return 0, time.Time{}, nil
+	return 0, s.next(), nil
+}
+
+// next returns when data arrives or the deadline is, whichever is first.
+func (s *stream) next() (t time.Time) {
+	if len(s.chunks) > 0 && !s.chunks[0].held {
+		t = s.chunks[0].at
+	}
+	if !s.deadline.IsZero() && (t.IsZero() || s.deadline.Before(t)) {
+		t = s.deadline
+	}
+	return t
 }
 
 // release releases the held data, which arrives at the given time.
 func (s *stream) release(at time.Time) {
-	s.mu.Lock()
-	for i := range s.chunks {
-		if s.chunks[i].held {
-			s.chunks[i].held = false
+	s.change(func() {
+		for i := range s.chunks {
+			if !s.chunks[i].held {
+				continue
+			}
 			if at.After(s.last) {
 				s.last = at
 			}
-			s.chunks[i].at = s.last
+			s.chunks[i].held, s.chunks[i].at = false, s.last
 		}
-	}
-	s.mu.Unlock()
-	s.notify()
+	})
 }
 
 // drop discards the held data.
 func (s *stream) drop() {
 	s.mu.Lock()
-	for i, c := range s.chunks {
-		if c.held {
-			s.chunks = s.chunks[:i]
-			break
-		}
+	defer s.mu.Unlock()
+	if i := slices.IndexFunc(s.chunks, func(c chunk) bool { return c.held }); i >= 0 {
+		s.chunks = s.chunks[:i]
 	}
-	s.mu.Unlock()
 }

@@ -3,61 +3,53 @@
 package simulation_test
 
 import (
-	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json"
+	"userrelay/test/must"
 )
 
-// control is a bug that is planted in the handler: if the judge did not detect it, the judge would prove nothing. The
-// handler is built with the text instead replaced by planted. If instead is not in the source any more, the control
-// must be updated.
+// control is a bug that is planted in the handler: if the judge did not detect it, the judge would prove nothing. If the
+// text that it replaces is not in the source any more, the control must be updated.
 type control struct {
-	name, file       string
-	instead, planted string
-	also             string // more of the file, behind its end
+	name string
+	swap
 }
 
 func controls() []control {
 	return []control{
-		{
-			"answers before the outbox has it", "handler/outbox/outbox.go",
+		{"answers before the outbox has it", swap{
+			"handler/outbox/outbox.go",
 			"	kept, err := put(ctx, q.messages, m.Encode(), hidden)\n",
 			`	var err error
 	kept := delivery.Kept{ID: "early"}
 	go func() { _, _ = put(context.WithoutCancel(ctx), q.messages, m.Encode(), hidden) }()
-`, "",
-		},
-		{
-			"a producer id outlives its cluster", "handler/kafka/lane.go",
+`,
+		}},
+		{"a producer id outlives its cluster", swap{
+			"handler/kafka/lane.go",
 			"if err := l.newID(ctx); err != nil {",
 			`if l.home != nil {
 		l.connected = true
 		l.p.dispatcher.able(l)
 		return nil
 	}
-	if err := l.newID(ctx); err != nil {`, "",
-		},
-		{
-			"a repeat goes to another cluster under the old id", "handler/kafka/repeat.go",
-			"err := l.contradiction(b.partition, v, log)", "var err error", "",
-		},
-		{
-			"repeats without the tenant", "handler/registration/event.go",
-			"RepeatKey{Source: cmp.Or(e.Auth0Source, e.Source), ", `RepeatKey{Source: "", `, "",
-		},
-		{
-			"a drain acknowledges before Kafka", "handler/relay/drain.go",
+	if err := l.newID(ctx); err != nil {`,
+		}},
+		{"a repeat goes to another cluster under the old id", swap{
+			"handler/kafka/repeat.go", "err := l.contradiction(b.partition, v, log)", "var err error",
+		}},
+		{"repeats without the tenant", swap{
+			"handler/registration/event.go", "RepeatKey{Source: cmp.Or(e.Auth0Source, e.Source), ", `RepeatKey{Source: "", `,
+		}},
+		{"a drain acknowledges before Kafka", swap{
+			"handler/relay/drain.go",
 			"d.md, d.event, d.err = r.sendFitting(limit, d.event)",
-			`go func(e registration.Event) { _, _, _ = r.sendFitting(context.WithoutCancel(limit), e) }(d.event)`, "",
-		},
-		{
-			"a late answer deletes another's message", "handler/outbox/outbox.go",
-			"	kept.Queue = QueueName\n	return kept, err\n",
+			`go func(e registration.Event) { _, _, _ = r.sendFitting(context.WithoutCancel(limit), e) }(d.event)`,
+		}},
+		{"a late answer deletes another's message", swap{
+			"handler/outbox/outbox.go",
+			"	kept.Queue = QueueName\n	return kept, err\n}\n",
 			`	kept.Queue = QueueName
 	if err == nil {
 		previous.mu.Lock()
@@ -69,22 +61,24 @@ func controls() []control {
 		}
 	}
 	return kept, err
-`, `
+}
+
 var previous struct {
 	mu   sync.Mutex
 	kept delivery.Kept
 }
 `,
-		},
-		{
-			"a lane uses a sequence again", "handler/kafka/lane.go",
-			"l.sequence[b.partition] = (l.sequence[b.partition] + int32(len(b.items))) & math.MaxInt32", "_ = math.MaxInt32", "",
-		},
-		{
-			"a clock that is wrong is the record's own fault", "handler/kafka/wire/codes.go",
+		}},
+		{"a lane uses a sequence again", swap{
+			"handler/kafka/lane.go",
+			"l.sequence[b.partition] = (l.sequence[b.partition] + int32(len(b.items))) & math.MaxInt32",
+			"_ = math.MaxInt32",
+		}},
+		{"a clock that is wrong is the record's own fault", swap{
+			"handler/kafka/wire/codes.go",
 			`{32, delivery.TopicRule, NotStored, "INVALID_TIMESTAMP", adviceClock},`,
-			`{32, delivery.Invalid, NotStored | OneRecord, "INVALID_TIMESTAMP", adviceClock},`, "",
-		},
+			`{32, delivery.Invalid, NotStored | OneRecord, "INVALID_TIMESTAMP", adviceClock},`,
+		}},
 	}
 }
 
@@ -93,9 +87,8 @@ const controlSeeds = 1000
 // TestReproducible checks that the same seed gives the same run, with a byte-identical log.
 func TestReproducible(t *testing.T) {
 	n := number("SIMULATION_TWICE_SEEDS", 200)
-	s := newCampaign(t, build(t))
-	s.twice = true
-	s.run(number("SIMULATION_FIRST", 1), n, uint64(runtime.NumCPU()), 0)
+	s := newCampaign(t, build(t), childTwice+"=1")
+	s.run(number("SIMULATION_FIRST", 1), n, 0)
 	t.Logf("%d of %d seeds were not the same a second time", s.differ, n)
 	if allowed := n / 100; uint64(s.differ) > allowed {
 		t.Errorf("%d of %d seeds were not the same a second time, at most %d may", s.differ, n, allowed)
@@ -106,55 +99,17 @@ func TestReproducible(t *testing.T) {
 func TestControls(t *testing.T) {
 	for _, c := range controls() {
 		t.Run(c.name, func(t *testing.T) {
-			binary := c.build(t)
-			seeds, r := firstFailed(t, binary)
-			if len(r.Problems) == 0 {
-				t.Fatalf("%d seeds did not find it", seeds)
+			c.file = must.Get[string](t)(filepath.Abs(filepath.Join("..", "..", filepath.FromSlash(c.file))))
+			for r := range reports(t, build(t, c.swap), 1, 1, controlSeeds) {
+				switch problems := r.Result.Problems; {
+				case r.Begun:
+					t.Fatalf("seed %d: %s", r.Seed, problems[0])
+				case len(problems) > 0:
+					t.Logf("found by seed %d: %s", r.Seed, problems[0])
+					return
+				}
 			}
-			t.Logf("found by seed %d, the %d. that was tried: %s", r.Seed, seeds, r.Problems[0])
+			t.Errorf("%d seeds did not find it", controlSeeds)
 		})
 	}
-}
-
-// build builds this test with the bug in the handler.
-func (c control) build(t *testing.T) (binary string) {
-	t.Helper()
-	source, err := filepath.Abs(filepath.Join("..", "..", filepath.FromSlash(c.file)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(text), c.instead); n != 1 {
-		t.Fatalf("%s has the words of this control %d times: %s", c.file, n, c.instead)
-	}
-	return build(t, swap{source, c.instead, c.planted, c.also})
-}
-
-// firstFailed runs seeds until one fails, and returns their number.
-func firstFailed(t *testing.T, binary string) (seeds int, r report) {
-	t.Helper()
-	cmd, out := command(t.Context(), t, binary, "^TestChild$", fmt.Sprintf("%s=1,1,%d", childSeeds, controlSeeds))
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // it was killed
-	}()
-	for out.Scan() {
-		line, ok := strings.CutPrefix(out.Text(), reportPrefix)
-		if !ok {
-			continue
-		}
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatal(err)
-		}
-		if !r.Begun {
-			seeds++
-		}
-		if len(r.Problems) > 0 {
-			return seeds, r
-		}
-	}
-	return seeds, report{}
 }

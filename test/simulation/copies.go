@@ -1,7 +1,7 @@
 package simulation
 
 import (
-	"fmt"
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -36,60 +36,36 @@ const (
 )
 
 // explain finds the row that permits each copy: each record after a call's first one in an era.
-func (e *evidence) explain(era *era, copies map[string]int) {
-	type group struct {
-		trace   string
-		records []stored
-	}
-	byCall := map[int][]*group{}
-	for _, s := range era.records {
-		trace := traceID(s.header["traceparent"])
-		a := e.byTrace[trace]
-		if a == nil {
-			continue
-		}
-		i := slices.IndexFunc(byCall[a.call], func(g *group) bool { return g.trace == trace })
-		if i < 0 {
-			byCall[a.call] = append(byCall[a.call], &group{trace: trace})
-			i = len(byCall[a.call]) - 1
-		}
-		byCall[a.call][i].records = append(byCall[a.call][i].records, s)
-	}
-	for call, groups := range byCall {
+func (e *evidence) explain(in *era, copies map[string]int) {
+	for call, attempts := range e.byCall {
 		var stored []*attempt
-		for _, g := range groups {
-			a := e.byTrace[g.trace]
-			stored = append(stored, a)
-			reasons := e.incidents(a, era)
-			for n := range g.records[1:] {
+		for _, a := range attempts {
+			records := slices.DeleteFunc(slices.Clone(a.records), func(s record) bool { return s.in != in })
+			if len(records) == 0 {
+				continue
+			}
+			reasons := e.incidents(a, in)
+			for n := range records[1:] {
 				row := unexplained
 				if n < len(reasons) {
 					row = reasons[n]
 				}
 				copies[row]++
 				if row == unexplained {
-					e.problem("UNEXPLAINED: the request of call %d at %v by %s has %d records, with reasons for %d: %s",
-						call, a.sent, a.by, len(g.records), 1+len(reasons), e.places(g.records))
+					e.problem("UNEXPLAINED: the request of call %d at %v by %s has %d records, with reasons for %d: %v",
+						call, a.sent, a.by, len(records), 1+len(reasons), records)
 				}
 			}
-		}
-		slices.SortFunc(stored, func(a, b *attempt) int { return int(a.sent - b.sent) })
-		for i, a := range stored[1:] {
-			row := e.repeated(a, stored[:i+1])
-			copies[row]++
-			if row == unexplained {
-				e.problem("UNEXPLAINED: call %d was stored at %v and again at %v, by %s", call, stored[0].sent, a.sent, a.by)
+			if len(stored) > 0 {
+				row := e.repeated(a, stored)
+				copies[row]++
+				if row == unexplained {
+					e.problem("UNEXPLAINED: call %d was stored at %v and again at %v, by %s", call, stored[0].sent, a.sent, a.by)
+				}
 			}
+			stored = append(stored, a)
 		}
 	}
-}
-
-func (*evidence) places(records []stored) string {
-	var b strings.Builder
-	for _, s := range records {
-		fmt.Fprintf(&b, " %d/%d written %v", s.partition, s.offset, s.at)
-	}
-	return b.String()
 }
 
 // repeated returns the row that permits a request to be stored in addition to others of the same call.
@@ -159,7 +135,7 @@ func (e *evidence) incidents(a *attempt, in *era) (rows []string) {
 
 // hidden returns the rows of a request that was put into the outbox while Kafka might have it.
 func (e *evidence) hidden(a *attempt, put time.Duration) (rows []string) {
-	if l, ok := e.lifeOf(a.by); ok && l.to > 0 && l.to < put+hiddenFor+5*time.Second {
+	if l := e.lives[a.by]; l != nil && l.to > 0 && l.to < put+hiddenFor+5*time.Second {
 		rows = append(rows, RowKilled)
 	}
 	if e.silent(a.sent, put+3*time.Minute) {
@@ -185,9 +161,9 @@ func (e *evidence) takes(id string) (rows []string) {
 	}
 	for i, t := range takes[:max(0, len(takes)-1)] {
 		next := takes[i+1].at
-		l, ok := e.lifeOf(e.holder(t, next))
+		l := e.lives[e.holder(t, next)]
 		switch {
-		case ok && l.to > 0 && l.from <= t.at && l.to <= next:
+		case l != nil && l.to > 0 && l.from <= t.at && l.to <= next:
 			rows = append(rows, RowDrain)
 		case e.silent(t.at, next+2*time.Minute):
 			rows = append(rows, RowSilent)
@@ -210,28 +186,19 @@ func (e *evidence) unproven(at time.Duration) bool {
 func (e *evidence) forgot(sent time.Duration) bool {
 	codes := errorCodes()
 	return slices.ContainsFunc(e.plan.Faults, func(f Fault) bool {
-		return f.Kind == CodeBefore && spent(codes[f.Code%len(codes)]) && time.Second+f.At+f.For > sent
+		return f.Kind == CodeBefore && slices.Contains(spentCodes(), codes[f.Code%len(codes)]) && faultsBegin+f.At+f.For > sent
 	})
 }
 
 // holder returns the life of the handler that had a message between two receipts.
 func (e *evidence) holder(take operation, next time.Duration) string {
 	by := take.by
-	for _, d := range e.drains {
-		if d.id == take.id && d.from >= take.at && d.from < next {
-			by = d.by
+	for _, o := range e.operations {
+		if o.kind == "drain" && o.id == take.id && o.at >= take.at && o.at < next {
+			by = o.by
 		}
 	}
 	return by
-}
-
-func (e *evidence) lifeOf(name string) (lifetime, bool) {
-	for _, l := range e.lives {
-		if l.name == name {
-			return l, true
-		}
-	}
-	return lifetime{}, false
 }
 
 // silent says that faults of Kafka lasted long enough within a time for a producer to give up.
@@ -243,17 +210,15 @@ func (e *evidence) silent(from, to time.Duration) bool {
 		case Queue500, Queue503, QueueLost, QueueRefuse, QueueSilent, QueueSlow, Kill, KillAt, KillHost, Stop, Token, Ingest, Clock:
 			continue
 		default:
-			begin := time.Second + f.At // calls and faults begin a second after the world
+			begin := faultsBegin + f.At
 			spans = append(spans, span{max(begin, from), min(begin+f.For, to)})
 		}
 	}
-	slices.SortFunc(spans, func(a, b span) int { return int(a.from - b.from) })
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	var covered, until time.Duration
 	for _, s := range spans {
-		if s.to > max(s.from, until) {
-			covered += s.to - max(s.from, until)
-			until = s.to
-		}
+		covered += max(0, s.to-max(s.from, until))
+		until = max(until, s.to)
 	}
 	return covered >= giveUpAfter
 }

@@ -1,7 +1,7 @@
 package simulation
 
 import (
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -9,13 +9,29 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// during sets a variable to the value that it has during a fault.
+func during[T any](mu *sync.Mutex, variable *T, value T) (end func()) {
+	set := func(v T) {
+		mu.Lock()
+		defer mu.Unlock()
+		*variable = v
+	}
+	set(value)
+	return func() {
+		var none T
+		set(none)
+	}
+}
+
 // apply begins a fault. The returned function ends it.
 func (w *world) apply(f Fault) (end func()) {
 	h := w.hosts[f.Node%len(w.hosts)]
 	switch f.Kind {
 	case Cut, NextBefore, NextMiddle, NextAfter, NextHalf, Refuse, Silence, BlackHole, Slow, SlowStore, CodeAfter:
-		return w.wireFault(h.wires, f)
-	case CodeBefore, CodeInit, CodeLook, Move, Restart, Renumber, Replace, Remake, Limit:
+		return h.wires.apply(f)
+	case CodeBefore, CodeInit, CodeLook, Move:
+		return w.brokers.answers(f)
+	case Restart, Renumber, Replace, Remake, Limit:
 		return w.brokers.apply(f)
 	case Queue500, Queue503, QueueLost, QueueRefuse, QueueSilent, QueueSlow:
 		return w.queueFault(f)
@@ -26,66 +42,48 @@ func (w *world) apply(f Fault) (end func()) {
 	case Stop:
 		return h.halt((*life).stop)
 	case KillAt:
-		return h.killAt(steps()[f.Code%len(steps())])
+		missed := during(&h.wires.mu, &h.wires.kill, steps()[f.Code%len(steps())])
+		return func() {
+			missed()
+			h.start()
+		}
 	case Token:
 		w.noTokens.Store(true)
 		return func() { w.noTokens.Store(false) }
 	case Clock:
-		return h.clock.jump(f.Code)
+		return h.wires.clock.jump(f.Code)
 	case Ingest:
-		w.sink.mode.Store(int32(1 + f.Code%3))
-		return func() { w.sink.mode.Store(0) }
+		w.sink.fault.Store(int32(1 + f.Code%3))
+		return func() { w.sink.fault.Store(0) }
 	}
 	panic("a fault of kind " + string(f.Kind))
 }
 
-// killAt kills the handler at a step of its work, and restarts it at the end.
-func (h *host) killAt(step string) (end func()) {
-	set := func(s string) {
-		h.wires.mu.Lock()
-		h.wires.kill = s
-		h.wires.mu.Unlock()
-	}
-	set(step)
-	return func() {
-		set("")
-		h.start()
-	}
-}
-
-func (w *world) wireFault(x *wires, f Fault) (end func()) {
-	set := func(change func()) { x.mu.Lock(); change(); x.mu.Unlock() }
+// apply begins a fault between the machine and the brokers.
+func (x *wires) apply(f Fault) (end func()) {
 	cut := func() {
-		w.net.cut(func(c *conn) bool { l, ok := c.path.(*link); return ok && l.wires == x })
+		x.w.net.cut(func(c *conn) bool { return c.kafka && c.from.wires == x })
 	}
-	ways := map[Kind]string{NextBefore: "before", NextMiddle: "middle", NextAfter: "after", NextHalf: "half"}
 	switch f.Kind {
 	case Cut:
 		cut()
 		return func() {}
 	case Refuse:
-		set(func() { x.refuse = true })
+		end = during(&x.mu, &x.refuse, true)
 		cut()
-		return func() { set(func() { x.refuse = false }) }
+		return end
 	case Silence, BlackHole:
-		addresses := w.someBrokers(f.Code)
-		x.silence(addresses, true, false)
-		return func() { x.silence(addresses, false, f.Kind == BlackHole) }
+		return x.silence(x.w.someBrokers(f.Code), f.Kind == BlackHole)
 	case Slow:
-		slow := []time.Duration{20 * time.Millisecond, 300 * time.Millisecond, 1500 * time.Millisecond, 4 * time.Second}[f.Code%4]
-		set(func() { x.slow = slow })
-		return func() { set(func() { x.slow = 0 }) }
+		slow := []time.Duration{20 * time.Millisecond, 300 * time.Millisecond, 1500 * time.Millisecond, 4 * time.Second}
+		return during(&x.mu, &x.slow, slow[f.Code%4])
 	case SlowStore:
-		set(func() { x.slowStore = time.Duration(f.Code) * time.Millisecond })
-		return func() { set(func() { x.slowStore = 0 }) }
+		return during(&x.mu, &x.slowStore, time.Duration(f.Code)*time.Millisecond)
 	case CodeAfter:
 		codes := doubtfulCodes()
-		partition := int32(f.Code % w.plan.Setup.Partitions)
-		set(func() { x.codes[partition] = codes[f.Code%len(codes)].Code })
-		return func() { set(func() { delete(x.codes, partition) }) }
+		return during(&x.mu, &x.codes[f.Code%len(x.codes)], codes[f.Code%len(codes)].Code)
 	default:
-		set(func() { x.next = ways[f.Kind] })
-		return func() { set(func() { x.next = "" }) }
+		return during(&x.mu, &x.next, f.Kind)
 	}
 }
 
@@ -101,28 +99,22 @@ func (w *world) someBrokers(code int) (addresses []string) {
 	return addresses
 }
 
+// queueFault begins a fault between the queue and a machine, or all.
 func (w *world) queueFault(f Fault) (end func()) {
-	var all []*queueWires
+	var ends []func()
 	for i, h := range w.hosts {
 		if f.Code%2 == 0 || f.Node%len(w.hosts) == i {
-			all = append(all, h.queue)
+			ends = append(ends, during(&h.wires.mu, &h.wires.queue, f.Kind))
 		}
 	}
-	mode := map[Kind]string{
-		Queue500: "500", Queue503: "503", QueueLost: "lost", QueueRefuse: "refuse", QueueSilent: "silent", QueueSlow: "slow",
-	}[f.Kind]
-	set := func(mode string) {
-		for _, q := range all {
-			q.mu.Lock()
-			q.mode = mode
-			q.mu.Unlock()
+	return func() {
+		for _, end := range ends {
+			end()
 		}
 	}
-	set(mode)
-	return func() { set("") }
 }
 
-// apply begins a fault of the brokers. Without a cluster or a topic it does nothing.
+// apply begins a fault of the brokers or of the topic. Without a cluster or a topic it does nothing.
 func (b *brokers) apply(f Fault) (end func()) {
 	switch f.Kind {
 	case Replace:
@@ -135,15 +127,13 @@ func (b *brokers) apply(f Fault) (end func()) {
 		at := brokerAddress(f.Node % b.setup.Brokers)
 		b.w.net.setDown(at, true)
 		return func() { b.w.net.setDown(at, false) }
-	case Limit:
+	default: // Limit
 		b.limit(600 + 100*(f.Code%3))
-		return func() { b.limit(0) }
-	default:
-		return b.answers(f)
+		return func() { b.limit(defaultLimit) }
 	}
 }
 
-// answers begins a fault in the brokers' answers.
+// answers begins a fault in the brokers' answers. Without a cluster or a topic it does nothing.
 func (b *brokers) answers(f Fault) (end func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -152,18 +142,21 @@ func (b *brokers) answers(f Fault) (end func()) {
 	}
 	switch f.Kind {
 	case Move:
-		nodes := slices.DeleteFunc(b.nodes(), func(id int32) bool { return id < 0 })
-		b.w.must(b.cluster.MoveTopicPartition(topic, int32(f.Node%b.partitions()), nodes[f.Code%len(nodes)]))
+		nodes := b.present()
+		check(b.cluster.MoveTopicPartition(topic, int32(f.Node%b.partitions()), nodes[f.Code%len(nodes)]))
 		return func() {}
 	case CodeInit:
 		codes := []*kerr.Error{kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.ClusterAuthorizationFailed, kerr.UnknownServerError}
-		b.w.initCode.Add(1)
+		b.refuseIDs.Add(1)
 		end := b.answer(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: codes[f.Code%len(codes)], TopLevel: true})
-		return func() { b.w.initCode.Add(-1); end() }
+		return func() {
+			b.refuseIDs.Add(-1)
+			end()
+		}
 	case CodeLook:
 		codes := []*kerr.Error{kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.TopicAuthorizationFailed}
 		return b.answer(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: topic, Err: codes[f.Code%len(codes)]})
-	default:
+	default: // CodeBefore
 		codes := errorCodes()
 		return b.answer(kfake.Fault{
 			Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Partitions: []int32{int32(f.Node % b.partitions())}, Err: codes[f.Code%len(codes)],

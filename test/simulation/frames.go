@@ -1,6 +1,9 @@
 package simulation
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // frames finds Kafka requests in the data written on a connection, in pieces of any size.
 type frames struct {
@@ -11,37 +14,51 @@ type frames struct {
 
 // request is the header of a request.
 type request struct {
-	size         int
 	key, version int16
-	correlation  int32
 	what         string // tells its records from those of others
 }
 
-const headerSize = 4 + 2 + 2 + 4
+const (
+	headerSize = 4 + 2 + 2 // size, key, version
+	produceKey = 0
+)
 
-// see reads more bytes. It calls begun with each request whose header is now complete, and its position in the bytes.
-func (f *frames) see(b []byte, begun func(r request)) {
-	for len(b) > 0 {
-		if len(f.header) < headerSize {
-			n := min(headerSize-len(f.header), len(b))
-			f.header = append(f.header, b[:n]...)
-			b = b[n:]
-			if len(f.header) < headerSize {
-				return
+// see reads more bytes, and says whether a request begins with them.
+func (f *frames) see(b []byte) (begins bool) {
+	for rest := b; len(rest) > 0; {
+		if missing := headerSize - len(f.header); missing > 0 {
+			n := min(missing, len(rest))
+			f.header, rest = append(f.header, rest[:n]...), rest[n:]
+			if n < missing {
+				break
 			}
-			h := f.header
-			f.last = request{
-				size: int(binary.BigEndian.Uint32(h)), key: int16(binary.BigEndian.Uint16(h[4:])),
-				version: int16(binary.BigEndian.Uint16(h[6:])), correlation: int32(binary.BigEndian.Uint32(h[8:])),
-			}
-			f.left = f.last.size - (headerSize - 4)
-			begun(f.last)
+			f.left = int(binary.BigEndian.Uint32(f.header)) - (headerSize - 4)
+			f.last = request{key: int16(binary.BigEndian.Uint16(f.header[4:])), version: int16(binary.BigEndian.Uint16(f.header[6:]))}
+			begins = true
 		}
-		n := min(max(f.left, 0), len(b))
-		f.left -= n
-		b = b[n:]
+		n := min(max(f.left, 0), len(rest))
+		f.left, rest = f.left-n, rest[n:]
 		if f.left <= 0 {
 			f.header = f.header[:0]
 		}
 	}
+	f.last.what += traces(b)
+	return begins
+}
+
+// traces returns the traces of the records in a request; "" if there are none.
+func traces(b []byte) string {
+	var sum [32]byte
+	for _, after := range bytes.Split(b, []byte("traceparent"))[1:] {
+		if len(after) < 40 {
+			break
+		}
+		for i, x := range after[5:37] { // two lengths and the version are before it
+			sum[i] = sum[i]*31 + x
+		}
+	}
+	if sum == [32]byte{} {
+		return ""
+	}
+	return string(sum[:])
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -15,18 +14,15 @@ import (
 // after a crash (local/funchost is a complete stand-in).
 type host struct {
 	w      *world
-	index  int
+	name   string
 	front  bool // takes registrations
 	drains bool
 	wires  *wires
-	queue  *queueWires
-	clock  clock // of the machine
 
 	mu      sync.Mutex
 	current *life // nil: none that accepts requests
 	number  int   // of lives
 	halted  int   // number of faults that prevent the handler from starting
-	closed  bool
 	uptime  *uptime
 }
 
@@ -39,18 +35,12 @@ type uptime struct {
 
 func newHost(w *world, i int) *host {
 	s := w.plan.Setup
-	h := &host{w: w, index: i, front: true, drains: true}
-	h.queue = &queueWires{clock: &h.clock}
-	if s.Split {
-		h.drains = i == s.Hosts-1
-		h.front = !h.drains
-	}
-	h.wires = &wires{w: w, host: i, silent: map[string]int{}, codes: map[int32]int16{}}
+	last := i == s.Hosts-1
+	h := &host{w: w, name: fmt.Sprintf("h%d", i), front: !s.Split || !last, drains: !s.Split || last}
+	h.wires = &wires{w: w, silent: map[string]int{}, codes: make([]int16, s.Partitions)}
 	h.boot()
 	return h
 }
-
-func (h *host) name() string { return fmt.Sprintf("h%d", h.index) }
 
 // boot begins the host's life.
 func (h *host) boot() {
@@ -68,25 +58,24 @@ func (h *host) boot() {
 // start starts a handler, unless a fault prevents that.
 func (h *host) start() {
 	h.mu.Lock()
-	if h.halted > 0 || h.closed || h.current != nil || h.uptime.alive.Err() != nil {
+	if h.halted > 0 || h.current != nil || h.uptime.alive.Err() != nil {
 		h.mu.Unlock()
 		return
 	}
 	h.number++
-	l := newLife(h, fmt.Sprintf("h%d.%d", h.index, h.number))
+	l := newLife(h, fmt.Sprintf("%s.%d", h.name, h.number))
 	h.current = l
 	h.mu.Unlock()
-	h.w.born(l.name)
 	l.start()
 }
 
 // lost is called when a handler is gone.
 func (h *host) lost(l *life) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.current == l {
 		h.current = nil
 	}
-	h.mu.Unlock()
 }
 
 // halt kills or stops the handler, and prevents its restart until the returned function is called.
@@ -108,16 +97,12 @@ func (h *host) halt(end func(*life)) (again func()) {
 
 // fail kills the host and its handler at the same time.
 func (h *host) fail() (again func()) {
-	h.mu.Lock()
-	u := h.uptime
-	h.mu.Unlock()
+	u := h.up()
 	u.end()
 	back := h.halt((*life).kill)
 	return func() {
 		u.polling.Wait()
-		h.mu.Lock()
-		down := h.uptime == u
-		h.mu.Unlock()
+		down := h.up() == u
 		back()
 		if down {
 			h.boot()
@@ -125,17 +110,19 @@ func (h *host) fail() (again func()) {
 	}
 }
 
+// up is the host's life, which may have ended.
+func (h *host) up() *uptime {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.uptime
+}
+
 // close ends the host as the platform does.
 func (h *host) close() {
-	h.mu.Lock()
-	l := h.current
-	h.closed = true
-	h.mu.Unlock()
-	h.uptime.end()
-	h.uptime.polling.Wait()
-	if l != nil {
-		l.stop()
-	}
+	u := h.up()
+	u.end()
+	u.polling.Wait()
+	h.halt((*life).stop)
 }
 
 // answer is a handler's.
@@ -147,39 +134,28 @@ type answer struct {
 	took   time.Duration
 }
 
-// post passes a request to the handler, as soon as there is one.
-func (h *host) post(ctx context.Context, path string, header http.Header, body []byte) answer {
-	return h.ask(ctx, http.MethodPost, path, header, body)
-}
-
+// ask passes a request to the handler, as soon as there is one.
 func (h *host) ask(ctx context.Context, method, path string, header http.Header, body []byte) answer {
 	l := h.await(ctx)
 	if l == nil {
 		return answer{}
 	}
 	a := answer{by: l.name}
-	h.mu.Lock()
-	alive := h.uptime.alive
-	h.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(alive, cancel)() //nolint:contextcheck // the host's life ends it, too
-	req, err := http.NewRequestWithContext(ctx, method, "http://handler"+path, bytes.NewReader(body))
-	h.w.must(err)
+	defer context.AfterFunc(h.up().alive, cancel)() //nolint:contextcheck // the host's life ends it, too
+	req := must(http.NewRequestWithContext(ctx, method, "http://"+l.address+path, bytes.NewReader(body)))
 	req.Header = header
 	sent := time.Now()
 	resp, err := l.transport.RoundTrip(req)
-	if err != nil {
-		a.took = time.Since(sent)
-		return a
+	if err == nil {
+		a.body, err = io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
 	}
-	text, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
 	a.took = time.Since(sent)
-	if err != nil || l.link.gone() {
-		return a
+	if err == nil && !l.gone() {
+		a.status, a.header = resp.StatusCode, resp.Header
 	}
-	a.status, a.body, a.header = resp.StatusCode, text, resp.Header
 	return a
 }
 
@@ -195,16 +171,9 @@ func (h *host) await(ctx context.Context) *life {
 		if l != nil && l.ready() {
 			return l
 		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
+		if sleep(ctx, 200*time.Millisecond) != nil {
 			return nil
 		}
 	}
 	return nil
-}
-
-// dial connects to a handler.
-func (l *life) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	return l.host.w.net.dial(ctx, &plainPath{w: l.host.w, name: l.name, dead: &l.link.dead}, l.address)
 }

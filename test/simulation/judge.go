@@ -1,8 +1,9 @@
 package simulation
 
 import (
-	"encoding/base64"
+	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,75 +18,64 @@ const answerWithin = 4*time.Second + 20*time.Millisecond
 // evidence is the judge's data.
 type evidence struct {
 	*world
-	eras      []era
-	byTrace   map[string]*attempt
-	byCall    map[int][]*attempt
-	byRequest map[string][]placed // by trace
-	poisoned  map[string]bool     // by trace
-	first     map[int]time.Duration
-}
-
-// placed is a record and its era.
-type placed struct {
-	stored
-	in *era
+	eras     []*era
+	byTrace  map[string]*attempt
+	byCall   map[int][]*attempt // in the order in which they were sent
+	poisoned map[string]bool    // by trace
 }
 
 // judge returns the broken promises.
 func (w *world) judge() Result {
-	e := &evidence{
-		world: w, byTrace: map[string]*attempt{}, byCall: map[int][]*attempt{}, byRequest: map[string][]placed{},
-		poisoned: map[string]bool{}, first: map[int]time.Duration{},
-	}
-	e.eras = w.brokers.finish()
+	e := &evidence{world: w, eras: w.brokers.finish(), byTrace: map[string]*attempt{}, byCall: map[int][]*attempt{}}
 	for _, a := range w.attempts {
 		e.byTrace[a.trace] = a
 		e.byCall[a.call] = append(e.byCall[a.call], a)
-		if t, ok := e.first[a.call]; !ok || a.sent < t {
-			e.first[a.call] = a.sent
-		}
+	}
+	for _, attempts := range e.byCall {
+		slices.SortFunc(attempts, func(a, b *attempt) int { return cmp.Compare(a.sent, b.sent) })
 	}
 	e.readPoison()
 	r := Result{Answers: map[int]int{}, Copies: map[string]int{}, Events: len(w.log)}
-	for i := range e.eras {
-		r.Records += len(e.eras[i].records)
-		for _, s := range e.eras[i].records {
+	for _, era := range e.eras {
+		r.Records += len(era.records)
+		for _, s := range era.records {
 			e.sound(s)
-			trace := traceID(s.header["traceparent"])
-			e.byRequest[trace] = append(e.byRequest[trace], placed{s, &e.eras[i]})
 		}
 	}
 	for _, a := range w.attempts {
 		r.Answers[a.status]++
 		e.kept(a)
 	}
-	for i := range e.eras {
-		e.explain(&e.eras[i], r.Copies)
+	for _, era := range e.eras {
+		e.explain(era, r.Copies)
 	}
 	r.Problems, r.Log = w.problems, w.text()
 	return r
 }
 
 // sound checks a single record: a caller sent it, and its content is right.
-func (e *evidence) sound(s stored) {
-	a := e.byTrace[traceID(s.header["traceparent"])]
-	switch {
-	case a == nil:
-		e.problem("NOBODY SENT the record at %d/%d: %q", s.partition, s.offset, s.key)
+func (e *evidence) sound(s record) {
+	a := e.byTrace[traceID(s.header("traceparent"))]
+	if a == nil {
+		e.problem("NOBODY SENT the record at %d/%d: %q", s.Partition, s.Offset, s.Key)
 		return
-	case s.key != a.c.User || s.source() != "urn:auth0:"+a.c.Tenant:
-		e.problem("WRONG: the record of call %d is %q of %q", a.call, s.key, s.source())
-	case a.stored() && s.id() != a.body.EventID:
-		e.problem("WRONG: the record of call %d has the id %q and not %q", a.call, s.id(), a.body.EventID)
+	}
+	a.records = append(a.records, s)
+	id, source := s.header("ce_id"), s.header("ce_source")
+	switch {
+	case string(s.Key) != a.c.User || source != "urn:auth0:"+a.c.Tenant:
+		e.problem("WRONG: the record of call %d is %q of %q", a.call, s.Key, source)
+	case a.stored() && id != a.body.EventID:
+		e.problem("WRONG: the record of call %d has the id %q and not %q", a.call, id, a.body.EventID)
 	}
 	var value struct {
 		UserID string         `json:"userId"`
 		User   jsontext.Value `json:"user"`
 	}
-	if json.Unmarshal([]byte(s.value), &value) != nil || value.UserID != a.c.User {
-		e.problem("WRONG: the value of call %d is %.100q", a.call, s.value)
+	if json.Unmarshal(s.Value, &value) != nil || value.UserID != a.c.User {
+		e.problem("WRONG: the value of call %d is %.100q", a.call, s.Value)
 	}
-	omitted := s.header["ce_profileomitted"] == "true"
+	omitted := s.header("ce_profileomitted") == "true"
 	if wanted := e.plan.Setup.Profile; wanted == (value.User == nil && !omitted) || omitted && value.User != nil {
 		e.problem("WRONG: the record of call %d has a profile: %v, and says that it was left out: %v", a.call, value.User != nil, omitted)
 	}
@@ -111,26 +101,28 @@ func (e *evidence) kept(a *attempt) {
 func (e *evidence) refused(a *attempt) {
 	switch kind := a.body.Type[strings.LastIndexByte(a.body.Type, ':')+1:]; kind {
 	case "not-stored", "busy", "record-refused":
-		for _, s := range e.byRequest[a.trace] {
-			e.problem("STORED: call %d was answered %s at %v, and its record lies at %d/%d", a.call, kind, a.answered, s.partition, s.offset)
+		for _, s := range a.records {
+			e.problem("STORED: call %d was answered %s at %v, and its record lies at %d/%d", a.call, kind, a.answered, s.Partition, s.Offset)
 		}
 	}
 }
 
 // lies checks that registrations that were answered 2xx are in the right place.
 func (e *evidence) lies(a *attempt) {
+	attempts := e.byCall[a.call]
 	found, placed := false, a.body.Outbox != ""
-	for _, b := range e.byCall[a.call] {
-		for _, s := range e.byRequest[b.trace] {
-			if s.id() != a.body.EventID || s.in.to < e.first[a.call] {
+	for _, b := range attempts {
+		for _, s := range b.records {
+			if s.header("ce_id") != a.body.EventID || s.in.to < attempts[0].sent {
 				continue
 			}
 			found = true
-			placed = placed || s.in.from <= a.answered && s.partition == a.body.Partition && s.offset == a.body.Offset
+			placed = placed || s.in.from <= a.answered && s.Partition == a.body.Partition && s.Offset == a.body.Offset
 		}
 	}
+	poisoned := slices.ContainsFunc(attempts, func(b *attempt) bool { return e.poisoned[b.trace] })
 	switch {
-	case !found && a.status == http.StatusAccepted && e.isPoisoned(a.call):
+	case !found && a.status == http.StatusAccepted && poisoned:
 	case !found:
 		e.problem("LOST: call %d was answered %d by %s at %v, and lies nowhere", a.call, a.status, a.by, a.answered)
 	case !placed:
@@ -138,51 +130,24 @@ func (e *evidence) lies(a *attempt) {
 	}
 }
 
-func (e *evidence) isPoisoned(call int) bool {
-	for _, a := range e.byCall[call] {
-		if e.poisoned[a.trace] {
-			return true
-		}
-	}
-	return false
-}
-
 // readPoison reads the poison queue, which may have only registrations that a broker rejects as invalid.
 func (e *evidence) readPoison() {
-	most := int32(32)
+	e.poisoned = map[string]bool{}
 	for {
-		got, err := e.poison.DequeueMessages(e.life, &azqueue.DequeueMessagesOptions{NumberOfMessages: &most})
-		e.must(err)
+		got := must(e.poison.DequeueMessages(e.life, &azqueue.DequeueMessagesOptions{NumberOfMessages: new(int32(32))}))
 		if len(got.Messages) == 0 {
 			break
 		}
 		for _, m := range got.Messages {
-			e.poisoned[poisonedTrace(*m.MessageText)] = true
+			c := unpack(*m.MessageText)
+			if c.Message != "" {
+				c = unpack(c.Message)
+			}
+			e.poisoned[traceID(c.Parent)] = true
 		}
 	}
-	invalid := false
-	for _, f := range e.plan.Faults {
-		invalid = invalid || f.Kind == CodeBefore
-	}
+	invalid := slices.ContainsFunc(e.plan.Faults, func(f Fault) bool { return f.Kind == CodeBefore })
 	if len(e.poisoned) > 0 && !invalid {
 		e.problem("POISONED: %d messages, and no broker called anything invalid", len(e.poisoned))
 	}
-}
-
-// poisonedTrace returns the trace of a message of the poison queue, in the outbox's format or wrapped with a reason.
-func poisonedTrace(text string) string {
-	if trace := traceOf(text); trace != "" {
-		return trace
-	}
-	b, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return ""
-	}
-	var wrapped struct {
-		Message string `json:"message"`
-	}
-	if json.Unmarshal(b, &wrapped) != nil {
-		return ""
-	}
-	return traceOf(wrapped.Message)
 }

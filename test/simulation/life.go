@@ -7,8 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -27,49 +25,45 @@ import (
 
 // life is a life of a handler: the program without a process.
 type life struct {
+	*process
 	host      *host
-	name      string
 	address   string
-	link      *link
 	app       *app.App
-	listener  *listener
+	listener  net.Listener
 	transport *http.Transport // the host's
 	end       context.CancelFunc
 	served    chan struct{}
 	up        atomic.Bool // it has answered the host's first probe
 	closing   atomic.Bool
+
+	// Guarded by the world's mutex.
+	from, to time.Duration // to is 0 while it lives
 }
 
 func newLife(h *host, name string) *life {
-	l := &life{host: h, name: name, address: name + ":80", served: make(chan struct{})}
-	l.link = &link{wires: h.wires, name: name}
-	l.link.die = l.kill
-	l.transport = &http.Transport{DialContext: l.dial, MaxIdleConnsPerHost: 100}
+	l := &life{
+		process: &process{wires: h.wires, name: name}, host: h, address: name + ":80", served: make(chan struct{}),
+		from: time.Since(h.w.begin),
+	}
+	l.die = l.kill
+	l.transport = &http.Transport{DialContext: route{net: h.w.net, from: l.process}.dial, MaxIdleConnsPerHost: 100}
 	return l
 }
 
 // config returns the handler's configuration, as from its settings.
 func (l *life) config() app.Config {
-	w, s := l.host.w, l.host.w.plan.Setup
-	account, err := outbox.ParseConnectionString(w.queue.ConnectionString())
-	w.must(err)
-	way := &queueLink{w: w, wires: l.host.queue, name: l.name, dead: &l.link.dead, step: l.link.step}
+	w, s := l.w, l.w.plan.Setup
+	account := must(outbox.ParseConnectionString(w.queue.ConnectionString()))
 	c := app.Config{
 		Kafka: kafka.Config{
-			Topic: topic, ClientID: "userrelay", SASL: nil,
-			Dial: func(ctx context.Context, _, at string) (net.Conn, error) {
-				c, err := w.net.dial(ctx, l.link, at)
-				if err != nil {
-					return nil, err
-				}
-				return c, nil
-			},
+			Topic: topic, ClientID: "userrelay", Dial: route{net: w.net, from: l.process, kafka: true}.dial,
 		},
-		KafkaTimeout: 2 * time.Second,
-		Outbox:       &outbox.Config{Account: account, Client: &http.Client{Transport: way}}, OutboxTimeout: 1500 * time.Millisecond,
-		Decoder: registration.Decoder{Profile: s.Profile},
-		Now:     l.host.clock.now,
-		Role:    "userrelay", Instance: l.name, Version: "simulated", Console: slog.New(slog.DiscardHandler),
+		KafkaTimeout:  2 * time.Second,
+		Outbox:        &outbox.Config{Account: account, Client: &http.Client{Transport: queueLink{l.process}}},
+		OutboxTimeout: 1500 * time.Millisecond,
+		Decoder:       registration.Decoder{Profile: s.Profile},
+		Now:           l.clock.now,
+		Role:          "userrelay", Instance: l.name, Version: "simulated", Console: slog.New(slog.DiscardHandler),
 	}
 	for i := range s.Brokers {
 		c.Kafka.Brokers = append(c.Kafka.Brokers, brokerAddress(i))
@@ -83,24 +77,20 @@ func (l *life) config() app.Config {
 	case "SCRAM-SHA-256":
 		c.Kafka.SASL = kafka.SCRAM(s.Login, login, password)
 	case "OAUTHBEARER":
-		c.Kafka.SASL = kafka.OAuthBearer(identity.NewTokensAt(w.token, l.host.clock.now), nil)
+		c.Kafka.SASL = kafka.OAuthBearer(identity.NewTokensAt(w.token, l.clock.now), nil)
 	}
 	if s.Telemetry {
-		way := &sinkLink{w: w, dead: &l.link.dead}
-		c.Insights = &ingest.Config{Connection: w.sink.connection(), Transport: way}
+		endpoint := "InstrumentationKey=01234567-89ab-cdef-0123-456789abcdef;IngestionEndpoint=http://" + sinkAddress
+		c.Insights = &ingest.Config{Connection: must(ingest.ParseConnection(endpoint)), Transport: sinkLink{l.process}}
 	}
 	return c
 }
 
-var errNoTokens = errors.New("no tokens now")
-
 // token is the identity service's.
 func (w *world) token(ctx context.Context) (string, time.Time, error) {
-	for w.noTokens.Load() { // it sleeps
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return "", time.Time{}, errors.Join(errNoTokens, ctx.Err())
+	for w.noTokens.Load() {
+		if err := sleep(ctx, time.Second); err != nil {
+			return "", time.Time{}, fmt.Errorf("no tokens now: %w", err)
 		}
 	}
 	return "token", time.Now().Add(10 * time.Minute), nil
@@ -108,24 +98,24 @@ func (w *world) token(ctx context.Context) (string, time.Time, error) {
 
 // start starts the handler, and probes it until it answers.
 func (l *life) start() {
-	w := l.host.w
-	var err error
-	l.app, err = app.New(l.config())
-	w.must(err)
-	l.listener, err = w.net.listen(l.address)
-	w.must(err)
+	w := l.w
+	w.mu.Lock()
+	w.lives[l.name] = l
+	w.mu.Unlock()
+	w.logf("%s starts", l.name)
+	l.app = must(app.New(l.config()))
+	l.listener = must(w.net.Listen("tcp", l.address))
 	ctx, end := context.WithCancel(context.Background())
 	l.end = end
 	w.wg.Go(func() {
-		if err := l.app.Serve(ctx, l.listener); err != nil && !l.link.gone() {
+		if err := l.app.Serve(ctx, l.listener); err != nil && !l.gone() {
 			w.problem("%s does not serve: %v", l.name, err)
 		}
 		close(l.served)
 	})
 	w.wg.Go(func() {
 		for ctx.Err() == nil {
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://handler/", http.NoBody)
-			w.must(err)
+			req := must(http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.address+"/", http.NoBody))
 			resp, err := l.transport.RoundTrip(req)
 			if err == nil {
 				_ = resp.Body.Close()
@@ -137,37 +127,30 @@ func (l *life) start() {
 	})
 }
 
-func (l *life) ready() bool { return l.up.Load() && !l.link.gone() }
+func (l *life) ready() bool { return l.up.Load() && !l.gone() }
 
 // kill is like kill -9: nothing that the handler still does has an effect outside.
 func (l *life) kill() {
-	l.link.dead.Store(true)
-	w := l.host.w
+	l.dead.Store(true)
 	_ = l.listener.Close()
-	w.net.cut(l.owns)
+	l.cut()
 	l.host.lost(l)
 	if l.closing.Swap(true) {
 		return // it was told to end before, and is buried by who told it
 	}
-	w.died(l.name, true)
-	w.wg.Go(func() {
+	l.ended(true)
+	l.w.wg.Go(func() {
 		l.end()
 		<-l.served
 		l.app.Close()
 		l.transport.CloseIdleConnections()
-		w.net.cut(l.owns)
+		l.cut()
 	})
 }
 
-// owns says that a connection belongs to this life.
-func (l *life) owns(c *conn) bool {
-	switch p := c.path.(type) {
-	case *link:
-		return p == l.link
-	case *plainPath:
-		return p.dead == &l.link.dead
-	}
-	return false
+// cut cuts the connections of this life.
+func (l *life) cut() {
+	l.w.net.cut(func(c *conn) bool { return c.from == l.process })
 }
 
 // stop is like SIGTERM. It returns when the handler has ended.
@@ -179,42 +162,23 @@ func (l *life) stop() {
 	l.end()
 	<-l.served
 	l.app.Close()
-	l.host.w.died(l.name, l.link.dead.Swap(true))
-	l.host.w.net.cut(l.owns)
+	l.ended(l.dead.Swap(true))
+	l.cut()
 	l.transport.CloseIdleConnections()
 }
 
-func (w *world) born(name string) {
-	w.mu.Lock()
-	w.lives = append(w.lives, lifetime{name: name, from: time.Since(w.begin)})
-	w.mu.Unlock()
-	w.logf("%s starts", name)
+// ended notes the end of this life.
+func (l *life) ended(killed bool) {
+	l.w.mu.Lock()
+	l.to = time.Since(l.w.begin)
+	l.w.mu.Unlock()
+	l.w.logf("%s is gone, killed %v", l.name, killed)
 }
 
-func (w *world) died(name string, killed bool) {
-	w.mu.Lock()
-	for i := range w.lives {
-		if w.lives[i].name == name {
-			w.lives[i].to, w.lives[i].killed = time.Since(w.begin), killed
-		}
-	}
-	w.mu.Unlock()
-	w.logf("%s is gone, killed %v", name, killed)
-}
-
-// newCertificate makes a certificate for this run.
+// newCertificate makes a certificate that nobody verifies.
 func newCertificate() tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "simulation"}, DNSNames: []string{"localhost"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		panic(fmt.Errorf("make a certificate: %w", err))
-	}
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der := must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }

@@ -8,14 +8,13 @@ import (
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 )
 
-// network is the network of a run, in memory: the listeners, and the addresses that do not answer now.
+// network is the network of a run, in memory.
 type network struct {
 	mu        sync.Mutex
 	listeners map[string]*listener
-	down      map[string]bool // unreachable ones
+	down      map[string]bool // addresses that do not answer now
 	conns     []*conn         // near ends in the order of their creation, so that operations on all have the same order each time
 }
 
@@ -39,9 +38,7 @@ type listener struct {
 }
 
 // Listen is for kfake.ListenFn. The listener does not close the connections that it has accepted.
-func (n *network) Listen(_, at string) (net.Listener, error) { return n.listen(at) }
-
-func (n *network) listen(at string) (*listener, error) {
+func (n *network) Listen(_, at string) (net.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.listeners[at] != nil {
@@ -65,18 +62,15 @@ func (l *listener) Close() error {
 	l.once.Do(func() {
 		close(l.closed)
 		l.net.mu.Lock()
-		if l.net.listeners[string(l.at)] == l {
-			delete(l.net.listeners, string(l.at))
-		}
+		delete(l.net.listeners, string(l.at))
 		l.net.mu.Unlock()
 		for {
 			select {
 			case c := <-l.backlog:
 				c.reset()
-				continue
 			default:
+				return
 			}
-			return
 		}
 	})
 	return nil
@@ -84,20 +78,28 @@ func (l *listener) Close() error {
 
 func (l *listener) Addr() net.Addr { return l.at }
 
-// dial connects to an address. The path defines the latencies of both ends.
-func (n *network) dial(ctx context.Context, p path, at string) (*conn, error) {
-	if err := p.connect(ctx, at); err != nil {
+// route leads from a process to the addresses that it dials.
+type route struct {
+	net   *network
+	from  *process // nil: one that lives as long as the run
+	kafka bool     // the faults of the process's wires to the brokers apply
+}
+
+// dial connects to an address. It is for the configurations of clients.
+func (r route) dial(ctx context.Context, _, at string) (net.Conn, error) {
+	if err := r.connect(ctx, at); err != nil {
 		return nil, err
 	}
+	n := r.net
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	l := n.listeners[at]
-	if l == nil || n.down[at] || p.gone() {
+	if l == nil || n.down[at] || r.from.gone() {
 		return nil, refused()
 	}
 	there, back := newStream(), newStream()
-	near := &conn{net: n, path: p, local: "client", remote: address(at), in: back, out: there}
-	far := &conn{net: n, path: p, local: address(at), remote: "client", in: there, out: back, far: true}
+	near := &conn{route: r, at: l.at, in: back, out: there}
+	far := &conn{route: r, at: l.at, in: there, out: back, far: true}
 	near.peer, far.peer = far, near
 	select {
 	case l.backlog <- far:
@@ -108,22 +110,28 @@ func (n *network) dial(ctx context.Context, p path, at string) (*conn, error) {
 	return near, nil
 }
 
-// cut resets the connections of which the function selects an end.
-func (n *network) cut(chosen func(near *conn) bool) {
+// open returns the near ends of the open connections.
+func (n *network) open() []*conn {
 	n.mu.Lock()
-	var all []*conn
-	n.conns = slices.DeleteFunc(n.conns, func(c *conn) bool {
-		hit := chosen(c)
-		if hit {
-			all = append(all, c)
+	defer n.mu.Unlock()
+	return slices.Clone(n.conns)
+}
+
+// cut resets the connections of which the function selects the near end.
+func (n *network) cut(chosen func(near *conn) bool) {
+	for _, c := range n.open() {
+		if chosen(c) {
+			n.forget(c)
+			c.reset()
+			c.peer.reset()
 		}
-		return hit
-	})
-	n.mu.Unlock()
-	for _, c := range all {
-		c.reset()
-		c.peer.reset()
 	}
+}
+
+func (n *network) forget(near *conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.conns = slices.DeleteFunc(n.conns, func(c *conn) bool { return c == near })
 }
 
 // setDown makes an address refuse connections, or accept them again.
@@ -132,27 +140,15 @@ func (n *network) setDown(at string, down bool) {
 	n.down[at] = down
 	n.mu.Unlock()
 	if down {
-		n.cut(func(c *conn) bool { return string(c.remote) == at })
+		n.cut(func(c *conn) bool { return string(c.at) == at })
 	}
 }
 
-func (n *network) forget(c *conn) {
+// allUp makes every address answer.
+func (n *network) allUp() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if i := slices.Index(n.conns, c); i >= 0 {
-		n.conns = slices.Delete(n.conns, i, i+1)
-	}
-}
-
-// path is the connection between two ends.
-type path interface {
-	// connect waits for the time of connecting, and returns an error if that fails.
-	connect(ctx context.Context, at string) error
-	// send returns when data that is written now arrives, or holds it until some time after wake is called. The bytes
-	// are the beginning of the data. An error breaks the connection after n bytes have been sent.
-	send(c *conn, b []byte) (arrives time.Time, held bool, n int, err error)
-	// gone says that the process at the near end has ended.
-	gone() bool
+	clear(n.down)
 }
 
 func refused() error {
@@ -161,11 +157,4 @@ func refused() error {
 
 func broken(op string) error {
 	return &net.OpError{Op: op, Net: "tcp", Err: os.NewSyscallError(op, syscall.ECONNRESET)}
-}
-
-// allUp makes every address answer.
-func (n *network) allUp() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	clear(n.down)
 }

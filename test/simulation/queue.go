@@ -2,36 +2,22 @@ package simulation
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
+	"encoding/xml"
 	"io"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
-// queueWires connect the machine of a host with the queue.
-type queueWires struct {
-	clock *clock // of the machine
-	mu    sync.Mutex
-	mode  string // "", 500, 503, lost, refuse, silent, slow
-}
-
 // queueLink connects a process with the queue. It observes requests and answers.
-type queueLink struct {
-	w     *world
-	wires *queueWires
-	name  string
-	dead  *atomic.Bool
-	step  func(name string) bool // nil: it dies at no step
-}
+type queueLink struct{ *process }
 
-// operation is a request to the queue.
+// operation is a request to the queue, or a drain of a message.
 type operation struct {
-	kind  string // put, take, update, delete, other
+	kind  string // put, take, update, delete, drain; other
 	queue string
 	id    string // of the message
 	trace string // of the registration that is put
@@ -62,141 +48,131 @@ func operationOf(r *http.Request) operation {
 	return o
 }
 
+// message is the body of a put, and a part of the answers.
+type message struct {
+	ID   string `xml:"MessageId"`
+	Text string `xml:"MessageText"`
+}
+
 // RoundTrip makes a request, subject to the faults of the wires.
-func (l *queueLink) RoundTrip(r *http.Request) (*http.Response, error) {
-	o, r, err := l.asked(r)
-	if err != nil {
+func (l queueLink) RoundTrip(r *http.Request) (*http.Response, error) {
+	o := operationOf(r)
+	o.by, o.trace = l.name, l.w.traceOf(o.id)
+	if o.kind == "put" {
+		r = r.Clone(r.Context())
+		body, err := peek(&r.Body)
+		if err != nil {
+			return nil, err
+		}
+		var m message
+		check(xml.Unmarshal(body, &m))
+		o.trace = traceOf(m.Text)
+	}
+	if err := sleep(r.Context(), l.w.jitter(l.name, o.kind+o.trace)); err != nil {
 		return nil, err
 	}
-	select {
-	case <-time.After(l.w.jitter(l.name, o.kind+o.trace)):
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
-	}
-	if l.diesAt(o.kind + "-sent") {
+	if l.step(o.kind + "-sent") {
 		return nil, io.EOF
 	}
-	resp, doubtful, err := l.exchange(r)
-	if err == nil && (l.diesAt(o.kind+"-answered") || l.dead.Load()) { // the queue's answer is lost
-		_ = resp.Body.Close()
+	resp, body, doubtful, err := l.exchange(r)
+	if err == nil && (l.step(o.kind+"-answered") || l.gone()) { // the queue's answer is lost
 		resp, doubtful, err = nil, true, io.EOF
 	}
 	o.at, o.doubtful = time.Since(l.w.begin), doubtful
 	o.done = err == nil && resp.StatusCode/100 == 2
-	if o.done && (o.kind == "take" || o.kind == "put") {
-		if err := l.read(resp, &o); err != nil {
-			return nil, err
-		}
-	}
-	l.w.note(o)
+	l.observe(o, body)
 	return resp, err
 }
 
-// asked returns the operation of a request, and the request with its body already read.
-func (l *queueLink) asked(r *http.Request) (operation, *http.Request, error) {
-	o := operationOf(r)
-	o.by, o.trace = l.name, l.w.traceOf(o.id)
-	if o.kind != "put" || r.Body == nil {
-		return o, r, nil
+// observe notes an operation, and the messages in its answer.
+func (l queueLink) observe(o operation, body []byte) {
+	var answer struct {
+		Messages []message `xml:"QueueMessage"`
 	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return o, nil, err
+	if o.done && (o.kind == "take" || o.kind == "put") {
+		check(xml.Unmarshal(body, &answer)) //nolint:gosec // G709: the stand-in's answer
 	}
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	o.trace = traceOf(between(string(body), "<MessageText>", "</MessageText>"))
-	return o, r, nil
+	for _, m := range answer.Messages {
+		o.id = m.ID
+		if o.kind == "take" {
+			o.trace = traceOf(m.Text)
+			l.w.note(o)
+		}
+		l.w.learn(m.ID, o.trace)
+	}
+	if o.kind != "take" && o.kind != "other" {
+		l.w.note(o)
+	}
 }
-
-func (l *queueLink) diesAt(step string) bool { return l.step != nil && l.step(step) }
 
 // exchange sends a request to the queue. doubtful says that the queue may have carried it out although there is an
 // error.
-func (l *queueLink) exchange(r *http.Request) (resp *http.Response, doubtful bool, err error) {
-	l.wires.mu.Lock()
-	mode := l.wires.mode
-	l.wires.mu.Unlock()
+func (l queueLink) exchange(r *http.Request) (resp *http.Response, body []byte, doubtful bool, err error) {
+	l.mu.Lock()
+	fault := l.queue
+	l.mu.Unlock()
 	switch {
-	case l.dead.Load(), mode == "refuse":
-		return nil, false, refused()
-	case mode == "silent":
+	case l.gone(), fault == QueueRefuse:
+		return nil, nil, false, refused()
+	case fault == QueueSilent:
 		<-r.Context().Done()
-		return nil, false, r.Context().Err()
-	case l.wires.clock.off() > signedFor:
-		return refusal(r, http.StatusForbidden, "AuthenticationFailed"), false, nil
-	case mode == "500":
-		return refusal(r, http.StatusInternalServerError, "InternalError"), false, nil
-	case mode == "503":
-		return refusal(r, http.StatusServiceUnavailable, "ServerBusy"), false, nil
-	case mode == "slow":
-		select {
-		case <-time.After(300*time.Millisecond + 300*l.w.jitter(l.name, "slow"+r.Method)):
-		case <-r.Context().Done():
-			return nil, false, r.Context().Err()
+		return nil, nil, false, r.Context().Err()
+	case l.clock.off() > signedFor:
+		return refusal(r, http.StatusForbidden, "AuthenticationFailed"), nil, false, nil
+	case fault == Queue500:
+		return refusal(r, http.StatusInternalServerError, "InternalError"), nil, false, nil
+	case fault == Queue503:
+		return refusal(r, http.StatusServiceUnavailable, "ServerBusy"), nil, false, nil
+	case fault == QueueSlow:
+		if err := sleep(r.Context(), 300*time.Millisecond+300*l.w.jitter(l.name, "slow"+r.Method)); err != nil {
+			return nil, nil, false, err
 		}
 	}
 	resp, err = l.w.queueTransport.RoundTrip(r)
 	if err != nil {
-		return nil, true, err
+		return nil, nil, true, err
 	}
-	// The whole answer is read, because it arrives completely or not at all.
-	body, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if err != nil {
-		return nil, true, err
-	}
-	if mode == "lost" {
-		return nil, true, io.EOF
-	}
-	select {
-	case <-r.Context().Done():
-		return nil, true, r.Context().Err()
+	body, err = peek(&resp.Body) // all of it, because it arrives completely or not at all
+	switch {
+	case err != nil:
+	case fault == QueueLost:
+		err = io.EOF
+	case r.Context().Err() != nil:
+		err = r.Context().Err()
 	default:
+		return resp, body, false, nil
 	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp, false, nil
+	return nil, nil, true, err
 }
 
-// refusal is the queue's answer to a request that it does not carry out.
+// peek reads a body, and puts it back.
+func peek(body *io.ReadCloser) ([]byte, error) {
+	b, err := io.ReadAll(*body)
+	_ = (*body).Close()
+	*body = io.NopCloser(bytes.NewReader(b))
+	return b, err
+}
+
+// refusal is the answer of a server to a request that it does not carry out.
 func refusal(r *http.Request, status int, code string) *http.Response {
 	return &http.Response{
 		StatusCode: status, Status: http.StatusText(status), ProtoMajor: 1, ProtoMinor: 1, Request: r,
-		Header: http.Header{"X-Ms-Error-Code": {code}}, Body: io.NopCloser(strings.NewReader("")),
+		Header: http.Header{"X-Ms-Error-Code": {code}}, Body: http.NoBody,
 	}
 }
 
-// read notes the messages in an answer.
-func (l *queueLink) read(resp *http.Response, o *operation) error {
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	text := string(body)
-	for {
-		id := between(text, "<MessageId>", "</MessageId>")
-		if id == "" {
-			return nil
-		}
-		if o.kind == "put" {
-			o.id = id
-			l.w.learn(id, o.trace)
-			return nil
-		}
-		one := *o
-		one.id, one.trace = id, traceOf(between(text, "<MessageText>", "</MessageText>"))
-		l.w.learn(id, one.trace)
-		l.w.note(one)
-		_, text, _ = strings.Cut(text, "</QueueMessage>")
-	}
+func (w *world) note(o operation) {
+	w.mu.Lock()
+	w.operations = append(w.operations, o)
+	w.mu.Unlock()
+	w.logf("%s: queue %s done %v doubtful %v", o.by, o.kind, o.done, o.doubtful)
 }
 
 // learn notes the trace of a message. The message's id differs from run to run.
 func (w *world) learn(id, trace string) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.traces[id] = trace
-	w.mu.Unlock()
 }
 
 func (w *world) traceOf(id string) string {
@@ -205,23 +181,21 @@ func (w *world) traceOf(id string) string {
 	return w.traces[id]
 }
 
-func between(s, from, to string) string {
-	_, s, ok := strings.Cut(s, from)
-	if !ok {
-		return ""
+// content is what a message of the outbox says, or one of the poison queue, which may wrap it with a reason.
+type content struct {
+	Parent  string `json:"traceparent"`
+	Message string `json:"message"` // the wrapped one
+}
+
+func unpack(text string) (c content) {
+	if b, err := base64.StdEncoding.DecodeString(text); err == nil {
+		_ = json.Unmarshal(b, &c) // what is none has no trace
 	}
-	s, _, _ = strings.Cut(s, to)
-	return s
+	return c
 }
 
 // traceOf returns the trace that a message of the outbox belongs to.
-func traceOf(text string) string {
-	message, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return ""
-	}
-	return traceID(between(string(message), `"traceparent":"`, `"`))
-}
+func traceOf(text string) string { return traceID(unpack(text).Parent) }
 
 // traceID is the trace of a traceparent.
 func traceID(parent string) string {
@@ -230,9 +204,4 @@ func traceID(parent string) string {
 		return ""
 	}
 	return parts[1]
-}
-
-// queueDial connects to the stand-in for the queue.
-func (w *world) queueDial(ctx context.Context, _, at string) (net.Conn, error) {
-	return w.net.dial(ctx, &plainPath{w: w, name: "queue"}, at)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,12 +11,32 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // judgeLogin is the judge's own login, with PLAIN.
 const judgeLogin = "judge"
+
+// record is a record in the topic.
+type record struct {
+	*kgo.Record
+	at time.Duration // as the record says
+	in *era
+}
+
+// header returns a header's value; "" if there is none.
+func (r record) header(name string) string {
+	i := slices.IndexFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == name })
+	if i < 0 {
+		return ""
+	}
+	return string(r.Headers[i].Value)
+}
+
+func (r record) String() string {
+	return fmt.Sprintf("%d/%d written %v", r.Partition, r.Offset, r.at)
+}
 
 // asker sends requests to a broker without faults. Unlike a client with many goroutines, it takes the same time in
 // every run.
@@ -27,15 +46,10 @@ type asker struct {
 	number int32
 }
 
-// ask connects to a partition's leader.
-func (b *brokers) asker(partition int) (*asker, error) {
-	port := 0
-	for n, id := range b.node {
-		if id == b.cluster.LeaderFor(topic, int32(partition)) {
-			port = firstPort + n
-		}
-	}
-	wire, err := b.w.net.dial(context.Background(), &plainPath{w: b.w, name: "judge"}, "127.0.0.1:"+strconv.Itoa(port))
+// asker connects to a partition's leader.
+func (b *brokers) asker(partition int32) (*asker, error) {
+	leader := slices.Index(b.node, b.cluster.LeaderFor(topic, partition))
+	wire, err := route{net: b.w.net}.dial(context.Background(), "tcp", brokerAddress(leader))
 	if err != nil {
 		return nil, err
 	}
@@ -48,17 +62,17 @@ func (b *brokers) asker(partition int) (*asker, error) {
 	}
 	shake := kmsg.NewPtrSASLHandshakeRequest()
 	shake.Version, shake.Mechanism = 1, "PLAIN"
-	_, err = a.ask(shake)
+	if _, err := a.Request(context.Background(), shake); err != nil {
+		return nil, err
+	}
 	login := kmsg.NewPtrSASLAuthenticateRequest()
 	login.SASLAuthBytes = []byte("\x00" + judgeLogin + "\x00" + password)
-	if err == nil {
-		_, err = a.ask(login)
-	}
+	_, err = a.Request(context.Background(), login)
 	return a, err
 }
 
-// ask makes a request. Its answer must not have a flexible header.
-func (a *asker) ask(r kmsg.Request) (kmsg.Response, error) {
+// Request makes a request, for the requests' RequestWith. The answer must not have a flexible header.
+func (a *asker) Request(_ context.Context, r kmsg.Request) (kmsg.Response, error) {
 	a.number++
 	if _, err := a.conn.Write(a.format.AppendRequest(nil, r, a.number)); err != nil {
 		return nil, err
@@ -75,116 +89,67 @@ func (a *asker) ask(r kmsg.Request) (kmsg.Response, error) {
 	return resp, resp.ReadFrom(body)
 }
 
-// read reads the whole topic. During that time no record may be written, and no broker may be down.
-func (b *brokers) read() (records []stored) {
+// era reads the whole topic. During that time no record may be written, and no broker may be down.
+func (b *brokers) era() *era {
+	e := &era{from: b.begun, to: time.Since(b.w.begin)}
 	for _, p := range b.cluster.PartitionInfos(topic) {
 		if p.HighWatermark == 0 {
 			continue
 		}
-		of, err := b.readPartition(int(p.Partition))
+		of, err := b.readPartition(p.Partition)
 		if err == nil && int64(len(of)) != p.HighWatermark {
 			err = fmt.Errorf("%d of %d records", len(of), p.HighWatermark)
 		}
 		if err != nil {
 			b.w.problem("SIMULATION: partition %d cannot be read: %v", p.Partition, err)
 		}
-		records = append(records, of...)
-	}
-	slices.SortFunc(records, func(x, y stored) int {
-		if x.partition != y.partition {
-			return int(x.partition - y.partition)
+		for _, r := range of {
+			e.records = append(e.records, record{r, r.Timestamp.Sub(b.w.begin), e})
 		}
-		return int(x.offset - y.offset)
-	})
-	return records
+	}
+	return e
 }
 
-func (b *brokers) readPartition(partition int) (records []stored, err error) {
+func (b *brokers) readPartition(partition int32) ([]*kgo.Record, error) {
 	a, err := b.asker(partition)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = a.conn.Close() }()
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.PartitionMaxBytes = partition, 1<<30
 	r := kmsg.NewPtrFetchRequest()
 	r.Version, r.MaxBytes = 11, 1<<30
-	t := kmsg.NewFetchRequestTopic()
-	t.Topic = topic
-	p := kmsg.NewFetchRequestTopicPartition()
-	p.Partition, p.PartitionMaxBytes = int32(partition), 1<<30
-	t.Partitions = append(t.Partitions, p)
-	r.Topics = append(r.Topics, t)
-	answer, err := a.ask(r)
+	r.Topics = []kmsg.FetchRequestTopic{{Topic: topic, Partitions: []kmsg.FetchRequestTopicPartition{p}}}
+	resp, err := r.RequestWith(context.Background(), a)
 	if err != nil {
 		return nil, err
 	}
-	resp, ok := answer.(*kmsg.FetchResponse)
-	if !ok || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 || resp.Topics[0].Partitions[0].ErrorCode != 0 {
-		return nil, fmt.Errorf("an answer of %+v", answer)
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return nil, fmt.Errorf("an answer of %+v", resp)
 	}
-	return b.decode(int32(partition), resp.Topics[0].Partitions[0].RecordBatches)
+	got, _ := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{}, &resp.Topics[0].Partitions[0], kgo.DefaultDecompressor(), nil)
+	return got.Records, got.Err
 }
 
-// decode reads uncompressed batches of records.
-func (b *brokers) decode(partition int32, raw []byte) (records []stored, err error) {
-	for len(raw) > 12 {
-		length := 12 + int(binary.BigEndian.Uint32(raw[8:]))
-		if length > len(raw) {
-			return records, errors.New("half a batch")
-		}
-		var batch kmsg.RecordBatch
-		if err := batch.ReadFrom(raw[:length]); err != nil {
-			return records, fmt.Errorf("read a batch: %w", err)
-		}
-		raw = raw[length:]
-		left := batch.Records
-		for range batch.NumRecords {
-			reader := kbin.Reader{Src: left}
-			size := int(reader.Varint())
-			whole := len(left) - len(reader.Src) + size
-			if !reader.Ok() || size < 0 || whole > len(left) {
-				return records, errors.New("half a record")
-			}
-			var r kmsg.Record
-			if err := r.ReadFrom(left[:whole]); err != nil {
-				return records, fmt.Errorf("read a record: %w", err)
-			}
-			left = left[whole:]
-			at := time.UnixMilli(batch.FirstTimestamp + r.TimestampDelta64)
-			s := stored{
-				partition: partition, offset: batch.FirstOffset + int64(r.OffsetDelta), at: at.Sub(b.w.begin), key: string(r.Key),
-				value: string(r.Value), header: map[string]string{},
-			}
-			for _, h := range r.Headers {
-				s.header[h.Key] = string(h.Value)
-			}
-			records = append(records, s)
-		}
-	}
-	return records, nil
-}
+const defaultLimit = 1048588 // of Kafka
 
-// limit sets the topic's largest record in bytes; 0: the default.
+// limit sets the topic's largest record in bytes. If the broker is down nothing changes.
 func (b *brokers) limit(bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down {
 		return
 	}
-	value := "1048588"
-	if bytes > 0 {
-		value = strconv.Itoa(bytes)
-	}
-	request := kmsg.NewPtrIncrementalAlterConfigsRequest()
-	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
-	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, topic
-	config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-	config.Name, config.Value = "max.message.bytes", &value
-	resource.Configs = append(resource.Configs, config)
-	request.Resources = append(request.Resources, resource)
 	a, err := b.asker(0)
 	if err != nil {
-		return // if the broker is down nothing changes
+		return
 	}
 	defer func() { _ = a.conn.Close() }()
-	_, _ = a.ask(request)
+	r := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	r.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{
+		ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: topic,
+		Configs: []kmsg.IncrementalAlterConfigsRequestResourceConfig{{Name: "max.message.bytes", Value: new(strconv.Itoa(bytes))}},
+	}}
+	_, _ = r.RequestWith(context.Background(), a)
 }

@@ -3,10 +3,13 @@ package simulation_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -17,11 +20,12 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"userrelay/test/must"
 	"userrelay/test/simulation"
 )
 
 func number(name string, otherwise uint64) uint64 {
-	if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil { //nolint:forbidigo // a test has no main to read settings in
+	if n, err := strconv.ParseUint(setting(name), 10, 64); err == nil {
 		return n
 	}
 	return otherwise
@@ -32,81 +36,77 @@ func number(name string, otherwise uint64) uint64 {
 // SIMULATION_STEADY each run is exactly reproducible.
 func TestPromises(t *testing.T) {
 	program := os.Args[0]
-	if os.Getenv("SIMULATION_STEADY") != "" { //nolint:forbidigo // a test has no main to read settings in
+	if setting("SIMULATION_STEADY") != "" {
 		program = build(t)
 	}
 	s := newCampaign(t, program)
-	for _, seed := range failedBefore(t) {
-		s.run(seed, 1, 1, 1)
+	for _, seed := range failedBefore() {
+		s.run(seed, 1, 1)
 	}
-	s.run(number("SIMULATION_FIRST", 1), number("SIMULATION_SEEDS", 200), uint64(runtime.NumCPU()), 2)
+	s.run(number("SIMULATION_FIRST", 1), number("SIMULATION_SEEDS", 200), 2)
 	t.Log(s.progress())
+}
+
+// TestRowsAreDocumented checks that the rows of the judge are those of docs/guarantees.md.
+func TestRowsAreDocumented(t *testing.T) {
+	text := must.Get[[]byte](t)(os.ReadFile(filepath.Join("..", "..", "docs", "guarantees.md")))
+	var documented []string
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(line, "| `"); ok {
+			name, _, _ = strings.Cut(name, "`")
+			documented = append(documented, name)
+		}
+	}
+	if !slices.Equal(documented, simulation.Rows()) {
+		t.Errorf("docs/guarantees.md has the rows %q, the judge has %q", documented, simulation.Rows())
+	}
 }
 
 // campaign runs many seeds in several processes.
 type campaign struct {
 	t       *testing.T
 	program string
+	env     []string // of the children, in addition
 	began   time.Time
-	twice   bool
 
 	mu      sync.Mutex
+	told    time.Time // when the progress was last printed
 	seeds   int
 	events  int
-	answers int
+	answers int // 2xx
 	faults  map[string]int
 	copies  map[string]int
 	differ  int
 	failed  []uint64
 }
 
-func newCampaign(t *testing.T, program string) *campaign {
+func newCampaign(t *testing.T, program string, env ...string) *campaign {
 	t.Helper()
-	return &campaign{t: t, program: program, began: time.Now(), faults: map[string]int{}, copies: map[string]int{}}
+	now := time.Now()
+	return &campaign{t: t, program: program, env: env, began: now, told: now, faults: map[string]int{}, copies: map[string]int{}}
 }
 
 // run runs n seeds, beginning with first, and prints the stories of some that fail.
-func (s *campaign) run(first, n, processes, stories uint64) {
+func (s *campaign) run(first, n uint64, stories int) {
 	before := len(s.failed)
-	processes = min(processes, n)
+	processes := min(uint64(runtime.NumCPU()), n)
 	var all sync.WaitGroup
 	for k := range processes {
 		all.Go(func() {
-			next, left := first+k, (n-k+processes-1)/processes
-			for left > 0 { // again, where one crashed
-				done := s.child(next, processes, left)
-				next, left = next+done*processes, left-min(done, left)
+			for r := range reports(s.t, s.program, first+k, processes, (n-k+processes-1)/processes, s.env...) {
+				s.add(r)
 			}
 		})
 	}
-	stop := make(chan struct{})
-	var telling sync.WaitGroup
-	telling.Go(func() {
-		tick := time.NewTicker(30 * time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				s.t.Log(s.progress())
-			case <-stop:
-				return
-			}
-		}
-	})
 	all.Wait()
-	close(stop)
-	telling.Wait()
-	for i, seed := range s.failed[before:] {
-		if uint64(i) < stories {
-			s.t.Log(s.story(seed))
-		}
+	failed := s.failed[before:]
+	for _, seed := range failed[:min(stories, len(failed))] {
+		s.t.Log(s.story(seed))
 	}
 }
 
-// progress prints the progress.
+// progress describes the progress.
 func (s *campaign) progress() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	took := time.Since(s.began)
 	return fmt.Sprintf("%d seeds in %v (%.1f a second), %d failed; %d events, %d answers 2xx; faults %s; copies by row %s",
 		s.seeds, took.Round(time.Second), float64(s.seeds)/took.Seconds(), len(s.failed), s.events, s.answers, counted(s.faults), counted(s.copies))
@@ -120,131 +120,119 @@ func counted(m map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// stuckAfter is the time limit of a run: thousands of times its normal duration, for busy machines.
-const stuckAfter = 15 * time.Minute
-
-// child runs seeds in a separate process, and returns how many it has processed.
-func (s *campaign) child(first, step, n uint64) (done uint64) {
-	ctx, cancel := context.WithCancel(s.t.Context())
-	defer cancel()
-	env := []string{fmt.Sprintf("%s=%d,%d,%d", childSeeds, first, step, n)}
-	if s.twice {
-		env = append(env, childTwice+"=1")
-	}
-	cmd, out := command(ctx, s.t, s.program, "^TestChild$", env...)
-	var tail []string
-	current, under := first, false
-	limit := time.AfterFunc(stuckAfter, cancel)
-	defer limit.Stop()
-	for out.Scan() {
-		line, ok := strings.CutPrefix(out.Text(), reportPrefix)
-		if !ok {
-			tail = append(tail, out.Text())
-			continue
-		}
-		var r report
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			s.t.Errorf("a child said %q: %v", line, err)
-			continue
-		}
-		limit.Reset(stuckAfter)
-		current, under = r.Seed, r.Begun
-		if r.Begun {
-			tail = nil
-			continue
-		}
-		done++
-		s.add(r)
-	}
-	err := cmd.Wait()
-	if under { // it crashed
-		s.add(report{Seed: current, Problems: []string{fmt.Sprintf("CRASHED (%v):\n%s", err, strings.Join(tail[:min(len(tail), 60)], "\n"))}})
-		done++
-	} else if done < n {
-		s.t.Errorf("a child ended after %d of %d seeds: %v\n%s", done, n, err, strings.Join(tail, "\n"))
-		return n
-	}
-	return done
-}
-
 func (s *campaign) add(r report) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seeds++
-	s.events += r.Events
-	s.answers += r.Answers
-	for _, f := range r.Faults {
-		s.faults[f]++
+	s.events += r.Result.Events
+	for status, n := range r.Result.Answers {
+		if status/100 == 2 {
+			s.answers += n
+		}
 	}
-	for row, n := range r.Copies {
+	for _, f := range simulation.NewPlan(r.Seed).Faults {
+		s.faults[string(f.Kind)]++
+	}
+	for row, n := range r.Result.Copies {
 		s.copies[row] += n
 	}
 	if r.Differs != "" {
 		s.differ++
 		s.t.Logf("seed %d was another run a second time: %s", r.Seed, r.Differs)
 	}
-	if len(r.Problems) > 0 {
+	if len(r.Result.Problems) > 0 {
 		s.failed = append(s.failed, r.Seed)
-		s.t.Errorf("seed %d:\n%s", r.Seed, strings.Join(r.Problems, "\n"))
+		s.t.Errorf("seed %d:\n%s", r.Seed, strings.Join(r.Result.Problems, "\n"))
+	}
+	if time.Since(s.told) > 30*time.Second {
+		s.told = time.Now()
+		s.t.Log(s.progress())
 	}
 }
 
 // story returns the story of the shrunk plan of a failed seed.
 func (s *campaign) story(seed uint64) string {
-	cmd, out := command(s.t.Context(), s.t, s.program, "^TestShrink$", fmt.Sprintf("%s=%d", childShrink, seed))
-	var b strings.Builder
-	for out.Scan() {
-		b.WriteString(out.Text() + "\n")
+	out, err := command(s.t.Context(), s.program, "^TestShrink$", fmt.Sprintf("%s=%d", childShrink, seed)).CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("%s%v", out, err)
 	}
-	if err := cmd.Wait(); err != nil {
-		b.WriteString(err.Error())
-	}
-	return b.String()
+	return string(out)
 }
 
-// command starts a test of this program or a variant as a child, on one processor.
-func command(ctx context.Context, t *testing.T, program, test string, env ...string) (*exec.Cmd, *bufio.Scanner) {
+// stuckAfter is the time limit of a run: thousands of times its normal duration, for busy machines.
+const stuckAfter = 15 * time.Minute
+
+// reports runs n seeds in a child, and returns the report of each. After a crash another child runs the rest; the report
+// of the seed that crashed has begun only.
+func reports(t *testing.T, program string, first, step, n uint64, env ...string) iter.Seq[report] {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, program, "-test.run="+test, "-test.timeout=0") //nolint:gosec // G204: it is itself
-	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "GOGC=400"), env...)     //nolint:forbidigo // a test has no main to read settings in
+	return func(yield func(report) bool) {
+		for n > 0 {
+			seeds := fmt.Sprintf("%s=%d,%d,%d", childSeeds, first, step, n)
+			done, again := child(t, program, append([]string{seeds}, env...), yield)
+			if !again {
+				return
+			}
+			first, n = first+done*step, n-done
+		}
+	}
+}
+
+// child yields the reports of a child, and returns how many there were. again says that the child did not run all of
+// its seeds because it crashed or was stuck.
+func child(t *testing.T, program string, env []string, yield func(report) bool) (done uint64, again bool) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	limit := time.AfterFunc(stuckAfter, cancel)
+	defer limit.Stop()
+	cmd := command(ctx, program, "^TestChild$", env...)
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	cmd.Stderr = cmd.Stdout
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	if err = errors.Join(err, cmd.Start()); err != nil {
+		t.Error(err)
+		return 0, false
 	}
+	var r report
+	var tail []string // since the last report
 	lines := bufio.NewScanner(out)
-	lines.Buffer(make([]byte, 1<<20), 64<<20)
-	return cmd, lines
-}
-
-// failedBefore are the seeds that once found a bug.
-func failedBefore(t *testing.T) (seeds []uint64) {
-	t.Helper()
-	list, err := os.ReadFile("testdata/seeds.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(list)) {
-		text, _, _ := strings.Cut(line, "#")
-		if text = strings.TrimSpace(text); text == "" {
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		line, ok := strings.CutPrefix(lines.Text(), reportPrefix)
+		if !ok {
+			tail = append(tail, lines.Text())
 			continue
 		}
-		seed, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
+		r, tail = report{}, nil
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Errorf("a child said %q: %v", line, err)
 		}
-		seeds = append(seeds, seed)
+		limit.Reset(stuckAfter)
+		if r.Begun {
+			continue
+		}
+		done++
+		if !yield(r) {
+			cancel()
+			_ = cmd.Wait() // it was killed
+			return done, false
+		}
 	}
-	return seeds
+	err = cmd.Wait()
+	said := strings.Join(tail[:min(len(tail), 60)], "\n")
+	if r.Begun {
+		r.Result.Problems = []string{fmt.Sprintf("CRASHED (%v):\n%s", err, said)}
+		return done + 1, yield(r)
+	}
+	if err != nil {
+		t.Errorf("a child ended after %d seeds: %v\n%s", done, err, said)
+	}
+	return done, false
 }
 
-// holds runs a plan that once failed.
-func holds(t *testing.T, p simulation.Plan) {
-	t.Helper()
-	if r := run(t, p); len(r.Problems) > 0 {
-		t.Errorf("%s", simulation.Story(p, r))
-	}
+// command is a test of this program or a variant as a child, on one processor.
+func command(ctx context.Context, program, test string, env ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, "-test.run="+test, "-test.timeout=0") //nolint:gosec // G204: it is itself
+	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "GOGC=400"), env...)     //nolint:forbidigo // as setting
+	return cmd
 }

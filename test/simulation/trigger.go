@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 	"github.com/go-json-experiment/json"
@@ -25,38 +24,24 @@ const (
 	functionTimeout   = 5 * time.Minute
 )
 
-// drained is an invocation of the function that drains.
-type drained struct {
-	by       string // the life that was asked
-	id       string // of the message
-	trace    string
-	from, to time.Duration
-	status   int
-}
-
 // trigger passes the messages of the outbox to the handler until the host's life ends.
 func (h *host) trigger(u *uptime) {
 	w, alive := h.w, u.alive
-	way := &queueLink{w: w, wires: h.queue, name: h.name(), dead: &h.wires.hostDead}
-	options := &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{
-		Transport: &http.Client{Transport: way}, Retry: policy.RetryOptions{MaxRetries: 2, TryTimeout: 30 * time.Second, RetryDelay: 100 * time.Millisecond},
-	}}
-	queue, err := azqueue.NewQueueClientFromConnectionString(w.queue.ConnectionString(), outbox.QueueName, options)
-	w.must(err)
-	most, hidden := int32(batchSize), int32(lease/time.Second)
+	queue := w.queueClient(outbox.QueueName, queueLink{&process{wires: h.wires, name: h.name}}, policy.RetryOptions{
+		MaxRetries: 2, TryTimeout: 30 * time.Second, RetryDelay: 100 * time.Millisecond,
+	})
+	hidden := lease
 	if w.plan.Setup.BriefLease {
-		hidden = int32(briefLease / time.Second)
+		hidden = briefLease
 	}
+	options := &azqueue.DequeueMessagesOptions{NumberOfMessages: new(int32(batchSize)), VisibilityTimeout: new(int32(hidden / time.Second))}
 	done := make(chan struct{}, batchSize+newBatchThreshold)
 	pause, underWay := 100*time.Millisecond, 0
 	for alive.Err() == nil {
-		got, err := queue.DequeueMessages(alive, &azqueue.DequeueMessagesOptions{NumberOfMessages: &most, VisibilityTimeout: &hidden})
+		got, err := queue.DequeueMessages(alive, options)
 		if err != nil || len(got.Messages) == 0 {
-			pause = min(2*pause+w.jitter(h.name(), "look"), longestPause)
-			select {
-			case <-time.After(pause):
-			case <-alive.Done():
-			}
+			pause = min(2*pause+w.jitter(h.name, "look"), longestPause)
+			_ = sleep(alive, pause)
 			continue
 		}
 		pause = 100 * time.Millisecond
@@ -81,23 +66,17 @@ func (h *host) trigger(u *uptime) {
 func (h *host) drain(alive context.Context, queue *azqueue.QueueClient, m *azqueue.DequeuedMessage) {
 	w := h.w
 	trace := traceOf(*m.MessageText)
-	select {
-	case <-time.After(w.jitter(h.name(), "message "+trace)):
-	case <-alive.Done():
+	if sleep(alive, w.jitter(h.name, "message "+trace)) != nil {
 		return
 	}
-	body, err := json.Marshal(map[string]any{"Data": map[string]string{"message": *m.MessageText}})
-	w.must(err)
-	d := drained{id: *m.MessageID, trace: trace, from: time.Since(w.begin)}
-	a := h.post(alive, "/DrainOutbox", http.Header{
-		"Content-Type": {"application/json"}, "X-Azure-Functions-Invocationid": {trace}, "Traceparent": {"00-" + strings.Repeat("d", 32) + "-" + trace[:16] + "-01"},
-	}, body)
-	d.by, d.status, d.to = a.by, a.status, time.Since(w.begin)
+	body := must(json.Marshal(map[string]any{"Data": map[string]string{"message": *m.MessageText}}))
+	from := time.Since(w.begin)
+	a := h.ask(alive, http.MethodPost, "/DrainOutbox", invocation(trace, strings.Repeat("d", 32), trace[:16]), body)
 	if a.took > functionTimeout {
 		w.problem("TOO LONG: a drain by %s took %v, and the host would have killed the handler", a.by, a.took)
 	}
 	w.mu.Lock()
-	w.drains = append(w.drains, d)
+	w.operations = append(w.operations, operation{kind: "drain", id: *m.MessageID, by: a.by, at: from})
 	w.mu.Unlock()
 	w.logf("%s drained a message: %d", a.by, a.status)
 	if alive.Err() != nil {
@@ -107,6 +86,5 @@ func (h *host) drain(alive context.Context, queue *azqueue.QueueClient, m *azque
 		_, _ = queue.DeleteMessage(alive, *m.MessageID, *m.PopReceipt, nil)
 		return
 	}
-	again := int32(retryAfter / time.Second)
-	_, _ = queue.UpdateMessage(alive, *m.MessageID, *m.PopReceipt, *m.MessageText, &azqueue.UpdateMessageOptions{VisibilityTimeout: &again})
+	_, _ = queue.UpdateMessage(alive, *m.MessageID, *m.PopReceipt, *m.MessageText, &azqueue.UpdateMessageOptions{VisibilityTimeout: new(int32(retryAfter / time.Second))})
 }

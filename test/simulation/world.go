@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azqueue/v2"
 
 	"userrelay/handler/outbox"
@@ -47,7 +48,6 @@ type world struct {
 	poison         *azqueue.QueueClient
 	sink           *sink
 	hosts          []*host
-	initCode       atomic.Int32
 	noTokens       atomic.Bool
 	wg             sync.WaitGroup  // all other goroutines
 	life           context.Context //nolint:containedctx // the run is a life
@@ -57,8 +57,7 @@ type world struct {
 	log        []line
 	attempts   []*attempt
 	operations []operation
-	drains     []drained
-	lives      []lifetime
+	lives      map[string]*life
 	problems   []string
 	tiedAt     time.Duration // see jitter
 	tied       map[uint64]int
@@ -71,29 +70,10 @@ type line struct {
 	text string
 }
 
-// lifetime is a handler's.
-type lifetime struct {
-	name     string
-	from, to time.Duration // to is 0 while it lives
-	killed   bool
-}
-
 func (w *world) logf(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.log = append(w.log, line{time.Since(w.begin), fmt.Sprintf(format, args...)})
-}
-
-func (w *world) note(o operation) {
-	if o.kind == "take" && o.id == "" || o.kind == "other" {
-		return
-	}
-	w.mu.Lock()
-	w.operations = append(w.operations, o)
-	w.mu.Unlock()
-	if o.kind != "take" || o.done {
-		w.logf("%s: queue %s done %v doubtful %v", o.by, o.kind, o.done, o.doubtful)
-	}
 }
 
 func (w *world) problem(format string, args ...any) {
@@ -102,9 +82,25 @@ func (w *world) problem(format string, args ...any) {
 	w.problems = append(w.problems, fmt.Sprintf(format, args...))
 }
 
-func (*world) must(err error) {
+// check ends a run that cannot go on.
+func check(err error) {
 	if err != nil {
 		panic(err)
+	}
+}
+
+func must[T any](v T, err error) T {
+	check(err)
+	return v
+}
+
+// sleep waits, and returns the context's error if that ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -115,12 +111,8 @@ func (w *world) hash(who, what string) uint64 {
 
 func (w *world) key(who, what string) uint64 {
 	h := uint64(14695981039346656037) ^ w.seed*0x9e3779b97f4a7c15
-	for i := range len(who) {
-		h = (h ^ uint64(who[i])) * 1099511628211
-	}
-	h = (h ^ 0xff) * 1099511628211
-	for i := range len(what) {
-		h = (h ^ uint64(what[i])) * 1099511628211
+	for _, x := range []byte(who + "\xff" + what) {
+		h = (h ^ uint64(x)) * 1099511628211
 	}
 	return h
 }
@@ -155,16 +147,20 @@ func (w *world) jitter(who, what string) time.Duration {
 type Result struct {
 	Log      string
 	Events   int
-	Virtual  time.Duration
 	Answers  map[int]int    // by status; 0: none
 	Copies   map[string]int // by the row of docs/guarantees.md that explains them
 	Records  int
 	Problems []string
 }
 
+// faultsBegin is when the times of a plan's calls and faults begin.
+const faultsBegin = time.Second
+
 // Run runs a plan. It must be called in a bubble of testing/synctest.
 func Run(p Plan) Result {
-	w := &world{seed: p.Seed, plan: p, begin: time.Now(), net: newNetwork(), tied: map[uint64]int{}, traces: map[string]string{}}
+	w := &world{
+		seed: p.Seed, plan: p, begin: time.Now(), net: newNetwork(), lives: map[string]*life{}, tied: map[uint64]int{}, traces: map[string]string{},
+	}
 	w.life, w.end = context.WithCancel(context.Background())
 	w.brokers = &brokers{w: w, setup: p.Setup, mu: newPatient()}
 	if p.Setup.TLS {
@@ -172,12 +168,12 @@ func Run(p Plan) Result {
 	}
 	w.brokers.start()
 	w.startQueue()
-	w.sink = newSink(w)
+	w.startSink()
 	for i := range p.Setup.Hosts {
 		<-time.After(w.jitter(strconv.Itoa(i), "start"))
 		w.hosts = append(w.hosts, newHost(w, i))
 	}
-	<-time.After(time.Second)
+	<-time.After(faultsBegin)
 	before := w.goroutines()
 	watched, asked := w.watch(), w.askHealth()
 	w.happen()
@@ -191,7 +187,6 @@ func Run(p Plan) Result {
 	}
 	w.logf("all stopped")
 	r := w.judge()
-	r.Virtual = time.Since(w.begin)
 	w.brokers.cluster.Close()
 	w.queueTransport.CloseIdleConnections()
 	_ = w.queue.Close()
@@ -203,20 +198,20 @@ func Run(p Plan) Result {
 }
 
 func (w *world) startQueue() {
-	l, err := w.net.listen(queueAddress)
-	w.must(err)
-	w.queue, err = storagequeue.Start(storagequeue.Config{Addr: queueAddress, Listener: l})
-	w.must(err)
-	w.queueTransport = &http.Transport{DialContext: w.queueDial, MaxIdleConnsPerHost: 100}
-	options := &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: w.queueTransport}}}
-	w.messages, err = azqueue.NewQueueClientFromConnectionString(w.queue.ConnectionString(), outbox.QueueName, options)
-	w.must(err)
-	_, err = w.messages.Create(w.life, nil)
-	w.must(err)
-	w.poison, err = azqueue.NewQueueClientFromConnectionString(w.queue.ConnectionString(), outbox.QueueName+"-poison", options)
-	w.must(err)
-	_, err = w.poison.Create(w.life, nil)
-	w.must(err)
+	l := must(w.net.Listen("tcp", queueAddress))
+	w.queue = must(storagequeue.Start(storagequeue.Config{Addr: queueAddress, Listener: l}))
+	w.queueTransport = &http.Transport{DialContext: route{net: w.net}.dial, MaxIdleConnsPerHost: 100}
+	w.messages = w.queueClient(outbox.QueueName, w.queueTransport, policy.RetryOptions{})
+	must(w.messages.Create(w.life, nil))
+	w.poison = w.queueClient(outbox.QueueName+"-poison", w.queueTransport, policy.RetryOptions{})
+	must(w.poison.Create(w.life, nil))
+}
+
+// queueClient is a client of Microsoft's.
+func (w *world) queueClient(name string, way http.RoundTripper, retry policy.RetryOptions) *azqueue.QueueClient {
+	return must(azqueue.NewQueueClientFromConnectionString(w.queue.ConnectionString(), name, &azqueue.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: way}, Retry: retry},
+	}))
 }
 
 // happen runs the calls and the faults.
@@ -247,21 +242,7 @@ const (
 func (w *world) recover() {
 	healed := time.Now()
 	for n := 0; ; n++ {
-		wrong := ""
-		if kept := w.kept(); kept > 0 {
-			wrong = fmt.Sprintf("%d messages are left in the outbox", kept)
-		}
-		for i, h := range w.fronts() {
-			if wrong != "" {
-				break
-			}
-			c := Call{Form: FormPlain, Tenant: "t1", User: "auth0|last", Created: 900, EventID: fmt.Sprintf("last%d-%d", n, i)}
-			if a := w.send(h, c, 100*(1000+10*n+i)); a.status != http.StatusOK || a.took > normalSpeed {
-				wrong = fmt.Sprintf("%s answered %d after %v", h.name(), a.status, a.took)
-			} else if a := h.health(w.life); a.status != http.StatusOK {
-				wrong = fmt.Sprintf("%s is not healthy: %d", h.name(), a.status)
-			}
-		}
+		wrong := w.wrong(n)
 		if wrong == "" && w.kept() == 0 {
 			break
 		}
@@ -275,11 +256,26 @@ func (w *world) recover() {
 	<-time.After(2 * time.Second) // the last deletions may have freed a message before its drain was answered
 }
 
+// wrong says what does not work yet, at the nth look; "" if everything does.
+func (w *world) wrong(n int) string {
+	if kept := w.kept(); kept > 0 {
+		return fmt.Sprintf("%d messages are left in the outbox", kept)
+	}
+	for i, h := range w.fronts() {
+		c := Call{Form: FormPlain, Tenant: "t1", User: "auth0|last", Created: 900, EventID: fmt.Sprintf("last%d-%d", n, i)}
+		if a := w.send(h, c, 100*(1000+10*n+i)); a.status != http.StatusOK || a.took > normalSpeed {
+			return fmt.Sprintf("%s answered %d after %v", h.name, a.status, a.took)
+		}
+		if a := h.health(w.life); a.status != http.StatusOK {
+			return fmt.Sprintf("%s is not healthy: %d", h.name, a.status)
+		}
+	}
+	return ""
+}
+
 // kept returns the number of messages in the outbox, including hidden ones.
 func (w *world) kept() int {
-	p, err := w.messages.GetProperties(w.life, nil)
-	w.must(err)
-	return int(*p.ApproximateMessagesCount)
+	return int(*must(w.messages.GetProperties(w.life, nil)).ApproximateMessagesCount)
 }
 
 // text returns the log. Simultaneous events are in no particular order.
