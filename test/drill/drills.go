@@ -33,23 +33,18 @@ func drills() []drill {
 	}
 }
 
-func (d drill) wanted(o options) bool {
-	switch {
-	case o.only != nil:
-		return slices.Contains(o.only, d.name)
-	case d.name == "soak":
-		return o.soak > 0
-	default:
-		return d.short || !o.short
-	}
-}
-
-func names() []string {
-	var all []string
-	for _, d := range drills() {
-		all = append(all, d.name)
-	}
-	return all
+// wanted returns the drills that the options request.
+func (o options) wanted() []drill {
+	return slices.DeleteFunc(drills(), func(d drill) bool {
+		switch {
+		case o.only != nil:
+			return !slices.Contains(o.only, d.name)
+		case d.name == "soak":
+			return o.soak == 0
+		default:
+			return o.short && !d.short
+		}
+	})
 }
 
 // plan has the lengths and numbers of a run.
@@ -64,16 +59,15 @@ type plan struct {
 	halt    time.Duration // of the broker, halted, and of everything
 }
 
-func full() plan {
+func planOf(short bool) plan {
+	if short {
+		return plan{
+			callers: 8, events: 1, kills: 1, between: 500 * time.Millisecond, drain: 2 * time.Minute,
+			before: time.Second, outage: 3 * time.Second, halt: 3 * time.Second,
+		}
+	}
 	return plan{
 		callers: 32, events: 100_000, kills: 4, between: 3 * time.Second, drain: 5 * time.Minute,
 		before: 5 * time.Second, outage: time.Minute, halt: 10 * time.Second,
-	}
-}
-
-func short() plan {
-	return plan{
-		callers: 8, events: 1, kills: 1, between: 500 * time.Millisecond, drain: 2 * time.Minute,
-		before: time.Second, outage: 3 * time.Second, halt: 3 * time.Second,
 	}
 }

@@ -44,8 +44,6 @@ type options struct {
 	short     bool
 	only      []string
 	soak      time.Duration
-	out       string // file for the page; empty: none
-	console   bool   // prints what hosts and handlers print
 	kafkaHome string
 	root      string // the project's folder
 }
@@ -55,18 +53,16 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("drill", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.BoolVar(&o.short, "short", false, "some of them in some seconds each: counts only, no times, no page")
-	flags.Func("only", "run these `drills`, with commas between them: "+strings.Join(names(), ", "), func(s string) error {
+	flags.Func("only", "run these `drills` of docs/reliability.md, with commas between them", func(s string) error {
 		o.only = strings.Split(s, ",")
 		for _, name := range o.only {
-			if !slices.Contains(names(), name) {
+			if !slices.ContainsFunc(drills(), func(d drill) bool { return d.name == name }) {
 				return fmt.Errorf("no drill is called %q", name)
 			}
 		}
 		return nil
 	})
 	flags.DurationVar(&o.soak, "soak", 0, "with a steady load of this length at the end")
-	flags.StringVar(&o.out, "out", "", "`file` for the page, for all drills docs/reliability.md; empty: none")
-	flags.BoolVar(&o.console, "console", false, "print what hosts and handlers print, to standard error")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -75,13 +71,11 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, errors.New("drill takes no arguments but flags; see -help")
 	case o.soak == 0 && slices.Contains(o.only, "soak"):
 		return o, errors.New("how long the soak takes must be said: -soak=30m")
-	case !o.short && o.only == nil && o.out == "":
-		o.out = filepath.Join("docs", "reliability.md")
 	}
 	return o, nil
 }
 
-// run is the whole program. Progress goes to stdout.
+// run is the whole program. Progress goes to stdout, what hosts and handlers print to stderr.
 func run(ctx context.Context, args []string, root, kafkaHome string, stdout, stderr io.Writer) error {
 	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -100,20 +94,14 @@ func run(ctx context.Context, args []string, root, kafkaHome string, stdout, std
 	if _, err := os.Stat(filepath.Join(root, "host.json")); err != nil {
 		return errors.New("run it in the project's folder, the one with host.json: go run ./test/drill")
 	}
-	r := &rig{options: o, plan: full(), progress: stdout, output: io.Discard, began: time.Now()}
-	if o.short {
-		r.plan = short()
-	}
-	if o.console {
-		r.output = stderr
-	}
+	r := &rig{options: o, plan: planOf(o.short), progress: stdout, output: stderr, began: time.Now()}
 	result, err := r.run(ctx)
 	if err != nil {
 		return err
 	}
 	result.Command = strings.Join(append([]string{"go run ./test/drill"}, args...), " ")
-	if o.out != "" { // with what was missed
-		err = result.Page().Update(o.out, "make drill")
+	if !o.short && o.only == nil { // with what was missed
+		err = result.Page().Update(filepath.Join("docs", "reliability.md"), "make drill")
 	}
 	return errors.Join(err, result.Check())
 }
@@ -125,10 +113,7 @@ func (r *rig) drillAll(ctx context.Context) (*report.Run, error) {
 	if result.Versions, err = machine.Versions(r.kafkaHome, r.program("handler")); err != nil {
 		return nil, err
 	}
-	for i, d := range drills() {
-		if !d.wanted(r.options) {
-			continue
-		}
+	for i, d := range r.wanted() {
 		row := &report.Row{Name: fmt.Sprintf("%d. %s", i+1, d.name), About: d.about, Short: r.short}
 		r.say("%s", row.Name)
 		row.Err = r.drill(ctx, d, row)

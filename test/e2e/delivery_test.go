@@ -114,10 +114,13 @@ func TestSecrets(t *testing.T) {
 			kafka.Set(t, faultproxy.Faults{Refuse: true})
 			answers += h.tellSecrets(t, http.StatusServiceUnavailable)
 			h.call(t, http.MethodGet, "/api/Health", "")
+			h.register(t, `{"userId":"auth0|last"}`)
 			h.interrupt(t) // sends the telemetry that waits
 
-			if items, _ := telemetry.find(t, "text", "auth0|1"); len(items) == 0 {
-				t.Fatal("no telemetry has come")
+			for _, text := range []string{"auth0|1", "auth0|last"} {
+				if items, _ := telemetry.find(t, "text", text); len(items) == 0 {
+					t.Errorf("no telemetry of %q has come", text)
+				}
 			}
 			_, items := telemetry.find(t, "text", "")
 			for place, text := range map[string]string{

@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -14,13 +13,9 @@ import (
 func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 // signalGroup sends a signal to a program and its children, as a terminal does.
-func signalGroup(t *testing.T, cmd *exec.Cmd, s os.Signal) {
+func signalGroup(t *testing.T, cmd *exec.Cmd, s syscall.Signal) {
 	t.Helper()
-	number, ok := s.(syscall.Signal)
-	if !ok {
-		t.Fatalf("no signal: %v", s)
-	}
-	if err := syscall.Kill(-cmd.Process.Pid, number); err != nil && !errors.Is(err, syscall.ESRCH) { // it may have ended
+	if err := syscall.Kill(-cmd.Process.Pid, s); err != nil && !errors.Is(err, syscall.ESRCH) { // it may have ended
 		t.Errorf("send %v: %v", s, err)
 	}
 }

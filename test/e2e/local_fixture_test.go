@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -81,7 +82,7 @@ func beginLocal(t *testing.T, env []string, args ...string) *localRun {
 func (l *localRun) interrupt(t *testing.T) {
 	t.Helper()
 	if l.running() {
-		signalGroup(t, l.cmd, os.Interrupt)
+		signalGroup(t, l.cmd, syscall.SIGINT)
 		l.wait(t) // the code is that of go run, whatever local's is
 	}
 }

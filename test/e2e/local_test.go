@@ -15,6 +15,8 @@ import (
 	"userrelay/test/wait"
 )
 
+const callersTrace = "0af7651916cd43dd8448eb211c80319c"
+
 // TestLocal follows README.md's instructions: the printed command, what becomes of it, and Ctrl-C.
 func TestLocal(t *testing.T) {
 	t.Parallel()
@@ -23,9 +25,9 @@ func TestLocal(t *testing.T) {
 	if want := l.addresses.URL + "?code=" + l.addresses.Key; command[1] != want {
 		t.Fatalf("the command is for %s, want %s", command[1], want)
 	}
-	a := l.register(t, command[2], "Content-Type: application/x-www-form-urlencoded", "User-Agent: curl/8.5.0").stored(t)
+	a := l.register(t, command[2], "Content-Type: application/x-www-form-urlencoded", "User-Agent: curl/8.5.0",
+		"Traceparent: 00-"+callersTrace+"-b7ad6b7169203331-01", "Tracestate: a=1", "X-Azure-Functions-InvocationId: mine").stored(t)
 	l.checkTelemetry(t, a, "auth0|61de2511fd334200aa221dff")
-	l.checkTrace(t)
 	if r := l.call(t, http.MethodPost, "/api/RegisterUser", `{"userId":"a"}`); r.status != http.StatusUnauthorized || r.body != "" {
 		t.Errorf("without the key: got %d %q, want 401 and nothing", r.status, r.body)
 	}
@@ -70,7 +72,8 @@ func TestLocalForwarding(t *testing.T) {
 	l.checkEnd(t)
 }
 
-// checkTelemetry finds the registration by its user id, as people do, and its other items by the common ids.
+// checkTelemetry finds the registration by its user id, as people do, and its other items by the common ids. All of them
+// belong to the caller's trace, and so does the record.
 func (l *localRun) checkTelemetry(t *testing.T, a answer, userID string) {
 	t.Helper()
 	record := at(t, l.records(t), a)
@@ -85,28 +88,16 @@ func (l *localRun) checkTelemetry(t *testing.T, a answer, userID string) {
 			t.Errorf("got another event than in %+v: %+v", a, i)
 		}
 	}
-	operation, invocation := received.Tags["ai.operation.id"], received.Properties["InvocationId"]
+	invocation := received.Properties["InvocationId"]
 	request := l.page.titled(t, "text", invocation, "RegisterUser")
-	for _, i := range []item{forwarded, send, request} {
-		if operation == "" || i.Tags["ai.operation.id"] != operation || i.Properties["InvocationId"] != invocation {
-			t.Errorf("got another operation or invocation than in %+v: %+v", received, i)
+	for _, i := range []item{received, forwarded, send, request} {
+		if i.Tags["ai.operation.id"] != callersTrace || i.Properties["InvocationId"] != invocation {
+			t.Errorf("got another operation than the caller's, or another invocation than in %+v: %+v", received, i)
 		}
 	}
-	if got, want := record.Header("traceparent"), "00-"+operation+"-"+send.Raw.Data.BaseData.ID+"-"; !strings.HasPrefix(got, want) {
-		t.Errorf("traceparent: got %q in the record, want the operation and the dependency, %q", got, want)
-	}
-}
-
-// checkTrace shows that the registration and its record belong to the caller's trace.
-func (l *localRun) checkTrace(t *testing.T) {
-	t.Helper()
-	const traceID = "0af7651916cd43dd8448eb211c80319c"
-	a := l.register(t, `{"userId":"auth0|traced"}`, "Traceparent: 00-"+traceID+"-b7ad6b7169203331-01", "Tracestate: a=1",
-		"X-Azure-Functions-InvocationId: mine").stored(t)
-	l.checkTelemetry(t, a, "auth0|traced")
-	r := at(t, l.records(t), a)
-	if !strings.HasPrefix(r.Header("traceparent"), "00-"+traceID+"-") || r.Header("tracestate") != "a=1" {
-		t.Errorf("got traceparent %q and tracestate %q in the record", r.Header("traceparent"), r.Header("tracestate"))
+	got, want := record.Header("traceparent"), "00-"+callersTrace+"-"+send.Raw.Data.BaseData.ID+"-"
+	if !strings.HasPrefix(got, want) || record.Header("tracestate") != "a=1" {
+		t.Errorf("got traceparent %q in the record, want the trace and the dependency, %q; tracestate %q", got, want, record.Header("tracestate"))
 	}
 }
 

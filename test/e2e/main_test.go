@@ -51,12 +51,10 @@ func TestMain(m *testing.M) {
 // for time limits.
 func moreParallel() error {
 	flag.Parse()
-	said := false
-	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
-	if said {
-		return nil
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		return parallel.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
 	}
-	return flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
+	return nil
 }
 
 // build builds the handler into dir for the tests, and everything that `go run ./local` builds, so that concurrent
@@ -68,6 +66,6 @@ func build(dir string) (binary string, err error) {
 	ctx := context.Background()
 	return binary, errors.Join(
 		localrun.Compile(ctx, binary, "./handler", "-race="+strconv.FormatBool(race)),
-		localrun.BuildHandler(ctx), localrun.Go(ctx, "run", "./local", "-help"),
+		localrun.Build(ctx, filepath.Join(dir, "local.exe")), localrun.Go(ctx, "run", "./local", "-help"),
 	)
 }

@@ -51,22 +51,17 @@ func Read(file string) (a Addresses, err error) {
 	return a, nil
 }
 
-// Build builds the program, to a file, and the handler that it starts.
+// Build builds the program, to a file, and the handler that it starts, to its place: several that are started at once then
+// find it there and write nothing.
 func Build(ctx context.Context, to string) error {
-	return errors.Join(Compile(ctx, to, "./local"), BuildHandler(ctx))
-}
-
-// BuildHandler builds the handler that the program starts, to its place: several that are started at once then find it there
-// and write nothing.
-func BuildHandler(ctx context.Context) error {
 	handler := "bin/handler"
 	if runtime.GOOS == "windows" {
 		handler += ".exe"
 	}
-	return Compile(ctx, filepath.FromSlash(handler), "./handler")
+	return errors.Join(Compile(ctx, to, "./local"), Compile(ctx, filepath.FromSlash(handler), "./handler"))
 }
 
-// Compile builds a program of the project to a file, which is absolute or below the project's folder.
+// Compile builds a program of the project to a file, which is absolute or below the project's folder. Flags are of go build.
 func Compile(ctx context.Context, to, what string, flags ...string) error {
 	return Go(ctx, slices.Concat([]string{"build", "-pgo=off", "-o", to}, flags, []string{what})...)
 }
