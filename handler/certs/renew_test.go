@@ -32,11 +32,11 @@ func TestWarnings(t *testing.T) {
 		-2 * time.Hour:           "KAFKA_TLS_CERT: is not valid before",
 		2 * 365 * 24 * time.Hour: "KAFKA_TLS_CA: holds a certificate that has expired, number 1 of 2",
 	} {
-		got := c.Warnings(now.Add(at))
-		if want == "" && len(got) == 0 {
-			continue
+		got := ""
+		if warnings := c.Warnings(now.Add(at)); len(warnings) > 0 {
+			got = warnings[0].Name + ": " + warnings[0].Text
 		}
-		if len(got) == 0 || !strings.HasPrefix(got[0].Name+": "+got[0].Text, want) || want == "" {
+		if !strings.HasPrefix(got, want) || (got == "") != (want == "") {
 			t.Errorf("in %v: got %q, want %q", at, got, want)
 		}
 	}

@@ -213,7 +213,9 @@ func TestLongTexts(t *testing.T) {
 	node := testNode()
 	node.Role, node.Instance, node.Version = long(256), long(256), long(1024)
 	encoder, sink := insights.NewEncoder(node), &itemSink{}
-	telemetry := insights.New(insights.Config{Sink: sink, Encoder: encoder, Log: slog.New(slog.DiscardHandler), Broker: "b", Topic: long(1024), Queue: long(1024)})
+	config := configOf(sink)
+	config.Encoder, config.Topic = encoder, long(1024)
+	telemetry := insights.New(config)
 	send := sentEvent(nil)
 	send.Event.UserID, send.Metadata.Topic = long(8192), long(8192)
 	telemetry.Sent(t.Context(), send)
@@ -254,7 +256,9 @@ func FuzzItems(f *testing.F) {
 			t.Skip("time does not run backwards, and a registration's texts have limits")
 		}
 		sink := &itemSink{}
-		telemetry := insights.New(insights.Config{Sink: sink, Encoder: insights.NewEncoder(testNode()), Log: slog.New(slog.DiscardHandler), Broker: "b-1", Topic: topic})
+		config := configOf(sink)
+		config.Topic = topic
+		telemetry := insights.New(config)
 		e := registeredEvent()
 		e.UserID, e.ID = userID, eventID
 		send := sentEvent(nil)
@@ -281,20 +285,12 @@ func FuzzItems(f *testing.F) {
 				}
 			}
 			if item.Kind == "dependency" {
-				if got := parseDuration(t, item.Duration); got != time.Duration(duration).Truncate(100) {
-					t.Errorf("duration %q, want %v", item.Duration, time.Duration(duration))
+				d := time.Duration(duration)
+				want := fmt.Sprintf("%d.%02d:%02d:%02d.%07d", d/(24*time.Hour), d/time.Hour%24, d/time.Minute%60, d/time.Second%60, d/100%1e7)
+				if item.Duration != want {
+					t.Errorf("duration %q, want %q", item.Duration, want)
 				}
 			}
 		}
 	})
-}
-
-// parseDuration reads D.HH:MM:SS.fffffff.
-func parseDuration(t *testing.T, s string) time.Duration {
-	t.Helper()
-	var days, hours, minutes, seconds, ticks int64
-	if n, err := fmt.Sscanf(s, "%d.%02d:%02d:%02d.%07d", &days, &hours, &minutes, &seconds, &ticks); n != 5 || err != nil {
-		t.Fatalf("%q: %v", s, err)
-	}
-	return time.Duration(((((days*24+hours)*60+minutes)*60+seconds)*1e7 + ticks) * 100)
 }
