@@ -54,7 +54,7 @@ func Run(args, environ []string, stdout, stderr io.Writer) (code int, ran bool) 
 	return p.run(tool, commands, args[1:]), true
 }
 
-// run returns the exit code. What was done before a failure is done.
+// run returns the exit code. What was done before a failure stays done.
 func (p *process) run(tool string, commands []command, args []string) (code int) {
 	p.load()
 	p.world.Calls = append(p.world.Calls, strings.Join(append([]string{tool}, args...), " "))
@@ -88,10 +88,10 @@ type failure struct {
 	text string
 }
 
-// fail ends the process, as a tool does in the middle of what it does.
+// fail ends the tool at once, as the real ones end; run recovers it.
 func fail(format string, args ...any) { panic(failure{1, fmt.Sprintf(format, args...)}) }
 
-// check ends the test: the stand-in itself has failed.
+// check ends the program if the stand-in itself has failed.
 func check(err error) {
 	if err != nil {
 		panic(err)
