@@ -21,6 +21,128 @@ import (
 	"userrelay/handler/registration"
 )
 
+// FuzzFill empties queues with any content and checks every resulting request. Three bytes of input make an item.
+func FuzzFill(f *testing.F) {
+	for seed := range byte(50) {
+		content := make([]byte, 3*50*(1+int(seed)))
+		_, _ = rand.NewChaCha8([32]byte{seed}).Read(content)
+		f.Add(content)
+	}
+	f.Add(make([]byte, 3*(2*maxRequestRecords+1)))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		due := map[int32][]*item{}
+		q := &queue{}
+		for ; len(content) >= 3; content = content[3:] {
+			it := &item{partition: int32(content[0] % 5), size: 1 + 8*int(content[1])}
+			if content[0] > 240 {
+				it.size = registration.MaxRecord * int(content[1]) / 255
+			}
+			if content[2] > 230 {
+				it.limit = int(content[2] - 230)
+			}
+			due[it.partition] = append(due[it.partition], it)
+			q.pushBack(it)
+		}
+		for batches := []batch(nil); q.len > 0; {
+			batches = q.fill(batches[:0])
+			checkRequest(t, batches, due)
+			if t.Failed() {
+				return
+			}
+		}
+		for partition, left := range due {
+			if len(left) > 0 {
+				t.Errorf("%d records of partition %d are lost", len(left), partition)
+			}
+		}
+	})
+}
+
+// checkRequest checks that a request is within the limits, and that it has the next records of each partition, which it
+// removes from due, as long as they fit.
+func checkRequest(t *testing.T, batches []batch, due map[int32][]*item) {
+	t.Helper()
+	records, bytes := 0, 0
+	taken := map[int32]*batch{}
+	for i := range batches {
+		b := &batches[i]
+		taken[b.partition] = b
+		if len(b.items) == 0 {
+			t.Errorf("a batch without records for partition %d", b.partition)
+		}
+		for j, it := range b.items {
+			if it != due[b.partition][j] || it.place != inBatch {
+				t.Errorf("partition %d: a record is not in its turn, or not known as taken", b.partition)
+			}
+			if it.limit != 0 && len(b.items) > it.limit {
+				t.Errorf("a record that may have %d mates is one of %d", it.limit, len(b.items))
+			}
+			bytes += it.size
+		}
+		records += len(b.items)
+		due[b.partition] = due[b.partition][len(b.items):]
+	}
+	if records == 0 || records > maxRequestRecords || bytes > maxRequestBytes && records > 1 {
+		t.Errorf("%d records of %d bytes in a request", records, bytes)
+	}
+	for partition, left := range due {
+		if len(left) == 0 || records == maxRequestRecords || bytes+left[0].size > maxRequestBytes {
+			continue
+		}
+		if b := taken[partition]; b == nil || !full(b, left[0]) {
+			t.Errorf("partition %d: a record of %d bytes waits, and a request has %d of %d bytes", partition, left[0].size, records, bytes)
+		}
+	}
+}
+
+// full says that one more record would have more mates than it or another may have.
+func full(b *batch, more *item) bool {
+	return slices.ContainsFunc(append([]*item{more}, b.items...), func(it *item) bool { return it.limit != 0 && len(b.items) >= it.limit })
+}
+
+// A request with the largest number of records and partitions is smaller than the size at which Event Hubs closes the
+// connection.
+func TestLargestRequest(t *testing.T) {
+	t.Parallel()
+	const (
+		eventHubs  = 1_046_528
+		partitions = 200
+		envelope   = 200 // header, client id, topic
+		perBatch   = 12  // partition and lengths around a batch
+	)
+	q := &queue{}
+	for i := range maxRequestRecords {
+		r := registration.Record{Value: make([]byte, maxRequestBytes/maxRequestRecords-32)}
+		q.pushBack(&item{record: r, size: r.Size(), partition: int32(i % partitions)})
+	}
+	batches := q.fill(nil)
+	if q.len != 0 {
+		t.Fatalf("%d records do not fit, the test is wrong", q.len)
+	}
+	size := envelope
+	for i := range batches {
+		size += perBatch + len(appendBatch(nil, wire.NoProducerID(), 0, 0, batches[i].items))
+	}
+	if size >= eventHubs {
+		t.Errorf("a request takes %d bytes", size)
+	}
+}
+
+// A lane reuses the memory of its batches, but not that of large ones.
+func TestMemoryOfBatches(t *testing.T) {
+	t.Parallel()
+	for size, kept := range map[int]bool{keptBytes: true, keptBytes + 1: false} {
+		q := &queue{}
+		q.pushBack(&item{size: size})
+		batches := q.fill(nil)
+		batches[0].encoded = make([]byte, size)
+		q.pushBack(&item{partition: 3, size: 1})
+		if again := q.fill(batches[:0]); (cap(again[0].encoded) > keptBytes-1) != kept || len(again[0].encoded) != 0 {
+			t.Errorf("%d bytes of %d are kept", cap(again[0].encoded), size)
+		}
+	}
+}
+
 // FuzzBatch encodes up to as many records as a request may have, with 0 to headers headers each, and compares them with
 // what an independent decoder finds.
 func FuzzBatch(f *testing.F) {
@@ -89,18 +211,9 @@ func checkBatch(t *testing.T, p wire.ProducerID, sequence int32, timestamp int64
 	}
 }
 
-// TestPartitions compares the choice of partition with that of Kafka's Java client: with the values of its own test of
-// the hash (UtilsTest.testMurmur2), and for many keys with franz-go's, which is the same.
+// TestPartitions compares the choice of partition with that of franz-go, which is that of Kafka's Java client.
 func TestPartitions(t *testing.T) {
 	t.Parallel()
-	for key, want := range map[string]int32{
-		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "a-little-bit-longer-string": -1486304829,
-		"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971, "abc": 479470107,
-	} {
-		if got := int32(murmur2([]byte(key))); got != want {
-			t.Errorf("the hash of %q is %d, in Java %d", key, got, want)
-		}
-	}
 	java, draw := kgo.StickyKeyPartitioner(nil).ForTopic("t"), rand.NewChaCha8([32]byte{})
 	for n := range 4000 {
 		key := make([]byte, n%80)
@@ -172,22 +285,6 @@ func TestVerdicts(t *testing.T) {
 					t.Errorf("got %+v, want %+v", got, c.want)
 				}
 			})
-		}
-	}
-}
-
-// TestUnanswered has batches without an answer. An attempt that sent nothing leaves open what earlier ones did.
-func TestUnanswered(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		before, maybe, idempotent bool
-		want                      verdict
-	}{
-		{false, false, true, requeue}, {false, false, false, requeue}, {true, false, true, unknown}, {false, true, true, unknown}, {false, true, false, failed},
-	} {
-		b := batch{items: make([]*item, 1), maybe: c.before}
-		if b.unanswered(c.maybe, c.idempotent); b.verdict != c.want || b.verdict == failed && b.class != delivery.UnknownOutcome {
-			t.Errorf("%+v: verdict = %v, class %q", c, b.verdict, b.class)
 		}
 	}
 }

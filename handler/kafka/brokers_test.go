@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"userrelay/test/recorder"
 )
 
 // TestRecovery breaks the leader of a partition of three, which broker 1 may come to lead instead. The next record is
@@ -27,7 +29,7 @@ func TestRecovery(t *testing.T) {
 		"the only known broker ends":       {func(v *virtual, c *kfake.Cluster) { v.set(c.ListenAddrs()[0], refuses); away(v, c) }, 0, time.Second},
 		"its disk fails":                   {fails(56), 0, time.Second}, // KAFKA_STORAGE_ERROR: perhaps stored
 		"it is no replica":                 {fails(9), 0, time.Second},  // REPLICA_NOT_AVAILABLE: not stored
-		"connections are dropped silently": {func(v *virtual, _ *kfake.Cluster) { pass(25 * time.Second); v.forget() }, attempt, 3500 * time.Millisecond},
+		"connections are dropped silently": {func(v *virtual, c *kfake.Cluster) { pass(25 * time.Second); v.forget(c.ListenAddrs()) }, attempt, 3500 * time.Millisecond},
 		"it freezes, and another leads": {func(v *virtual, c *kfake.Cluster) {
 			v.set(c.ListenAddrs()[0], mute)
 			time.AfterFunc(time.Second, func() { away(v, c) })
@@ -116,7 +118,7 @@ func TestManyPartitionsOnAFrozenBroker(t *testing.T) {
 func TestAlternatingTroubles(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(v *virtual) {
-		var log lines
+		var log recorder.Recorder
 		c := v.broker()
 		p := v.producer(c, logTo(&log))
 		v.store(p, record("before"))
@@ -130,10 +132,10 @@ func TestAlternatingTroubles(t *testing.T) {
 		v.store(p, record("after"))
 		pass(3 * time.Second)
 		v.store(p, record("later"))
-		if n := log.with("level=WARN"); n != 2 {
+		if n := told(&log, "level=WARN"); n != 2 {
 			v.Errorf("%d warnings, want one for each reason", n)
 		}
-		if n := log.with("Kafka accepts records again"); n != 1 || log.with("outage=") != 1 || log.with("outage=0s") != 0 || log.with("class=") > 0 {
+		if n := told(&log, "Kafka accepts records again"); n != 1 || told(&log, "outage=") != 1 || told(&log, "outage=0s") != 0 || told(&log, "class=") > 0 {
 			v.Errorf("the end of the outage is told %d times", n)
 		}
 		v.Log(log.String())
@@ -154,7 +156,7 @@ func TestSlowerThanAnAttempt(t *testing.T) {
 			})
 			v.store(p, record("slow"))
 			if r := v.compare(c); r.Copies != 0 {
-				v.Error(r)
+				v.Errorf("%+v", r)
 			}
 		})
 	}
@@ -166,18 +168,18 @@ func TestStartBeforeTheBroker(t *testing.T) {
 	bubble(t, func(v *virtual) {
 		const address = "localhost:9001"
 		v.set(address, refuses)
-		var log lines
+		var log recorder.Recorder
 		p := v.producerOf([]string{address}, logTo(&log))
 		call := v.begin(v.Context(), p, record("x"))
 		pass(10 * time.Second)
-		if log.with("refuses connections") != 1 || log.with("Kafka answers") != 0 {
+		if told(&log, "refuses connections") != 1 || told(&log, "Kafka answers") != 0 {
 			v.Errorf("logged: %s", log.String())
 		}
 		v.set(address, normal)
 		v.broker()
 		wantClass(v, <-call, stored)
 		synctest.Wait()
-		if log.with("Kafka answers") != 1 {
+		if told(&log, "Kafka answers") != 1 {
 			v.Errorf("logged: %s", log.String())
 		}
 	})
@@ -199,24 +201,6 @@ func TestLeaderChangeKeepsConnections(t *testing.T) {
 		}
 		if n := v.dials.Load() - before; n > 10 { // now and then one, because a batch is repeated on another connection
 			v.Errorf("%d connections were made in 10 changes", n)
-		}
-	})
-}
-
-// TestOldConnections has connections reach their maximum age repeatedly under load: they are replaced without an
-// effect on callers. The broker has no idempotent producers, so that a lost request would be noticed.
-func TestOldConnections(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(v *virtual) {
-		p := v.producer(v.broker(kfake.MaxVersions(eventHubsVersions(false))))
-		v.store(p, record("before"))
-		pass(time.Second) // all lanes are connected
-		before := v.dials.Load()
-		for began := time.Now(); time.Since(began) < 2*time.Hour; pass(6 * time.Second) {
-			v.wantEach(v.beginMany(v.Context(), p, 4), stored)
-		}
-		if n := v.dials.Load() - before; n < 4 || n > 40 {
-			v.Errorf("%d connections were made in two hours, want some each half an hour", n)
 		}
 	})
 }

@@ -37,10 +37,7 @@ func TestContextEndsInQueue(t *testing.T) {
 		v.wantEach(calls, delivery.Unavailable)
 		wantEmpty(v, p)
 		fault.Remove()
-		for range 100 {
-			_, err := v.try(ctx, p, record("never"))
-			wantClass(v, err, delivery.Unavailable)
-		}
+		v.wantEach(v.beginMany(ctx, p, 100), delivery.Unavailable)
 		v.storeAfter(p)
 		v.compare(c)
 	})
@@ -73,7 +70,7 @@ func TestContextEndsOnTheWire(t *testing.T) {
 			v.slow(0)
 			v.storeAfter(p)
 			if r := v.compare(c); (r.UnknownStored == 1) != (class == stored) {
-				v.Error(r)
+				v.Errorf("%+v", r)
 			}
 		})
 	}
@@ -159,6 +156,29 @@ func TestOrder(t *testing.T) {
 	})
 }
 
+// TestThrottled has a broker that throttles the client (throttle_time_ms, KIP-219).
+func TestThrottled(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(v *virtual) {
+		c := v.broker()
+		p := v.producer(c)
+		v.store(p, record("before"))
+		throttle := int32(5000) // of the first answer
+		answer(c, kmsg.Produce, func(resp *kmsg.ProduceResponse) {
+			produced(resp, 0, 0)
+			resp.ThrottleMillis, throttle = throttle, 0
+		})
+		if md, _ := v.store(p, record("throttled")); md.Throttled != 5*time.Second {
+			v.Errorf("the record's place says %v, want 5 s", md.Throttled)
+		}
+		_, err := p.Produce(v.within(time.Second), record("impatient"))
+		wantClass(v, err, delivery.Throttled)
+		if md, took := v.store(p, record("patient")); took != 4*time.Second || md.Throttled != 0 {
+			v.Errorf("the next record was sent after %v, want 4 s; its place says %v", took, md.Throttled)
+		}
+	})
+}
+
 // TestClose closes a producer while callers wait and the broker is about to answer, and uses it afterwards.
 func TestClose(t *testing.T) {
 	t.Parallel()
@@ -189,7 +209,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestCloseWithoutAnswer closes producers whose broker does not answer any more, is gone, or never answered.
+// TestCloseWithoutAnswer closes producers, twice at once, while records wait. Their broker does not answer any more, is
+// gone, or never answered.
 func TestCloseWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	const address = "localhost:9001"
@@ -213,32 +234,26 @@ func TestCloseWithoutAnswer(t *testing.T) {
 				v.store(p, record("before"))
 				c.spoil(v, b)
 			}
-			v.closeWithoutAnswer(p)
-		})
-	}
-}
-
-// closeWithoutAnswer closes a producer, twice at once, while records wait.
-func (v *virtual) closeWithoutAnswer(p *kafka.Producer) {
-	v.Helper()
-	calls := v.beginMany(v.Context(), p, 100)
-	synctest.Wait()
-	if n, _ := p.Held(); n != len(calls) {
-		v.Errorf("%d records wait, want %d", n, len(calls))
-	}
-	start, limit := time.Now(), v.within(300*time.Millisecond)
-	var closers sync.WaitGroup
-	for range 2 {
-		closers.Go(func() {
-			if err := p.Close(limit); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-				v.Errorf("close: %v", err)
+			calls := v.beginMany(v.Context(), p, 100)
+			synctest.Wait()
+			if n, _ := p.Held(); n != len(calls) {
+				v.Errorf("%d records wait, want %d", n, len(calls))
 			}
+			start, limit := time.Now(), v.within(300*time.Millisecond)
+			var closers sync.WaitGroup
+			for range 2 {
+				closers.Go(func() {
+					if err := p.Close(limit); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+						v.Errorf("close: %v", err)
+					}
+				})
+			}
+			closers.Wait()
+			v.wantEach(calls, delivery.Unavailable, delivery.UnknownOutcome)
+			if took := time.Since(start); took > 400*time.Millisecond {
+				v.Errorf("it took %v", took)
+			}
+			wantEmpty(v, p)
 		})
 	}
-	closers.Wait()
-	v.wantEach(calls, delivery.Unavailable, delivery.UnknownOutcome)
-	if took := time.Since(start); took > 400*time.Millisecond {
-		v.Errorf("it took %v", took)
-	}
-	wantEmpty(v, p)
 }

@@ -1,10 +1,14 @@
 package kafka_test
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
-	"strconv"
+	"io"
+	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +20,8 @@ import (
 	"userrelay/handler/kafka"
 	"userrelay/local/realkafka"
 	"userrelay/test/must"
+	"userrelay/test/recorder"
+	"userrelay/test/wait"
 )
 
 const roundTrip = 10 * time.Millisecond
@@ -28,6 +34,100 @@ func secure(t *testing.T, spec realkafka.CertSpec) (server, client *tls.Config) 
 	cert := must.Get[realkafka.Cert](t)(ca.Issue(spec))
 	pair := must.Get[tls.Certificate](t)(tls.X509KeyPair(cert.CertPEM, cert.KeyPEM))
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, ca.Client()
+}
+
+// server accepts connections until the test ends, and calls serve for each.
+func server(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	l := must.Get[net.Listener](t)((&net.ListenConfig{}).Listen(t.Context(), "tcp4", "127.0.0.1:0"))
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				serve(conn)
+				<-t.Context().Done()
+				_ = conn.Close() // some are closed already
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		all.Wait()
+	})
+	return l.Addr().String()
+}
+
+// TestUnreachable starts producers whose broker cannot be used, with different failures of sockets. Callers get an
+// error that says that nothing is stored. The log says why, without any text from the network.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	config, trusts := secure(t, realkafka.CertSpec{})
+	_, strange := secure(t, realkafka.CertSpec{})
+	otherName := trusts.Clone()
+	otherName.ServerName = "kafka.example.com"
+	says := func(text string) string { return server(t, func(c net.Conn) { _, _ = io.WriteString(c, text) }) }
+	withTLS := startBroker(t, kfake.TLS(config)).ListenAddrs()[0]
+	closes := server(t, func(c net.Conn) { _ = c.Close() })
+	closesLater := server(t, func(c net.Conn) { _, _ = c.Read(make([]byte, 4)); _ = c.Close() }) // as a Kafka broker takes TLS
+	resets := server(t, func(c net.Conn) {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	})
+	const unavailable, refused = delivery.Unavailable, delivery.NotAuthorized
+	for name, c := range map[string]struct {
+		broker string
+		tls    *tls.Config
+		class  delivery.Class
+		line   string // what the log tells
+	}{
+		"refused":                   {"127.0.0.1:1", nil, unavailable, "the broker refuses connections"},
+		"no such host":              {"kafka.invalid:9092", nil, unavailable, "name cannot be resolved"},
+		"black hole":                {server(t, func(net.Conn) {}), nil, unavailable, "does not answer in time"},
+		"closed at once":            {closes, nil, unavailable, "the broker closes connections"},
+		"reset at once":             {resets, nil, unavailable, "the broker closes connections"},
+		"no Kafka":                  {says("220 secret.example.com ESMTP\r\n"), nil, unavailable, "not a Kafka broker"},
+		"a web server":              {says("HTTP/1.1 400 Bad Request\r\nServer: secret\r\n\r\n"), nil, unavailable, "not a Kafka broker"},
+		"no Kafka, with TLS":        {says("220 secret.example.com ESMTP\r\n"), trusts, refused, "does not speak TLS"},
+		"plain to TLS":              {withTLS, nil, unavailable, "wants another KAFKA_SECURITY_PROTOCOL"},
+		"plain to TLS that says so": {says("\x15\x03\x03\x00\x02\x02\x46"), nil, refused, "wants TLS on this port"},
+		"TLS to plain":              {closesLater, trusts, unavailable, "the broker closes connections"},
+		"strange authority":         {withTLS, strange, refused, "signed by an authority that is not known"},
+		"another host":              {withTLS, otherName, refused, "for another host name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log recorder.Recorder
+			p := newProducer(t, []string{c.broker}, logTo(&log), func(k *kafka.Config) { k.TLS = c.tls })
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			outcome := make(chan error, 1)
+			go func() {
+				_, err := p.Produce(ctx, record("x"))
+				outcome <- err
+			}()
+			wait.For(t, "the log tells something", func() bool { return told(&log, "\n") > 0 })
+			if c.class == unavailable {
+				cancel() // until then it is tried again
+			}
+			err := wait.Receive(t, "the outcome", outcome)
+			wantClass(t, err, c.class)
+			limit, stop := context.WithTimeout(t.Context(), time.Second)
+			defer stop()
+			wantClass(t, p.Check(limit), c.class)
+			if e, ok := errors.AsType[*delivery.Error](err); ok && e.Error() != e.Op+": "+string(c.class) {
+				t.Errorf("error = %q", e)
+			}
+			if all := log.String(); told(&log, c.line) != 1 || told(&log, "\n") != 1 || strings.Contains(all, "secret") {
+				t.Errorf("logged: %s, want: %s", all, c.line)
+			}
+		})
+	}
 }
 
 // secured starts a broker and a producer, where secure is true with TLS and a login.
@@ -80,20 +180,40 @@ func TestFirstAnswer(t *testing.T) {
 	}
 }
 
-// TestSessions has logins that expire after 10 s (KIP-368): connections are replaced in time, no caller waits. The broker
-// has no idempotent producers, so that a lost request would be noticed.
-func TestSessions(t *testing.T) {
+// TestOldConnections has connections reach their maximum age repeatedly under load, or the end of their login (KIP-368):
+// they are replaced in time, and no caller waits. The broker has no idempotent producers, so that a lost request would
+// be noticed.
+func TestOldConnections(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(v *virtual) {
-		reauth := kfake.BrokerConfigs(map[string]string{"connections.max.reauth.ms": "10000"})
-		p := v.secured(true, reauth, kfake.MaxVersions(eventHubsVersions(false)))
-		for i := range 100 {
-			if _, took := v.store(p, record(strconv.Itoa(i))); took > time.Second {
-				v.Errorf("record %d took %v", i, took)
+	for name, c := range map[string]struct {
+		login       bool
+		reauth      string        // ms
+		lasts       time.Duration // of the load
+		pause       time.Duration
+		least, most int32 // connections
+	}{
+		"age": {false, "0", 2 * time.Hour, 6 * time.Second, 4, 40}, // some each half an hour
+		"end": {true, "10000", 70 * time.Second, 700 * time.Millisecond, 7, 100},
+	} {
+		virtually(t, name, func(v *virtual) {
+			reauth := kfake.BrokerConfigs(map[string]string{"connections.max.reauth.ms": c.reauth})
+			p := v.secured(c.login, reauth, kfake.MaxVersions(eventHubsVersions(false)))
+			v.store(p, record("before"))
+			pass(time.Second) // all lanes are connected
+			before, began := v.dials.Load(), time.Now()
+			for time.Since(began) < c.lasts {
+				start := time.Now()
+				v.wantEach(v.beginMany(v.Context(), p, 4), stored)
+				if took := time.Since(start); took > time.Second {
+					v.Errorf("after %v: records took %v", start.Sub(began), took)
+				}
+				pass(c.pause)
 			}
-			pass(700 * time.Millisecond)
-		}
-	})
+			if n := v.dials.Load() - before; n < c.least || n > c.most {
+				v.Errorf("%d connections were made, want %d to %d", n, c.least, c.most)
+			}
+		})
+	}
 }
 
 // TestSilentLogin has a broker stop answering during the login, from the start or when connections are made again.
@@ -142,29 +262,6 @@ func TestRenewedCertificates(t *testing.T) {
 		now.Store(1)
 		v.cut(b.ListenAddrs()[0])
 		v.store(p, record("after"))
-	})
-}
-
-// TestThrottled has a broker that throttles the client (throttle_time_ms, KIP-219).
-func TestThrottled(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(v *virtual) {
-		c := v.broker()
-		p := v.producer(c)
-		v.store(p, record("before"))
-		throttle := int32(5000) // of the first answer
-		answer(c, kmsg.Produce, func(resp *kmsg.ProduceResponse) {
-			produced(resp, 0, 0)
-			resp.ThrottleMillis, throttle = throttle, 0
-		})
-		if md, _ := v.store(p, record("throttled")); md.Throttled != 5*time.Second {
-			v.Errorf("the record's place says %v, want 5 s", md.Throttled)
-		}
-		_, err := p.Produce(v.within(time.Second), record("impatient"))
-		wantClass(v, err, delivery.Throttled)
-		if md, took := v.store(p, record("patient")); took != 4*time.Second || md.Throttled != 0 {
-			v.Errorf("the next record was sent after %v, want 4 s; its place says %v", took, md.Throttled)
-		}
 	})
 }
 

@@ -23,7 +23,7 @@ import (
 
 // Findings of a working cluster whose topic has one replica.
 const (
-	reached  = "ok broker localhost:9001: answers"
+	reached  = "ok broker localhost:9001: answers, without encryption or login"
 	exists   = "ok topic user-events: exists, with 3 partitions"
 	writable = "ok topic user-events: may be written to"
 	oneCopy  = "WARN topic user-events: acks=all means one copy"
@@ -162,10 +162,8 @@ func TestDiagnoseRules(t *testing.T) {
 		edit  func(*kafka.Config)
 		want  string // beside what is said of copies; "": nothing
 	}{
-		"Kafka's own": {
-			"max.message.bytes=1048588 message.timestamp.type=CreateTime message.timestamp.before.max.ms=9223372036854775807 " +
-				"message.timestamp.after.max.ms=3600000", profiles, "",
-		},
+		"Kafka's own": {"max.message.bytes=1048588 message.timestamp.type=CreateTime message.timestamp.before.max.ms=9223372036854775807 " +
+			"message.timestamp.after.max.ms=3600000", profiles, ""},
 		"too small":          {"max.message.bytes=300", nil, "FAIL topic user-events: …max.message.bytes is 300…needs about 4…Set it to 1000000"},
 		"too small for some": {"max.message.bytes=2000", nil, "WARN topic user-events: …max.message.bytes is 2000…long user id"},
 		"enough for ids":     {"max.message.bytes=65536", nil, ""},

@@ -14,6 +14,13 @@ import (
 	"userrelay/handler/registration"
 )
 
+// Held returns the number of records in queues and lanes, and their size in bytes.
+func (p *Producer) Held() (records, size int) {
+	p.dispatcher.mu.Lock()
+	defer p.dispatcher.mu.Unlock()
+	return p.dispatcher.records, p.dispatcher.bytes
+}
+
 // desk is a dispatcher in virtual time, without a broker: the actions of lanes are random.
 type desk struct {
 	d        *dispatcher
@@ -147,10 +154,7 @@ func (k *desk) run(l *lane) {
 }
 
 func (k *desk) settle(l *lane, batches []batch) {
-	classes := []delivery.Class{
-		delivery.Throttled, delivery.NotAuthorized, delivery.UnknownTopic, delivery.TooLarge, delivery.Invalid,
-		delivery.Fatal, delivery.UnknownOutcome, delivery.TopicRule,
-	}
+	classes := []delivery.Class{delivery.Throttled, delivery.TooLarge, delivery.Fatal, delivery.UnknownOutcome, delivery.TopicRule}
 	for i := range batches {
 		b := &batches[i]
 		b.cause = errors.New("test")

@@ -15,6 +15,7 @@ import (
 
 	"userrelay/handler/delivery"
 	"userrelay/handler/kafka"
+	"userrelay/test/recorder"
 )
 
 // TestOnePartitionStopsNoOther has a broker refuse the records of one partition, for several reasons. Records of the
@@ -48,7 +49,7 @@ func TestOnePartitionStopsNoOther(t *testing.T) {
 			fault.Remove()
 			stuck.Wait()
 			if r := v.compare(c); r.Copies != 0 {
-				v.Error(r)
+				v.Errorf("%+v", r)
 			}
 		})
 	}
@@ -211,7 +212,7 @@ func TestRates(t *testing.T) {
 			if c.begin != nil {
 				c.begin(v, b)
 			}
-			var log lines
+			var log recorder.Recorder
 			edits := []func(*kafka.Config){login("user", "right"), logTo(&log)}
 			if c.edit != nil {
 				edits = append(edits, c.edit)
@@ -229,7 +230,7 @@ func TestRates(t *testing.T) {
 				return nil, nil, false
 			})
 			classes := v.underLoad(p, window)
-			if n := int(requests.Load()); n > most || log.count() > lasts {
+			if n := int(requests.Load()); n > most || told(&log, "\n") > lasts {
 				v.Errorf("%d requests in %v, want at most %d; logged: %s", n, window, most, log.String())
 			}
 			if classes[c.class] == 0 || classes[stored] != 0 {

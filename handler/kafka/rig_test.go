@@ -181,25 +181,13 @@ func wantEmpty(tb testing.TB, p *kafka.Producer) {
 	}
 }
 
-// lines collects a producer's log.
-type lines struct{ recorder.Recorder }
-
-func (l *lines) count() int { return strings.Count(l.String(), "\n") }
-
-func (l *lines) with(text string) int {
-	n := 0
-	for line := range strings.Lines(l.String()) {
-		if strings.Contains(line, text) {
-			n++
-		}
-	}
-	return n
+// logTo makes a producer log to a recorder.
+func logTo(log *recorder.Recorder) func(*kafka.Config) {
+	return func(c *kafka.Config) { c.Log = slog.New(slog.NewTextHandler(log, nil)) }
 }
 
-// logTo makes a producer log to l.
-func logTo(l *lines) func(*kafka.Config) {
-	return func(c *kafka.Config) { c.Log = slog.New(slog.NewTextHandler(l, nil)) }
-}
+// told returns how often a log has a text.
+func told(log *recorder.Recorder, text string) int { return strings.Count(log.String(), text) }
 
 // login makes a producer log in with PLAIN.
 func login(user, password string) func(*kafka.Config) {

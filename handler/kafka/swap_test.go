@@ -94,7 +94,7 @@ func TestSameCluster(t *testing.T) {
 			b := v.broker(opt)
 			p := v.producer(b)
 			v.storeMany(p, "before", before)
-			v.forget()
+			v.forget(b.ListenAddrs())
 			vague := b.Fault(faultOf(5, -1, kmsg.Metadata)) // for a time it cannot be known which topic answers
 			call := v.begin(v.Context(), p, record("ours"))
 			pass(10 * time.Second)

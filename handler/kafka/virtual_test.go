@@ -113,12 +113,11 @@ func (v *virtual) cut(address string) {
 	v.set(address, normal)
 }
 
-// forget makes the open connections dead silently, as a NAT does that drops them.
-func (v *virtual) forget() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for _, c := range v.open {
-		c.silent.Store(true)
+// forget makes the open connections to addresses dead silently, as a NAT does that drops them.
+func (v *virtual) forget(addresses []string) {
+	for _, a := range addresses {
+		v.set(a, mute)
+		v.set(a, normal)
 	}
 }
 

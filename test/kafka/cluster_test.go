@@ -2,7 +2,6 @@ package kafka_test
 
 import (
 	"bytes"
-	"context"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -109,8 +108,8 @@ func testFaults(t *testing.T, c *realkafka.Cluster, proxy *faultproxy.Proxy) {
 	works(t, c.CreateTopic(t.Context(), "impatient", 4, 1, nil))
 	patient, impatient := newProducer(t, c, topic), newProducer(t, c, "impatient")
 	var waiting, leaving ledger.Ledger
-	stop := load{timeout: patience, pause: 2 * time.Millisecond}.start(t, noted(patient, &waiting))
-	stopLeaving := load{timeout: 300 * time.Millisecond, retries: 2, pause: 2 * time.Millisecond}.start(t, noted(impatient, &leaving))
+	stop := load(t, 2*time.Millisecond, noted(patient, &waiting, 1, patience))
+	stopLeaving := load(t, 2*time.Millisecond, noted(impatient, &leaving, 3, 300*time.Millisecond))
 
 	for _, f := range []faultproxy.Faults{
 		{Share: 0.05, Do: []faultproxy.Action{faultproxy.CutAfter, faultproxy.CutOnAnswer}},
@@ -150,7 +149,7 @@ func TestThreeNodes(t *testing.T) {
 	c, proxies := proxied(t, 3)
 	works(t, c.CreateTopic(t.Context(), topic, 6, 3, nil))
 	var l ledger.Ledger
-	stop := load{timeout: patience, pause: 20 * time.Millisecond}.start(t, noted(newProducer(t, c, topic), &l))
+	stop := load(t, 20*time.Millisecond, noted(newProducer(t, c, topic), &l, 1, patience))
 	for _, proxy := range proxies {
 		proxy.Set(t, faultproxy.Faults{Share: 0.005, Do: []faultproxy.Action{faultproxy.CutAfter, faultproxy.CutOnAnswer}})
 	}
@@ -198,10 +197,9 @@ func TestClusterSwapped(t *testing.T) {
 		var old, anew ledger.Ledger
 		var present atomic.Pointer[ledger.Ledger]
 		present.Store(&old)
-		stop := load{timeout: patience}.start(t, func(ctx context.Context, r registration.Record) error {
-			md, err := producers[rand.IntN(2)].Produce(ctx, r)
+		stop := load(t, 0, func(r registration.Record) {
+			md, err := producers[rand.IntN(2)].Produce(t.Context(), r)
 			present.Load().Note(r, md, err)
-			return err
 		})
 		waitFor(t, &old, 4000) // under way in all lanes
 		for _, step := range []func() error{node.Kill, node.Wipe, func() error { return node.Restart(t.Context()) }} {

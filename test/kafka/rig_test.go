@@ -70,25 +70,18 @@ func closeProducer(t *testing.T, p *kafka.Producer) {
 	}
 }
 
-// load is how 32 callers behave, each with one record in flight at a time.
-type load struct {
-	timeout time.Duration // of one attempt
-	retries int           // further attempts after a failure
-	pause   time.Duration // between two records of a caller
-}
-
-// start starts the callers, who produce with try. stop has them end, and waits for their last records; the end of the
-// test also calls it.
-func (l load) start(t *testing.T, try func(context.Context, registration.Record) error) (stop func()) {
+// load has 32 callers produce one record after the other, with a pause. stop has them end, and waits for their last
+// records; the end of the test also calls it.
+func load(t *testing.T, pause time.Duration, produce func(registration.Record)) (stop func()) {
 	t.Helper()
 	end := make(chan struct{})
 	var callers sync.WaitGroup
 	for c := range 32 {
 		callers.Go(func() {
 			for i := 0; ; i++ {
-				l.produce(fmt.Sprintf("%d-%d", c, i), try)
+				produce(ledger.Record(fmt.Sprintf("%d-%d", c, i)))
 				select {
-				case <-time.After(l.pause):
+				case <-time.After(pause):
 				case <-end:
 					return
 				}
@@ -103,23 +96,18 @@ func (l load) start(t *testing.T, try func(context.Context, registration.Record)
 	return stop
 }
 
-func (l load) produce(id string, try func(context.Context, registration.Record) error) {
-	for range l.retries + 1 {
-		limit, cancel := context.WithTimeout(context.Background(), l.timeout)
-		err := try(limit, ledger.Record(id))
-		cancel()
-		if err == nil {
-			return
+// noted produces a record with a few attempts, and notes the result of each.
+func noted(p *kafka.Producer, l *ledger.Ledger, attempts int, timeout time.Duration) func(registration.Record) {
+	return func(r registration.Record) {
+		for range attempts {
+			limit, cancel := context.WithTimeout(context.Background(), timeout)
+			md, err := p.Produce(limit, r)
+			cancel()
+			l.Note(r, md, err)
+			if err == nil {
+				return
+			}
 		}
-	}
-}
-
-// noted produces records with a producer, and notes the results.
-func noted(p *kafka.Producer, l *ledger.Ledger) func(context.Context, registration.Record) error {
-	return func(ctx context.Context, r registration.Record) error {
-		md, err := p.Produce(ctx, r)
-		l.Note(r, md, err)
-		return err
 	}
 }
 
@@ -140,7 +128,7 @@ func compare(t *testing.T, l *ledger.Ledger, c *realkafka.Cluster, topic string)
 	if err != nil {
 		t.Error(err)
 	}
-	t.Log(report)
+	t.Logf("%+v", report)
 	return report
 }
 

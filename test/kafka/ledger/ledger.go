@@ -27,7 +27,7 @@ type Ledger struct {
 
 // entry has the results for a record.
 type entry struct {
-	stored  []delivery.RecordMetadata
+	stored  []place
 	unknown int
 	refused int
 }
@@ -53,7 +53,7 @@ func (l *Ledger) Note(r registration.Record, md delivery.RecordMetadata, err err
 	}
 	switch {
 	case err == nil:
-		e.stored = append(e.stored, md)
+		e.stored = append(e.stored, place{md.Partition, md.Offset})
 	case delivery.ClassOf(err) == delivery.UnknownOutcome:
 		e.unknown++
 	default:
@@ -68,11 +68,6 @@ type Report struct {
 	UnknownStored int // of these, how many are in the log
 	Refused       int // records that were only refused
 	Copies        int // records in the log beyond the first of each id
-}
-
-func (r Report) String() string {
-	return fmt.Sprintf("%d acknowledged, %d unknown (of them %d stored), %d refused, %d copies by retries of callers",
-		r.Acknowledged, r.Unknown, r.UnknownStored, r.Refused, r.Copies)
 }
 
 type place struct {
@@ -129,14 +124,12 @@ func (e *entry) count(r *Report, found int) {
 
 // check compares the results for a record with its places in the log.
 func (e *entry) check(places []place) error {
-	for i, md := range e.stored {
-		if !slices.Contains(places, place{md.Partition, md.Offset}) {
-			return fmt.Errorf("lost: acknowledged at %d@%d, it lies at %v", md.Partition, md.Offset, places)
+	for i, p := range e.stored {
+		if !slices.Contains(places, p) {
+			return fmt.Errorf("lost: acknowledged at %v, it lies at %v", p, places)
 		}
-		for _, other := range e.stored[:i] {
-			if other.Partition == md.Partition && other.Offset == md.Offset {
-				return fmt.Errorf("acknowledged twice at %d@%d", md.Partition, md.Offset)
-			}
+		if slices.Contains(e.stored[:i], p) {
+			return fmt.Errorf("acknowledged twice at %v", p)
 		}
 	}
 	switch most := len(e.stored) + e.unknown; {
