@@ -28,7 +28,8 @@ func FuzzFill(f *testing.F) {
 		_, _ = rand.NewChaCha8([32]byte{seed}).Read(content)
 		f.Add(content)
 	}
-	f.Add(make([]byte, 3*(2*maxRequestRecords+1)))
+	f.Add(make([]byte, 3*(2*maxRequestRecords+1)))   // more records than fit
+	f.Add(bytes.Repeat([]byte{255, 255 / 5, 0}, 10)) // five of them are as large as a request
 	f.Fuzz(func(t *testing.T, content []byte) {
 		due := map[int32][]*item{}
 		q := &queue{}
@@ -156,7 +157,9 @@ func FuzzBatch(f *testing.F) {
 		f.Add(bytes.Repeat([]byte("k"), n), bytes.Repeat([]byte("v"), n), strings.Repeat("h", n), strings.Repeat("w", n),
 			uint8(max(1, 132-n)), uint16(2), int64(4711), int16(3), int32(17), int64(now))
 	}
-	f.Fuzz(func(t *testing.T, key, value []byte, headerKey, headerValue string, headers uint8, n uint16, id int64, epoch int16, sequence int32, timestamp int64) {
+	f.Fuzz(func(t *testing.T, key, value []byte, headerKey, headerValue string, headers uint8, n uint16,
+		id int64, epoch int16, sequence int32, timestamp int64,
+	) {
 		var items []*item
 		for i, size := 0, 0; i <= int(n)%maxRequestRecords && size < maxRequestBytes; i++ {
 			r := registration.Record{Key: key[len(key)*i/(i+1):], Value: value}
@@ -272,14 +275,16 @@ func TestVerdicts(t *testing.T) {
 				if got := wire.RowOf(answer).Class; got != c.class {
 					t.Errorf("class = %q, want %q", got, c.class)
 				}
+				one, two := make([]*item, 1), make([]*item, 2)
+				batches := [4]batch{{items: one}, {items: two}, {items: two, maybe: true}, {items: one}}
 				var got [4]end
-				for i, b := range []batch{{items: make([]*item, 1)}, {items: make([]*item, 2)}, {items: make([]*item, 2), maybe: true}, {items: make([]*item, 1)}} {
-					before := b.maybe
+				for i := range batches {
+					b := &batches[i]
 					b.judge(answer, i != 3, false)
 					got[i] = end{b.verdict, b.class}
-					if before && !b.maybe {
-						t.Error("that it may be stored is forgotten")
-					}
+				}
+				if !batches[2].maybe {
+					t.Error("that it may be stored is forgotten")
 				}
 				if got != c.want {
 					t.Errorf("got %+v, want %+v", got, c.want)

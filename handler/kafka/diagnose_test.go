@@ -129,7 +129,7 @@ func TestDiagnoseList(t *testing.T) {
 		c := v.three(3)
 		v.set("localhost:9003", refuses)
 		v.diagnose(
-			c.ListenAddrs(), nil, reached, "ok broker localhost:9002: answers", "FAIL broker localhost:9003: …refuses connections…KAFKA_BROKERS",
+			c.ListenAddrs(), nil, reached, "ok broker localhost:9002: answers", "FAIL broker localhost:9003: …refuses connections…KAFKA_BROKERS has another",
 			exists, "FAIL broker 2 at localhost:9003: leads partition 2, …refuses connections: it is down…which has the same", oneCopy,
 		)
 	})
@@ -274,34 +274,37 @@ func TestDiagnoseBlame(t *testing.T) {
 	}
 	noName, slowName := &net.DNSError{Err: "no such host", IsNotFound: true}, &net.DNSError{Err: "timeout", IsTimeout: true}
 	old := time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC) // a bubble begins in 2000
+	certs := map[string]realkafka.CertSpec{
+		"names no host":      {CommonName: "localhost", Hosts: []string{}},
+		"names another host": {Hosts: []string{"kafka.example.com"}},
+		"expired":            {NotBefore: old, NotAfter: old.Add(time.Hour)},
+	}
 	for name, c := range map[string]struct {
 		edit  func(*kafka.Config)
 		spoil spoiler
 		want  string
-		not   string              // what is not to blame
-		cert  *realkafka.CertSpec // nil: without TLS
+		not   string // what is not to blame
 	}{
-		"no such name":         {dials(noName), nil, "name cannot be resolved…DNS does not have it…KAFKA_BROKERS", "advertised", nil},
-		"a mute name server":   {dials(slowName), nil, "name cannot be resolved…the name server does not answer", "firewall", nil},
-		"no way":               {dials(syscall.EHOSTUNREACH), nil, "there is no route to…KAFKA_BROKERS", "firewall", nil},
-		"dropped":              {dials(context.DeadlineExceeded), nil, "firewall…KAFKA_BROKERS", "advertised", nil},
-		"refused":              {dials(syscall.ECONNREFUSED), nil, "refuses connections…KAFKA_BROKERS has another", "firewall", nil},
-		"a slow token":         {token(slowName), takesAny, "no token for the login came in time…KAFKA_OAUTH_SCOPE", "firewall", nil},
-		"no token":             {token(noName), takesAny, "no token for the login was issued", "KAFKA_BROKERS", nil},
-		"closes at first":      {nil, closesAt(kmsg.ApiVersions), "closes connections at the first request…KAFKA_SECURITY_PROTOCOL", "MECHANISM", nil},
-		"closes at the login":  {login("u", "secret"), closesAt(kmsg.SASLAuthenticate), "closes connections in the login…KAFKA_SASL_PASSWORD", "TLS", nil},
-		"closes without login": {nil, closesAt(kmsg.Metadata), "closes connections…wants a login…KAFKA_SASL_MECHANISM", "TLS", nil},
-		"names no host":        {nil, nil, "no subject alternative name", "TLS_CA", &realkafka.CertSpec{CommonName: "localhost", Hosts: []string{}}},
-		"names another host":   {nil, nil, "for another host name…KAFKA_BROKERS", "TLS_CA", &realkafka.CertSpec{Hosts: []string{"kafka.example.com"}}},
-		"expired":              {nil, nil, "has expired", "TLS_CA", &realkafka.CertSpec{NotBefore: old, NotAfter: old.Add(time.Hour)}},
+		"no such name":         {dials(noName), nil, "name cannot be resolved…DNS does not have it…KAFKA_BROKERS", "advertised"},
+		"a mute name server":   {dials(slowName), nil, "name cannot be resolved…the name server does not answer", "firewall"},
+		"no way":               {dials(syscall.EHOSTUNREACH), nil, "there is no route to…KAFKA_BROKERS", "firewall"},
+		"dropped":              {dials(context.DeadlineExceeded), nil, "firewall…KAFKA_BROKERS", "advertised"},
+		"a slow token":         {token(slowName), takesAny, "no token for the login came in time…KAFKA_OAUTH_SCOPE", "firewall"},
+		"no token":             {token(noName), takesAny, "no token for the login was issued", "KAFKA_BROKERS"},
+		"closes at first":      {nil, closesAt(kmsg.ApiVersions), "closes connections at the first request…KAFKA_SECURITY_PROTOCOL", "MECHANISM"},
+		"closes at the login":  {login("u", "secret"), closesAt(kmsg.SASLAuthenticate), "closes connections in the login…KAFKA_SASL_PASSWORD", "TLS"},
+		"closes without login": {nil, closesAt(kmsg.Metadata), "closes connections…wants a login…KAFKA_SASL_MECHANISM", "TLS"},
+		"names no host":        {nil, nil, "no subject alternative name", "TLS_CA"},
+		"names another host":   {nil, nil, "for another host name…KAFKA_BROKERS", "TLS_CA"},
+		"expired":              {nil, nil, "has expired", "TLS_CA"},
 	} {
 		virtually(t, name, func(v *virtual) {
 			var opts []kfake.Opt
 			if strings.Contains(name, "token") || strings.Contains(name, "at the login") {
 				opts = append(opts, kfake.EnableSASL())
 			}
-			if c.cert != nil {
-				server, client := secure(v.T, *c.cert)
+			if spec, ok := certs[name]; ok {
+				server, client := secure(v.T, spec)
 				opts, c.edit = append(opts, kfake.TLS(server)), func(k *kafka.Config) { k.TLS = client }
 			}
 			b := v.broker(opts...)

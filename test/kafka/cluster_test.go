@@ -91,13 +91,6 @@ func testClock(t *testing.T, c *realkafka.Cluster) {
 	}
 }
 
-// inject injects faults for a while, under load.
-func inject(t *testing.T, proxy *faultproxy.Proxy, f faultproxy.Faults) {
-	t.Helper()
-	proxy.Set(t, f)
-	<-time.After(faultTime)
-}
-
 // testFaults breaks the connections to a broker, and the broker, under the load of two producers. The callers of one
 // wait for the outcome of their records, whatever happens: all are stored once. Those of the other give up early and
 // try again, as a relay's callers do: they may make copies.
@@ -120,14 +113,15 @@ func testFaults(t *testing.T, c *realkafka.Cluster, proxy *faultproxy.Proxy) {
 		{Delay: 200 * time.Millisecond},
 		{},
 	} {
-		inject(t, proxy, f)
+		proxy.Set(t, f)
+		<-time.After(faultTime)
 	}
 	again := func() error { return node.Restart(t.Context()) }
 	for _, f := range []struct{ end, again func() error }{{node.Kill, again}, {node.Pause, node.Resume}, {node.Kill, again}} {
 		works(t, f.end())
 		<-time.After(faultTime / 4)
 		works(t, f.again())
-		inject(t, proxy, faultproxy.Faults{})
+		<-time.After(faultTime)
 	}
 	stop()
 	stopLeaving()

@@ -149,7 +149,6 @@ func passwords(c *realkafka.Cluster) []way {
 		secure("PLAIN", right),
 		secure("PLAIN, wrong password", wrong).fails(denied, refused),
 		plain("PLAIN without TLS", right),
-		plain("PLAIN without TLS, wrong password", wrong).fails(denied, refused),
 		secure("no login where one is due", nil).fails(delivery.Unavailable, "KAFKA_SASL_MECHANISM"),
 		plain("a mechanism that is not offered", kafka.SCRAM("SCRAM-SHA-256", realkafka.User, realkafka.Password)).fails(denied, "KAFKA_SASL_MECHANISM"),
 		mallory("no right to write", "no-write").fails(denied, "WRITE"),

@@ -1,7 +1,8 @@
 // Package ledger compares the results for the callers of a Kafka producer with the log.
 //
-// A caller notes the end of every attempt; the record has its id in the header ce_id. Compare then checks the promises: an acknowledged record is at its place exactly once; a record that was reported as not
-// stored is not in the log; and copies exist only if a caller tried again after an unknown outcome.
+// A caller notes the end of every attempt; the record has its id in the header ce_id. Compare then checks the promises:
+// an acknowledged record is at its place exactly once; a record that was reported as not stored is not in the log; and
+// copies exist only if a caller tried again after an unknown outcome.
 package ledger
 
 import (
