@@ -91,12 +91,10 @@ func TestPasted(t *testing.T) {
 			t.Errorf("%s: got exit code %d and %q, want 2 and a message about %s", row.Name, r.code, r.stderr, name)
 		}
 	}
-	for query, sent := range map[string]string{"?code=a+b": "a+b", "?code=&x=1": "", "": "", "#code=x": ""} {
-		f := &target{env: []string{"FUNCTION_URL=" + functionURL + query, "FUNCTION_KEY="}}
-		f.send(t, exportOf(1), "-").says(t, 0)
-		if got := f.posts[0].key; got != sent {
-			t.Errorf("%s: got key %q, want %q", query, got, sent)
-		}
+	f := &target{env: []string{"FUNCTION_URL=" + functionURL + "?code=&x=1", "FUNCTION_KEY="}} // a function that needs no key
+	f.send(t, exportOf(1), "-").says(t, 0)
+	if got := f.posts[0].key; got != "" {
+		t.Errorf("got key %q", got)
 	}
 }
 

@@ -102,17 +102,13 @@ func TestEventSchema(t *testing.T) {
 	t.Parallel()
 	schema := must.Get[*jsonschema.Schema](t)(jsonschema.NewCompiler().Compile(filepath.Join(sources, "testdata", "post-user-registration.schema.json")))
 	for _, name := range []string{"database-signup", "passwordless-email", "passwordless-sms", "management-api"} {
-		for what, damage := range map[string]func(event map[string]any){
-			"":             func(map[string]any) {},
-			"no tenant":    func(e map[string]any) { delete(e, "tenant") },
-			"a connection": func(e map[string]any) { e["connection"] = map[string]any{"id": "c", "name": "n"} },
-			"a user":       func(e map[string]any) { e["user"] = map[string]any{"user_id": 1} },
-		} {
-			e := event(t, name)
-			damage(e)
-			if err := schema.Validate(e); (err == nil) != (what == "") {
-				t.Errorf("%s, damage %q: %v", name, what, err)
-			}
+		e := event(t, name)
+		if err := schema.Validate(e); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		e["user"] = map[string]any{"user_id": 1}
+		if schema.Validate(e) == nil {
+			t.Errorf("%s: a user whose id is a number passes", name)
 		}
 	}
 }

@@ -2,18 +2,25 @@ package auth0
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	neturl "net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"userrelay/handler/registration"
+	"userrelay/local/realkafka"
+	"userrelay/test/must"
 )
 
 // TestLocal sends users from all sources to `go run ./local`, and reads the topic.
@@ -29,15 +36,21 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// sent runs an Action that sends a user, and returns the event id and the trace that it logs.
-func (s *stack) sent(t *testing.T, code string, event, secrets map[string]any) (id, trace string) {
+// sent runs an Action that sends a user, and returns the record with the event id and the trace that it logs.
+func (s *stack) sent(t *testing.T, code string, event, secrets map[string]any) realkafka.Record {
 	t.Helper()
 	line := runAction(t, code, event, secrets)
 	match := regexp.MustCompile(`^user sent: HTTP 200, attempts=1, id=(a0pur_[0-9a-f]{32}), trace=([0-9a-f]{32})$`).FindStringSubmatch(line)
 	if match == nil {
 		t.Fatalf("got %q", line)
 	}
-	return match[1], match[2]
+	records := s.records(t, func(r realkafka.Record) bool {
+		return r.Header("ce_id") == match[1] && strings.HasPrefix(r.Header("traceparent"), "00-"+match[2]+"-")
+	})
+	if len(records) != 1 {
+		t.Fatalf("got %d records of %q", len(records), line)
+	}
+	return records[0]
 }
 
 // checkAction follows users of every kind from the Action to the record.
@@ -49,18 +62,10 @@ func (s *stack) checkAction(t *testing.T) {
 	for name, secrets := range map[string]map[string]any{
 		"database-signup": profile, "passwordless-email": s.secrets(), "passwordless-sms": inAddress, "management-api": s.secrets(),
 	} {
-		e := event(t, name)
-		user, ok := e["user"].(map[string]any)
-		if !ok {
-			t.Fatalf("%s has no user", name)
-		}
-		userID, created := fmt.Sprint(user["user_id"]), fmt.Sprint(user["created_at"])
-		id, trace := s.sent(t, actionCode, e, secrets)
-		records := s.records(t, userID)
-		if len(records) != 1 {
-			t.Fatalf("%s: got %d records", name, len(records))
-		}
-		r, value := records[0], map[string]any{"userId": userID}
+		user := fixture[struct{ User map[string]any }](t, "events/"+name).User
+		id, created := fmt.Sprint(user["user_id"]), fmt.Sprint(user["created_at"])
+		r := s.sent(t, actionCode, event(t, name), secrets)
+		value := map[string]any{"userId": id}
 		if secrets["SEND_PROFILE"] != nil {
 			value["user"] = user
 			if got := r.Header("ce_time"); got != created {
@@ -74,10 +79,8 @@ func (s *stack) checkAction(t *testing.T) {
 		if diff := cmp.Diff(value, got); diff != "" {
 			t.Errorf("%s: value (-want +got):\n%s", name, diff)
 		}
-		derived := registration.DeriveID("acme-dev", userID, created)
-		if id != derived || r.Header("ce_id") != derived || !strings.HasPrefix(r.Header("traceparent"), "00-"+trace+"-") {
-			t.Errorf("%s: got %s of trace %s and a record with ce_id %s and traceparent %s, want the id %s and one trace",
-				name, id, trace, r.Header("ce_id"), r.Header("traceparent"), derived)
+		if derived := registration.DeriveID("acme-dev", id, created); r.Header("ce_id") != derived || string(r.Key) != id {
+			t.Errorf("%s: got %s of %s, want %s of %s", name, r.Header("ce_id"), r.Key, derived, id)
 		}
 	}
 }
@@ -100,16 +103,13 @@ func (s *stack) checkWays(t *testing.T) {
 	}
 
 	registered := map[string]any{"tenant": map[string]any{"id": "acme-dev"}, "user": user(created)}
-	if got, _ := s.sent(t, actionCode, registered, s.secrets()); got != want {
-		t.Errorf("the Action: got %s, want %s", got, want)
-	}
+	s.sent(t, actionCode, registered, s.secrets())
 	if got := s.post(t, jsonOf(t, message(evt, "2026-11-21T19:00:06.123+00:00"))); got != want {
 		t.Errorf("a stream to the function: got %v, want %s", got, want)
 	}
 	streamed := map[string]any{"message": message(evt+"2", "2026-11-21T20:00:06.123999+01:00")}
-	got, trace := s.sent(t, streamCode, streamed, s.secrets())
-	if got != want {
-		t.Errorf("a stream to an Action: got %s, want %s", got, want)
+	if r := s.sent(t, streamCode, streamed, s.secrets()); r.Header("ce_time") != "2026-11-21T19:00:06.2Z" || bytes.Contains(r.Value, []byte("jane")) {
+		t.Errorf("the Action of a stream made %s of %s, want the event's own time, and no profile", r.Value, r.Header("ce_time"))
 	}
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "users.json"), []byte(jsonOf(t, []any{user("2026-11-21T19:00:06.1230Z")})))
@@ -129,23 +129,17 @@ func (s *stack) checkWays(t *testing.T) {
 		}
 	}
 
-	traced, ofStream := 0, 0
-	for _, r := range s.records(t, id) {
+	ofStream, records := 0, s.records(t, func(r realkafka.Record) bool { return string(r.Key) == id })
+	for _, r := range records {
 		if r.Header("ce_id") != want || r.Header("ce_source") != "urn:auth0:acme-dev" {
 			t.Errorf("got ce_id %s and ce_source %s, want %s and urn:auth0:acme-dev", r.Header("ce_id"), r.Header("ce_source"), want)
-		}
-		if strings.HasPrefix(r.Header("traceparent"), "00-"+trace+"-") {
-			traced++
-			if r.Header("ce_time") != "2026-11-21T19:00:06.2Z" || bytes.Contains(r.Value, []byte("jane")) {
-				t.Errorf("the Action of a stream made %s of %s, want the event's own time, and no profile", r.Value, r.Header("ce_time"))
-			}
 		}
 		if strings.HasPrefix(r.Header("ce_auth0eventid"), evt) {
 			ofStream++
 		}
 	}
-	if traced != 1 || ofStream < 2 {
-		t.Errorf("got %d records of the trace that the stream's Action logged, and %d with Auth0's own id", traced, ofStream)
+	if len(records) < 3 || ofStream < 2 {
+		t.Errorf("got %d records, %d with Auth0's own id", len(records), ofStream)
 	}
 }
 
@@ -164,4 +158,72 @@ func eventsOf(t *testing.T, data string) (address string) {
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// checkArticles runs Actions from articles with only the address changed. It compares their requests, byte for byte
+// except the address and the profile, with recorded ones, which other tests of the handler use (docs/forms.md).
+func (s *stack) checkArticles(t *testing.T) {
+	t.Helper()
+	requests := make(chan string, 1)
+	function := must.Get[*neturl.URL](t)(neturl.Parse(s.URL + "?code=" + s.Key))
+	proxy := httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.Out.URL, p.Out.Host = function, function.Host }}
+	recording := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests <- asSent(t, r)
+		proxy.ServeHTTP(w, r)
+	}))
+	defer recording.Close()
+	address := recording.URL + "/api/RegisterUser?code=KEY"
+	withAddress := map[string]any{"FUNCTION_URL": address}
+	for _, c := range []struct {
+		name, module string // module: that it requires, "" none
+		secrets      map[string]any
+		profile      bool // it sends the profile
+	}{
+		{"axios", "axios", withAddress, false},
+		{"profile", "", withAddress, true},
+		// The text that the Action appends to the address becomes a fragment, which no client sends.
+		{"kafka-rest", "node-fetch", map[string]any{"ADDRESS": address + "#", "USER": "user", "PASSWORD": "secret", "TOPIC": topic}, true},
+	} {
+		if c.module != "" {
+			module(t, ".", c.module+"/package.json")
+		}
+		// As text, because the order of a map's members varies.
+		user := jsontext.Value(`{"user_id":"auth0|61de2511fd334200aq221d","email":"","tenant":"test","email_verified":false,"app_metadata":{}}`)
+		var said struct {
+			Status int            `json:"status"`
+			Data   map[string]any `json:"data"`
+		}
+		line := runAction(t, filepath.Join("callers", c.name+".js"), map[string]any{"user": user}, c.secrets)
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
+			t.Fatalf("%s: %v, %s", c.name, err, line)
+		}
+		file, got := filepath.Join("callers", c.name+".http"), <-requests
+		if *update {
+			write(t, file, []byte(got))
+		}
+		if diff := cmp.Diff(string(read(t, file)), got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+		place := fmt.Sprint(said.Data["partition"], "@", said.Data["offset"])
+		records := s.records(t, func(r realkafka.Record) bool {
+			return string(r.Key) == "auth0|61de2511fd334200aq221d" && fmt.Sprint(r.Partition, "@", r.Offset) == place
+		})
+		if said.Status != http.StatusOK || said.Data["topic"] != topic || said.Data["timestamp"] == nil || len(records) != 1 {
+			t.Errorf("%s: got %+v, and %d records in this place", c.name, said, len(records))
+		} else if hasProfile := bytes.Contains(records[0].Value, []byte("app_metadata")); hasProfile != c.profile {
+			t.Errorf("%s: got value %s", c.name, records[0].Value)
+		}
+	}
+}
+
+// asSent is a request as text, headers in the order of their names, without those of the connection.
+func asSent(t *testing.T, r *http.Request) string {
+	t.Helper()
+	body, err := io.ReadAll(r.Body)
+	var header strings.Builder
+	if err = errors.Join(err, r.Header.WriteSubset(&header, map[string]bool{"Connection": true})); err != nil {
+		t.Error(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return fmt.Sprintf("%s %s %s\n%s\n%s\n", r.Method, r.URL.RequestURI(), r.Proto, strings.ReplaceAll(header.String(), "\r", ""), body)
 }

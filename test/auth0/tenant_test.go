@@ -31,7 +31,6 @@ type tenant struct {
 	sent     []sent
 	actions  []map[string]any
 	bindings []map[string]any // of post-user-registration
-	more     int              // how many a list says that there are, where it does not hold them all
 }
 
 // sent is a request that changes something.
@@ -101,7 +100,7 @@ func (a *tenant) token(text []byte) (status int, answer map[string]any) {
 	return http.StatusOK, map[string]any{"access_token": accessToken, "token_type": "Bearer", "expires_in": 86400}
 }
 
-// get returns an Action, or a collection on one page.
+// get returns an Action, or a collection, of which only the first page has anything.
 func (a *tenant) get(r *http.Request, where string) map[string]any {
 	if folder, id := path.Split(where); folder == "actions/actions/" {
 		return a.action(id)
@@ -117,10 +116,11 @@ func (a *tenant) get(r *http.Request, where string) map[string]any {
 	if !ok {
 		a.t.Errorf("asked for what the stand-in does not know: %s", r.URL)
 	}
+	page := append([]map[string]any{}, found.items[:min(100, len(found.items))]...)
 	if r.URL.Query().Get("page") > "0" {
-		found.items = nil
+		page = page[:0]
 	}
-	return map[string]any{found.name: append([]map[string]any{}, found.items...), "total": max(len(found.items), a.more), "page": 0, "per_page": 100}
+	return map[string]any{found.name: page, "total": len(found.items), "page": 0, "per_page": 100}
 }
 
 // change records a change, and returns what became of it, without the secrets, whose values the API never gives back.

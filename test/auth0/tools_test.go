@@ -193,9 +193,9 @@ func (s *stack) post(t *testing.T, body string) (eventID string) {
 	return answer.EventID
 }
 
-// records returns the records of a user, read with an independent client.
-func (s *stack) records(t *testing.T, userID string) []realkafka.Record {
+// records returns some records of the topic, read with an independent client.
+func (s *stack) records(t *testing.T, some func(realkafka.Record) bool) []realkafka.Record {
 	t.Helper()
 	all := must.Get[[]realkafka.Record](t)(realkafka.Read(t.Context(), []string{s.Brokers}, topic))
-	return slices.DeleteFunc(all, func(r realkafka.Record) bool { return string(r.Key) != userID })
+	return slices.DeleteFunc(all, func(r realkafka.Record) bool { return !some(r) })
 }

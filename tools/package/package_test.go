@@ -6,8 +6,8 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"debug/elf"
+	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -129,14 +129,17 @@ func checkBill(t *testing.T, sbom, handler string) {
 func checkRun(t *testing.T, folder, handler string) {
 	t.Helper()
 	kafka := must.Get[*broker.Broker](t)(broker.Start("user-events", "", 0))
-	defer closed(t, kafka)
 	host := must.Get[*funchost.Host](t)(funchost.Start(t.Context(), funchost.Config{
 		Dir:     folder,
 		Env:     []string{"KAFKA_BROKERS=" + kafka.Address(), "OUTBOX=off", "AzureWebJobs.DrainOutbox.Disabled=true"},
 		Keys:    funchost.Keys{Functions: map[string]string{"RegisterUser": "key", "Version": "key"}},
 		Console: t.Output(),
 	}))
-	defer closed(t, host)
+	defer func() {
+		if err := errors.Join(host.Close(), kafka.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
 	ask := func(method, function, key string, status int, into any) {
 		t.Helper()
 		body := strings.NewReader(`{"userId":"auth0|1"}`)
@@ -147,7 +150,7 @@ func checkRun(t *testing.T, folder, handler string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer closed(t, answer.Body)
+		defer func() { _ = answer.Body.Close() }()
 		if answer.StatusCode != status {
 			t.Errorf("%s with the key %q: %s, want %d", function, key, answer.Status, status)
 		} else if status == http.StatusOK {
@@ -169,12 +172,5 @@ func checkRun(t *testing.T, folder, handler string) {
 	ask(http.MethodGet, "Version", "key", http.StatusOK, &build)
 	if info, sum := contents(t, handler); build.SHA256 != sum || build.Commit != version(info.Settings) {
 		t.Errorf("the app says %+v, and is %s of %s", build, sum, version(info.Settings))
-	}
-}
-
-func closed(t *testing.T, c io.Closer) {
-	t.Helper()
-	if err := c.Close(); err != nil {
-		t.Error(err)
 	}
 }
