@@ -103,6 +103,7 @@ func TestDrainIsBounded(t *testing.T) {
 		for range most {
 			(<-answers).want(t, http.StatusOK, "{}")
 		}
+		p.invoke(t, invocation).want(t, http.StatusOK, "{}")
 	})
 }
 

@@ -231,6 +231,7 @@ func TestMessagesOfAnotherApp(t *testing.T) {
 		}
 		ours.now(always(0, nil))
 		<-time.After(3 * time.Minute)
-		x.equal("records at its own Kafka, users at the other, messages left", []int{1, 0, 0}, []int{ours.n(), len(theirs.perUser(&theirs.tries)), x.q.len()})
+		x.equal("records at its own Kafka, users at the other, messages left", []int{1, 0, 0},
+			[]int{ours.n(), len(theirs.perUser(&theirs.tries)), x.q.len()})
 	})
 }

@@ -225,7 +225,10 @@ func TestNamedTestsExist(t *testing.T) {
 		}
 		for _, m := range named {
 			files := must.Get[[]string](t)(filepath.Glob(filepath.Join("..", "..", string(m[1]), "*_test.go")))
-			if !slices.ContainsFunc(files, func(f string) bool { return bytes.Contains(read(os.ReadFile(f)), []byte("\nfunc "+string(m[2])+"(")) }) {
+			declares := func(file string) bool {
+				return bytes.Contains(read(os.ReadFile(file)), []byte("\nfunc "+string(m[2])+"("))
+			}
+			if !slices.ContainsFunc(files, declares) {
 				t.Errorf("%s has no %s", m[1], m[2])
 			}
 		}

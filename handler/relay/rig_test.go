@@ -35,7 +35,7 @@ type rig struct {
 	q *memory
 }
 
-// bubble runs a test beside others.
+// bubble runs a test in a bubble, beside other tests.
 func bubble(t *testing.T, run func(x *rig)) {
 	t.Helper()
 	t.Parallel()
@@ -51,12 +51,13 @@ func each[C any](t *testing.T, cases map[string]C, run func(x *rig, c C)) {
 	}
 }
 
-// with returns a relay that is closed at the end of the test.
+// with returns a relay with an outbox, or without (nil).
 func (x *rig) with(o relay.Outbox) *relay.Relay {
 	x.Helper()
 	return x.start(relay.Config{Producer: x.k, Outbox: o, Observer: x.k, Profile: true})
 }
 
+// start returns a relay that is closed at the end of the test.
 func (x *rig) start(c relay.Config) *relay.Relay {
 	x.Helper()
 	c.KafkaTimeout, c.OutboxTimeout = 2*s, 1500*ms
