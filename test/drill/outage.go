@@ -80,8 +80,7 @@ func firstDirect(outcomes []audit.Outcome) time.Time {
 
 // firstOK returns the time from the broker's restart to the first answer 200.
 func firstOK(outcomes []audit.Outcome, back time.Time) time.Duration {
-	const never = 24 * time.Hour
-	first := never
+	first := 24 * time.Hour // never
 	for _, o := range outcomes {
 		if o.Status == http.StatusOK {
 			first = min(first, max(0, o.Start.Add(o.Took).Sub(back)))
@@ -122,9 +121,11 @@ func allDown(ctx context.Context, s *stand, row *report.Row) error {
 	if err := s.refused(ctx, row, "gone", before, kills, revives); err != nil {
 		return err
 	}
-	rep, err := s.audit(ctx, row, s.plan.drain)
-	row.Note("Copies: %d. They are of events that were answered 503: Kafka, or the queue, or both had them lying unread when they were halted.", rep.Copies)
-	return err
+	if err := s.audit(ctx, row, s.plan.drain); err != nil {
+		return err
+	}
+	row.Note("Copies: %d. They are of events that were answered 503: Kafka, or the queue, or both had them lying unread when they were halted.", row.Sum.Copies)
+	return nil
 }
 
 // refused sends events while nothing can be stored, and waits until events are stored again.

@@ -150,47 +150,46 @@ func (s *stand) close() error {
 	return s.stop()
 }
 
-// audit waits until the outbox is empty, and compares the answers to the callers with the topic.
-func (s *stand) audit(ctx context.Context, row *report.Row, limit time.Duration) (audit.Report, error) {
+// audit waits until the outbox is empty, and compares the answers to the callers with the topic: row.Sum.
+func (s *stand) audit(ctx context.Context, row *report.Row, limit time.Duration) error {
 	left, err := s.drained(ctx, limit)
 	if err != nil {
-		return audit.Report{}, err
+		return err
 	}
 	reading, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
 	log, err := realkafka.Read(reading, s.cluster.Bootstrap(realkafka.Internal), s.topic) // a client that the handler does not use
 	if err != nil {
-		return audit.Report{}, err
+		return err
 	}
 	poisoned, err := count(ctx, s.queue.poison)
 	if err != nil {
-		return audit.Report{}, err
+		return err
 	}
-	rep := audit.Compare(s.all(), log)
-	row.Note("%s.", &rep)
-	row.Sum = &rep
+	row.Sum = audit.Compare(s.all(), log)
+	row.Note("%s.", row.Sum)
 	row.Count("messages left in the outbox after "+report.Span(limit), left, 0)
-	row.Count("lost", len(rep.Lost), 0)
-	row.Count("answers with a wrong place, and records that nobody sent", rep.Elsewhere+rep.Foreign, 0)
+	row.Count("lost", len(row.Sum.Lost), 0)
+	row.Count("answers with a wrong place, and records that nobody sent", row.Sum.Elsewhere+row.Sum.Foreign, 0)
 	row.Count("poisoned", poisoned, 0)
-	return rep, nil
+	return nil
 }
 
 // unnoticed checks that callers did not notice a failure, and that it made no copies except a share of the events, 0 to 1.
-func (s *stand) unnoticed(row *report.Row, rep *audit.Report, copies float64) {
-	row.Count("events not answered 2xx", rep.Not2xx(), 0)
-	row.Count("copies", rep.Copies, int(copies*float64(rep.Stored)))
+func (s *stand) unnoticed(row *report.Row, copies float64) {
+	row.Count("events not answered 2xx", row.Sum.Not2xx(), 0)
+	row.Count("copies", row.Sum.Copies, int(copies*float64(row.Sum.Stored)))
 	row.Time("slowest answer", audit.Percentile(s.all(), 1), slowestAnswer)
 }
 
 // bridged audits a failure which the outbox bridged, unnoticed by callers.
 func (s *stand) bridged(ctx context.Context, row *report.Row, limit time.Duration, copies float64) error {
-	rep, err := s.audit(ctx, row, limit)
-	if err == nil {
-		row.AtLeast("events answered 202", rep.Status[202], 1)
-		s.unnoticed(row, &rep, copies)
+	if err := s.audit(ctx, row, limit); err != nil {
+		return err
 	}
-	return err
+	row.AtLeast("events answered 202", row.Sum.Status[202], 1)
+	s.unnoticed(row, copies)
+	return nil
 }
 
 // drained waits until the outbox is empty or the time is over, and returns how many messages are left.

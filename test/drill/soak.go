@@ -46,12 +46,11 @@ func soak(ctx context.Context, s *stand, row *report.Row) error {
 	if err != nil {
 		return err
 	}
-	rep, err := s.audit(ctx, row, s.plan.drain)
-	if err != nil {
+	if err := s.audit(ctx, row, s.plan.drain); err != nil {
 		return err
 	}
-	row.Count("events not answered 2xx", rep.Not2xx(), 0)
-	row.Count("copies", rep.Copies, 0)
+	row.Count("events not answered 2xx", row.Sum.Not2xx(), 0)
+	row.Count("copies", row.Sum.Copies, 0)
 	row.Note("%d requests a second for %s: median answer %s, 99 %% in %s.", soakRate, report.Span(s.soak),
 		report.Span(audit.Percentile(s.all(), 0.5)), report.Span(audit.Percentile(s.all(), 0.99)))
 	if len(samples) < 2 {

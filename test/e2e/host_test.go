@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -28,18 +29,13 @@ func startHost(t *testing.T, settings ...string) *hosted {
 	t.Helper()
 	console := &recorder.Recorder{}
 	host := must.Get[*funchost.Host](t)(funchost.Start(t.Context(), funchost.Config{
-		Dir: moduleRoot, NoAuth: true, Console: console,
+		Dir: moduleRoot, NoAuth: true, Console: io.MultiWriter(console, t.Output()),
 		Env: slices.Concat(settings, []string{
 			"AzureFunctionsJobHost__customHandler__description__defaultExecutablePath=" + filepath.ToSlash(handlerBinary),
 			"AzureFunctionsJobHost__extensions__queues__maxPollingInterval=00:00:01",
 		}),
 	}))
-	t.Cleanup(func() {
-		_ = host.Close() // tests look at its error where it matters
-		if t.Failed() {
-			t.Logf("console of the host:\n%s", console)
-		}
-	})
+	t.Cleanup(func() { _ = host.Close() }) // tests look at its error where it matters
 	return &hosted{host, newClient(t, host.URL()), console}
 }
 

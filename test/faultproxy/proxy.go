@@ -7,7 +7,6 @@ package faultproxy
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -141,17 +140,12 @@ func (p *Proxy) Stats() Stats {
 
 // accept serves connections from l until it is closed.
 func (p *Proxy) accept(l *net.TCPListener) {
-	const pause = 20 * time.Millisecond // after an error such as too many open files
 	for {
 		conn, err := l.AcceptTCP()
-		switch {
-		case err == nil:
-			p.start(conn)
-		case errors.Is(err, net.ErrClosed):
+		if err != nil {
 			return
-		default:
-			<-time.After(pause)
 		}
+		p.start(conn)
 	}
 }
 

@@ -54,8 +54,8 @@ func (r *Report) String() string {
 }
 
 // Compare compares the outcomes with all records of the topic.
-func Compare(outcomes []Outcome, log []realkafka.Record) Report {
-	r := Report{Requests: len(outcomes), Status: map[int]int{}}
+func Compare(outcomes []Outcome, log []realkafka.Record) *Report {
+	r := &Report{Requests: len(outcomes), Status: map[int]int{}}
 	places := make(map[string][]Place, len(log))
 	for i := range log {
 		id := log[i].Header("ce_id")

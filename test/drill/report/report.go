@@ -83,18 +83,13 @@ func (r *Row) Note(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
-// Span formats a time with its significant digits.
+// Span formats a time with two or three significant digits.
 func Span(d time.Duration) string {
-	switch {
-	case d >= 10*time.Second:
-		return d.Round(time.Second).String()
-	case d >= time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	case d >= 10*time.Millisecond:
-		return d.Round(time.Millisecond).String()
-	default:
-		return d.Round(100 * time.Microsecond).String()
+	last := time.Nanosecond
+	for 100*last <= d {
+		last *= 10
 	}
+	return d.Round(last).String()
 }
 
 // Check returns an error that names every drill that missed a limit, whose control detected nothing, or that was not
