@@ -109,7 +109,9 @@ func TestMistakes(t *testing.T) {
 		{{name, p + ":credentail=c"}, nil, {p + ":credentail: is not read: is " + p + "__credential meant?"}},
 		{{name, p + "__endpoint=e"}, nil, {p + "__endpoint: is not read"}},
 		{{name, p + "__clientCertificate=c"}, nil, {p + "__clientCertificate: is read by the Functions host only: the handler cannot log in this way"}},
-		{{name, "azurewebjobsstorage:accountname=xyz"}, nil, {p + "__accountName: is set more than once, as " + p + "__accountName and azurewebjobsstorage:accountname, with different values: keep one"}},
+		{{name, "azurewebjobsstorage:accountname=xyz"}, nil, {
+			p + "__accountName: is set more than once, as " + p + "__accountName and azurewebjobsstorage:accountname, with different values: keep one",
+		}},
 		{{name, p + "Account=c"}},
 	} {
 		wantLoad(t, c[0], c[1], c[2])

@@ -47,7 +47,8 @@ func TestNothingSet(t *testing.T) {
 	t.Parallel()
 	c := sound(t, certs.Settings{})
 	config := c.TLS()
-	if len(c.Warnings(time.Now())) != 0 || config.RootCAs != nil || config.GetClientCertificate != nil || config.MinVersion != tls.VersionTLS12 || config.InsecureSkipVerify || config.ClientSessionCache == nil {
+	if len(c.Warnings(time.Now())) != 0 || config.RootCAs != nil || config.GetClientCertificate != nil ||
+		config.MinVersion != tls.VersionTLS12 || config.InsecureSkipVerify || config.ClientSessionCache == nil {
 		t.Errorf("got %+v", config)
 	}
 }
