@@ -229,9 +229,14 @@ func TestPartitions(t *testing.T) {
 	}
 }
 
-// TestVerdicts is the table of verdicts for answers. "again" means that the same bytes are sent again.
+// TestVerdicts is the table of verdicts for answers. "again" means that the same bytes are sent again. An attempt that
+// sent nothing leaves open what earlier ones did.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
+	silent := batch{maybe: true}
+	if silent.unanswered(false, true); silent.verdict != unknown || !silent.maybe {
+		t.Errorf("without an answer: verdict %v, perhaps stored: %v", silent.verdict, silent.maybe)
+	}
 	const unclear, unavailable, tooLarge = delivery.UnknownOutcome, delivery.Unavailable, delivery.TooLarge
 	type end struct {
 		verdict verdict

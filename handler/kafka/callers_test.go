@@ -194,9 +194,7 @@ func TestClose(t *testing.T) {
 		synctest.Wait()
 		_, err := v.try(v.Context(), p, record("late"))
 		wantClass(v, err, delivery.Unavailable)
-		if err := <-closed; err != nil {
-			v.Errorf("close: %v", err)
-		}
+		wantClass(v, <-closed, stored)
 		v.wantEach(calls, stored)
 		before := v.dials.Load()
 		_, err = v.try(v.Context(), p, record("later"))

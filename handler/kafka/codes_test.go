@@ -78,9 +78,7 @@ func (v *virtual) watchSequences(c *kfake.Cluster) {
 		var batch kmsg.RecordBatch
 		if request, ok := r.(*kmsg.ProduceRequest); ok {
 			records := request.Topics[0].Partitions[0].Records
-			if err := batch.ReadFrom(records); err != nil {
-				v.Error(err)
-			}
+			wantClass(v, batch.ReadFrom(records), stored)
 			at := [2]int64{batch.ProducerID, int64(batch.FirstSequence)}
 			if before, known := sent[at]; known && before != string(records) {
 				v.Errorf("two batches of producer and sequence %v", at)

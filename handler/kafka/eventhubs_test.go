@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -65,6 +66,7 @@ func TestEventHubs(t *testing.T) {
 		if _, took := v.store(p, record("slow")); took != 24*time.Second {
 			v.Errorf("a record took %v, and the broker 24 s for each answer", took)
 		}
+		synctest.Wait()
 		for key, want := range map[kmsg.Key]int16{kmsg.Produce: 7, kmsg.Metadata: 5, kmsg.InitProducerID: 0} {
 			if got, ok := used[key]; !ok || got != want {
 				v.Errorf("%s: version %d, want %d", key.Name(), got, want)

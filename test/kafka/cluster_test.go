@@ -103,7 +103,6 @@ func testFaults(t *testing.T, c *realkafka.Cluster, proxy *faultproxy.Proxy) {
 	var waiting, leaving ledger.Ledger
 	stop := load(t, 2*time.Millisecond, noted(patient, &waiting, 1, patience))
 	stopLeaving := load(t, 2*time.Millisecond, noted(impatient, &leaving, 3, 300*time.Millisecond))
-
 	for _, f := range []faultproxy.Faults{
 		{Share: 0.05, Do: []faultproxy.Action{faultproxy.CutAfter, faultproxy.CutOnAnswer}},
 		{Share: 0.05, Do: []faultproxy.Action{faultproxy.CutBefore, faultproxy.CutOnAnswer}, Reset: true},
