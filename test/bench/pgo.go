@@ -23,10 +23,7 @@ func (b *bench) profile(ctx context.Context) error {
 	}
 	file := filepath.Join(b.dir, "cpu.pprof")
 	b.handlerArgs = []string{"-test.run=^TestServe$", "-test.timeout=0", "-test.cpuprofile=" + file}
-	s := &stage{
-		Stage: report.Stage{Title: "Profile", Relays: []report.Relay{report.Telemetry}, Cells: cells(b.callers)},
-		bench: b, rounds: 1,
-	}
+	s := &stage{bench: b, rounds: 1, Stage: report.Stage{Title: "Profile", Relays: []report.Relay{report.Telemetry}, Cells: cells(b.callers)}}
 	if err := s.run(ctx); err != nil {
 		return err
 	}

@@ -167,7 +167,7 @@ func (s *stage) load(ctx context.Context, r *relay, g *load.Generator, l report.
 func (s *stage) addUp(ctx context.Context, r *relay) (err error) {
 	r.sum.Peak = child.UsageOf(r.process.PID()).Peak
 	if r.ingest != nil {
-		r.sum.Items, err = r.ingest.items(ctx, int64(r.sum.OK*report.ItemsPerRequest))
+		r.sum.Items, err = r.ingest.items(int64(r.sum.OK * report.ItemsPerRequest))
 	}
 	if r.name != report.Bare && err == nil { // which stores nothing
 		r.sum.Records, err = s.empty(ctx, r.topic)

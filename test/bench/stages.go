@@ -120,15 +120,12 @@ func (s *stage) empty(ctx context.Context, topic string) (written int64, err err
 	const limit = 30 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	t := kmsg.NewDeleteRecordsRequestTopic()
-	t.Topic = topic
-	for i := range int32(partitions) {
-		p := kmsg.NewDeleteRecordsRequestTopicPartition()
-		p.Partition, p.Offset = i, -1 // up to the end
-		t.Partitions = append(t.Partitions, p)
-	}
 	req := kmsg.NewDeleteRecordsRequest()
-	req.Topics = append(req.Topics, t)
+	req.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: topic}}
+	for i := range int32(partitions) {
+		all := kmsg.DeleteRecordsRequestTopicPartition{Partition: i, Offset: -1} // up to the end
+		req.Topics[0].Partitions = append(req.Topics[0].Partitions, all)
+	}
 	resp, err := req.RequestWith(ctx, s.client)
 	if err != nil {
 		return 0, fmt.Errorf("empty topic %s: %w", topic, err)

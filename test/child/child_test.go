@@ -69,17 +69,13 @@ func TestProcess(t *testing.T) {
 		}
 	}
 	if err := p.Halt(); !errors.Is(err, errors.ErrUnsupported) {
-		for _, err := range []error{err, p.Resume(), p.Halt(), p.Gone()} {
-			if err != nil {
-				t.Error(err)
-			}
+		if err := errors.Join(err, p.Resume(), p.Halt(), p.Gone()); err != nil {
+			t.Error(err)
 		}
 	}
-	if err := p.Kill(); err != nil {
-		t.Error(err)
-	}
-	if u := child.UsageOf(p.PID()); p.Gone() == nil || u.Known {
-		t.Errorf("it is there after it was killed, and holds %s", u)
+	err := p.Kill()
+	if u := child.UsageOf(p.PID()); err != nil || p.Gone() == nil || u.Known {
+		t.Errorf("it is there after it was killed, and holds %s: %v", u, err)
 	}
 }
 
@@ -89,12 +85,9 @@ func TestSaysWhyItEnded(t *testing.T) {
 	if _, err := p.Line(); err == nil {
 		t.Error("a line from nowhere")
 	}
-	if err := p.Stop(); err != nil {
-		t.Error(err)
-	}
-	gone := p.Gone()
-	if gone == nil || !strings.Contains(gone.Error(), "not an environment of its own: [ONE=1") || !strings.Contains(gone.Error(), "exit status 3") {
-		t.Errorf("gone: %v; want the exit code and what it said", gone)
+	err := errors.Join(p.Stop(), p.Gone())
+	if err == nil || !strings.Contains(err.Error(), "exit status 3; it said: not an environment of its own: [ONE=1") {
+		t.Errorf("gone: %v; want the exit code and what it said", err)
 	}
 	if _, err := child.Start(child.Spec{Program: filepath.Join(t.TempDir(), "none")}); err == nil {
 		t.Error("nothing was started without an error")

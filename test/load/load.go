@@ -13,8 +13,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"userrelay/test/load/alarm"
 )
 
 // Caller sends registrations.
@@ -50,7 +48,7 @@ func Closed[C Caller](ctx context.Context, callers []C, d time.Duration) {
 func Open[C Caller](ctx context.Context, callers []C, times iter.Seq[time.Duration]) error {
 	clock, stop := context.WithCancel(ctx)
 	defer stop()
-	until, err := alarm.New(clock)
+	until, err := Alarm(clock)
 	if err != nil {
 		return err
 	}

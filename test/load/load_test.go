@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"userrelay/test/load"
+	"userrelay/test/wait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -207,5 +208,25 @@ func TestPoisson(t *testing.T) {
 	again, other := slices.Collect(load.Poisson(rate, length, 1)), slices.Collect(load.Poisson(rate, length, 2))
 	if !slices.Equal(due, again) || slices.Equal(due, other) {
 		t.Error("a seed and a schedule do not belong together")
+	}
+}
+
+func TestAlarm(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	until, err := load.Alarm(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []time.Duration{-time.Second, 0, time.Nanosecond, 50 * time.Microsecond, 3 * time.Millisecond} {
+		due := time.Now().Add(d)
+		if err := until(due); err != nil || time.Until(due) > 0 {
+			t.Errorf("in %v: returned %v early, %v", d, time.Until(due), err)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- until(time.Now().Add(time.Hour)) }()
+	end()
+	if wait.Receive(t, "the end of the wait", ended) == nil {
+		t.Error("an alarm whose context has ended waited, and the hour is over")
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"userrelay/handler/parent"
-	"userrelay/test/load/alarm"
+	"userrelay/test/load"
 )
 
 func main() {
@@ -83,7 +83,7 @@ const maxPieces = 16 << 10 // held back at a time; above that writers wait
 
 // newDelayer returns a delayer that works until ctx ends.
 func newDelayer(ctx context.Context, delay time.Duration) (*delayer, error) {
-	until, err := alarm.New(ctx)
+	until, err := load.Alarm(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func newDelayer(ctx context.Context, delay time.Duration) (*delayer, error) {
 
 // run sends the pieces. All of them have the same delay, so the first one is always due first, whatever its
 // connection.
-func (d *delayer) run(until alarm.Until) {
+func (d *delayer) run(until func(time.Time) error) {
 	for {
 		select {
 		case p := <-d.pieces:
