@@ -63,8 +63,8 @@ func TestFlags(t *testing.T) {
 		{[]string{"-d=0s"}, true, ""},
 		{[]string{"fast"}, true, ""},
 	} {
-		if b, err := parse(c.args, io.Discard); (err != nil) != c.fails || err == nil && b.out != c.out {
-			t.Errorf("%q: page %q, error %v", c.args, b.out, err)
+		if o, err := parse(c.args, io.Discard); (err != nil) != c.fails || err == nil && o.out != c.out {
+			t.Errorf("%q: page %q, error %v", c.args, o.out, err)
 		}
 	}
 }

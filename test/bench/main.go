@@ -38,61 +38,55 @@ func main() {
 	}
 }
 
-// bench is a run of the benchmark.
-type bench struct {
-	// The flags.
-	quick   bool
-	rounds  int
-	each    time.Duration // of a measurement in a closed loop
-	out     string        // file for the page; empty: none
-	pgo     string        // where a profile is to go; "": none is made
-	only    string        // stages; "": all
-	against string        // another build of the handler; "": none
-	// What follows from them, and what else a run needs.
-	starts         int // rounds of the cold start
+// options are the values of the flags, and what follows from them.
+type options struct {
+	quick          bool
+	rounds         int
+	each           time.Duration // of a measurement in a closed loop
+	out            string        // file for the page; empty: none
+	pgo            string        // where a profile is to go; "": none is made
+	only           string        // stages; "": all
+	against        string        // another build of the handler; "": none
+	starts         int           // rounds of the cold start
 	callers, rates []report.Load
 	build          []string // flags
 	settings       []string // of the handler, besides those that name the broker
-	handlerArgs    []string
-	kafkaHome      string // "" where there is none
-	dir            string // of the programs
-	progress       io.Writer
 }
 
-func parse(args []string, stderr io.Writer) (*bench, error) {
-	b := &bench{
+func parse(args []string, stderr io.Writer) (options, error) {
+	o := options{
 		starts: 15, callers: []report.Load{{Callers: 1}, {Callers: 16}, {Callers: 64}, {Callers: 256}},
 		rates: []report.Load{{Rate: 200}, {Rate: 1000}, {Rate: 4000}}, build: []string{"-trimpath", "-ldflags=-s -w"}, // as the handler is shipped
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&b.quick, "quick", false, "only see that everything runs and the counts agree; writes a page only where -out is given")
-	flags.IntVar(&b.rounds, "rounds", 5, "rounds; with Apache Kafka, whose figures vary more, twice as many")
-	flags.DurationVar(&b.each, "d", time.Second, "length of a measurement; with a rate, where answers are few, twice as long")
-	flags.StringVar(&b.out, "out", filepath.Join("docs", "benchmarks.md"), "`file` for the page; empty: none")
-	flags.StringVar(&b.against, "against", "", "measure another build of the handler beside it, this `program`")
-	flags.StringVar(&b.only, "only", "", "stages, with commas between them: in-process, delayed, apache, cold; empty: all")
-	flags.StringVar(&b.pgo, "pgo", "", "only write a processor profile of the handler under load to this `file`")
+	flags.BoolVar(&o.quick, "quick", false, "only see that everything runs and the counts agree; writes a page only where -out is given")
+	flags.IntVar(&o.rounds, "rounds", 5, "rounds; with Apache Kafka, whose figures vary more, twice as many")
+	flags.DurationVar(&o.each, "d", time.Second, "length of a measurement; with a rate, where answers are few, twice as long")
+	flags.StringVar(&o.out, "out", filepath.Join("docs", "benchmarks.md"), "`file` for the page; empty: none")
+	flags.StringVar(&o.against, "against", "", "measure another build of the handler beside it, this `program`")
+	flags.StringVar(&o.only, "only", "", "stages, with commas between them: in-process, delayed, apache, cold; empty: all")
+	flags.StringVar(&o.pgo, "pgo", "", "only write a processor profile of the handler under load to this `file`")
 	if err := flags.Parse(args); err != nil {
-		return b, err
+		return o, err
 	}
-	if flags.NArg() > 0 || b.rounds < 1 || b.each <= 0 {
-		return b, errors.New("bench takes no arguments but flags, and at least one round of some length; see -help")
+	if flags.NArg() > 0 || o.rounds < 1 || o.each <= 0 {
+		return o, errors.New("bench takes no arguments but flags, and at least one round of some length; see -help")
 	}
-	if !b.quick {
-		return b, nil
+	if !o.quick {
+		return o, nil
 	}
 	given := false
 	flags.Visit(func(f *flag.Flag) { given = given || f.Name == "out" })
 	if !given {
-		b.out = ""
+		o.out = ""
 	}
 	// The figures do not matter, and the machine may be busy: the longest timeout for Kafka that the settings allow, and
 	// the flags for which Go's cache has the packages.
-	b.rounds, b.starts, b.each, b.build = 1, 1, 100*time.Millisecond, nil
-	b.callers, b.rates = []report.Load{{Callers: 8}}, []report.Load{{Rate: 200}}
-	b.settings = []string{"KAFKA_TIMEOUT=3900ms", "OUTBOX_TIMEOUT=100ms"}
-	return b, nil
+	o.rounds, o.starts, o.each, o.build = 1, 1, 100*time.Millisecond, nil
+	o.callers, o.rates = []report.Load{{Callers: 8}}, []report.Load{{Rate: 200}}
+	o.settings = []string{"KAFKA_TIMEOUT=3900ms", "OUTBOX_TIMEOUT=100ms"}
+	return o, nil
 }
 
 // quietLoad is the largest load average (1 minute) before a benchmark whose figures are published.
@@ -100,17 +94,17 @@ const quietLoad = 0.5
 
 // run is the whole program. Progress goes to stdout, a line for each measurement.
 func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io.Writer) (err error) {
-	b, err := parse(args, stderr)
+	o, err := parse(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if b.out != "" && b.pgo == "" && !b.quick && machine.Load() > quietLoad {
+	if o.out != "" && o.pgo == "" && !o.quick && machine.Load() > quietLoad {
 		return fmt.Errorf("the machine's load is %.2f, and figures for a page need one below %.1f: wait until nothing else runs, or write none with -out ''", machine.Load(), quietLoad)
 	}
-	b.kafkaHome, b.progress = kafkaHome, stdout
+	b := &bench{options: o, kafkaHome: kafkaHome, progress: stdout}
 	if b.dir, err = os.MkdirTemp("", "userrelay-bench-"); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
@@ -127,6 +121,15 @@ func run(ctx context.Context, args []string, kafkaHome string, stdout, stderr io
 		err = result.Page().Update(b.out, "make bench")
 	}
 	return errors.Join(err, result.Check())
+}
+
+// bench is a run of the benchmark.
+type bench struct {
+	options
+	handlerArgs []string
+	kafkaHome   string // "" where there is none
+	dir         string // of the programs
+	progress    io.Writer
 }
 
 func (b *bench) say(format string, args ...any) {
