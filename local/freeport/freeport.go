@@ -35,12 +35,12 @@ func Check(ctx context.Context, port int) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
-	return refused(ctx, addr)
+	return Refused(ctx, addr)
 }
 
-// refused waits until connections to an address without a listener are refused. A process that was being started
-// meanwhile has a copy of all sockets from its fork to its exec, and keeps the port open for so long.
-func refused(ctx context.Context, addr string) error {
+// Refused waits until nothing accepts connections at a loopback address whose listener has been closed. A process that
+// was being started meanwhile has a copy of all sockets from its fork to its exec, and keeps the port open for so long.
+func Refused(ctx context.Context, addr string) error {
 	const pause = time.Millisecond
 	d := net.Dialer{Timeout: 100 * time.Millisecond} // Windows tries a refused connection several times
 	for {

@@ -115,6 +115,9 @@ func (p *Proxy) Set(tb testing.TB, f Faults) {
 			tb.Fatalf("stop listening: %v", err)
 		}
 		p.listener = nil
+		if err := freeport.Refused(context.WithoutCancel(tb.Context()), p.Addr()); err != nil {
+			tb.Fatalf("stop listening: %v", err)
+		}
 		for s := range p.sessions {
 			s.end(f.Reset)
 		}
