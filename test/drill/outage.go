@@ -142,14 +142,11 @@ func (s *stand) refused(ctx context.Context, row *report.Row, how string, before
 	}
 	back := time.Now()
 	s.say("  Kafka and queue are back")
-	wrong := 0
-	for _, o := range during {
-		if o.Status != http.StatusServiceUnavailable || !o.RetryAfter {
-			wrong++
-		}
-	}
+	wrong := slices.DeleteFunc(slices.Clone(during), func(o audit.Outcome) bool {
+		return o.Status == http.StatusServiceUnavailable && o.RetryAfter
+	})
 	row.AtLeast(how+": answers", len(during), 1)
-	row.Count(how+": of these not 503 with Retry-After", wrong, 0)
+	row.Count(how+": of these not 503 with Retry-After", len(wrong), 0)
 	row.Time(how+": slowest answer", audit.Percentile(during, 1), slowestAnswer)
 	flat(row, how, before, after)
 	err = poll(ctx, "wait for an answer 200", func(ctx context.Context) bool { return s.send(ctx, time.Now()).Status == http.StatusOK })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"userrelay/test/child"
@@ -59,11 +60,8 @@ func soak(ctx context.Context, s *stand, row *report.Row) error {
 	}
 	first, last := samples[0], samples[len(samples)-1]
 	row.Note("The handler had %s after the warm-up, and %s at the end.", first.Usage, last.Usage)
-	most := 0
-	for _, x := range samples {
-		most = max(most, x.Files-first.Files)
-	}
-	row.Count("more descriptors than after the warm-up", most, soakFiles)
+	most := slices.MaxFunc(samples, func(a, b sample) int { return a.Files - b.Files })
+	row.Count("more descriptors than after the warm-up", most.Files-first.Files, soakFiles)
 	if s.soak >= longEnough {
 		row.Size("growth of memory in an hour", max(0, slope(samples)), mostGrowth)
 	}

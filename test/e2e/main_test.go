@@ -24,15 +24,18 @@ const moduleRoot = "../.."
 // handlerBinary is the handler from TestMain.
 var handlerBinary string //nolint:gochecknoglobals // TestMain has no other way to hand something to tests
 
-// TestMain builds the handler, with the race detector if the tests use it. If a test has started this binary as a
-// handler's parent, it acts as that.
+// TestMain builds the handler, with the race detector if the tests use it, and runs more tests in parallel than there
+// are processors, unless -parallel is set, because these tests mostly wait for time limits. If a test has started this
+// binary as a handler's parent, it acts as that.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == beParent {
-		os.Exit(runParent(os.Args[2]))
+		runParent(os.Args[2])
+		return
 	}
+	flag.Parse()
 	dir, err := os.MkdirTemp("", "userrelay-e2e-")
-	if err == nil {
-		err = moreParallel()
+	if parallel := flag.Lookup("test.parallel"); err == nil && parallel.Value.String() == parallel.DefValue {
+		err = parallel.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
 	}
 	if err == nil {
 		handlerBinary, err = build(dir)
@@ -45,16 +48,6 @@ func TestMain(m *testing.M) {
 		_ = os.RemoveAll(dir)
 		os.Exit(code)
 	}))
-}
-
-// moreParallel permits more parallel tests than processors, unless -parallel is set, because these tests mostly wait
-// for time limits.
-func moreParallel() error {
-	flag.Parse()
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		return parallel.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
-	}
-	return nil
 }
 
 // build builds the handler into dir for the tests, and everything that `go run ./local` builds, so that concurrent

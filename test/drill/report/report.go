@@ -111,11 +111,12 @@ func (r *Run) Check() error {
 
 // limits returns the checks, with one for the drill's end if it was not brought to it.
 func (r *Row) limits() []check {
-	if r.Err == nil {
-		return r.checks
+	all := slices.Clone(r.checks)
+	if r.Err != nil {
+		why, _, _ := strings.Cut(r.Err.Error(), "\n")
+		all = append(all, check{what: "brought to its end", limit: "yes", figure: "no: " + why})
 	}
-	why, _, _ := strings.Cut(r.Err.Error(), "\n")
-	return append(slices.Clip(r.checks), check{what: "brought to its end", limit: "yes", figure: "no: " + why})
+	return all
 }
 
 // Page makes the page.
@@ -150,13 +151,8 @@ func (r *Run) summary(p *markdown.Page) {
 		if row.control {
 			control = "a control"
 		}
-		held := 0
-		for _, c := range row.limits() {
-			if c.held {
-				held++
-			}
-		}
 		all := len(row.limits())
+		held := all - len(slices.DeleteFunc(row.limits(), func(c check) bool { return c.held }))
 		checks, missed = checks+all, missed+all-held
 		t.Row(row.Name, stored, lost, copies, fmt.Sprintf("%d of %d held", held, all), control)
 	}
