@@ -94,6 +94,7 @@ func TestAnswers(t *testing.T) {
 		"hanging": {hang, `not delivered: "auth0|9": no answer in time`, "      10  not delivered", 10 * attempts},
 
 		"400":    {status(400), last + "400", "      12  not delivered", 12},
+		"409":    {status(409), last + "409", "      12  not delivered", 12},
 		"413":    {status(413), last + "413", "      12  not delivered", 12},
 		"415":    {status(415), last + "415", "      12  not delivered", 12},
 		"422":    {status(422), last + "422", "      12  not delivered", 12},

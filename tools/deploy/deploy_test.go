@@ -3,7 +3,6 @@ package main
 import (
 	"archive/zip"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -136,7 +135,7 @@ func (r *rig) deploy(ctx context.Context, flags string) int {
 }
 
 // target names the app.
-const target = " -subscription " + azure.Subscription + " -resource-group rg -name func "
+const target = "-subscription " + azure.Subscription + " -resource-group rg -name func "
 
 // TestDeploy publishes to the app that flags, the environment or Terraform name, and waits until it runs.
 func TestDeploy(t *testing.T) {
@@ -165,7 +164,8 @@ func TestDeploy(t *testing.T) {
 		answers []answer // of the app; nil: wanted
 		script  []scripted
 		environ []string
-		args    string // "": target
+		bare    bool   // without target
+		args    string // after target
 		code    int
 		tries   int
 		says    []string
@@ -173,8 +173,8 @@ func TestDeploy(t *testing.T) {
 		"at once":                   {code: exitOK, tries: once, says: []string{"App func in rg", "(by flags)", "The app runs"}},
 		"not logged in":             {change: func(w *azure.World) { w.LoggedIn = false }, code: exitFailed, says: []string{"az login"}},
 		"az is too old":             {change: func(w *azure.World) { w.Version = "2.60.0" }, code: exitFailed, says: []string{`"2.60.0"`, oldest, "az upgrade"}},
-		"no package":                {args: target + "-src none.zip", code: exitFailed, says: []string{"open the package"}},
-		"an empty package":          {args: target + "-src " + empty, code: exitFailed, says: []string{"is not a package of this app"}},
+		"no package":                {args: "-src none.zip", code: exitFailed, says: []string{"open the package"}},
+		"an empty package":          {args: "-src " + empty, code: exitFailed, says: []string{"is not a package of this app"}},
 		"there is no app":           {change: func(w *azure.World) { w.Made = false }, code: exitFailed, says: []string{"ResourceGroupNotFound"}},
 		"a reader":                  {change: right("Reader", ""), code: exitFailed, says: []string{"no right to Microsoft.Web/sites/publish/action", "given up"}},
 		"a contributor":             {change: right("Contributor", ""), code: exitOK, tries: once},
@@ -191,15 +191,15 @@ func TestDeploy(t *testing.T) {
 		"nonsense":                  {answers: []answer{{status: 200, body: "<html>"}}, code: exitFailed, tries: once, says: []string{"is not a version"}},
 		"no key yet":                {script: []scripted{{call: "az functionapp function keys list", stderr: "ERROR: Not Found"}}, code: exitOK, tries: once, says: []string{"no key yet"}},
 		"shut out":                  {answers: shut, code: exitUnseen, tries: once, says: []string{"allowed_ips", "192.0.2.1"}},
-		"shut out, and content":     {answers: shut, args: target + "-unseen", code: exitOK, tries: once, says: []string{"allowed_ips"}},
+		"shut out, and content":     {answers: shut, args: "-unseen", code: exitOK, tries: once, says: []string{"allowed_ips"}},
 
-		"half the flags":  {args: "-name func", environ: whole, change: applied, code: exitFailed, says: []string{"go together"}},
-		"environment":     {args: " ", environ: whole, code: exitOK, tries: once, says: []string{"(by AZURE_SUBSCRIPTION_ID"}},
-		"half of it":      {args: " ", environ: whole[:2], change: applied, code: exitOK, tries: once, says: []string{"(by terraform output)"}},
-		"nobody":          {args: " ", code: exitFailed, says: []string{"azd deploy"}},
-		"an argument":     {args: "func", code: exitUsage, says: []string{"no arguments"}},
-		"an unknown flag": {args: "-x", code: exitUsage, says: []string{"not defined"}},
-		"help":            {args: "-help", code: exitOK, says: []string{"-unseen"}},
+		"half the flags":  {bare: true, args: "-name func", environ: whole, change: applied, code: exitFailed, says: []string{"go together"}},
+		"environment":     {bare: true, environ: whole, code: exitOK, tries: once, says: []string{"(by AZURE_SUBSCRIPTION_ID"}},
+		"half of it":      {bare: true, environ: whole[:2], change: applied, code: exitOK, tries: once, says: []string{"(by terraform output)"}},
+		"nobody":          {bare: true, code: exitFailed, says: []string{"azd deploy"}},
+		"an argument":     {bare: true, args: "func", code: exitUsage, says: []string{"no arguments"}},
+		"an unknown flag": {bare: true, args: "-x", code: exitUsage, says: []string{"not defined"}},
+		"help":            {bare: true, args: "-help", code: exitOK, says: []string{"-unseen"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -213,8 +213,12 @@ func TestDeploy(t *testing.T) {
 			if c.answers != nil {
 				r.answers = c.answers
 			}
+			flags := target + c.args
+			if c.bare {
+				flags = c.args
+			}
 			synctest.Test(t, func(t *testing.T) { // its clock advances while nothing runs
-				if code := r.deploy(t.Context(), cmp.Or(c.args, target)); code != c.code {
+				if code := r.deploy(t.Context(), flags); code != c.code {
 					t.Errorf("exit code %d, want %d", code, c.code)
 				}
 			})
