@@ -6,15 +6,17 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"userrelay/local/freeport"
 )
 
 const partitions = 4
@@ -30,12 +32,17 @@ type Broker struct {
 	cluster *kfake.Cluster // nil while stopped
 }
 
-// Start starts a broker with the topic, at a port of 127.0.0.1; 0 takes any. dir keeps the records between runs; if it
-// is empty, Close removes them.
+// Start starts a broker with the topic, at a port of 127.0.0.1; 0 takes any that is free. dir keeps the records between
+// runs; if it is empty, Close removes them.
 func Start(topic, dir string, port int) (*Broker, error) {
 	b := &Broker{topic: topic, dir: dir, port: port}
+	var err error
+	if port == 0 { // not kfake's 0: while the broker is stopped, an outgoing connection could take such a port
+		if b.port, err = freeport.Find(context.Background()); err != nil {
+			return nil, fmt.Errorf("start the broker: %w", err)
+		}
+	}
 	if dir == "" {
-		var err error
 		if b.dir, err = os.MkdirTemp("", "userrelay-broker-"); err != nil {
 			return nil, fmt.Errorf("make a folder for the broker: %w", err)
 		}
@@ -74,24 +81,18 @@ func (b *Broker) Resume() error {
 	if err != nil {
 		return fmt.Errorf("start the broker: %w", err)
 	}
-	if b.port == 0 {
-		address := cluster.ListenAddrs()[0]
-		if b.port, err = strconv.Atoi(address[strings.LastIndexByte(address, ':')+1:]); err != nil {
-			cluster.Close()
-			return fmt.Errorf("read the broker's address: %w", err)
-		}
-	}
 	b.cluster = cluster
 	return nil
 }
 
-// Pause stops the broker: its port is closed and its connections are cut.
+// Pause stops the broker: its connections are cut, and new ones are refused when Pause returns.
 func (b *Broker) Pause() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.cluster != nil {
 		b.cluster.Close()
 		b.cluster = nil
+		_ = freeport.Refused(context.Background(), b.Address()) // it fails only when the context ends
 	}
 }
 

@@ -1,6 +1,7 @@
 package funchost_test
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"userrelay/local/freeport"
 	"userrelay/local/funchost"
 	"userrelay/test/wait"
 )
@@ -87,7 +89,7 @@ func TestHandlerOverrides(t *testing.T) {
 	if _, err := funchost.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "customHandler.port") {
 		t.Fatalf("started with a taken port: %v", err)
 	}
-	if err := listener.Close(); err != nil {
+	if err := errors.Join(listener.Close(), freeport.Refused(t.Context(), listener.Addr().String())); err != nil {
 		t.Fatal(err)
 	}
 	got := start(t, cfg).call(t, "GET", "/api/Open?A=1&a=2", "").seen(t)
