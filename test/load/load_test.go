@@ -154,7 +154,7 @@ func TestNobodyWaitsLongerThanTheDeadline(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body) // so that the server sees the connection end
 		<-r.Context().Done()
 	})
-	if s, err := g.Run(ctx, time.Hour, nil); s.OK != 0 || s.Failed != 2 || !errors.Is(s.Failure, os.ErrDeadlineExceeded) || err != nil {
+	if s, err := g.Run(ctx, time.Hour, nil); s.OK != 0 || s.Failed < 2 || !errors.Is(s.Failure, os.ErrDeadlineExceeded) || err != nil {
 		t.Errorf("%d OK, %d failed: %v, %v", s.OK, s.Failed, err, s.Failure)
 	}
 }
