@@ -1,14 +1,9 @@
 package relay_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"regexp"
-	"slices"
 	"testing"
 	"time"
 
@@ -16,7 +11,6 @@ import (
 	"userrelay/handler/registration"
 	"userrelay/handler/relay"
 	"userrelay/handler/trace"
-	"userrelay/test/must"
 )
 
 // The record has the event and a span of its own, the answer has the record's place, and the observer is told all of
@@ -213,24 +207,65 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// The tests that the pages about guarantees name exist.
-func TestNamedTestsExist(t *testing.T) {
-	t.Parallel()
-	read := must.Get[[]byte](t)
-	names := regexp.MustCompile("`((?:handler|test)/[a-z0-9/]+)\\.(Test[A-Za-z0-9]+)`")
-	for _, page := range []string{"guarantees.md", "reliability.md"} {
-		named := names.FindAllSubmatch(read(os.ReadFile(filepath.Join("..", "..", "docs", page))), -1)
-		if len(named) == 0 {
-			t.Errorf("%s names no test", page)
-		}
-		for _, m := range named {
-			files := must.Get[[]string](t)(filepath.Glob(filepath.Join("..", "..", string(m[1]), "*_test.go")))
-			declares := func(file string) bool {
-				return bytes.Contains(read(os.ReadFile(file)), []byte("\nfunc "+string(m[2])+"("))
+// Every row of docs/guarantees.md that allows a copy, except for the last two, which concern Kafka and its producer, makes
+// exactly one.
+func TestCopies(t *testing.T) {
+	each(t, map[string]func(x *rig){
+		"sent-again": func(x *rig) {
+			for range 2 { // an id of the caller's choice, at two instances
+				x.deliver(x.with(x.q), event(), relay.InKafka)
 			}
-			if !slices.ContainsFunc(files, declares) {
-				t.Errorf("%s has no %s", m[1], m[2])
+		},
+		"killed-late": func(x *rig) {
+			x.k.answers = script(answer{3 * s, nil}, answer{0, nil})
+			r := x.with(x.q)
+			x.deliver(r, event(), relay.InOutbox)
+			r.Close(ended(x.Context()))
+			<-time.After(2 * time.Minute) // Kafka has it, and the copy is visible
+			x.draining()
+		},
+		"silent": func(x *rig) {
+			x.k.answers = script(answer{time.Hour, nil}, answer{0, nil})
+			r, _ := x.draining()
+			x.deliver(r, event(), relay.InOutbox)
+			<-time.After(3 * time.Minute)
+		},
+		"drain-died": func(x *rig) {
+			x.q.add(queued().Encode(), 0)
+			got, err := x.q.Receive(x.Context(), 1, time.Minute)
+			if err != nil || x.with(x.q).Drain(x.Context(), got[0].Message) != nil {
+				x.Fatal(err)
 			}
+			<-time.After(time.Minute) // nobody deletes it
+			x.draining()
+		},
+		"put-unknown": func(x *rig) {
+			x.k.answers = script(answer{0, fails(delivery.Unavailable)}, answer{0, nil})
+			x.q.breaks(putUnknown)
+			r := x.with(x.q)
+			if _, err := r.Deliver(x.Context(), event()); delivery.ClassOf(err) != delivery.UnknownOutcome {
+				x.Fatal(err)
+			}
+			x.q.breaks(nil)
+			if out := x.deliver(r, event(), relay.InKafka); out.Replayed {
+				x.Errorf("%+v", out)
+			}
+			x.draining()
+		},
+		"not-deleted": func(x *rig) {
+			x.q.add(queued().Encode(), 0)
+			x.q.breaks(away(time.Now().Add(3*time.Minute), "Delete"))
+			_, stop := x.draining()
+			<-time.After(s)
+			stop()
+			<-time.After(4 * time.Minute)
+			x.draining() // another instance: the same one would recognise the message
+		},
+	}, func(x *rig, happens func(x *rig)) {
+		happens(x)
+		<-time.After(s)
+		if x.k.n() != 2 || x.q.len() != 0 {
+			x.Errorf("%d records, %d messages left", x.k.n(), x.q.len())
 		}
-	}
+	})
 }

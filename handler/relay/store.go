@@ -13,7 +13,7 @@ import (
 // store tries Kafka, then the outbox.
 //
 //	Kafka has it                                      in Kafka
-//	Kafka rejects the record as invalid                    refused, with a copy in the poison queue: in the outbox it would circle
+//	Kafka rejects the record as invalid               refused, with a copy in the poison queue: in the outbox it would circle
 //	anything else, and the outbox has it              in the outbox; hidden while Kafka may have it, too
 //	the outbox has not, but Kafka's late answer comes in Kafka
 //	the outbox has not, and Kafka was not asked       Kafka, whatever the breaker says
