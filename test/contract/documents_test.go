@@ -140,13 +140,13 @@ func (c contract) hold(t *testing.T, r registration.Record) {
 	}
 }
 
-// TestEveryMember sets each member of an event: it must be in the record, also after the outbox, and the record must be as
-// the documents say. Otherwise a member that a form omits would be lost silently. The members that concern only the
-// request and are not stored are listed here.
+// TestEveryMember sets each member of an event: it must be in the record, also after the outbox, the record must be as
+// the documents say, and the page must name its headers. Otherwise a member that a form omits would be lost silently. The
+// members that concern only the request and are not stored are listed here.
 func TestEveryMember(t *testing.T) {
 	t.Parallel()
 	ofTheRequest := map[string]bool{"Chosen": true, "TenantLeftOut": true}
-	document := loadContract(t)
+	document, page := loadContract(t), read(t, "docs/event.md")
 	trace := []registration.Header{{Key: "traceparent", Value: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}, {Key: "tracestate", Value: "acme=1"}}
 	base := registration.Event{ID: "e-1", UserID: "auth0|1", Source: "urn:auth0:acme", Time: time.Unix(1, 0)}
 	members := reflect.TypeFor[registration.Event]()
@@ -155,6 +155,11 @@ func TestEveryMember(t *testing.T) {
 		change(t, name, reflect.ValueOf(&changed).Elem().Field(i))
 		record := changed.Record(trace...)
 		document.hold(t, record)
+		for _, h := range record.Headers {
+			if !strings.Contains(page, "`"+h.Key+"`") {
+				t.Errorf("docs/event.md does not name the header %s", h.Key)
+			}
+		}
 		if cmp.Equal(base.Record(trace...), record) != ofTheRequest[name] {
 			t.Errorf("%s is not in the record, or is said not to be", name)
 		}

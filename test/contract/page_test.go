@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 )
 
 // TestFormsPage compares the forms in http.md with those that the decoder recognises by one member or by two, of all names
-// in its source.
+// in its source. openapi.yaml permits what the decoder takes.
 func TestFormsPage(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
@@ -45,15 +46,31 @@ func TestFormsPage(t *testing.T) {
 	if listed := listedForms(read(t, "docs/http.md")); len(found) < 4 || !slices.Equal(found, listed) {
 		t.Errorf("forms, by the members that the decoder recognises (-code +table):\n%s", cmp.Diff(found, listed))
 	}
+	document := loadAPI(t)
+	for _, form := range found {
+		body := withMembers(strings.Fields(form)...)
+		if decoded(body) == nil && !document.accepts("", []byte(body)) {
+			t.Errorf("the decoder takes %s, and openapi.yaml does not permit it", body)
+		}
+	}
+	for _, c := range envelopes(t) {
+		_, w := posted(t, registration.Decoder{}, []byte(c.body), c.headers...)
+		if w.Code == http.StatusOK && !document.accepts("", []byte(c.body)) {
+			t.Errorf("%s: stored, and openapi.yaml does not permit it", c.what)
+		}
+	}
+}
+
+func withMembers(names ...string) string { return `{"` + strings.Join(names, `":"x","`) + `":"x"}` }
+
+func decoded(body string) error {
+	_, err := registration.Decoder{}.Decode(registration.Body{Reader: strings.NewReader(body)}, "", time.Time{})
+	return err
 }
 
 // recognised says whether the decoder takes a body with these members for one of its forms, be it an invalid one.
 func recognised(members ...string) bool {
-	decode := func(body string) string {
-		_, err := registration.Decoder{}.Decode(registration.Body{Reader: strings.NewReader(body)}, "", time.Time{})
-		return fmt.Sprint(err)
-	}
-	return decode(`{"`+strings.Join(members, `":"x","`)+`":"x"}`) != decode("{}")
+	return fmt.Sprint(decoded(withMembers(members...))) != fmt.Sprint(decoded("{}"))
 }
 
 // listedForms returns the members by which the table recognises each form: of "`a` (or `b`) and `c`" a c and b c.
