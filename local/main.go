@@ -33,7 +33,7 @@ func run(args, env []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	err = runStack(ctx, o, stdout)
-	if err != nil && (ctx.Err() == nil || !interrupted(err)) {
+	if err != nil && !interrupted(ctx, err) {
 		_, _ = fmt.Fprintf(stderr, "local: %v\n", err)
 		return 1
 	}

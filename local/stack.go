@@ -113,7 +113,7 @@ func (s *stack) startKafka(ctx context.Context) (stop func() error, err error) {
 		s.brokers = strings.Join(apache.Bootstrap(realkafka.Plaintext), ",")
 		return apache.Close, nil
 	case "":
-		if s.broker, err = broker.Start(s.topic, s.folder("broker"), s.portFor(ctx, "Kafka", kafkaPort)); err != nil {
+		if s.broker, err = broker.Start(ctx, s.topic, s.folder("broker"), s.portFor(ctx, "Kafka", kafkaPort)); err != nil {
 			return nil, err
 		}
 		s.brokers = s.broker.Address()

@@ -147,7 +147,7 @@ func TestVerify(t *testing.T) {
 func TestVerifyStores(t *testing.T) {
 	t.Parallel()
 	ctx, users := t.Context(), userIDs(12)
-	kafka := must.Get[*broker.Broker](t)(broker.Start("user-events", "", 0))
+	kafka := must.Get[*broker.Broker](t)(broker.Start(ctx, "user-events", "", 0))
 	t.Cleanup(func() { _ = kafka.Close() })
 	client := must.Get[*kgo.Client](t)(kgo.NewClient(kgo.SeedBrokers(kafka.Address()), kgo.DefaultProduceTopic("user-events")))
 	defer client.Close()

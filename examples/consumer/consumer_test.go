@@ -38,7 +38,7 @@ func produce(t *testing.T, address string, records ...*kgo.Record) {
 // brokerWith starts a broker whose topic has the records, and returns its address.
 func brokerWith(t *testing.T, records ...*kgo.Record) (address string) {
 	t.Helper()
-	b := must.Get[*broker.Broker](t)(broker.Start(topic, "", 0))
+	b := must.Get[*broker.Broker](t)(broker.Start(t.Context(), topic, "", 0))
 	t.Cleanup(func() { _ = b.Close() })
 	produce(t, b.Address(), records...)
 	return b.Address()

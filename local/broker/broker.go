@@ -34,11 +34,11 @@ type Broker struct {
 
 // Start starts a broker with the topic, at a port of 127.0.0.1; 0 takes any that is free. dir keeps the records between
 // runs; if it is empty, Close removes them.
-func Start(topic, dir string, port int) (*Broker, error) {
+func Start(ctx context.Context, topic, dir string, port int) (*Broker, error) {
 	b := &Broker{topic: topic, dir: dir, port: port}
 	var err error
 	if port == 0 { // not kfake's 0: while the broker is stopped, an outgoing connection could take such a port
-		if b.port, err = freeport.Find(context.Background()); err != nil {
+		if b.port, err = freeport.Find(ctx); err != nil {
 			return nil, fmt.Errorf("start the broker: %w", err)
 		}
 	}
@@ -49,7 +49,7 @@ func Start(topic, dir string, port int) (*Broker, error) {
 		b.mine = true
 	}
 	if err := b.Resume(); err != nil {
-		return nil, errors.Join(err, b.Close())
+		return nil, errors.Join(err, b.Close()) //nolint:contextcheck // also after the end of ctx
 	}
 	return b, nil
 }

@@ -22,7 +22,7 @@ const topic = "user-events"
 // kafka starts a broker and a portal that follows its topic.
 func kafka(t *testing.T) (*broker.Broker, *rig) {
 	t.Helper()
-	b, err := broker.Start(topic, "", 0)
+	b, err := broker.Start(t.Context(), topic, "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

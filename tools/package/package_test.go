@@ -128,7 +128,7 @@ func checkBill(t *testing.T, sbom, handler string) {
 // registration, and compares the app's version with the packed program.
 func checkRun(t *testing.T, folder, handler string) {
 	t.Helper()
-	kafka := must.Get[*broker.Broker](t)(broker.Start("user-events", "", 0))
+	kafka := must.Get[*broker.Broker](t)(broker.Start(t.Context(), "user-events", "", 0))
 	host := must.Get[*funchost.Host](t)(funchost.Start(t.Context(), funchost.Config{
 		Dir:     folder,
 		Env:     []string{"KAFKA_BROKERS=" + kafka.Address(), "OUTBOX=off", "AzureWebJobs.DrainOutbox.Disabled=true"},
