@@ -88,6 +88,13 @@ func TestMistakes(t *testing.T) {
 			{"KAFKA_BROKERS=127.0.0.1:9", "KAFKA_SASL_MECHANISM=PLAIN", "KAFKA_SECURITY_PROTOCOL=TLS", "KAFKA_SASL_USERNAME=u", "KAFKA_SASL_PASSWORD=p"},
 			{"KAFKA_SECURITY_PROTOCOL: …"},
 		},
+		{{"KAFKA_SASL_USERNAME=v4lue"}, {"KAFKA_SASL_USERNAME: is for the mechanisms PLAIN, …"}},
+		{{"KAFKA_SASL_PASSWORD=v4lue"}, {"KAFKA_SASL_PASSWORD: is for the mechanisms PLAIN, …"}},
+		{
+			{"KAFKA_BROKERS=ns.servicebus.windows.net:9093", "KAFKA_SASL_MECHANISM=OAUTHBEARER", "KAFKA_OAUTH_EXTENSIONS=v4lue"},
+			{"KAFKA_OAUTH_EXTENSIONS: must be name=value pairs…"},
+		},
+		{{"AUTH0_TENANT=v4lue/tenant"}, {"AUTH0_TENANT: must be the tenant's name…"}},
 
 		{{"OUTBOX=on"}, {p + ": is missing…"}},
 		{{"OUTBOX=v4lue"}, {"OUTBOX: …"}},
