@@ -24,6 +24,7 @@ import (
 	"userrelay/handler/parent"
 	"userrelay/handler/registration"
 	"userrelay/handler/trace"
+	"userrelay/test/bench/report"
 )
 
 func main() {
@@ -39,7 +40,7 @@ func main() {
 func run(ctx context.Context, getenv func(string) string) error {
 	addr := net.JoinHostPort("127.0.0.1", getenv("FUNCTIONS_CUSTOMHANDLER_PORT"))
 	relay, topic := getenv("RELAY"), getenv("KAFKA_TOPIC")
-	if relay == "net/http alone" {
+	if relay == string(report.Bare) {
 		return serve(ctx, addr, bare())
 	}
 	store, end, err := newProducer(relay, strings.Split(getenv("KAFKA_BROKERS"), ","), topic)
@@ -144,13 +145,13 @@ type produce func(ctx context.Context, r registration.Record, at time.Time) (pla
 // newProducer returns a producer and what closes it.
 func newProducer(relay string, brokers []string, topic string) (produce, func() error, error) {
 	switch relay {
-	case "kafka.Writer":
+	case string(report.Writer):
 		p, end := newWriter(brokers, topic, kafka.RequireAll)
 		return p, end, nil
 	case "careless": // nobody waits for the broker, and records are lost: a drill that does not detect it proves nothing
 		p, end := newWriter(brokers, topic, kafka.RequireNone)
 		return p, end, nil
-	case "franz-go":
+	case string(report.Franz):
 		return newFranz(brokers, topic)
 	default:
 		return nil, nil, fmt.Errorf("there is no relay %q", relay)
