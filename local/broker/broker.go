@@ -92,7 +92,7 @@ func (b *Broker) Pause() {
 	if b.cluster != nil {
 		b.cluster.Close()
 		b.cluster = nil
-		_ = freeport.Refused(context.Background(), b.Address()) // it fails only when the context ends
+		_ = freeport.Refused(context.Background(), b.Address()) // it fails only when its context ends
 	}
 }
 
